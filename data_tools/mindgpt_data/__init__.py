@@ -1,0 +1,1 @@
+"""Data tools: label tree, density, budget, generation, gates and export; usable without the trainers."""

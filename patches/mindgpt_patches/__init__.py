@@ -1,0 +1,1 @@
+"""Guarded patches of the hosts, one per file; each reports applied, not needed or refused."""
