@@ -202,7 +202,9 @@ def _origin(obj: Any) -> str:
 def _import_path(path: Path) -> ModuleType:
     path = path.expanduser().resolve()
     if not path.is_file():
-        raise PluginError(f"plugin file {str(path)!r} does not exist (relative paths are taken from the recipe's folder)")
+        raise PluginError(
+            f"plugin file {str(path)!r} does not exist (relative paths are taken from the recipe's folder)"
+        )
     # One module per file, however often and from wherever it is asked for; the hash keeps equal stems apart.
     name = f"mindgpt_user_{path.stem}_{hashlib.sha256(os.fsencode(path)).hexdigest()[:8]}"
     if name in sys.modules:

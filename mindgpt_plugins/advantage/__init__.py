@@ -1,0 +1,1 @@
+"""Advantages from reward components; no host import."""

@@ -1,0 +1,1 @@
+"""The mindgpt command: one file per verb."""

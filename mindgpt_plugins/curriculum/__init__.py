@@ -1,0 +1,1 @@
+"""Curriculum samplers and mixtures; no host import."""

@@ -1,0 +1,1 @@
+"""Accuracy, pass@k and forgetting on held-out sets."""

@@ -1,0 +1,1 @@
+"""Mixed-data losses; no host import."""

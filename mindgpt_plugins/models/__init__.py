@@ -1,0 +1,1 @@
+"""Small models made from a config, for machines without weights."""

@@ -1,0 +1,1 @@
+"""Stages as a resumable, content-addressed chain."""

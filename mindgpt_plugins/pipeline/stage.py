@@ -1,0 +1,119 @@
+"""What a stage is: it renders a host's own config and command, and says which files prove it is done."""
+
+from __future__ import annotations
+
+import shlex
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
+
+from mindgpt_plugins.recipe.base import StageConfig
+
+ConfigT = TypeVar("ConfigT", bound=StageConfig)
+
+
+class StageError(RuntimeError):
+    """A stage cannot run or did not produce what it promised; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """One process of a stage. ``argv`` starts after the interpreter: ``("-m", "verl.trainer.main_ppo", …)``.
+
+    Every command must be safe to run again after a kill: it goes on from its own checkpoints.
+    """
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+
+    def shell(self, python: str) -> str:
+        """The same command as one line that can be pasted into a shell."""
+        assignments = [f"{key}={shlex.quote(value)}" for key, value in sorted(self.env.items())]
+        prefix = ["env", *assignments] if assignments else []
+        return " ".join([*prefix, shlex.quote(python), *map(shlex.quote, self.argv)])
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a stage may use when it renders: its folder, its inputs and the recipe's shared settings."""
+
+    name: str
+    folder: Path
+    inputs: Mapping[str, Mapping[str, str]]
+    """Finished input stages: name → artefact name → absolute path."""
+    seed: int
+    plugins: tuple[str, ...] = ()
+    """Module names or absolute ``.py`` paths from the recipe."""
+    min_pixels: int = 32 * 32
+    max_pixels: int = 96 * 96
+    """One image size for every stage (pixels), so that training, rollout and evaluation see the same tokens."""
+    cpu: bool = True
+    """No accelerator is used: render CPU settings."""
+    recipe_folder: Path = Path(".")
+
+    def model(self, reference: str) -> str:
+        """Resolve a model reference to a folder, or leave it alone when it is a hub id."""
+        if reference in self.inputs:
+            return self.artefact(reference, "model")
+        local = (self.recipe_folder / reference).resolve()
+        return str(local) if local.is_dir() else reference
+
+    def dataset(self, reference: str) -> tuple[Path, str]:
+        """Resolve ``<stage>/<set>`` or ``<folder>/<set>`` to (folder with dataset_info.json, set name)."""
+        head, _, name = reference.rpartition("/")
+        if head in self.inputs:
+            return Path(self.artefact(head, "datasets")), name
+        return (self.recipe_folder / head).resolve(), name
+
+    def artefact(self, stage: str, name: str) -> str:
+        """Absolute path of a named artefact of a finished input stage."""
+        try:
+            return self.inputs[stage][name]
+        except KeyError:
+            known = ", ".join(self.inputs.get(stage, {})) or "none"
+            raise StageError(
+                f"stage {self.name!r} needs {name!r} of stage {stage!r}, which produces: {known}"
+            ) from None
+
+
+class Stage(ABC, Generic[ConfigT]):
+    """A stage kind. Stateless; one subclass per file in ``pipeline/stages/``, registered in ``builtins.py``."""
+
+    Config: ClassVar[type[StageConfig]]
+    side: ClassVar[str]
+    """Which interpreter runs it (``launch.<side>.python``): data, sft or rl."""
+    code: ClassVar[tuple[str, ...]]
+    """Dotted packages or modules of ours whose source is part of the stage's hash."""
+
+    @abstractmethod
+    def render(self, config: ConfigT, context: Context) -> list[Command]:
+        """Write the host's config into ``context.folder`` and return the commands, in order."""
+
+    @abstractmethod
+    def artefacts(self, config: ConfigT, context: Context) -> dict[str, str]:
+        """Name → absolute path of what the finished stage offers to later ones.
+
+        Raises:
+            StageError: a promised file is missing although every command exited 0.
+        """
+
+    def check(self, config: ConfigT, context: Context) -> list[str]:
+        """Problems that can be seen before anything runs (divisibility, names, files). Empty when fine.
+
+        ``context.inputs`` may point at folders that do not exist yet.
+        """
+        return []
+
+
+def promise(path: Path, what: str, folder: Path) -> str:
+    """Return ``str(path)`` if it exists, else fail with where to look."""
+    if not path.exists():
+        raise StageError(f"the stage ended without an error but {what} is missing ({path}); see {folder / 'log.txt'}")
+    return str(path)
+
+
+def as_json(config: StageConfig) -> dict[str, Any]:
+    """A config as plain JSON data, for our own stage modules."""
+    return config.model_dump(mode="json")

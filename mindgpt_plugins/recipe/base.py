@@ -1,0 +1,75 @@
+"""What every part of a recipe's schema shares: strict models and references to other stages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Marks a string field that may name another stage: ``model`` or ``dataset``."""
+
+    to: str
+
+
+ModelRef = Annotated[str, Reference("model")]
+"""A stage that produced a model (``base``), a local folder (``./ckpt``) or a hub id (``Qwen/Qwen3-VL-4B-Instruct``)."""
+
+DatasetRef = Annotated[str, Reference("dataset")]
+"""``<stage>/<set>`` or ``<folder>/<set>``, where the folder holds a ``dataset_info.json`` that lists the set."""
+
+
+class Strict(BaseModel):
+    """Refuses unknown keys (the loader adds the nearest known one) and values of another type."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class StageConfig(Strict):
+    """Keys every stage accepts. A stage kind subclasses this in ``recipe/<kind>.py``."""
+
+    HOST_SECTIONS: ClassVar[tuple[str, ...]] = ()
+    """Fields that pass through to a host's own parser."""
+
+    kind: str
+    python: str | None = Field(None, description="Interpreter for this stage, e.g. env/verl/bin/python.")
+    seed: int | None = Field(None, description="Overrides the recipe's seed for this stage.")
+
+    def references(self) -> Iterator[tuple[str, str]]:
+        """Yield ``(to, value)`` of every :class:`Reference` field, nested models and lists included."""
+        yield from _references(self)
+
+
+def _references(model: BaseModel) -> Iterator[tuple[str, str]]:
+    for name, field in type(model).model_fields.items():
+        value = getattr(model, name)
+        marks = [m for m in field.metadata if isinstance(m, Reference)]
+        # Annotated inside list[...] or dict[str, ...] keeps its mark in the annotation's arguments.
+        marks += [
+            m for a in _arguments(field.annotation) for m in getattr(a, "__metadata__", ()) if isinstance(m, Reference)
+        ]
+        for leaf in _leaves(value):
+            if isinstance(leaf, BaseModel):
+                yield from _references(leaf)
+            elif isinstance(leaf, str) and marks:
+                yield marks[0].to, leaf
+
+
+def _arguments(annotation: Any) -> Iterator[Any]:
+    for argument in getattr(annotation, "__args__", ()):
+        yield argument
+        yield from _arguments(argument)
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _leaves(item)
+    elif value is not None:
+        yield value

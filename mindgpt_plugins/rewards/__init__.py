@@ -1,0 +1,1 @@
+"""Per-sample and group rewards, one per file; no host import."""

@@ -1,0 +1,1 @@
+"""Training data a model makes for itself: rejection sampling and preference pairs."""
