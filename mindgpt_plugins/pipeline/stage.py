@@ -78,6 +78,22 @@ class Context:
             ) from None
 
 
+@dataclass(frozen=True)
+class TokenLimit:
+    """A limit that every row of a dataset must respect, counted with a model's own tokenizer and processor."""
+
+    dataset: str
+    """Dataset reference as in the recipe."""
+    model: str
+    """Model reference whose tokenizer counts."""
+    limit: int
+    """Tokens, vision tokens included."""
+    key: str
+    """Recipe key that sets the limit, for the message."""
+    with_response: bool = True
+    """Does the supervised reply count too (training), or only the prompt (rollouts)?"""
+
+
 class Stage(ABC, Generic[ConfigT]):
     """A stage kind. Stateless; one subclass per file in ``pipeline/stages/``, registered in ``builtins.py``."""
 
@@ -95,8 +111,7 @@ class Stage(ABC, Generic[ConfigT]):
     def artefacts(self, config: ConfigT, context: Context) -> dict[str, str]:
         """Name → absolute path of what the finished stage offers to later ones.
 
-        Raises:
-            StageError: a promised file is missing although every command exited 0.
+        Pure: called before the stage has run, to plan. The runner fails the stage if a promised path is missing.
         """
 
     def check(self, config: ConfigT, context: Context) -> list[str]:
@@ -106,11 +121,13 @@ class Stage(ABC, Generic[ConfigT]):
         """
         return []
 
+    def token_limits(self, config: ConfigT) -> list[TokenLimit]:
+        """Token limits to check against the data before the stage starts."""
+        return []
+
 
 def promise(path: Path, what: str, folder: Path) -> str:
-    """Return ``str(path)`` if it exists, else fail with where to look."""
-    if not path.exists():
-        raise StageError(f"the stage ended without an error but {what} is missing ({path}); see {folder / 'log.txt'}")
+    """Deprecated: return ``str(path)``; the runner checks that promised artefacts exist."""
     return str(path)
 
 

@@ -1,0 +1,61 @@
+"""``mindgpt run``: plan, show the plan, run it, write the report."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from mindgpt_plugins.cli.options import OverridesArgument, RecipeArgument, RunsOption
+
+
+def add(app: typer.Typer) -> None:
+    """Register the verb."""
+    app.command("run")(run)
+
+
+def run(
+    recipe: RecipeArgument,
+    overrides: OverridesArgument = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the plan and every command, run nothing, leave nothing behind.")
+    ] = False,
+    until: Annotated[str | None, typer.Option(help="Stop after this stage.")] = None,
+    start: Annotated[str | None, typer.Option("--from", help="Start at this stage; earlier ones must be done.")] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Run the selected stages again in new folders, even if they are done.")
+    ] = False,
+    runs: RunsOption = Path("runs"),
+) -> None:
+    """Run a recipe from data to report.
+
+    Stages that are already done (same settings, inputs and code) are reused, also across recipes. Killed at any moment
+    and started again with the same command, a run goes on where it was.
+    """
+    from mindgpt_plugins.pipeline import display, folders, plan, preflight_all, runner
+    from mindgpt_plugins.recipe.loading import load
+
+    console = Console(soft_wrap=False)
+    loaded = load(recipe, overrides or [])
+    planned = plan.make(loaded, runs, until=until, start=start, fresh=fresh)
+    display.show_plan(console, planned)
+    preflight_all.require(planned)
+    if dry_run:
+        for stage in planned.stages:
+            if stage.status in ("run", "resume"):
+                with tempfile.TemporaryDirectory() as scratch:
+                    console.print(f"\n# {stage.name}: {stage.folder}", style="bold", markup=False)
+                    for command in runner.commands(stage, Path(scratch)):
+                        shown = command.shell(stage.python).replace(scratch, str(stage.folder))
+                        console.print(shown, soft_wrap=True, markup=False, highlight=False)
+        return
+    folder = runner.run(planned, console)
+    from mindgpt_plugins.report import build
+
+    page = build(folder)
+    total = sum(stage["seconds"] for stage in folders.read_json(folder / "manifest.json")["stages"])
+    console.print(f"[bold green]done[/]; all stages together took {display.duration(total)}")
+    console.print(f"report: {page}", soft_wrap=True, markup=False)

@@ -1,0 +1,177 @@
+"""What a run would do, decided before it does anything: which stages are reused, resumed or run, and why."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from mindgpt_plugins.pipeline import device, folders
+from mindgpt_plugins.pipeline.stage import Context, Stage, StageError
+from mindgpt_plugins.recipe.base import StageConfig
+from mindgpt_plugins.recipe.hashing import settings, stage_hash
+from mindgpt_plugins.recipe.schema import Launch, Recipe
+from mindgpt_plugins.registry import get
+
+Status = Literal["reuse", "resume", "run", "not selected"]
+
+
+@dataclass(frozen=True)
+class PlannedStage:
+    """One stage of a plan."""
+
+    name: str
+    config: StageConfig
+    stage: Stage[Any]
+    digest: str
+    folder: Path
+    status: Status
+    reason: str
+    context: Context
+    launch: Launch
+    python: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All stages of a recipe in order, and the run folder that will list them."""
+
+    recipe: Recipe
+    run: Path
+    stages: tuple[PlannedStage, ...]
+
+
+def make(
+    recipe: Recipe, runs: Path, *, until: str | None = None, start: str | None = None, fresh: bool = False
+) -> Plan:
+    """Plan a run.
+
+    Args:
+        recipe: The validated recipe.
+        runs: Folder for all runs.
+        until: Last stage to run.
+        start: First stage to run; everything before it must be done already.
+        fresh: Run the selected stages again in new folders even if they are done.
+
+    Raises:
+        StageError: ``until`` or ``start`` names no stage, or a stage before ``start`` is not done.
+    """
+    order = list(recipe.stages)
+    for option, value in (("--until", until), ("--from", start)):
+        if value is not None and value not in order:
+            raise StageError(f"{option} {value}: the recipe has no such stage; it has: {', '.join(order)}")
+    first = order.index(start) if start else 0
+    last = order.index(until) if until else len(order) - 1
+    if first > last:
+        raise StageError(f"--from {start} comes after --until {until}; nothing would run")
+    previous = _previous_settings(runs / recipe.name)
+    identity: dict[str, str] = {}
+    artefacts: dict[str, Mapping[str, str]] = {}
+    planned: list[PlannedStage] = []
+    for position, name in enumerate(order):
+        config = recipe.stages[name]
+        stage = get("stage", config.kind)()
+        inputs = recipe.inputs(name)
+        digest = stage_hash(recipe, name, stage.code, {i: identity[i] for i in inputs})
+        selected = first <= position <= last
+        attempt = folders.latest_attempt(runs, name, digest) + (1 if fresh and selected else 0)
+        folder = folders.stage_folder(runs, name, digest, max(1, attempt)).resolve()
+        identity[name] = f"{digest}.{max(1, attempt)}"
+        context = _context(recipe, name, config, folder, {i: artefacts[i] for i in inputs})
+        artefacts[name] = stage.artefacts(config, context)
+        status, reason = _status(folder, selected, previous.get(name), config, [p for p in planned if p.name in inputs])
+        if position < first and status != "reuse":
+            raise StageError(f"--from {start} needs {name!r} to be done, but it is not; run without --from first")
+        launch: Launch = getattr(recipe.launch, stage.side)
+        planned.append(
+            PlannedStage(
+                name,
+                config,
+                stage,
+                digest,
+                folder,
+                status,
+                reason,
+                context,
+                launch,
+                _interpreter(recipe, config, launch),
+            )
+        )
+    run_identity = folders.run_digest(identity)
+    return Plan(recipe, (runs / f"{recipe.name}-{run_identity}").resolve(), tuple(planned))
+
+
+def _context(
+    recipe: Recipe, name: str, config: StageConfig, folder: Path, inputs: Mapping[str, Mapping[str, str]]
+) -> Context:
+    return Context(
+        name=name,
+        folder=folder,
+        inputs=inputs,
+        seed=recipe.seed if config.seed is None else config.seed,
+        plugins=recipe.plugins,
+        min_pixels=recipe.image.min_pixels,
+        max_pixels=recipe.image.max_pixels,
+        cpu=device.resolve(recipe.device) == "cpu",
+        recipe_folder=recipe.folder,
+    )
+
+
+def _status(
+    folder: Path, selected: bool, before: Any, config: StageConfig, inputs: list[PlannedStage]
+) -> tuple[Status, str]:
+    if folders.is_done(folder):
+        return "reuse", "done"
+    if not selected:
+        return "not selected", ""
+    if (folder / folders.DONE).is_file():
+        return "run", "its artefacts were deleted"
+    if (folder / "stage.json").is_file():
+        return "resume", "was interrupted"
+    changed = [stage.name for stage in inputs if stage.status in ("run", "resume")]
+    if before is None:
+        return "run", "new"
+    keys = changed_keys(before, settings(config))
+    if keys:
+        return "run", f"changed: {', '.join(keys[:6])}" + (" …" if len(keys) > 6 else "")
+    if changed:
+        return "run", f"input changed: {', '.join(changed)}"
+    return "run", "code, plugins, seed or image size changed"
+
+
+def changed_keys(before: Any, after: Any, place: str = "") -> list[str]:
+    """Dotted keys whose values differ between two nested settings."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        keys = list(dict.fromkeys([*before, *after]))
+        return [
+            key for k in keys for key in changed_keys(before.get(k), after.get(k), f"{place}.{k}" if place else str(k))
+        ]
+    return [] if before == after else [place]
+
+
+def _previous_settings(run: Path) -> dict[str, Any]:
+    """Stage settings of the recipe's latest run, for saying what changed."""
+    if not (run / "manifest.json").is_file():
+        return {}
+    result = {}
+    for stage in folders.read_json(run / "manifest.json")["stages"]:
+        record = Path(stage["folder"]) / "stage.json"
+        if record.is_file():
+            result[stage["name"]] = folders.read_json(record)["settings"]
+    return result
+
+
+def _interpreter(recipe: Recipe, config: StageConfig, launch: Launch) -> str:
+    named = config.python or launch.python
+    if named is None:
+        return sys.executable
+    local = recipe.folder / named
+    if "/" in named and local.is_file():
+        return str(local.absolute())  # not resolve(): a virtual environment's python is a link that must stay one
+    found = shutil.which(named)
+    if found is None:
+        raise StageError(f"interpreter {named!r} (launch.*.python or a stage's python) does not exist")
+    return found

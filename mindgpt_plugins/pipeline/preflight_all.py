@@ -1,0 +1,47 @@
+"""Preflight of a whole plan: host versions, every stage's own check and all data that is already there."""
+
+from __future__ import annotations
+
+import sys
+
+from mindgpt_plugins import compat
+from mindgpt_plugins.pipeline import preflight
+from mindgpt_plugins.pipeline.plan import Plan
+from mindgpt_plugins.pipeline.stage import StageError
+
+
+def require(plan: Plan) -> None:
+    """Raise with every problem found in the stages that would run.
+
+    Raises:
+        StageError: one line per problem, with its stage.
+    """
+    problems = []
+    for stage in plan.stages:
+        if stage.status in ("reuse", "not selected"):
+            continue
+        if stage.python == sys.executable:  # another interpreter's packages are checked by its own doctor
+            for host in compat.SIDES[stage.stage.side]:
+                fault = compat.problem(host, compat.installed(host))
+                if fault:
+                    problems.append(fault)
+        found = stage.stage.check(stage.config, stage.context) + preflight.check_data(stage)
+        problems += [f"stages.{stage.name}: {line}" for line in found]
+    if problems:
+        raise StageError("nothing was started:\n" + "\n".join(f"  {line}" for line in dict.fromkeys(problems)))
+
+
+def token_table(plan: Plan) -> list[tuple[str, str, str, str, str]]:
+    """One row per (stage, dataset): stage, dataset, rows, longest, limit — as text."""
+    table = []
+    for stage in plan.stages:
+        for limit in stage.stage.token_limits(stage.config):
+            folder, name = stage.context.dataset(limit.dataset)
+            rows, longest = "", "not made yet"
+            if (folder / "dataset_info.json").is_file():
+                model = stage.context.model(limit.model)
+                found = preflight.count(folder, name, limit, model, stage.context.max_pixels)
+                rows = str(found.rows) if found else ""
+                longest = f"{found.tokens} ({found.place})" if found else f"not counted: no tokenizer in {model}"
+            table.append((stage.name, limit.dataset, rows, longest, f"{limit.limit} ({limit.key})"))
+    return table

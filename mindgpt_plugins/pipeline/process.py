@@ -1,0 +1,146 @@
+"""One child process of a stage: environment, log, death with its parent, memory."""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import psutil
+
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def child_environment(*, cpu: bool, offline: bool, extra: Mapping[str, str]) -> dict[str, str]:
+    """Variables a stage's processes get on top of the user's environment.
+
+    On CPU the folder with our ``sitecustomize`` goes in front of ``PYTHONPATH`` (see ``mindgpt_patches.cpu``), so Ray
+    workers and torchrun ranks inherit it. On an accelerator nothing is changed.
+    """
+    additions = {"TOKENIZERS_PARALLELISM": "false", "PYTHONUNBUFFERED": "1"}
+    if offline:
+        additions["HF_HUB_OFFLINE"] = "1"
+    if cpu:
+        from mindgpt_patches.cpu import SITE
+
+        rest = extra.get("PYTHONPATH") or os.environ.get("PYTHONPATH", "")
+        kept = [entry for entry in rest.split(os.pathsep) if entry and Path(entry) != SITE]
+        additions["PYTHONPATH"] = os.pathsep.join([str(SITE), *kept])
+    return {**additions, **{k: v for k, v in extra.items() if not (cpu and k == "PYTHONPATH")}}
+
+
+class Lock:
+    """An advisory lock on a stage folder, held by the runner and by the stage's process.
+
+    The child inherits the descriptor, so a stage whose runner died but which is still ending keeps its folder.
+    """
+
+    def __init__(self, folder: Path):
+        self._file: IO[str] = open(folder / ".lock", "a+", encoding="utf-8")  # noqa: SIM115 - lives as long as the lock
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._file.seek(0)
+            owner = self._file.read().strip() or "unknown"
+            self._file.close()
+            raise RuntimeError(
+                f"{folder} is in use by another run (process {owner}); wait for it or stop it, then run again"
+            ) from None
+        self._file.truncate(0)
+        self._file.write(f"{os.getpid()}\n")
+        self._file.flush()
+
+    @property
+    def descriptor(self) -> int:
+        """File descriptor to pass to the child."""
+        return self._file.fileno()
+
+    def release(self) -> None:
+        """Give the folder back."""
+        self._file.close()
+
+
+def run(
+    argv: list[str],
+    *,
+    folder: Path,
+    env: Mapping[str, str],
+    lock: Lock,
+    tick: Callable[[int], None],
+    interval: float = 0.5,
+) -> tuple[int, int]:
+    """Run a command to its end, calling ``tick(peak_bytes)`` now and then.
+
+    The child is killed when this process dies, however it dies, so that a second run never meets a first one's trainer.
+
+    Returns:
+        Exit status and peak memory (bytes) of the process tree: the largest sum of proportional set sizes seen.
+    """
+    parent = os.getpid()
+
+    def die_with_parent() -> None:
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # the parent died between fork and prctl
+            os._exit(1)
+
+    with open(folder / "log.txt", "ab") as log:
+        child = subprocess.Popen(
+            argv,
+            cwd=folder,
+            env={**os.environ, **env},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=die_with_parent,
+            pass_fds=[lock.descriptor],
+        )
+    peak, next_look = 0, 0.0
+    try:
+        while child.poll() is None:
+            if time.monotonic() >= next_look:
+                peak = max(peak, tree_memory(child.pid))
+                next_look = time.monotonic() + 3.0
+            tick(peak)
+            time.sleep(interval)
+    except BaseException:
+        _stop(child)
+        raise
+    tick(peak)
+    return child.returncode, peak
+
+
+def tree_memory(pid: int) -> int:
+    """Memory (bytes, proportional set size, so shared pages count once) of a process and its descendants."""
+    try:
+        root = psutil.Process(pid)
+        family = [root, *root.children(recursive=True)]
+    except psutil.Error:
+        return 0
+    total = 0
+    for process in family:
+        try:
+            total += int(process.memory_full_info().pss)
+        except psutil.Error:  # it ended while we looked, which is not a fault
+            continue
+    return total
+
+
+def _stop(child: subprocess.Popen[Any]) -> None:
+    """Ask the whole process group to end, then make it."""
+    for sent, patience in ((signal.SIGTERM, 10.0), (signal.SIGKILL, 5.0)):
+        try:
+            os.killpg(child.pid, sent)
+            child.wait(patience)
+            return
+        except ProcessLookupError:
+            return
+        except subprocess.TimeoutExpired:
+            continue

@@ -1,0 +1,238 @@
+"""From a YAML file and ``key=value`` overrides to a validated :class:`Recipe`, or one list of everything wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, get_args
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import BaseModel, ValidationError
+from yaml import YAMLError
+
+from mindgpt_plugins.recipe.base import StageConfig
+from mindgpt_plugins.recipe.schema import Recipe, RecipeHead
+from mindgpt_plugins.registry import PluginError, RegistryError, get, load_plugins, nearest
+
+
+class RecipeError(ValueError):
+    """The recipe is wrong; ``problems`` holds one line per fault, each with its place and fix."""
+
+    def __init__(self, source: str, problems: Sequence[str]):
+        self.problems = list(problems)
+        super().__init__("\n".join(f"{source}: {problem}" for problem in self.problems))
+
+
+def find(name: str) -> Path:
+    """Resolve a recipe argument: a file, or the name of a recipe that ships with the package.
+
+    Raises:
+        RecipeError: neither exists; the message lists the shipped names.
+    """
+    path = Path(name).expanduser()
+    if path.is_file():
+        return path.resolve()
+    shipped = shipped_recipes()
+    if name in shipped:
+        return shipped[name]
+    raise RecipeError(
+        name, [f"no such recipe file{nearest(name, shipped)} Shipped recipes: {', '.join(shipped) or 'none'}."]
+    )
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """Name (``quickstart``, ``sft/qwen3_vl_4b``) → path of every recipe in the package or the source checkout."""
+    package = Path(str(resources.files("mindgpt_plugins")))
+    for folder in (package / "recipes", package.parent / "recipes"):
+        if folder.is_dir():
+            return {str(path.relative_to(folder).with_suffix("")): path for path in sorted(folder.rglob("*.yaml"))}
+    return {}
+
+
+def load(name: str, overrides: Sequence[str] = ()) -> Recipe:
+    """Load, merge, override, import plugins and validate.
+
+    Args:
+        name: Recipe file or shipped name.
+        overrides: ``key=value`` strings with dotted keys, e.g. ``stages.rl.steps=50``.
+
+    Raises:
+        RecipeError: with every problem found, not just the first.
+    """
+    path = find(name)
+    tree = _merge_extended(path, seen=())
+    for override in overrides:
+        if "=" not in override:
+            raise RecipeError("command line", [f"override {override!r} is not of the form key=value"])
+    try:
+        tree = OmegaConf.merge(tree, OmegaConf.from_dotlist(list(overrides)))
+        data = OmegaConf.to_container(tree, resolve=True)
+    except (OmegaConfBaseException, YAMLError) as error:
+        raise RecipeError(str(path), [_first_line(error)]) from error
+    assert isinstance(data, dict)
+    return validate({str(key): value for key, value in data.items()}, path)
+
+
+def validate(data: dict[str, Any], path: Path) -> Recipe:
+    """Validate plain data as a recipe found at ``path``."""
+    stages = data.pop("stages", None)
+    problems: list[str] = []
+    head = None
+    try:
+        head = RecipeHead.model_validate(data)
+    except ValidationError as error:
+        problems += describe(error, RecipeHead, known_extra=["stages", "extends"])
+    if not isinstance(stages, dict) or not stages:
+        raise RecipeError(str(path), [*problems, "stages: a recipe needs a mapping of stage name → settings"])
+    if head is not None:
+        head = head.model_copy(update={"plugins": tuple(_absolute(p, path.parent) for p in head.plugins)})
+        try:
+            load_plugins(head.plugins)
+        except PluginError as error:
+            raise RecipeError(str(path), [*problems, f"plugins: {error}"]) from error
+    configs: dict[str, StageConfig] = {}
+    for name, settings in stages.items():
+        if settings is None:  # how a recipe that extends another drops a stage
+            continue
+        config = _stage(str(name), settings, problems)
+        if config is not None:
+            configs[str(name)] = config
+    if problems or head is None:
+        raise RecipeError(str(path), problems)
+    recipe = Recipe.model_construct(**{k: getattr(head, k) for k in RecipeHead.model_fields}, path=path, stages=configs)
+    problems = _reference_problems(recipe)
+    if problems:
+        raise RecipeError(str(path), problems)
+    return recipe
+
+
+def describe(
+    error: ValidationError, schema: type[BaseModel], place: str = "", known_extra: Sequence[str] = ()
+) -> list[str]:
+    """One line per pydantic error: the key's place, what is wrong with its value, and the nearest known key."""
+    lines = []
+    for item in error.errors():
+        where = ".".join(str(part) for part in item["loc"])
+        full = f"{place}.{where}".strip(".")
+        if item["type"] == "extra_forbidden":
+            known = [*_fields_at(schema, item["loc"][:-1]), *known_extra]
+            lines.append(f"{full}: unknown key {str(item['loc'][-1])!r}{nearest(str(item['loc'][-1]), known)}")
+            if known:
+                lines[-1] += f" Known: {', '.join(known)}."
+        elif item["type"] == "missing":
+            lines.append(f"{full}: required key is missing")
+        else:
+            lines.append(f"{full}: {item['msg']} (got {item['input']!r})")
+    return lines
+
+
+def _stage(name: str, settings: Any, problems: list[str]) -> StageConfig | None:
+    place = f"stages.{name}"
+    if not isinstance(settings, dict) or "kind" not in settings:
+        problems.append(f"{place}: needs a `kind` (one of the registered stage kinds, e.g. data, sft, rl)")
+        return None
+    if "/" in name:
+        problems.append(f"{place}: a stage name cannot contain '/', which separates stage and dataset in references")
+        return None
+    try:
+        schema = get("stage", str(settings["kind"])).Config
+    except (RegistryError, PluginError) as error:
+        problems.append(f"{place}.kind: {error}")
+        return None
+    try:
+        config = schema.model_validate(settings)
+    except ValidationError as error:
+        problems += describe(error, schema, place)
+        return None
+    assert isinstance(config, StageConfig)
+    return config
+
+
+def _reference_problems(recipe: Recipe) -> list[str]:
+    problems = []
+    order = list(recipe.stages)
+    for position, name in enumerate(order):
+        for to, value in recipe.stages[name].references():
+            head = value.rpartition("/")[0] if to == "dataset" else value
+            if head in order[:position]:
+                continue
+            place = f"stages.{name}"
+            if head in order:
+                problems.append(f"{place}: refers to {head!r}, which does not come before it; reorder the stages")
+            elif to == "dataset" and not (recipe.folder / head).is_dir():
+                problems.append(
+                    f"{place}: dataset {value!r} is neither <stage>/<set> of an earlier stage nor a set in an existing "
+                    f"folder{nearest(head, order[:position])} Earlier stages: {', '.join(order[:position]) or 'none'}."
+                )
+            elif to not in ("dataset", "model"):
+                problems.append(f"{place}: {value!r} must name an earlier stage{nearest(head, order[:position])}")
+            elif to == "model" and value.startswith((".", "/")) and not (recipe.folder / value).is_dir():
+                problems.append(f"{place}: model folder {value!r} does not exist (relative to {recipe.folder})")
+            elif to == "model" and "/" not in value:
+                problems.append(
+                    f"{place}: model {value!r} is no earlier stage, no folder and no hub id (owner/name)"
+                    f"{nearest(value, order[:position])}"
+                )
+    return problems
+
+
+def _merge_extended(path: Path, seen: tuple[Path, ...]) -> DictConfig:
+    if path in seen:
+        raise RecipeError(str(path), [f"extends: goes in a circle: {' → '.join(p.name for p in (*seen, path))}"])
+    try:
+        tree = OmegaConf.load(path)
+    except (OmegaConfBaseException, YAMLError, UnicodeDecodeError, OSError) as error:
+        raise RecipeError(str(path), [f"cannot be read as YAML: {_first_line(error)}"]) from error
+    if not isinstance(tree, DictConfig):
+        raise RecipeError(str(path), ["a recipe is a mapping of keys, not a list or a single value"])
+    parent = tree.pop("extends", None)
+    if parent is None:
+        return tree
+    base = path.parent / str(parent)
+    if not base.is_file():
+        shipped = shipped_recipes()
+        if str(parent) not in shipped:
+            raise RecipeError(
+                str(path), [f"extends: {str(parent)!r} is neither a file next to it nor a shipped recipe"]
+            )
+        base = shipped[str(parent)]
+    merged = OmegaConf.merge(_merge_extended(base.resolve(), (*seen, path)), tree)
+    assert isinstance(merged, DictConfig)
+    return merged
+
+
+def _fields_at(schema: Any, location: Sequence[int | str]) -> list[str]:
+    """Field names of the model that an error's location points into."""
+    for part in location:
+        schema = _descend(schema, part)
+        if schema is None:
+            return []
+    models = [m for m in _models(schema)]
+    return list(models[0].model_fields) if models else []
+
+
+def _descend(schema: Any, part: int | str) -> Any:
+    for model in _models(schema):
+        if isinstance(part, str) and part in model.model_fields:
+            return model.model_fields[part].annotation
+    # list[X] / dict[str, X]: an index or a key leads to X
+    arguments = [a for a in get_args(schema) if a is not type(None)]
+    return arguments[-1] if arguments else None
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    if getattr(annotation, "__origin__", None) in (list, dict, tuple, Mapping):
+        return []
+    return [m for a in get_args(annotation) for m in _models(a)]
+
+
+def _absolute(plugin: str, folder: Path) -> str:
+    return str((folder / plugin).resolve()) if plugin.endswith(".py") else plugin
+
+
+def _first_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300]

@@ -1,0 +1,71 @@
+"""The recipe: what a whole post-training run is, as validated data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from mindgpt_plugins.recipe.base import StageConfig, Strict
+
+
+class ImageSize(Strict):
+    """One image size for every stage, so that training, rollout and evaluation see the same visual tokens."""
+
+    min_pixels: int = Field(32 * 32, gt=0, description="Smaller images are enlarged to this many pixels.")
+    max_pixels: int = Field(768 * 768, gt=0, description="Larger images are shrunk to this many pixels.")
+
+    @field_validator("max_pixels")
+    @classmethod
+    def _ordered(cls, value: int, info: Any) -> int:
+        if value < info.data.get("min_pixels", 0):
+            raise ValueError(f"max_pixels {value} is below min_pixels {info.data['min_pixels']}")
+        return value
+
+
+class Launch(Strict):
+    """How one side's processes are started."""
+
+    python: str | None = Field(None, description="Interpreter, e.g. env/verl/bin/python; default: the current one.")
+    env: dict[str, str] = Field(default_factory=dict, description="Extra environment variables.")
+
+
+class LaunchSides(Strict):
+    """Each side may live in its own environment: verl and LLaMA-Factory agree on one narrow transformers window."""
+
+    data: Launch = Launch()
+    sft: Launch = Launch()
+    rl: Launch = Launch()
+
+
+class RecipeHead(Strict):
+    """Everything of a recipe but its stages."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    description: str = ""
+    seed: int = 0
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    offline: bool = Field(False, description="Never contact a model hub (sets HF_HUB_OFFLINE=1).")
+    plugins: tuple[str, ...] = Field((), description="Modules or .py files to import in every process that needs them.")
+    image: ImageSize = ImageSize()
+    launch: LaunchSides = LaunchSides()
+
+
+class Recipe(RecipeHead):
+    """A validated recipe. ``stages`` keeps the order of the file; a stage refers only to earlier ones."""
+
+    path: Path
+    stages: dict[str, StageConfig]
+
+    @property
+    def folder(self) -> Path:
+        """Folder that relative paths in the recipe start from."""
+        return self.path.parent
+
+    def inputs(self, stage: str) -> list[str]:
+        """Names of the stages that ``stage`` refers to, in recipe order."""
+        heads = {
+            value if to != "dataset" else value.rpartition("/")[0] for to, value in self.stages[stage].references()
+        }
+        return [name for name in self.stages if name in heads]
