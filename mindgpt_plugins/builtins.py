@@ -23,5 +23,9 @@ BUILTINS: dict[str, dict[str, str]] = {
     "teacher": {},
     "allocator": {},
     "gate": {},
-    "stage": {},
+    "stage": {
+        "rejection_sampling": "mindgpt_plugins.pipeline.stages.rejection_sampling:RejectionSampling",
+        "preference_pairs": "mindgpt_plugins.pipeline.stages.preference_pairs:PreferencePairs",
+        "evaluate": "mindgpt_plugins.pipeline.stages.evaluate:Evaluate",
+    },
 }

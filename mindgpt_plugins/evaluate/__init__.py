@@ -1,1 +1,1 @@
-"""Accuracy, pass@k and forgetting on held-out sets."""
+"""Answers held-out prompts with a model and scores the replies: accuracy, pass@k, length, forgetting gate."""

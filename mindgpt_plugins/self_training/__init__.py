@@ -1,1 +1,1 @@
-"""Training data a model makes for itself: rejection sampling and preference pairs."""
+"""Training data from a model's own replies: rejection sampling and preference pairs."""

@@ -1,0 +1,19 @@
+"""``python -m mindgpt_plugins.evaluate evaluate.json``: the process of an ``evaluate`` stage.
+
+Works in the folder of the config file and is safe to run again after a kill.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from mindgpt_plugins.evaluate.run import GateFailed, evaluate
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m mindgpt_plugins.evaluate CONFIG.json")
+    try:
+        evaluate(Path(sys.argv[1]))
+    except GateFailed as error:
+        sys.exit(str(error))

@@ -1,0 +1,206 @@
+"""One evaluation: greedy replies to every row, samples and blank-image replies on a subset, scores, gate."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mindgpt_data.export import read_set
+from mindgpt_data.rows import Row
+
+from mindgpt_plugins.evaluate import forgetting, scoring
+from mindgpt_plugins.evaluate.collect import (
+    Answerer,
+    Progress,
+    collect,
+    read_lines,
+    write_lines,
+    write_text,
+)
+from mindgpt_plugins.evaluate.engine import Engine, Prompt, Reply
+from mindgpt_plugins.rewards.answers import extract_answer, match
+
+
+class GateFailed(RuntimeError):
+    """The forgetting gate failed and the recipe asks to stop; the message carries the figures."""
+
+
+def evaluate(config_path: Path) -> dict[str, Any]:
+    """Run the evaluation that ``evaluate.json`` describes and return the content of ``scores.json``.
+
+    Raises:
+        GateFailed: after ``scores.json`` is written, when the gate fails with ``on_fail: stop``.
+    """
+    config = json.loads(config_path.read_text())
+    folder = config_path.resolve().parent
+    items = _items(config)
+    prompts = [_prompt(key, row, root) for key, (row, root) in items.items()]
+    sampling = config["samples"] or {"n": 0, "rows": 0, "temperature": 1.0}
+    chosen = _subset(items, sampling["rows"])
+    few = [p for p in prompts if p.key in chosen]
+    passes = folder / "passes"
+    plan: list[tuple[str, Sequence[Prompt], int]] = [("greedy", prompts, 0)]
+    if sampling["n"] and few:
+        plan.append(("samples", few, sampling["n"]))
+        if config["blank"]:
+            plan.append(("blank", [_blanked(p) for p in few], 0))
+
+    progress = Progress(folder / "metrics.jsonl", total=sum(len(asked) for _, asked, _ in plan))
+    engine = load_once(config)
+    replies = {
+        name: collect(
+            engine,
+            asked,
+            passes / f"{name}.jsonl",
+            n=n,
+            temperature=sampling["temperature"],
+            batch_size=config["batch_size"],
+            progress=progress,
+            figures=functools.partial(_figures, items=items, name=name),
+        )
+        for name, asked, n in plan
+    }
+    predictions = [
+        _prediction(key, row, {name: got[key] for name, got in replies.items() if key in got})
+        for key, (row, _) in items.items()
+    ]
+    write_lines(folder / "predictions.jsonl", predictions)
+    scores = {
+        "version": scoring.VERSION,
+        "model": config["model_name"],
+        "sets": [s["name"] for s in config["sets"]],
+        "general": config["general"],
+        "domain": config["domain"],
+        "samples": sampling,
+        "seed": config["seed"],
+        "cells": scoring.cells(predictions),
+        "gate": _gate(config, predictions),
+    }
+    write_text(folder / "scores.json", json.dumps(scores, indent=1) + "\n")
+    gate = scores["gate"]
+    if gate:
+        print(forgetting.describe(gate), flush=True)
+        if not gate["passed"] and config["gate"]["on_fail"] == "stop":
+            raise GateFailed(
+                f"{forgetting.describe(gate)}. The scores are in {folder / 'scores.json'}. Train longer or with more "
+                "replay, or set `gate.on_fail: continue` for this stage to go on regardless."
+            )
+    return scores
+
+
+def load_once(config: Mapping[str, Any]) -> Callable[[], Answerer]:
+    """An engine from a stage's settings that is loaded at first use and then kept."""
+
+    @functools.cache
+    def load() -> Answerer:
+        return Engine(
+            config["model"],
+            max_new_tokens=config["max_new_tokens"],
+            min_pixels=config["min_pixels"],
+            max_pixels=config["max_pixels"],
+            seed=config["seed"],
+            device=config.get("device"),
+        )
+
+    return load
+
+
+def right(row: Row, reply: Reply) -> bool:
+    """Does the reply state the row's gold answer?"""
+    return match(extract_answer(reply.text), row.answer, row.answer_type)
+
+
+def _items(config: Mapping[str, Any]) -> dict[str, tuple[Row, Path]]:
+    """``set/uid`` → row and datasets folder, cut to ``rows`` per set by a hash of the uid."""
+    items: dict[str, tuple[Row, Path]] = {}
+    for where in config["sets"]:
+        folder = Path(where["folder"])
+        rows = read_set(folder, where["name"])
+        if config["rows"] is not None:
+            kept = {row.uid for row in sorted(rows, key=lambda row: _rank(row.uid))[: config["rows"]]}
+            rows = [row for row in rows if row.uid in kept]
+        items |= {f"{where['name']}/{row.uid}": (row, folder) for row in rows}
+    return items
+
+
+def _prompt(key: str, row: Row, folder: Path) -> Prompt:
+    return Prompt(key, row.question, tuple(folder / name for name in row.image))
+
+
+def _blanked(prompt: Prompt) -> Prompt:
+    return Prompt(prompt.key, prompt.question, prompt.images, blank=True)
+
+
+def _subset(items: Mapping[str, tuple[Row, Path]], per_group: int) -> set[str]:
+    """Keys of the ``per_group`` rows of every set × source × capability that come first by hash.
+
+    The same rows for every model, whatever the seed: curves over stages are then paired.
+    """
+    groups: dict[tuple[str, str, str], list[str]] = {}
+    for key, (row, _) in items.items():
+        groups.setdefault((key.partition("/")[0], row.source, row.capability), []).append(key)
+    return {key for keys in groups.values() for key in sorted(keys, key=_rank)[:per_group]}
+
+
+def _rank(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def _figures(
+    batch: Sequence[Prompt], replies: list[list[Reply]], *, items: Mapping[str, tuple[Row, Path]], name: str
+) -> dict[str, float]:
+    every = [(items[p.key][0], r) for p, group in zip(batch, replies, strict=True) for r in group]
+    return {
+        f"{name}/accuracy": sum(right(row, r) for row, r in every) / len(every),
+        f"{name}/tokens": sum(r.tokens for _, r in every) / len(every),
+    }
+
+
+def _prediction(key: str, row: Row, replies: Mapping[str, list[Reply]]) -> dict[str, Any]:
+    greedy = replies["greedy"][0]
+    blank = replies.get("blank")
+    return {
+        "uid": row.uid,
+        "set": key.partition("/")[0],
+        "source": row.source,
+        "capability": row.capability,
+        "difficulty": row.difficulty,
+        "reply": greedy.text,
+        "answer": extract_answer(greedy.text),
+        "correct": right(row, greedy),
+        "tokens": greedy.tokens,
+        "samples": [
+            {"correct": right(row, r), "tokens": r.tokens, "reply": r.text} for r in replies.get("samples", [])
+        ],
+        "blank_correct": right(row, blank[0]) if blank else None,
+    }
+
+
+def _gate(config: Mapping[str, Any], predictions: list[dict[str, Any]]) -> dict[str, Any] | None:
+    asked = config["gate"]
+    if not asked:
+        return None
+    name = asked["set"] or config["sets"][0]["name"]
+    before = read_lines(Path(asked["before"]))
+    peak = read_lines(Path(asked["peak"])) if asked["peak"] else None
+
+    def judged(lines: list[dict[str, Any]], sources: list[str]) -> dict[str, tuple[str, bool]]:
+        return {
+            p["uid"]: (p[asked["groups"]], p["correct"]) for p in lines if p["set"] == name and p["source"] in sources
+        }
+
+    result = forgetting.gate(
+        judged(before, config["general"]),
+        judged(predictions, config["general"]),
+        judged(before, config["domain"]),
+        judged(predictions, config["domain"]),
+        judged(peak, config["domain"]) if peak is not None else None,
+        margin=asked["margin"],
+        keep_gain=asked["keep_gain"],
+        seed=config["seed"],
+    )
+    return {"set": name, "groups_by": asked["groups"], "on_fail": asked["on_fail"], **result}

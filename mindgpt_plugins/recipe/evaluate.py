@@ -1,0 +1,48 @@
+"""Schema of the ``evaluate`` stage."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from mindgpt_plugins.recipe.base import DatasetRef, ModelRef, Reference, StageConfig, Strict
+
+EvaluationRef = Annotated[str, Reference("scores")]
+"""Another ``evaluate`` stage, whose predictions are compared with this one's."""
+
+
+class Sampling(Strict):
+    """Samples beside the greedy replies, for pass@k."""
+
+    n: int = Field(8, ge=1, description="Samples per prompt.")
+    rows: int = Field(40, ge=0, description="Rows sampled per set, source and capability (fewer when there are fewer).")
+    temperature: float = Field(1.0, gt=0)
+
+
+class Gate(Strict):
+    """Forgetting gate against earlier evaluations of the same sets."""
+
+    before: EvaluationRef = Field(description="Evaluation of the base model.")
+    peak: EvaluationRef | None = Field(None, description="Evaluation right after domain learning; for `keep_gain`.")
+    set: str | None = Field(None, description="Name of the set to compare on; by default the first one.")
+    groups: Literal["capability", "source"] = Field("capability", description="What counts as one general group.")
+    margin: float = Field(0.03, ge=0, description="Largest accepted loss per group, as a share (0.03 = 3 points).")
+    keep_gain: float = Field(0.8, ge=0, description="Share of the domain gain that must be left.")
+    on_fail: Literal["stop", "continue"] = "stop"
+
+
+class EvaluateConfig(StageConfig):
+    """Accuracy, pass@k and reply length of one model on held-out sets."""
+
+    kind: Literal["evaluate"]
+    model: ModelRef
+    sets: list[DatasetRef] = Field(min_length=1, description="Held-out sets, e.g. [world/dev, world/test].")
+    rows: int | None = Field(None, ge=1, description="Rows per set; all by default.")
+    samples: Sampling | None = Field(Sampling(), description="null: greedy replies only.")
+    blank: bool = Field(True, description="Also answer the sampled rows with the image blanked.")
+    batch_size: int = Field(128, ge=1, description="Replies generated at once.")
+    max_new_tokens: int = Field(64, ge=1)
+    general: list[str] = Field(["general"], description="Sources whose ability must be kept.")
+    domain: list[str] = Field(["domain"], description="Sources to be learnt.")
+    gate: Gate | None = None
