@@ -67,8 +67,8 @@ def load(name: str, overrides: Sequence[str] = ()) -> Recipe:
         if "=" not in override:
             raise RecipeError("command line", [f"override {override!r} is not of the form key=value"])
     try:
-        tree = OmegaConf.merge(tree, OmegaConf.from_dotlist(list(overrides)))
-        data = OmegaConf.to_container(tree, resolve=True)
+        merged = OmegaConf.merge(tree, OmegaConf.from_dotlist(list(overrides)))
+        data = OmegaConf.to_container(merged, resolve=True)
     except (OmegaConfBaseException, YAMLError) as error:
         raise RecipeError(str(path), [_first_line(error)]) from error
     assert isinstance(data, dict)
@@ -86,12 +86,15 @@ def validate(data: dict[str, Any], path: Path) -> Recipe:
         problems += describe(error, RecipeHead, known_extra=["stages", "extends"])
     if not isinstance(stages, dict) or not stages:
         raise RecipeError(str(path), [*problems, "stages: a recipe needs a mapping of stage name → settings"])
+    # Plugins are imported even when another head key is wrong, so that the kinds they bring are known below.
+    listed = head.plugins if head is not None else data.get("plugins", ())
+    plugins = tuple(_absolute(p, path.parent) for p in listed if isinstance(p, str))
+    try:
+        load_plugins(plugins)
+    except PluginError as error:
+        raise RecipeError(str(path), [*problems, f"plugins: {error}"]) from error
     if head is not None:
-        head = head.model_copy(update={"plugins": tuple(_absolute(p, path.parent) for p in head.plugins)})
-        try:
-            load_plugins(head.plugins)
-        except PluginError as error:
-            raise RecipeError(str(path), [*problems, f"plugins: {error}"]) from error
+        head = head.model_copy(update={"plugins": plugins})
     configs: dict[str, StageConfig] = {}
     for name, settings in stages.items():
         if settings is None:  # how a recipe that extends another drops a stage

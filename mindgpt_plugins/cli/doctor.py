@@ -1,0 +1,41 @@
+"""``mindgpt doctor``: is this machine able to run what a recipe asks for, and do the hosts really load us?"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+
+def add(app: typer.Typer) -> None:
+    """Register the verb."""
+    app.command("doctor")(doctor)
+
+
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Versions and patches only; skips starting verl, Ray and LLaMA-Factory.")
+    ] = False,
+) -> None:
+    """Check versions, plugin loading in verl (a fresh process and a Ray worker), LLaMA-Factory seams and patches.
+
+    Exits with status 1 when something is wrong; every line that is not fine says what to do.
+    """
+    import json
+
+    from mindgpt_plugins import diagnosis
+
+    findings = diagnosis.run(quick=quick)
+    if as_json:
+        typer.echo(json.dumps({"version": 1, "findings": [finding.as_dict() for finding in findings]}, indent=2))
+    else:
+        table = Table("check", "state", "detail")
+        colours = {"ok": "green", "trouble": "bold red", "not needed": "dim", "not installed": "yellow"}
+        for finding in findings:
+            table.add_row(finding.check, f"[{colours.get(finding.state, 'cyan')}]{finding.state}[/]", finding.detail)
+        Console().print(table)
+    if any(finding.state == "trouble" for finding in findings):
+        raise SystemExit(1)
