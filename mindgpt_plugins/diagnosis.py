@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from mindgpt_plugins import __version__, compat
 from mindgpt_plugins.pipeline import device
@@ -129,7 +130,7 @@ def _llamafactory_seams() -> Iterator[Finding]:
         yield Finding(f"seam: {name}", "ok" if ok else "trouble", detail)
 
 
-def _python(arguments: list[str], extra: dict[str, str]) -> tuple[object, str]:  # type: ignore[type-arg]
+def _python(arguments: list[str], extra: dict[str, str]) -> tuple[Any, str]:
     """Run a snippet as a stage would be run; return what it printed after MINDGPT, or its last error line."""
     env = child_environment(cpu=device.resolve("auto") == "cpu", offline=True, extra=extra)
     try:

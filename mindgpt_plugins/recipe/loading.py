@@ -87,7 +87,7 @@ def validate(data: dict[str, Any], path: Path) -> Recipe:
     if not isinstance(stages, dict) or not stages:
         raise RecipeError(str(path), [*problems, "stages: a recipe needs a mapping of stage name → settings"])
     # Plugins are imported even when another head key is wrong, so that the kinds they bring are known below.
-    listed = head.plugins if head is not None else data.get("plugins", ())
+    listed = head.plugins if head is not None else data.get("plugins") or ()
     plugins = tuple(_absolute(p, path.parent) for p in listed if isinstance(p, str))
     try:
         load_plugins(plugins)
