@@ -1,14 +1,27 @@
-"""Shared fixtures: a toy stage kind, so that the runner is tested on real processes without any trainer."""
+"""Shared set-up and fixtures: a toy stage kind, so that the runner is tested on real processes without any trainer."""
 
 from __future__ import annotations
 
+import os
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from mindgpt_patches.cpu import wheels
 
 from mindgpt_plugins import registry
+from mindgpt_plugins.pipeline import device
+from mindgpt_plugins.pipeline.process import child_environment
+
+# The first example of a test may import a host for seconds; time limits are pytest-timeout's job.
+settings.register_profile("mindgpt", deadline=None)
+settings.load_profile("mindgpt")
+
+# Tests import torchvision in this process and in children, as a stage's processes do.
+if device.resolve("auto") == "cpu":
+    wheels.install()
+    os.environ.update(child_environment(cpu=True, offline=True, extra={}))
 
 TOY_PLUGIN = '''
 import json, sys
