@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from mindgpt_patches.cpu import wheels
 
 from mindgpt_plugins import registry
