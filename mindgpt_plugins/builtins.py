@@ -8,6 +8,8 @@ BUILTINS: dict[str, dict[str, str]] = {
         "diversity": "mindgpt_plugins.rewards.diversity:diversity",
     },
     "estimator": {
+        "annotations": "mindgpt_data.density.annotations:from_truth",
+        "pixels": "mindgpt_data.density.pixels:pixels",
         "modulated": "mindgpt_plugins.advantage.estimators:modulated",
         "grpo": "mindgpt_plugins.advantage.estimators:grpo",
         "dr_grpo": "mindgpt_plugins.advantage.estimators:dr_grpo",
@@ -20,10 +22,22 @@ BUILTINS: dict[str, dict[str, str]] = {
     "mixture": {"fixed": "mindgpt_plugins.curriculum.fixed:Fixed"},
     "loss": {"weighted_ce": "mindgpt_plugins.losses.weighted_ce:WeightedCE"},
     "patch": {},
-    "teacher": {},
-    "allocator": {},
-    "gate": {},
+    "teacher": {
+        "annotations": "mindgpt_data.teachers.annotations:from_truth",
+    },
+    "allocator": {
+        "density": "mindgpt_data.budget.density:density",
+        "uniform": "mindgpt_data.budget.uniform:uniform",
+        "random": "mindgpt_data.budget.random:random",
+    },
+    "gate": {
+        "rules": "mindgpt_data.gates.rules:rules",
+        "duplicates": "mindgpt_data.gates.duplicates:duplicates",
+        "decontaminate": "mindgpt_data.gates.decontaminate:decontaminate",
+    },
     "stage": {
+        "data": "mindgpt_plugins.pipeline.stages.data:DataStage",
+        "model": "mindgpt_plugins.pipeline.stages.model:ModelStage",
         "rejection_sampling": "mindgpt_plugins.pipeline.stages.rejection_sampling:RejectionSampling",
         "preference_pairs": "mindgpt_plugins.pipeline.stages.preference_pairs:PreferencePairs",
         "evaluate": "mindgpt_plugins.pipeline.stages.evaluate:Evaluate",

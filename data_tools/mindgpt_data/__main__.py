@@ -1,0 +1,49 @@
+"""``python -m mindgpt_data config.json``: the ``data`` stage as a process.
+
+The config is JSON: ``settings`` (see :class:`mindgpt_data.config.DataSettings`), ``seed``, ``folder`` (datasets) and
+``plugins``. Writes ``metrics.jsonl`` and ``data_report.json`` beside the config.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from mindgpt_data.config import DataSettings
+from mindgpt_data.pipeline import run
+from mindgpt_plugins import registry
+
+
+def main(argv: list[str]) -> int:
+    """Run the stage; returns the exit status."""
+    if len(argv) != 1:
+        print("usage: python -m mindgpt_data config.json", file=sys.stderr)
+        return 2
+    config_path = Path(argv[0]).resolve()
+    config = json.loads(config_path.read_text())
+    registry.load_plugins(config.get("plugins", ()))
+    beside = config_path.parent
+    # Finished sets report again on a restart, so the file is simply begun anew.
+    with (beside / "metrics.jsonl").open("w", encoding="utf-8") as metrics:
+
+        def progress(line: dict[str, Any]) -> None:
+            metrics.write(json.dumps(line) + "\n")
+            metrics.flush()
+
+        result = run(
+            DataSettings.model_validate(config["settings"]), int(config["seed"]), Path(config["folder"]), progress
+        )
+    aside = beside / f".data_report.{os.getpid()}"
+    aside.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(aside, beside / "data_report.json")
+    for name, summary in result["sets"].items():
+        dropped = sum(d["count"] for d in summary["funnel"]["dropped"])
+        print(f"{name}: {summary['items']} items about {summary['images']} pictures, {dropped} dropped", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

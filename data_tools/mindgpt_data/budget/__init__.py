@@ -1,0 +1,1 @@
+"""How many QA each image gets, and how they spread over capabilities."""

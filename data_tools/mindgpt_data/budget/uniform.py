@@ -1,0 +1,16 @@
+"""Allocator ``uniform``: the same number for every image; for ablation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mindgpt_data.budget.rounding import apportion
+
+
+def uniform(scores: Sequence[float], total: int, *, n_min: int = 1, n_max: int = 8, gamma: float = 1.0) -> list[int]:
+    """Equal shares of ``total``; the remainder goes to the first images. ``scores`` and ``gamma`` are not used.
+
+    Raises:
+        BudgetError: ``total`` is outside [M·n_min, M·n_max].
+    """
+    return apportion([1.0] * len(scores), total, n_min, n_max)

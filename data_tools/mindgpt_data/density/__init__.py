@@ -1,0 +1,1 @@
+"""Image density: how much there is to ask about an image."""

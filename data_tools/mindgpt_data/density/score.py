@@ -1,0 +1,43 @@
+"""The Information Density Score: four sub-scores in [0, 5], one number in [0, 1] (four: the paper; map: ours)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mindgpt_data.rows import SUB_SCORES
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from mindgpt_data.world.scene import Scene
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What an estimator sees: the pixels (RGB) and, where there is one, the scene's truth."""
+
+    image: Image
+    scene: Scene | None = None
+
+
+def information_density(sub_scores: Mapping[str, float], weights: Mapping[str, float] | None = None) -> float:
+    """IDS = Σ w_d·s_d / 5, in [0, 1].
+
+    Args:
+        sub_scores: the four dimensions, each in [0, 5].
+        weights: non-negative, scaled to sum 1; default ¼ each.
+
+    Raises:
+        ValueError: a dimension is missing, out of range, or the weights are not usable.
+    """
+    weights = weights or dict.fromkeys(SUB_SCORES, 1.0)
+    if set(weights) != set(SUB_SCORES) or min(weights.values()) < 0 or sum(weights.values()) <= 0:
+        raise ValueError(
+            f"density weights need {', '.join(SUB_SCORES)}, none negative, not all zero; got {dict(weights)}"
+        )
+    for name in SUB_SCORES:
+        if not 0.0 <= sub_scores[name] <= 5.0:
+            raise ValueError(f"density sub-score {name} = {sub_scores[name]} is outside [0, 5]")
+    return sum(weights[name] * sub_scores[name] for name in SUB_SCORES) / (5.0 * sum(weights.values()))

@@ -1,0 +1,1 @@
+"""Quality gates: each keeps an item or gives the reason why not."""

@@ -1,0 +1,285 @@
+"""Pictures → matched labels → density → budget → QA → gates → datasets folder. Deterministic in the seed.
+
+Sets are written one after the other, held-out sets first, so that training sets can be checked against them. A set that
+is done (its ``<set>.done.json`` lists its pictures) is read back, not made again: that is how a killed run goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mindgpt_data import export, report
+from mindgpt_data.budget.per_image import per_image
+from mindgpt_data.budget.split import split
+from mindgpt_data.config import DataSettings, Scenes, SetConfig
+from mindgpt_data.density.score import Picture, information_density
+from mindgpt_data.funnel import Funnel
+from mindgpt_data.gates.duplicates import normalise
+from mindgpt_data.gates.item import Item
+from mindgpt_data.matching import match
+from mindgpt_data.rows import SUB_SCORES, Row
+from mindgpt_data.teachers.base import Candidate
+from mindgpt_data.tree.model import Tree, load
+from mindgpt_data.world import domain, general
+from mindgpt_data.world.draw import draw
+from mindgpt_data.world.scene import Scene
+from mindgpt_plugins import registry
+
+SAMPLERS = {"general": general.sample, "domain": domain.sample}
+Progress = Callable[[dict[str, Any]], None]
+
+
+@dataclass
+class Shot:
+    """One accepted picture on its way through the pipeline."""
+
+    scene: Scene
+    image: str
+    image_hash: str
+    sub_scores: dict[str, float]
+    ids: float
+    candidates: list[Candidate]
+    budget: int = 0
+
+
+@dataclass
+class _Run:
+    settings: DataSettings
+    seed: int
+    folder: Path
+    progress: Progress
+    knowledge: Tree
+    capability: Tree
+    held_out: set[str] = field(default_factory=set)
+    taken: dict[str, str] = field(default_factory=dict)
+    images_done: int = 0
+
+    @property
+    def total(self) -> int:
+        return sum(s.images for config in self.settings.sets.values() for s in config.sources.values())
+
+
+def run(settings: DataSettings, seed: int, folder: Path, progress: Progress = lambda line: None) -> dict[str, Any]:
+    """Make every set of ``settings`` under ``folder`` and return the report (also ``data_report.json`` beside it).
+
+    Args:
+        settings: what to make.
+        seed: the only source of chance; same seed, same bytes.
+        folder: the datasets folder.
+        progress: called with one metrics line at a time.
+
+    Raises:
+        BudgetError: a set's items do not fit its images.
+        RegistryError: an estimator, allocator, teacher or gate that does not exist, or an option it does not have.
+        RuntimeError: a set cannot get enough pictures that are new.
+    """
+    registry.check_options("estimator", settings.density.estimator, settings.density.options)
+    state = _Run(settings, seed, folder, progress, load("knowledge"), load("capability"))
+    order = sorted(settings.sets, key=lambda name: settings.sets[name].split == "train")
+    done = {name: _one_set(state, name, settings.sets[name]) for name in order}
+    result = report.build({name: done[name] for name in settings.sets}, state.knowledge, state.capability)
+    return result
+
+
+def _one_set(state: _Run, name: str, config: SetConfig) -> dict[str, Any]:
+    marker = state.folder / f"{name}.done.json"
+    if marker.is_file():
+        summary: dict[str, Any] = json.loads(marker.read_text())
+    else:
+        summary = _make_set(state, name, config)
+        state.folder.mkdir(parents=True, exist_ok=True)
+        aside = marker.with_suffix(f".{os.getpid()}")
+        aside.write_text(json.dumps(summary) + "\n")
+        os.replace(aside, marker)
+    keys = [key for pair in summary["pictures"] for key in pair]
+    state.taken.update(dict.fromkeys(keys, name))
+    if config.split != "train":
+        state.held_out.update(keys)
+    state.images_done += sum(scenes.images for scenes in config.sources.values())
+    state.progress({"step": state.images_done, "total": state.total, "items": summary["items"]})
+    return summary
+
+
+def _make_set(state: _Run, name: str, config: SetConfig) -> dict[str, Any]:
+    funnel, rows, shots = Funnel(), list[Row](), list[Shot]()
+    for source, scenes in config.sources.items():
+        batch = list(_shots(state, name, source, scenes, funnel))
+        _allocate(state, name, scenes, batch)
+        rows += _ask(state, name, config, source, batch, funnel)
+        shots += batch
+    export.write_set(rows, state.folder, name)
+    funnel.passed.update(images=len(shots), items=len(rows))
+    return {
+        "split": config.split,
+        "items": len(rows),
+        "images": len(shots),
+        "funnel": funnel.report(),
+        "ids": [round(s.ids, 4) for s in shots],
+        "budget": [s.budget for s in shots],
+        "sub_scores": {d: round(sum(s.sub_scores[d] for s in shots) / len(shots), 3) for d in SUB_SCORES},
+        "knowledge": dict(Counter(r.knowledge for r in rows if r.knowledge)),
+        "capability": dict(Counter(r.capability for r in rows)),
+        "answers": dict(Counter(r.answer for r in rows).most_common(10)),
+        "pictures": [[s.image_hash, s.scene.signature] for s in shots],
+    }
+
+
+def _shots(state: _Run, name: str, source: str, scenes: Scenes, funnel: Funnel) -> Iterator[Shot]:
+    """Render until ``scenes.images`` pictures passed; each is new to every other set of this run."""
+    settings = state.settings
+    rng = random.Random(f"{state.seed}/{name}/{source}")
+    estimate = registry.get("estimator", settings.density.estimator)
+    teach = registry.get("teacher", settings.teacher)
+    decontaminate = registry.get("gate", "decontaminate") if "decontaminate" in settings.gates else None
+    seen: set[str] = set()
+    accepted = attempts = 0
+    while accepted < scenes.images:
+        attempts += 1
+        if attempts > 20 * scenes.images + 100:
+            raise RuntimeError(
+                f"set {name!r}: only {accepted} of {scenes.images} {source} pictures are new after {attempts} tries; "
+                "ask for fewer, or widen their difficulty range"
+            )
+        grade = round(rng.uniform(*scenes.difficulty), 2)
+        scene = SAMPLERS[source](rng, grade, settings.world.size, rng.random() < scenes.unseen)
+        image = draw(scene)
+        key, shown = export.content_hash(image), scene.signature
+        funnel.passed["rendered"] += 1
+        candidates = teach(scene)
+        probe = Item(_row("probe", "", scene, candidates[0], config_split="", verbose=False), key, shown)
+        reason = (
+            decontaminate(Item(probe.row, key, shown, held_out=frozenset(state.held_out & {key, shown})))
+            if decontaminate
+            else None
+        )
+        if reason:
+            funnel.drop("decontaminate", reason, f"{shown} (in {state.taken.get(shown) or state.taken.get(key)})")
+            continue
+        if {key, shown} & seen or key in state.taken or shown in state.taken:
+            funnel.drop("unique", "picture or scene already used", f"{shown} ({state.taken.get(shown, name)})")
+            continue
+        seen |= {key, shown}
+        scores = estimate(Picture(image, scene), **settings.density.options)
+        ids = information_density(scores, settings.density.weights)
+        accepted += 1
+        if accepted % 200 == 0:
+            state.progress({"step": state.images_done + accepted, "total": state.total})
+        yield Shot(scene, export.save_image(image, state.folder), key, scores, ids, candidates)
+
+
+def _allocate(state: _Run, name: str, scenes: Scenes, shots: list[Shot]) -> None:
+    budget = state.settings.budget
+    bounds = {"n_min": budget.n_min, "n_max": budget.n_max, "gamma": budget.gamma}
+    if scenes.items is None:
+        counts = [per_image(shot.ids, **bounds) for shot in shots]  # type: ignore[arg-type]
+    else:
+        allocate = registry.get("allocator", budget.allocator)
+        extra = {"seed": state.seed} if budget.allocator == "random" else {}
+        counts = allocate([shot.ids for shot in shots], scenes.items, **bounds, **extra)
+    for shot, count in zip(shots, counts, strict=True):
+        shot.budget = count
+
+
+def _ask(state: _Run, name: str, config: SetConfig, source: str, shots: list[Shot], funnel: Funnel) -> Iterator[Row]:
+    rng = random.Random(f"{state.seed}/{name}/{source}/questions")
+    gates = [(g, registry.get("gate", g)) for g in state.settings.gates]
+    carry: dict[str, float] = {}
+    leaves: Counter[str] = Counter()
+    topics: Counter[str] = Counter()
+    answers: dict[str, Counter[str]] = defaultdict(Counter)
+    for number, shot in enumerate(shots):
+        matched = match(shot.candidates, state.knowledge, topics)
+        families = split(shot.budget, shot.sub_scores, carry)
+        order = _order(shot.candidates, families, state.capability, leaves, topics, answers, matched, rng)
+        asked: set[str] = set()
+        for candidate in order:
+            if len(asked) == shot.budget:
+                break
+            verbose = rng.random() < config.verbose
+            uid = f"{name}-{source}-{number:05d}-{len(asked)}"
+            row = _row(uid, shot.image, shot.scene, candidate, config.split, verbose, shot)
+            # Pictures were decontaminated before they were scored; the gate still sees every item.
+            item = Item(row, shot.image_hash, shot.scene.signature, frozenset(asked), frozenset())
+            funnel.passed["candidates"] += 1
+            verdict = next(((g, reason) for g, gate in gates if (reason := gate(item)) is not None), None)
+            if verdict is not None:
+                funnel.drop(*verdict, f"{row.question} → {row.answer}")
+                continue
+            asked.add(normalise(row.question))
+            leaves[candidate.capability] += 1
+            answers[candidate.capability][candidate.answer] += 1
+            if candidate.knowledge:
+                topics[candidate.knowledge] += 1
+            yield row
+        for _ in range(shot.budget - len(asked)):
+            funnel.drop("teacher", "no further question about this picture", shot.image)
+
+
+def _order(
+    candidates: list[Candidate],
+    families: dict[str, int],
+    tree: Tree,
+    leaves: Counter[str],
+    topics: Counter[str],
+    answers: dict[str, Counter[str]],
+    matched: list[str],
+    rng: random.Random,
+) -> Iterator[Candidate]:
+    """Candidates in the order they are tried: family quotas first, then leaf weights w ∝ (n + 1)^-0.5."""
+    pool, quota = list(candidates), dict(families)
+    while pool:
+        families_left = {tree.nodes[c.capability].density for c in pool}
+        open_ = [d for d in quota if quota[d] > 0 and d in families_left]
+        family = max(open_, key=lambda d: quota[d]) if open_ else None
+        choice = [c for c in pool if family is None or tree.nodes[c.capability].density == family]
+        # Leaf first, then a candidate of it: a leaf with many candidates is not asked more often.
+        capability = _draw({c.capability for c in choice}, leaves, rng)
+        choice = [c for c in choice if c.capability == capability]
+        fits = [c for c in choice if c.knowledge in matched] or choice
+        topic = _draw({c.knowledge or "" for c in fits}, topics, rng)
+        fits = [c for c in fits if (c.knowledge or "") == topic]
+        # Rare answers first: guessing the commonest answer of a capability should not pay.
+        answer = _draw({c.answer for c in fits}, answers[capability], rng, power=-1.5)
+        candidate = rng.choice([c for c in fits if c.answer == answer])
+        pool.remove(candidate)
+        if family is not None:
+            quota[family] -= 1
+        yield candidate
+
+
+def _draw(options: set[str], counts: Counter[str], rng: random.Random, power: float = -0.5) -> str:
+    names = sorted(options)
+    return rng.choices(names, [(counts[n] + 1) ** power for n in names])[0]
+
+
+def _row(
+    uid: str,
+    image: str,
+    scene: Scene,
+    candidate: Candidate,
+    config_split: str,
+    verbose: bool,
+    shot: Shot | None = None,
+) -> Row:
+    return Row(
+        uid=uid,
+        image=[image],
+        question=candidate.question,
+        answer=candidate.answer,
+        response=candidate.response(verbose),
+        answer_type=candidate.answer_type,
+        source=scene.world,
+        capability=candidate.capability,
+        knowledge=candidate.knowledge,
+        ids=round(shot.ids, 4) if shot else 0.0,
+        sub_scores=shot.sub_scores if shot else dict.fromkeys(SUB_SCORES, 0.0),
+        difficulty=scene.grade,
+        split=config_split,
+    )

@@ -1,0 +1,25 @@
+"""Places things on a 3 × 3 grid of cells with jitter that never leaves the cell's meaning in doubt."""
+
+from __future__ import annotations
+
+import random
+
+
+def free_cells(rng: random.Random) -> list[int]:
+    """The nine cells in random order, to be popped."""
+    return rng.sample(range(9), 9)
+
+
+def centre(rng: random.Random, cell: int, size: int) -> tuple[int, int]:
+    """A centre inside ``cell`` of a picture ``size`` pixels wide, at most a sixth of a cell off its middle."""
+    side = size / 3
+    jitter = side / 6
+    return (
+        round((cell % 3 + 0.5) * side + rng.uniform(-jitter, jitter)),
+        round((cell // 3 + 0.5) * side + rng.uniform(-jitter, jitter)),
+    )
+
+
+def lerp(easy: float, hard: float, grade: float) -> float:
+    """``easy`` at grade 0, ``hard`` at grade 1."""
+    return easy + (hard - easy) * grade

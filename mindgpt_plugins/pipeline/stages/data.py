@@ -1,0 +1,78 @@
+"""Stage ``data``: runs ``python -m mindgpt_data`` on the recipe's sets."""
+
+from __future__ import annotations
+
+import json
+from typing import ClassVar
+
+from mindgpt_data.config import DataSettings
+
+from mindgpt_plugins.pipeline.stage import Command, Context, Stage, promise
+from mindgpt_plugins.recipe.base import StageConfig
+from mindgpt_plugins.recipe.data import DataConfig
+
+
+class DataStage(Stage[DataConfig]):
+    """Pictures become quality-gated QA in one datasets folder."""
+
+    Config: ClassVar[type[StageConfig]] = DataConfig
+    side: ClassVar[str] = "data"
+    code: ClassVar[tuple[str, ...]] = ("mindgpt_data",)
+
+    def render(self, config: DataConfig, context: Context) -> list[Command]:
+        """Write ``config.json`` for ``python -m mindgpt_data``."""
+        settings = config.model_dump(mode="json", include=set(DataSettings.model_fields))
+        path = context.folder / "config.json"
+        path.write_text(
+            json.dumps(
+                {
+                    "settings": settings,
+                    "seed": context.seed,
+                    "folder": str(context.folder / "datasets"),
+                    "plugins": list(context.plugins),
+                },
+                indent=1,
+            )
+            + "\n"
+        )
+        return [Command(("-m", "mindgpt_data", str(path)))]
+
+    def artefacts(self, config: DataConfig, context: Context) -> dict[str, str]:
+        """``datasets``: the folder; ``data_report``: the funnel and the histograms."""
+        folder = context.folder / "datasets"
+        for name in config.sets:
+            promise(folder / f"{name}.done.json", f"set {name!r}", context.folder)
+        report = promise(context.folder / "data_report.json", "data_report.json", context.folder)
+        return {"datasets": str(folder), "data_report": report}
+
+    def check(self, config: DataConfig, context: Context) -> list[str]:
+        """Picture size against the recipe's pixel range, budgets, and every registered name."""
+        from mindgpt_data.budget.rounding import BudgetError
+        from mindgpt_data.budget.rounding import check as check_budget
+
+        from mindgpt_plugins import registry
+
+        problems = []
+        pixels = config.world.size**2
+        if not context.min_pixels <= pixels <= context.max_pixels:
+            problems.append(
+                f"world.size {config.world.size} makes pictures of {pixels} pixels, outside the recipe's "
+                f"{context.min_pixels} to {context.max_pixels}: they would be rescaled; change one of them"
+            )
+        for kind, name in (
+            ("estimator", config.density.estimator),
+            ("allocator", config.budget.allocator),
+            ("teacher", config.teacher),
+            *(("gate", gate) for gate in config.gates),
+        ):
+            if name not in registry.names(kind):
+                known = registry.names(kind)
+                problems.append(f"there is no {kind} {name!r}{registry.nearest(name, known)} Known: {', '.join(known)}")
+        for name, one in config.sets.items():
+            for source, scenes in one.sources.items():
+                if scenes.items is not None:
+                    try:
+                        check_budget(scenes.images, scenes.items, config.budget.n_min, config.budget.n_max)
+                    except BudgetError as error:
+                        problems.append(f"sets.{name}.sources.{source}: {error}")
+        return problems
