@@ -185,7 +185,7 @@ def vision_tokens(width: int, height: int, *, side: int, min_pixels: int, max_pi
 
     The rule is Qwen2-VL's smart resize (2409.12191), which Qwen3-VL keeps.
     """
-    h, w = max(side, round(height / side) * side), max(side, round(width / side) * side)
+    h, w = round(height / side) * side, round(width / side) * side
     if h * w > max_pixels:
         scale = math.sqrt(height * width / max_pixels)
         h, w = (max(side, math.floor(x / scale / side) * side) for x in (height, width))
