@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 BLANK = (127, 127, 127)
-"""Colour of a blanked image: mid grey, which is zero after the processors' usual normalisation."""
+"""Colour of a blanked image: mid grey, near zero after the processors' usual normalisation."""
 
 
 class EngineError(ValueError):

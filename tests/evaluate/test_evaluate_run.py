@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mindgpt_plugins.evaluate.collect import read_lines
+from mindgpt_plugins.evaluate.run import GateFailed, evaluate
+from mindgpt_plugins.pipeline.stage import Context
+from mindgpt_plugins.recipe.evaluate import EvaluateConfig
+from mindgpt_plugins.registry import get
+
+
+def render(
+    folder: Path, model: Path, datasets: Path, inputs: dict[str, dict[str, str]] | None = None, **keys: Any
+) -> Path:
+    """Render a real stage into ``folder`` and return its config file."""
+    folder.mkdir()
+    context = Context(
+        name="evaluate_base",
+        folder=folder,
+        inputs={"base": {"model": str(model)}, "world": {"datasets": str(datasets)}, **(inputs or {})},
+        seed=0,
+        max_pixels=64 * 64,
+    )
+    settings = {
+        "kind": "evaluate",
+        "model": "base",
+        "sets": ["world/dev"],
+        "samples": {"n": 4, "rows": 2},
+        "batch_size": 8,
+        "max_new_tokens": 6,
+        **keys,
+    }
+    config = EvaluateConfig.model_validate(settings)
+    stage = get("stage", "evaluate")()
+    assert stage.check(config, context) == []
+    (command,) = stage.render(config, context)
+    assert command.argv == ("-m", "mindgpt_plugins.evaluate", "evaluate.json")
+    return folder / "evaluate.json"
+
+
+def test_scores_cover_every_source_and_capability(tmp_path: Path, tiny_model: Path, datasets: Path) -> None:
+    scores = evaluate(render(tmp_path / "stage", tiny_model, datasets))
+    labels = {(c["source"], c["capability"]): c["n"] for c in scores["cells"]}
+    assert labels == {
+        ("all", "all"): 18,
+        ("domain", "all"): 6,
+        ("domain", "domain.sign"): 6,
+        ("general", "all"): 12,
+        ("general", "perception.colour"): 6,
+        ("general", "perception.shape"): 6,
+    }
+    whole = scores["cells"][0]
+    assert whole["sampled"] == 6 and set(whole["pass_at"]) == {"1", "2", "4"}
+    assert json.loads((tmp_path / "stage/scores.json").read_text()) == scores
+    lines = read_lines(tmp_path / "stage/metrics.jsonl")
+    assert lines[-1]["step"] == lines[-1]["total"] == 18 + 6 + 6
+
+
+@pytest.mark.parametrize("torn", ["greedy", "samples", "blank"])
+def test_a_killed_evaluation_resumes_to_the_same_files(
+    tmp_path: Path, tiny_model: Path, datasets: Path, torn: str
+) -> None:
+    config = render(tmp_path / "stage", tiny_model, datasets)
+    evaluate(config)
+    folder = config.parent
+    names = ["scores.json", "predictions.jsonl", *(f"passes/{n}.jsonl" for n in ("greedy", "samples", "blank"))]
+    straight = {name: (folder / name).read_bytes() for name in names}
+    metrics = read_lines(folder / "metrics.jsonl")
+    # As after kill -9 in the middle of a write: one file torn in mid-line, later ones not there yet.
+    order = ["greedy", "samples", "blank"]
+    path = folder / f"passes/{torn}.jsonl"
+    path.write_bytes(path.read_bytes()[: int(0.6 * path.stat().st_size)])
+    for later in order[order.index(torn) + 1 :]:
+        (folder / f"passes/{later}.jsonl").unlink()
+    (folder / "scores.json").unlink()
+    (folder / "predictions.jsonl").unlink()
+    before = {line["key"] for line in read_lines(path)}
+    evaluate(config)
+    assert before  # something was really left to skip
+    assert {name: sorted((folder / name).read_bytes().splitlines()) for name in names} == {
+        name: sorted(content.splitlines()) for name, content in straight.items()
+    }
+    assert (folder / "scores.json").read_bytes() == straight["scores.json"]
+    assert read_lines(folder / "metrics.jsonl") == metrics
+
+
+def test_a_finished_evaluation_does_not_load_the_model_again(
+    tmp_path: Path, tiny_model: Path, datasets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = render(tmp_path / "stage", tiny_model, datasets)
+    scores = evaluate(config)
+    monkeypatch.setattr("mindgpt_plugins.evaluate.run.Engine", None)
+    assert evaluate(config) == scores
+
+
+def test_the_gate_compares_with_earlier_evaluations(tmp_path: Path, tiny_model: Path, datasets: Path) -> None:
+    evaluate(render(tmp_path / "before", tiny_model, datasets))
+    inputs = {"evaluate_base": {"predictions": str(tmp_path / "before/predictions.jsonl")}}
+    gate = {"before": "evaluate_base", "peak": "evaluate_base"}
+    same = evaluate(render(tmp_path / "same", tiny_model, datasets, inputs, gate=gate))
+    assert same["gate"]["passed"] and [g["group"] for g in same["gate"]["groups"]] == [
+        "perception.colour",
+        "perception.shape",
+    ]
+    # The base now counts as all right, so the same model has lost everything.
+    path = tmp_path / "before/predictions.jsonl"
+    path.write_text("".join(json.dumps({**p, "correct": True}) + "\n" for p in read_lines(path)))
+    with pytest.raises(GateFailed, match="FAILED"):
+        evaluate(render(tmp_path / "worse", tiny_model, datasets, inputs, gate=gate))
+    assert not json.loads((tmp_path / "worse/scores.json").read_text())["gate"]["passed"]
+    warned = evaluate(render(tmp_path / "on", tiny_model, datasets, inputs, gate={**gate, "on_fail": "continue"}))
+    assert not warned["gate"]["passed"]
+
+
+def test_a_gate_on_a_set_that_is_not_evaluated_is_found_before_the_run(tmp_path: Path) -> None:
+    config = EvaluateConfig.model_validate(
+        {"kind": "evaluate", "model": "m", "sets": ["w/dev"], "gate": {"before": "e", "set": "tset"}}
+    )
+    context = Context("e2", tmp_path, {}, seed=0)
+    (problem,) = get("stage", "evaluate")().check(config, context)
+    assert "'tset' is not evaluated here" in problem
+    assert ("scores", "e") in list(config.references())

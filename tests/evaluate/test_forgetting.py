@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mindgpt_plugins.evaluate.forgetting import describe, gate, lower_bound
+
+Judged = dict[str, tuple[str, bool]]
+DOMAIN_0: Judged = {f"d{i}": ("domain", i < 20) for i in range(100)}
+DOMAIN_PEAK: Judged = {f"d{i}": ("domain", i < 80) for i in range(100)}
+
+
+def judged(right: np.ndarray, group: str = "g") -> Judged:
+    return {f"{group}{i}": (group, bool(r)) for i, r in enumerate(right)}
+
+
+def changed(right: np.ndarray, lost: int, won: int) -> np.ndarray:
+    after = right.copy()
+    after[np.flatnonzero(right)[:lost]] = False
+    after[np.flatnonzero(~right)[:won]] = True
+    return after
+
+
+BASE = np.random.default_rng(0).random(1000) < 0.7
+
+
+def test_an_unchanged_model_passes() -> None:
+    result = gate(judged(BASE), judged(BASE), DOMAIN_0, DOMAIN_PEAK, DOMAIN_PEAK)
+    assert result["passed"] and result["retention"] == 1.0 and result["groups"][0]["low"] == 0.0
+
+
+def test_answers_that_change_both_ways_pass_on_1000_items_at_3_points() -> None:
+    assert gate(judged(BASE), judged(changed(BASE, 60, 60)), DOMAIN_0, DOMAIN_PEAK)["passed"]
+
+
+def test_a_five_point_drop_fails() -> None:
+    result = gate(judged(BASE), judged(changed(BASE, 80, 30)), DOMAIN_0, DOMAIN_PEAK)
+    assert not result["passed"]
+    assert result["groups"][0]["change"] == pytest.approx(-0.05)
+    assert "FAILED: g -5.0 points" in describe(result)
+
+
+def test_one_bad_group_fails_however_good_the_others_are() -> None:
+    before = judged(BASE, "a") | judged(BASE, "b")
+    after = judged(np.ones(1000, bool), "a") | judged(changed(BASE, 100, 0), "b")
+    result = gate(before, after, DOMAIN_0, DOMAIN_PEAK)
+    assert [g["passed"] for g in result["groups"]] == [True, False] and not result["passed"]
+
+
+def test_losing_the_domain_gain_fails() -> None:
+    after = {f"d{i}": ("domain", i < 60) for i in range(100)}  # 40 of 60 points left
+    result = gate(judged(BASE), judged(BASE), DOMAIN_0, after, DOMAIN_PEAK)
+    assert result["domain"]["kept"] == pytest.approx(2 / 3) and not result["passed"]
+    assert "67 % of the domain gain" in describe(result)
+    assert gate(judged(BASE), judged(BASE), DOMAIN_0, after, DOMAIN_PEAK, keep_gain=0.5)["passed"]
+    assert gate(judged(BASE), judged(BASE), DOMAIN_0, after)["passed"]  # no peak, no condition
+
+
+def test_retention_leaves_out_groups_the_base_never_solves() -> None:
+    before = judged(BASE, "a") | judged(np.zeros(1000, bool), "b")
+    assert gate(before, before, DOMAIN_0, DOMAIN_0)["retention"] == 1.0
+
+
+def test_different_items_are_refused() -> None:
+    with pytest.raises(ValueError, match="same general items"):
+        gate(judged(BASE), judged(BASE[:-1]), DOMAIN_0, DOMAIN_0)
+    with pytest.raises(ValueError, match="no domain items"):
+        gate(judged(BASE), judged(BASE), {}, {})
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60), st.integers(0, 5))
+def test_the_bound_is_deterministic_and_below_the_best_case(pairs: list[tuple[bool, bool]], seed: int) -> None:
+    before, after = zip(*pairs, strict=True)
+    low = lower_bound(before, after, seed=seed)
+    assert low == lower_bound(before, after, seed=seed)
+    assert -1 <= low <= 1
+
+
+def test_the_bound_matches_resampling_items() -> None:
+    after = changed(BASE, 80, 30)
+    rng = np.random.default_rng(1)
+    difference = after.astype(int) - BASE.astype(int)
+    plain = np.quantile(difference[rng.integers(0, 1000, (4000, 1000))].mean(1), 0.05)
+    assert lower_bound(list(BASE), list(after)) == pytest.approx(plain, abs=0.0015)
