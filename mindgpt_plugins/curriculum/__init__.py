@@ -1,1 +1,1 @@
-"""Curriculum samplers and mixtures; no host import."""
+"""Curriculum samplers and mixtures: pure Python, no host import, seedable, resumable."""

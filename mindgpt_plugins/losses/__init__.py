@@ -1,1 +1,1 @@
-"""Mixed-data losses; no host import."""
+"""Losses of the SFT stages: plain torch, imported when used, no host import."""
