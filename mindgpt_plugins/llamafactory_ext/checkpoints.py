@@ -1,0 +1,65 @@
+"""Which checkpoints a resumed run may trust. No host import: the launcher looks before the host does."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import zipfile
+from pathlib import Path
+
+STATE = "mindgpt_state.json"
+_NAME = re.compile(r"^checkpoint-(\d+)$")
+
+
+def problem(checkpoint: Path, ranks: int) -> str | None:
+    """Why a checkpoint is not whole, or ``None``.
+
+    The host writes weights, optimizer, scheduler, random states and, last, ``trainer_state.json``; other ranks write
+    their random state on their own. So a readable last file and every rank's own file prove the rest.
+    """
+    state = checkpoint / "trainer_state.json"
+    try:
+        step = json.loads(state.read_text(encoding="utf-8"))["global_step"]
+    except FileNotFoundError:
+        return "trainer_state.json is missing"
+    except (ValueError, KeyError, TypeError):
+        return "trainer_state.json is cut short"
+    if checkpoint.name != f"checkpoint-{step}":
+        return f"trainer_state.json is of step {step}"
+    random_states = sorted(checkpoint.glob("rng_state*.pth"))
+    torn = [path.name for path in random_states if not zipfile.is_zipfile(path)]
+    if torn:
+        return f"{torn[0]} is cut short"
+    if random_states and ranks > 1:
+        missing = [k for k in range(ranks) if not (checkpoint / f"rng_state_{k}.pth").is_file()]
+        if missing:
+            return f"the random state of rank {missing[0]} is missing (killed while saving, or saved by fewer ranks)"
+    return None
+
+
+def set_aside_incomplete(output_dir: Path, ranks: int) -> list[str]:
+    """Rename checkpoints newer than the newest whole one to ``incomplete-…``: the host must not resume from them.
+
+    Safe when several ranks call it at once.
+
+    Returns:
+        One line per renamed checkpoint, to be shown.
+    """
+    if not output_dir.is_dir():
+        return []
+    found = [(int(match[1]), path) for path in output_dir.iterdir() if (match := _NAME.match(path.name))]
+    lines = []
+    for _, path in sorted(found, reverse=True):
+        why = problem(path, ranks)
+        if why is None:
+            break
+        aside = path.with_name(f"incomplete-{path.name}")
+        while aside.exists():
+            aside = aside.with_name(aside.name + "x")
+        try:
+            os.rename(path, aside)
+        except FileNotFoundError:  # another rank did it
+            continue
+        lines.append(f"{path} is not whole ({why}); set aside as {aside.name}, going on from the one before")
+    return lines

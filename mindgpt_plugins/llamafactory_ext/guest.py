@@ -1,0 +1,255 @@
+"""What our SFT and DPO trainers share: curriculum, per-source sums, ``metrics.jsonl``, state in each checkpoint."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import TrainerCallback
+
+from mindgpt_plugins.curriculum.base import CurriculumError, Examples, Sampler, require_same
+from mindgpt_plugins.llamafactory_ext import checkpoints, metrics
+from mindgpt_plugins.llamafactory_ext.columns import (
+    DATASET,
+    DIFFICULTY,
+    SOURCE,
+    UID,
+    CarryingCollator,
+    DataError,
+)
+from mindgpt_plugins.llamafactory_ext.settings import Section
+from mindgpt_plugins.registry import get
+
+if TYPE_CHECKING:
+    from transformers import Trainer as _Host
+else:
+    _Host = object
+
+
+@dataclass
+class Run:
+    """One training run: our settings and the host's arguments as they become known."""
+
+    section: Section
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+class Guest(_Host):  # type: ignore[misc]
+    """Mixin in front of a LLaMA-Factory trainer; :meth:`settle` is called once its ``__init__`` is done."""
+
+    run: Run
+    sampler: Sampler | None = None
+    data_collator: Any
+
+    def settle(self) -> None:
+        """Read the training set's columns, wrap the collator, build the curriculum, register the callback."""
+        section, dataset = self.run.section, self.train_dataset
+        self.sources: tuple[str, ...] = ()
+        self._uids: list[str] = []
+        if dataset is not None:
+            columns = dataset.column_names if hasattr(dataset, "unique") else None  # None: streaming
+            if columns is not None and SOURCE not in columns:
+                raise DataError(
+                    f"the tokenised dataset has no {SOURCE} column: it was prepared without the mindgpt section; "
+                    "remove tokenized_path or prepare it again"
+                )
+            self.sources = self._declared_sources(None if columns is None else sorted(dataset.unique(SOURCE)))
+            if section.trace is not None:
+                self._uids = sorted(dataset.unique(UID))
+        self.data_collator = CarryingCollator(
+            self.data_collator,
+            {name: i for i, name in enumerate(self.sources)},
+            {uid: i for i, uid in enumerate(self._uids)},
+        )
+        if dataset is not None and (section.curriculum is not None or section.mixture is not None):
+            self.sampler = self._build_sampler()
+        self._sums = torch.zeros(len(self.sources), 3, dtype=torch.float64)
+        self._difficulty = torch.zeros(2, dtype=torch.float64)
+        path = Path(section.metrics_path or Path(self.args.output_dir) / "metrics.jsonl")
+        self.add_callback(GuestCallback(self, path))
+
+    def _declared_sources(self, found: list[str] | None) -> tuple[str, ...]:
+        declared = self.run.section.sources
+        if found is None:
+            if declared is None:
+                raise DataError("mindgpt.sources: list them when streaming, because the data cannot be looked through")
+            return declared
+        if declared is None:
+            return tuple(found)
+        unknown = [name for name in found if name not in declared]
+        absent = [name for name in declared if name not in found]
+        if unknown or absent:
+            said = (
+                f"rows come from {unknown[0]!r}, which is not listed" if unknown else f"no row comes from {absent[0]!r}"
+            )
+            raise DataError(f"mindgpt.sources: {said}; found: {', '.join(found)}")
+        return declared
+
+    # ---- curriculum --------------------------------------------------------------------------------------------
+
+    def _build_sampler(self) -> Sampler:
+        section, dataset = self.run.section, self.train_dataset
+        by_dataset = section.mixture is not None and section.mixture.by == "dataset"
+        group = list(dataset[DATASET if by_dataset else SOURCE])
+        names = tuple(dict.fromkeys(sorted(set(group)))) if by_dataset else self.sources
+        ids = {name: i for i, name in enumerate(names)}
+        difficulty = [float(x) for x in dataset[DIFFICULTY]] if section.needs_difficulty() else None
+        examples = Examples([ids[name] for name in group], names, difficulty)
+        mixture = None
+        if section.mixture is not None:
+            sizes = [len(pool) for pool in examples.pools()]
+            mixture = get("mixture", section.mixture.name)(names, sizes, **section.mixture.options)
+        choice = section.curriculum
+        kind = get("sampler", choice.name if choice else "shuffled")
+        seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
+        sampler = kind(examples, seed, mixture, **(choice.options if choice else {}))
+        assert isinstance(sampler, Sampler)
+        return sampler
+
+    def source_shares(self) -> list[float]:
+        """Share of each source in the declared mixture (the data's own shares without one)."""
+        dataset = self.train_dataset
+        if dataset is None or not hasattr(dataset, "unique"):  # streaming
+            return [1.0 / len(self.sources)] * len(self.sources)
+        counts = torch.zeros(len(self.sources), dtype=torch.float64)
+        weight = [1.0] * len(dataset)
+        if self.sampler is not None and self.sampler.mixture is not None:
+            shares, pools = self.sampler.mixture.shares(0), self.sampler.examples.pools()
+            for share, pool in zip(shares, pools, strict=True):
+                for position in pool:
+                    weight[position] = share / len(pool)
+        ids = {name: i for i, name in enumerate(self.sources)}
+        counts.index_add_(0, torch.tensor([ids[s] for s in dataset[SOURCE]]), torch.tensor(weight, dtype=torch.float64))
+        return (counts / counts.sum()).tolist()
+
+    def _get_train_sampler(self, *args: Any, **kwargs: Any) -> Any:
+        return self.sampler if self.sampler is not None else super()._get_train_sampler(*args, **kwargs)
+
+    def _run_epoch(self, *args: Any, **kwargs: Any) -> Any:
+        # transformers 5.5 looks for the end only after a step: resumed from the last checkpoint it would take one more.
+        if self.state.global_step >= self.state.max_steps:
+            self.control.should_training_stop = True
+            return None
+        return super()._run_epoch(*args, **kwargs)
+
+    # ---- logs --------------------------------------------------------------------------------------------------
+
+    def observe(self, carried: dict[str, Any], sums: torch.Tensor | None = None) -> None:
+        """Add a training micro-batch to what the next log line reports, and to the trace."""
+        if sums is not None:
+            self._sums = self._sums.to(sums.device) + sums
+        if DIFFICULTY in carried:
+            known = carried[DIFFICULTY].double()
+            known = known[~known.isnan()]
+            self._difficulty = self._difficulty.to(known.device)
+            self._difficulty += torch.stack([known.sum(), torch.ones_like(known).sum()])
+        if self._uids and UID in carried:
+            line = {
+                "step": self.state.global_step + 1,
+                "epoch": int(self.state.epoch or 0) if self.sampler is None else self.sampler.epoch,
+                "uid": [self._uids[i] for i in carried[UID].tolist()],
+                "source": [self.sources[i] for i in carried[SOURCE].tolist()],
+            }
+            metrics.append(self.trace_path(), line)
+
+    def trace_path(self) -> Path:
+        """File of this rank's trace."""
+        return Path(f"{self.run.section.trace}.rank{self.args.process_index}.jsonl")
+
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        """Add per-source figures to a training log; every rank calls it, so sums can be reduced here."""
+        if "loss" in logs:
+            sums, difficulty = (self._over_ranks(t) for t in (self._sums, self._difficulty))
+            self._sums, self._difficulty = torch.zeros_like(self._sums), torch.zeros_like(self._difficulty)
+            for name, (ce, tokens, kl) in zip(self.sources, sums.tolist(), strict=True):
+                if tokens:
+                    logs[f"loss/{name}"], logs[f"tokens/{name}"] = ce / tokens, int(tokens)
+                    if self.run.section.kl is not None and name in self.run.section.kl.sources:
+                        logs[f"kl/{name}"] = kl / tokens
+            if difficulty[1]:
+                logs["difficulty"] = float(difficulty[0] / difficulty[1])
+        super().log(logs, *args, **kwargs)
+
+    def _over_ranks(self, value: torch.Tensor) -> torch.Tensor:
+        value = value.to(self.accelerator.device)
+        return (self.accelerator.reduce(value, "sum") if self.accelerator.num_processes > 1 else value).cpu()
+
+    # ---- checkpoints -------------------------------------------------------------------------------------------
+
+    def guest_state(self) -> dict[str, Any]:
+        """What a checkpoint keeps of ours, as JSON data; the same on every rank."""
+        return {
+            "samples_per_step": self.args.train_batch_size
+            * self.args.gradient_accumulation_steps
+            * self.args.world_size,
+            "sources": list(self.sources),
+            "sampler": self.sampler.state_dict() if self.sampler is not None else None,
+        }
+
+    def load_guest_state(self, state: dict[str, Any]) -> None:
+        """Restore, refusing a checkpoint of other data or settings."""
+        mine = self.guest_state()
+        same = ("samples_per_step", "sources") if self.sampler is not None else ("sources",)
+        require_same("training set-up", {k: mine[k] for k in same}, state)
+        if self.sampler is not None:
+            if state.get("sampler") is None:
+                raise CurriculumError("the checkpoint was written without a curriculum; use a new output_dir")
+            self.sampler.load_state_dict(state["sampler"])
+
+    def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        # Before the host's files: its trainer_state.json comes last and so vouches for ours too.
+        if self.args.should_save:
+            folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / checkpoints.STATE).write_text(json.dumps(self.guest_state()), encoding="utf-8")
+        super()._save_checkpoint(*args, **kwargs)
+
+
+class GuestCallback(TrainerCallback):  # type: ignore[misc]
+    """Restores our state, sets the epoch, writes ``metrics.jsonl``."""
+
+    def __init__(self, guest: Guest, path: Path):
+        self.guest, self.path = guest, path
+        self._since = (0, 0.0)
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Restore from the checkpoint and drop log lines that will be written again."""
+        if state.global_step > 0:
+            named = args.resume_from_checkpoint
+            resumed = Path(named if isinstance(named, str) else f"{args.output_dir}/checkpoint-{state.global_step}")
+            saved = resumed / checkpoints.STATE
+            if not saved.is_file():
+                raise CurriculumError(
+                    f"{resumed} was written without the mindgpt section; use a new output_dir to start afresh"
+                )
+            self.guest.load_guest_state(json.loads(saved.read_text(encoding="utf-8")))
+        if state.is_world_process_zero:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            metrics.truncate(self.path, state.global_step)
+        if self.guest.run.section.trace is not None:
+            self.guest.trace_path().parent.mkdir(parents=True, exist_ok=True)
+            metrics.truncate(self.guest.trace_path(), state.global_step)
+        self._since = (state.global_step, time.perf_counter())
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Set the sampler's epoch: accelerate loses its own ``set_epoch`` behind a mid-epoch resume with ranks."""
+        if self.guest.sampler is not None:
+            self.guest.sampler.set_epoch(math.floor(state.epoch or 0))
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        """Append a line for a training or evaluation log."""
+        if not state.is_world_process_zero or not logs:
+            return
+        if "loss" in logs:
+            steps = state.global_step - self._since[0]
+            now = time.perf_counter()
+            seconds = {"seconds_per_step": (now - self._since[1]) / max(1, steps)}
+            self._since = (state.global_step, now)
+            metrics.append(self.path, metrics.line(state.global_step, state.max_steps, {**logs, **seconds}))
+        elif any(key.startswith("eval") for key in logs):
+            metrics.append(self.path, metrics.line(state.global_step, state.max_steps, logs))

@@ -1,0 +1,155 @@
+"""The launcher behind ``mindgpt llamafactory train`` and ``python -m mindgpt_plugins.llamafactory_ext``.
+
+Differs from ``llamafactory-cli train`` in one thing: ranks re-execute this module, so that our plugins are there too
+(the host's own launcher would start its own file). Environment variables mean what they mean to the host.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+from mindgpt_plugins.curriculum.base import CurriculumError
+from mindgpt_plugins.llamafactory_ext import checkpoints, seams
+from mindgpt_plugins.llamafactory_ext.columns import DataError
+from mindgpt_plugins.llamafactory_ext.settings import Section, SettingsError, check_against_host, parse
+from mindgpt_plugins.registry import PluginError, RegistryError
+
+_FAULTS = (SettingsError, DataError, CurriculumError, RegistryError, PluginError, seams.SeamError)
+_OURS = "MINDGPT_LLAMAFACTORY_RANK"
+
+
+def main(argv: list[str]) -> None:
+    """Run ``train x.yaml [key=value …]``; anything without a ``mindgpt:`` section goes to the stock command."""
+    if len(argv) < 2 or argv[0] != "train" or not argv[1].endswith((".yaml", ".yml", ".json")):
+        _stock(argv)
+    try:
+        host = read(Path(argv[1]), argv[2:])
+        if "mindgpt" not in host:
+            _stock(argv)
+        section = parse(host.pop("mindgpt"))
+        check_against_host(section, host, os.environ)
+        seams.require()
+        if "LOCAL_RANK" not in os.environ and _wants_ranks():
+            _start_ranks(argv, host)
+        train(section, host)
+    except _FAULTS as error:
+        print(f"mindgpt: error: {error}", file=sys.stderr, flush=True)
+        raise SystemExit(2) from error
+
+
+def read(path: Path, overrides: list[str]) -> dict[str, Any]:
+    """The user's YAML or JSON with ``key=value`` overrides, as the host reads it.
+
+    Raises:
+        SettingsError: the file does not exist or is not a mapping.
+    """
+    from omegaconf import DictConfig, OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
+    try:
+        loaded = OmegaConf.create(json.loads(path.read_text())) if path.suffix == ".json" else OmegaConf.load(path)
+        if not isinstance(loaded, DictConfig):
+            raise SettingsError(f"{path}: must be a mapping of keys to values")
+        merged = OmegaConf.to_container(OmegaConf.merge(loaded, OmegaConf.from_cli(overrides)))
+    except (OSError, YAMLError, ValueError, OmegaConfBaseException) as error:
+        raise SettingsError(f"{path}: cannot be read: {' '.join(str(error).split())}") from error
+    return {str(key): value for key, value in merged.items()}  # type: ignore[union-attr]
+
+
+def train(section: Section, host: dict[str, Any]) -> None:
+    """Train in this process with the seams rebound."""
+    _die_with_parent()
+    output_dir = host.get("output_dir")
+    if output_dir and not host.get("overwrite_output_dir") and not isinstance(host.get("resume_from_checkpoint"), str):
+        ranks = int(os.environ.get("WORLD_SIZE", "1"))
+        for line in checkpoints.set_aside_incomplete(Path(output_dir), ranks):
+            print(f"mindgpt: warning: {line}", flush=True)
+    if os.environ.get("RANK", "0") == "0":
+        print(f"mindgpt: {section.model_dump_json(exclude_defaults=True)}", flush=True)
+    from mindgpt_plugins.llamafactory_ext.guest import Run
+    from mindgpt_plugins.llamafactory_ext.install import rebindings
+
+    _let_cpu_ranks_resume()
+    with seams.rebound(rebindings(Run(section))):
+        from llamafactory.train.tuner import run_exp
+
+        run_exp(args=host)
+
+
+def _stock(argv: list[str]) -> NoReturn:
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-m", "llamafactory.cli", *argv])
+
+
+def _enabled(name: str, default: str = "0") -> bool:
+    return os.environ.get(name, default).lower() in ("true", "y", "1")
+
+
+def _wants_ranks() -> bool:
+    if _enabled("FORCE_TORCHRUN"):
+        return True
+    from llamafactory.extras.misc import get_device_count
+
+    return int(get_device_count()) > 1
+
+
+def _start_ranks(argv: list[str], host: dict[str, Any]) -> NoReturn:
+    """Become torchrun, with the host's environment variables."""
+    get = os.environ.get
+    if "NPROC_PER_NODE" in os.environ:
+        per_node = os.environ["NPROC_PER_NODE"]
+    else:
+        from llamafactory.extras.misc import get_device_count
+
+        per_node = str(max(1, get_device_count()))
+    port = get("MASTER_PORT") or str(_free_port())
+    address = get("MASTER_ADDR", "127.0.0.1")
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", per_node]
+    if "RDZV_ID" in os.environ:
+        nodes = get("NNODES", "1")
+        if "MIN_NNODES" in os.environ and "MAX_NNODES" in os.environ:
+            nodes = f"{os.environ['MIN_NNODES']}:{os.environ['MAX_NNODES']}"
+        command += ["--nnodes", nodes, "--rdzv-id", os.environ["RDZV_ID"], "--rdzv-backend", "c10d"]
+        command += ["--rdzv-endpoint", f"{address}:{port}", "--max-restarts", get("MAX_RESTARTS", "0")]
+    else:
+        command += ["--nnodes", get("NNODES", "1"), "--node-rank", get("NODE_RANK", "0")]
+        command += ["--master-addr", address, "--master-port", port]
+    if _enabled("OPTIM_TORCH", "1"):  # as the host does
+        os.environ["PYTORCH_CUDA_ALLOC_CONF"] = "expandable_segments:True"
+        os.environ["TORCH_NCCL_AVOID_RECORD_STREAMS"] = "1"
+    os.environ[_OURS] = "1"
+    sys.stdout.flush()
+    os.execv(sys.executable, [*command, "-m", "mindgpt_plugins.llamafactory_ext", *argv])
+
+
+def _free_port() -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _die_with_parent() -> None:
+    """A rank must not outlive a torchrun that was killed: it would go on writing into the resumed run's folder."""
+    if os.environ.get(_OURS) == "1" and sys.platform == "linux":
+        import ctypes
+        import signal
+
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+def _let_cpu_ranks_resume() -> None:
+    """Teach torch.load ``cpu:0``: transformers maps the optimizer there when CPU ranks resume."""
+    import torch
+
+    if torch.cuda.is_available() or os.environ.get("WORLD_SIZE", "1") == "1":
+        return
+    torch.serialization.register_package(
+        5, lambda storage: None, lambda storage, location: storage if location.startswith("cpu") else None
+    )

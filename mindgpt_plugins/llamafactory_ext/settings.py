@@ -1,0 +1,171 @@
+"""The ``mindgpt:`` section of a LLaMA-Factory YAML: our settings, checked before the host is imported."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from mindgpt_plugins.recipe.base import Strict
+from mindgpt_plugins.registry import check_options, get, load_plugins
+
+
+class SettingsError(ValueError):
+    """The section, or the host setting it meets, is wrong; one line with cause and fix."""
+
+
+class Choice(Strict):
+    """A registered name with its options: ``easy_to_hard`` or ``{name: easy_to_hard, pacing: root}``."""
+
+    name: str
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return {"name": value}
+        if isinstance(value, Mapping):
+            own = {k: v for k, v in value.items() if k in cls.model_fields}
+            rest = {k: v for k, v in value.items() if k not in cls.model_fields}
+            return {**own, "options": {**own.get("options", {}), **rest}}
+        return value
+
+    def flat(self) -> dict[str, Any]:
+        """As it is written in YAML."""
+        return {**self.model_dump(mode="json", exclude={"options"}), **self.options}
+
+
+class Mixing(Choice):
+    """A mixture and what its weights name: the rows' sources, or the entries of ``dataset:``."""
+
+    by: Literal["source", "dataset"] = "source"
+
+
+class Anchor(Strict):
+    """KL anchor to a frozen reference: β·KL(reference ‖ policy) on target tokens of some sources."""
+
+    sources: tuple[str, ...] = Field(min_length=1, description="Sources whose replies are anchored.")
+    beta: float = Field(0.05, gt=0)
+    reference: str | None = Field(
+        None, description="Model folder or hub id; default: the model training starts from (LoRA: its base)."
+    )
+
+
+class Columns(Strict):
+    """Names of the columns of the user's dataset that describe a row."""
+
+    source: str = "source"
+    difficulty: str = "difficulty"
+    uid: str = "uid"
+
+
+class Section(Strict):
+    """Everything under ``mindgpt:``."""
+
+    plugins: tuple[str, ...] = Field((), description="Modules or .py files to import in every rank.")
+    columns: Columns = Columns()
+    sources: tuple[str, ...] | None = Field(None, description="Declared sources; default: those found in the data.")
+    curriculum: Choice | None = Field(None, description="A sampler; default: the host's, or `shuffled` with a mixture.")
+    mixture: Mixing | None = None
+    loss: Choice | None = Field(Choice(name="weighted_ce"), description="null keeps the host's own loss (SFT).")
+    kl: Anchor | None = None
+    media_dirs: dict[str, str] = Field(
+        default_factory=dict, description="Dataset → folder of its images, where one `media_dir` is not enough."
+    )
+    metrics_path: str | None = Field(None, description="Default: metrics.jsonl in output_dir.")
+    trace: str | None = Field(None, description="Write what every step consumed to <trace>.rank<k>.jsonl.")
+
+    def needs_source(self) -> bool:
+        """Whether every row must say its source."""
+        weights = self.loss is not None and bool(self.loss.options.get("weights"))
+        by_source = self.mixture is not None and self.mixture.by == "source"
+        return weights or by_source or self.kl is not None or self.sources is not None
+
+    def needs_difficulty(self) -> bool:
+        """Whether every row must have a difficulty."""
+        return self.curriculum is not None and bool(
+            getattr(get("sampler", self.curriculum.name), "needs_difficulty", False)
+        )
+
+
+def parse(raw: Any) -> Section:
+    """Validate the section and the names and options it uses; imports the listed plugins first.
+
+    Raises:
+        SettingsError: every fault, one line each.
+        RegistryError: an unknown sampler, mixture or loss, or an option it does not have.
+        PluginError: a plugin raised on import.
+    """
+    from mindgpt_plugins.recipe.loading import describe
+
+    try:
+        section = Section.model_validate({} if raw is None else raw)
+    except ValidationError as error:
+        raise SettingsError("; ".join(describe(error, Section, "mindgpt"))) from None
+    load_plugins(section.plugins)
+    check_names(section)
+    return section
+
+
+def check_names(section: Section) -> None:
+    """Resolve every registered name the section uses.
+
+    Raises:
+        RegistryError: an unknown name or option, with the nearest known one.
+    """
+    for kind, choice in (("sampler", section.curriculum), ("mixture", section.mixture), ("loss", section.loss)):
+        if choice is not None:
+            get(kind, choice.name)
+            check_options(kind, choice.name, choice.options)
+
+
+def check_against_host(section: Section, host: Mapping[str, Any], environment: Mapping[str, str]) -> None:
+    """Refuse combinations in which a part of ours would silently not act.
+
+    Args:
+        section: ours.
+        host: the rest of the YAML, LLaMA-Factory's own keys.
+        environment: process environment, for the host's switches.
+
+    Raises:
+        SettingsError: naming the two settings that exclude each other.
+    """
+    on = {"1", "true", "y", "yes"}
+    for name, why in (
+        ("USE_MCA", "Megatron training uses another trainer"),
+        ("USE_V1", "the v1 trainer has no seams for it"),
+        ("USE_RAY", "plugins are not loaded in its Ray actors"),
+        ("USE_KT", "KTransformers training is not supported"),
+    ):
+        if environment.get(name, "").lower() in on:
+            raise SettingsError(f"mindgpt: does not work with {name}=1 ({why}); unset it or remove the section")
+    stage = host.get("stage", "sft")
+    if stage not in ("sft", "dpo"):
+        raise SettingsError(f"mindgpt: supports stage sft and dpo, not {stage!r}; remove the section for this stage")
+    refuse = {
+        "use_hyper_parallel": "another trainer is used",
+        "use_unsloth": "its patched forward returns no logits",
+    }
+    if section.loss is not None and stage == "sft":
+        refuse |= dict.fromkeys(("use_dft_loss", "use_eaft_loss", "use_asft_loss"), "set mindgpt.loss: null to use it")
+    if section.curriculum is not None or section.mixture is not None:
+        refuse |= {"disable_shuffling": "the curriculum decides the order", "streaming": "no sampler is consulted"}
+        if host.get("train_sampling_strategy", "random") != "random":
+            raise SettingsError("mindgpt.curriculum: excludes train_sampling_strategy; remove one of them")
+    for key, why in refuse.items():
+        if host.get(key):
+            raise SettingsError(f"mindgpt: cannot be combined with {key} ({why})")
+    packed = host.get("packing") or host.get("neat_packing")
+    if packed and (
+        section.needs_difficulty() or section.mixture or (section.loss and "length_weighting" in section.loss.options)
+    ):
+        raise SettingsError(
+            "mindgpt: packing goes with source weights only, not with a curriculum, mixture or length_weighting"
+        )
+    if stage == "dpo":
+        if section.kl is not None or (section.loss is not None and "loss" in section.model_fields_set):
+            raise SettingsError("mindgpt.loss and mindgpt.kl act on stage sft; with dpo use pref_loss, pref_ftx, …")
+    elif section.kl is not None and section.loss is None:
+        raise SettingsError("mindgpt.kl: needs a loss of ours; remove `loss: null`")

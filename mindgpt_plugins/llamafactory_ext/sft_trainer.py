@@ -1,0 +1,116 @@
+"""The SFT trainer: LLaMA-Factory's own class with our loss in front."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from typing import Any
+
+import torch
+
+from mindgpt_plugins.curriculum.base import CurriculumError
+from mindgpt_plugins.llamafactory_ext.columns import SOURCE, take
+from mindgpt_plugins.llamafactory_ext.guest import Guest, Run
+from mindgpt_plugins.losses.kl_anchor import KLAnchor
+from mindgpt_plugins.registry import get
+
+
+def sft_trainer(base: type[Any], the_run: Run) -> type[Any]:
+    """Subclass ``base`` (LLaMA-Factory's ``CustomSeq2SeqTrainer``) for one run."""
+
+    class MindgptSeq2SeqTrainer(Guest, base):  # type: ignore[misc]
+        run = the_run
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            section = the_run.section
+            if section.kl is not None and kwargs.get("ref_model") is None:
+                kwargs["ref_model"] = reference_model(the_run, kwargs["model"], kwargs["finetuning_args"])
+            super().__init__(*args, **kwargs)
+            self.settle()
+            self._loss = None
+            if section.loss is not None and self.train_dataset is not None:
+                anchor = KLAnchor(self.sources, section.kl.sources, section.kl.beta) if section.kl else None
+                kind = get("loss", section.loss.name)
+                self._loss = kind(self.sources, self.source_shares(), anchor, **section.loss.options)
+                # A marker: Trainer then neither divides by the number of micro-batches nor leaves labels to the model.
+                self.compute_loss_func = _not_called
+
+        def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: Any) -> Any:
+            samples, count = super().get_batch_samples(epoch_iterator, num_batches, device)
+            if self._loss is None or not samples:
+                return samples, count
+            count = sum(self._loss.normaliser(batch["labels"]) for batch in samples).to(device)
+            if self.args.world_size > 1:
+                count = self.accelerator.gather(count).sum()
+            return samples, count
+
+        def compute_loss(
+            self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+        ) -> Any:
+            inputs, carried = take(inputs)
+            if self._loss is None or not model.training:
+                if self.compute_loss_func is _not_called:  # evaluation: the model's own token mean
+                    outputs = model(**inputs)
+                    return (outputs["loss"], outputs) if return_outputs else outputs["loss"]
+                if model.training:
+                    self.observe(carried)
+                return super().compute_loss(model, inputs, return_outputs, num_items_in_batch=num_items_in_batch)
+            labels = inputs.pop("labels")
+            outputs = model(**inputs)
+            reference = self._reference_logits(model, inputs, carried[SOURCE])
+            loss = self._loss(outputs.logits, labels, carried[SOURCE], num_items_in_batch, reference)
+            self.observe(carried, loss.sums)
+            # Data parallelism averages gradients over ranks; ours add up, so undo that.
+            total = loss.total * self.accelerator.num_processes
+            return (total, outputs) if return_outputs else total
+
+        def prediction_step(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+            if self.args.predict_with_generate:
+                inputs, _ = take(inputs)
+            return super().prediction_step(model, inputs, *args, **kwargs)
+
+        def _reference_logits(self, model: Any, inputs: dict[str, Any], source: torch.Tensor) -> torch.Tensor | None:
+            anchor = self._loss.anchor if self._loss is not None else None
+            if anchor is None:
+                return None
+            anchored = torch.tensor(anchor.betas, device=source.device)[source] > 0
+            # One process may skip a batch without anchored rows; sharded ranks must all run the same collectives.
+            if self.accelerator.num_processes == 1 and not bool(anchored.any()):
+                return None
+            if self.ref_model is not None:
+                network, context = self.ref_model, contextlib.nullcontext()
+            else:
+                network, context = model, self.accelerator.unwrap_model(model).disable_adapter()
+            with torch.no_grad(), context:
+                return network(**inputs, use_cache=False).logits  # type: ignore[no-any-return]
+
+    MindgptSeq2SeqTrainer.__name__ = MindgptSeq2SeqTrainer.__qualname__ = base.__name__
+    return MindgptSeq2SeqTrainer
+
+
+def reference_model(run: Run, model: Any, finetuning_args: Any) -> Any:
+    """A frozen reference for the KL anchor, or ``None`` when LoRA can simply be switched off.
+
+    Raises:
+        CurriculumError: the reference is of another architecture or vocabulary.
+    """
+    from llamafactory.train.trainer_utils import create_ref_model
+
+    assert run.section.kl is not None
+    named = run.section.kl.reference
+    if named is None and finetuning_args.finetuning_type == "lora":
+        return None
+    arguments = copy.copy(finetuning_args)
+    arguments.ref_model = named or run.arguments["model_args"].model_name_or_path
+    reference = create_ref_model(run.arguments["model_args"], arguments)
+    mine, theirs = ((m.config.model_type, m.get_input_embeddings().weight.shape[0]) for m in (model, reference))
+    if mine != theirs:
+        raise CurriculumError(
+            f"kl.reference {arguments.ref_model} is {theirs[0]} with {theirs[1]} tokens, the policy {mine[0]} with "
+            f"{mine[1]}; their distributions cannot be compared"
+        )
+    return reference
+
+
+def _not_called(*args: Any, **kwargs: Any) -> Any:
+    raise AssertionError("compute_loss is overridden")
