@@ -21,7 +21,7 @@ BUILTINS: dict[str, dict[str, str]] = {
     },
     "mixture": {"fixed": "mindgpt_plugins.curriculum.fixed:Fixed"},
     "loss": {"weighted_ce": "mindgpt_plugins.losses.weighted_ce:WeightedCE"},
-    "patch": {},
+    "patch": {"verl_equal_length": "mindgpt_patches.verl_equal_length:apply"},
     "teacher": {
         "annotations": "mindgpt_data.teachers.annotations:from_truth",
     },
@@ -40,6 +40,8 @@ BUILTINS: dict[str, dict[str, str]] = {
         "model": "mindgpt_plugins.pipeline.stages.model:ModelStage",
         "rejection_sampling": "mindgpt_plugins.pipeline.stages.rejection_sampling:RejectionSampling",
         "preference_pairs": "mindgpt_plugins.pipeline.stages.preference_pairs:PreferencePairs",
+        "sft": "mindgpt_plugins.pipeline.stages.sft:SFTStage",
+        "dpo": "mindgpt_plugins.pipeline.stages.dpo:DPOStage",
         "evaluate": "mindgpt_plugins.pipeline.stages.evaluate:Evaluate",
     },
 }

@@ -14,11 +14,12 @@ import yaml
 
 COLOURS = ("red", "green", "blue", "yellow", "purple", "orange")
 TAGS = {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant"}
-SPECIAL = (
-    "<|endoftext|> <|im_start|> <|im_end|> <|object_ref_start|> <|object_ref_end|> <|box_start|> <|box_end|> "
-    "<|quad_start|> <|quad_end|> <|vision_start|> <|vision_end|> <|vision_pad|> <|image_pad|> <|video_pad|> <think> "
-    "</think> <tool_call> </tool_call> <tool_response> </tool_response>"
-).split()
+SPECIAL = [
+    "<|endoftext|>",
+    *(f"<|{name}|>" for name in ("im_start", "im_end", "object_ref_start", "object_ref_end", "box_start", "box_end")),
+    *(f"<|{name}|>" for name in ("quad_start", "quad_end", "vision_start", "vision_end", "vision_pad")),
+    *("<|image_pad|>", "<|video_pad|>", "<think>", "</think>"),
+]
 CHAT = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"

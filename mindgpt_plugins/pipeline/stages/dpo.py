@@ -1,0 +1,50 @@
+"""Stage ``dpo``: preference alignment by LLaMA-Factory with our curriculum."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from mindgpt_plugins.pipeline import llamafactory
+from mindgpt_plugins.pipeline.stage import Command, Context, Stage, TokenLimit
+from mindgpt_plugins.pipeline.stages.sft import CODE
+from mindgpt_plugins.recipe.base import StageConfig
+from mindgpt_plugins.recipe.dpo import DPOConfig
+
+
+class DPOStage(Stage[DPOConfig]):
+    """Writes ``train.yaml`` and leaves ``model``, a Hugging Face folder with processor and tokenizer."""
+
+    Config: ClassVar[type[StageConfig]] = DPOConfig
+    side: ClassVar[str] = "sft"
+    code: ClassVar[tuple[str, ...]] = CODE
+
+    def render(self, config: DPOConfig, context: Context) -> list[Command]:
+        """Write the host's YAML; training, then merging the adapter for LoRA."""
+        return llamafactory.commands(config, context, _host(config, context), {})
+
+    def artefacts(self, config: DPOConfig, context: Context) -> dict[str, str]:
+        """``model``: the trained model."""
+        return {"model": str(context.folder / "model")}
+
+    def check(self, config: DPOConfig, context: Context) -> list[str]:
+        """Divisibility, sets, names and excluded combinations."""
+        return llamafactory.problems(config, context, _host(config, context), {})
+
+    def token_limits(self, config: DPOConfig) -> list[TokenLimit]:
+        """Prompt and the longer reply of every pair must fit ``cutoff_len``, or the host cuts them."""
+        return [TokenLimit(one.set, config.model, config.cutoff_len, "cutoff_len") for one in config.data]
+
+
+def _host(config: DPOConfig, context: Context) -> dict[str, Any]:
+    host: dict[str, Any] = {
+        "stage": "dpo",
+        "pref_loss": config.pref_loss,
+        "pref_beta": config.pref_beta,
+        "pref_bco_weight": config.pref_bco_weight,
+        "pref_ftx": config.pref_ftx,
+    }
+    if config.ld_alpha is not None:
+        host["ld_alpha"] = config.ld_alpha
+    if config.reference is not None:
+        host["ref_model"] = context.model(config.reference)
+    return host
