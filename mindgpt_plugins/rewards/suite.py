@@ -60,6 +60,8 @@ class GroupScores:
     components: dict[str, list[float | None]]
     """Group-scope rewards only."""
     log: list[dict[str, Any]]
+    effects: dict[str, list[float]]
+    """Modulator name → what it adds to the factor of each reply's score; 0 for wrong replies."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,7 @@ class Suite:
         """
         group = Group(rollouts, scores)
         progress = rollouts[0].progress
-        factors = [1.0] * len(rollouts)
+        effects: dict[str, list[float]] = {}
         components: dict[str, list[float | None]] = {}
         log: list[dict[str, Any]] = [{} for _ in rollouts]
         for entry in self.entries:
@@ -168,9 +170,11 @@ class Suite:
             else:
                 values = [sample.get(name) for sample in samples]
             weight = entry.weight(progress) * (-1.0 if entry.spec.penalty else 1.0)
-            factors = [f + weight * (v or 0.0) for f, v in zip(factors, values, strict=True)]
-        modulated = [r * f if good else r for r, f, good in zip(scores, factors, group.correct, strict=True)]
-        return GroupScores([float(g) for g in modulated], components, log)
+            effects[name] = [
+                weight * (v or 0.0) if good else 0.0 for v, good in zip(values, group.correct, strict=True)
+            ]
+        modulated = [float(r) * (1.0 + sum(own[i] for own in effects.values())) for i, r in enumerate(scores)]
+        return GroupScores(modulated, components, log, effects)
 
     def _run_group(self, entry: _Entry, group: Group) -> list[Score | None]:
         found = entry.run(group)

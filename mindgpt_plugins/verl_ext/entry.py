@@ -1,0 +1,77 @@
+"""The ``verl.plugins`` entry point: verl imports this module in every process, at the end of ``import verl``.
+
+It stays light (standard library only; < 0.3 s) and changes nothing by itself: it registers the trainer ``mindgpt_sync``
+when verl's own trainer package is loaded, which is long after ``import verl``. The CPU platform and its patches come in
+only under ``VERL_PLATFORM=cpu``, other patches only when ``MINDGPT_PATCHES`` names them.
+
+verl swallows what an entry point raises, so that a broken plugin would train on without us. Here the traceback goes to
+stderr, and a process that was asked to run with us (``MINDGPT_REQUIRED=1``, set by ``mindgpt run``) stops.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
+
+TRAINERS = "verl.trainer.ppo.v1"
+OURS = "mindgpt_plugins.verl_ext.trainer"
+
+
+class RegisterTrainerFinder:
+    """Imports our trainer right after verl's trainer package has been imported."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Return verl's own spec with one more step after execution, for that one package only."""
+        if name != TRAINERS:
+            return None
+        spec = PathFinder.find_spec(name, path)
+        if spec is None or spec.loader is None:
+            return None
+        execute = spec.loader.exec_module
+
+        def exec_module(module: ModuleType) -> None:
+            execute(module)
+            guarded(lambda: importlib.import_module(OURS))
+
+        spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+        return spec
+
+
+def guarded(action: object) -> None:
+    """Run an action; report a failure, and end the process if this run requires us."""
+    try:
+        action()  # type: ignore[operator]
+    except Exception as error:
+        traceback.print_exc(file=sys.stderr)
+        message = f"mindgpt: cannot set up verl: {type(error).__name__}: {error}. Run `mindgpt doctor` for the cause."
+        print(message, file=sys.stderr, flush=True)
+        if os.environ.get("MINDGPT_REQUIRED") == "1":
+            raise SystemExit(message) from error
+
+
+def install() -> None:
+    """Everything this module does. Loading twice is harmless."""
+    if os.environ.get("VERL_PLATFORM", "").strip().lower() == "cpu":
+        from mindgpt_plugins.verl_ext import platform_cpu
+
+        platform_cpu.install()
+    for name in filter(None, os.environ.get("MINDGPT_PATCHES", "").split(",")):
+        from mindgpt_plugins.registry import get
+
+        get("patch", name.strip())()
+    if any(type(finder).__name__ == RegisterTrainerFinder.__name__ for finder in sys.meta_path):
+        return
+    if TRAINERS in sys.modules:
+        importlib.import_module(OURS)
+    else:
+        sys.meta_path.insert(0, RegisterTrainerFinder())
+
+
+guarded(install)

@@ -1,0 +1,241 @@
+"""Rollout backend ``hf_cpu``: transformers' ``generate`` behind verl's server interface, for machines without vLLM.
+
+Chosen with ``actor_rollout_ref.rollout.name=hf_cpu`` and
+``actor_rollout_ref.model.external_lib=mindgpt_plugins.verl_ext.hf_cpu`` (verl imports ``external_lib`` in the task
+runner, the training workers and the agent-loop workers). Text and images.
+
+Every reply has its own random stream, from the ``seed`` in its sampling parameters; the requests of a step are sorted
+and run as one batch, so that the samples do not depend on the order in which requests arrive.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import ray
+from verl.workers.rollout.base import _ROLLOUT_REGISTRY, BaseRollout
+from verl.workers.rollout.replica import RolloutReplica, RolloutReplicaRegistry, TokenOutput
+
+from mindgpt_plugins.verl_ext.agent_loop import EXPECTED
+
+NAME = "hf_cpu"
+PATIENCE = 2.0
+"""Seconds without a new request after which a batch runs although more were announced."""
+GRACE = 0.05
+"""The same where nothing was announced."""
+
+
+class HFServer:
+    """Holds a copy of the model and answers generation requests; a Ray actor."""
+
+    def __init__(self, config: Any, model_path: str, replica_rank: int):
+        import torch
+        from transformers import AutoConfig
+        from verl.utils import hf_processor, hf_tokenizer
+        from verl.utils.model import get_hf_auto_model_class
+        from verl.workers.rollout.utils import get_vision_placeholder_token_ids
+
+        self.config = config
+        self.global_steps: int | None = None
+        self.tokenizer = hf_tokenizer(model_path)
+        self.processor = hf_processor(model_path)
+        model_config = AutoConfig.from_pretrained(model_path)
+        build = get_hf_auto_model_class(model_config).from_config
+        self.model = build(model_config, attn_implementation="sdpa").to(torch.float32).eval()
+        vocabulary = model_config.get_text_config().vocab_size
+        # Rows beyond the tokenizer and vision placeholders can never be part of a reply.
+        unused = [*range(len(self.tokenizer), vocabulary), *(get_vision_placeholder_token_ids(self.processor) or [])]
+        self.banned = torch.tensor(sorted(set(unused)), dtype=torch.long)
+        self.queue: asyncio.Queue[_Request] | None = None
+        self.worker: asyncio.Task[None] | None = None
+
+    async def generate(
+        self,
+        prompt_ids: list[int],
+        sampling_params: dict[str, Any],
+        request_id: str,
+        image_data: list[Any] | None = None,
+        video_data: list[Any] | None = None,
+        **unused: Any,
+    ) -> TokenOutput:
+        """Answer one request; waits for its batch."""
+        if video_data:
+            raise NotImplementedError("hf_cpu rollouts take text and images; use rollout.name=vllm for videos")
+        if self.queue is None:
+            self.queue = asyncio.Queue()
+            self.worker = asyncio.create_task(self._serve())
+        request = _Request(list(prompt_ids), dict(sampling_params), image_data or [])
+        await self.queue.put(request)
+        return await request.answer
+
+    async def _serve(self) -> None:
+        assert self.queue is not None
+        while True:
+            batch = [await self.queue.get()]
+            while True:
+                announced = int(batch[0].params.get(EXPECTED, 0))
+                if announced and len(batch) >= announced:
+                    break
+                try:
+                    batch.append(await asyncio.wait_for(self.queue.get(), PATIENCE if announced else GRACE))
+                except TimeoutError:
+                    break
+            batch.sort(key=lambda r: (len(r.prompt_ids), r.prompt_ids, r.params.get("seed", 0)))
+            size = int(self.config.max_num_seqs)
+            for start in range(0, len(batch), size):
+                part = batch[start : start + size]
+                try:
+                    outputs = await asyncio.to_thread(self._run, part)
+                except Exception as error:
+                    for request in part:
+                        request.answer.set_exception(error)
+                    continue
+                for request, output in zip(part, outputs, strict=True):
+                    request.answer.set_result(output)
+
+    def _run(self, batch: list[_Request]) -> list[TokenOutput]:
+        import torch
+        from transformers import LogitsProcessorList
+
+        from mindgpt_plugins.verl_ext.seeded_choice import SeededChoice
+
+        width = max(len(r.prompt_ids) for r in batch)
+        pad, end = self.tokenizer.pad_token_id, self.tokenizer.eos_token_id
+        ids = torch.tensor([[pad] * (width - len(r.prompt_ids)) + r.prompt_ids for r in batch])
+        mask = torch.tensor([[0] * (width - len(r.prompt_ids)) + [1] * len(r.prompt_ids) for r in batch])
+        inputs: dict[str, Any] = {"input_ids": ids, "attention_mask": mask}
+        images = [image for r in batch for image in r.images]
+        if images:
+            inputs |= self._pixels(images)
+            inputs["mm_token_type_ids"] = (ids == self.processor.image_token_id).long() * mask
+        params = batch[0].params
+        choice = SeededChoice(
+            [int(r.params.get("seed", 0)) for r in batch],
+            temperature=float(params.get("temperature", 1.0)),
+            top_k=int(params.get("top_k", -1)),
+            top_p=float(params.get("top_p", 1.0)),
+            banned=self.banned,
+        )
+        limit = params.get("max_tokens") or params.get("max_new_tokens") or self.config.response_length
+        with torch.no_grad():
+            sequences = self.model.generate(
+                **inputs,
+                max_new_tokens=int(limit),
+                do_sample=False,
+                eos_token_id=end,
+                pad_token_id=pad,
+                logits_processor=LogitsProcessorList([choice]),
+            )
+        replies, log_probs = sequences[:, width:].tolist(), choice.log_probs()
+        outputs = []
+        for reply, probabilities in zip(replies, log_probs, strict=True):
+            length = reply.index(end) + 1 if end in reply else len(reply)
+            outputs.append(
+                TokenOutput(
+                    token_ids=reply[:length],
+                    log_probs=probabilities[:length],
+                    stop_reason="completed",
+                    extra_fields={"global_steps": self.global_steps},
+                )
+            )
+        return outputs
+
+    def _pixels(self, images: list[Any]) -> dict[str, Any]:
+        import torch
+
+        # Siblings share their image: process each distinct one once.
+        cache: dict[tuple[Any, bytes], Any] = {}
+        encoded = []
+        for image in images:
+            key = (image.size, image.tobytes())
+            if key not in cache:
+                cache[key] = self.processor.image_processor(images=[image], return_tensors="pt")
+            encoded.append(cache[key])
+        return {name: torch.cat([e[name] for e in encoded]) for name in ("pixel_values", "image_grid_thw")}
+
+    async def load_weights(self, weights: list[tuple[str, Any]], global_steps: int | None) -> None:
+        """Take over the actor's weights.
+
+        Raises:
+            RuntimeError: names do not match the model.
+        """
+        missing, unexpected = self.model.load_state_dict(dict(weights), strict=False)
+        tied = set(getattr(self.model, "_tied_weights_keys", None) or ())
+        missing = [name for name in missing if name not in tied]
+        if missing or unexpected:
+            raise RuntimeError(f"hf_cpu: weights do not fit: missing {missing[:5]}, unexpected {unexpected[:5]}")
+        self.global_steps = global_steps
+
+    async def idle(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing to wake, to put to sleep or to flush."""
+
+    async def abort_all_requests(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Nothing runs while verl aborts: the trainer is synchronous."""
+        return {"aborted_count": 0, "request_ids": []}
+
+    wake_up = sleep = clear_kv_cache = release_kv_cache = resume_kv_cache = start_profile = stop_profile = idle
+    resume_generation = wait_for_requests_to_drain = idle
+
+
+class _Request:
+    def __init__(self, prompt_ids: list[int], params: dict[str, Any], images: list[Any]):
+        self.prompt_ids, self.params, self.images = prompt_ids, params, images
+        self.answer: asyncio.Future[TokenOutput] = asyncio.get_running_loop().create_future()
+
+
+class HFReplica(RolloutReplica):  # type: ignore[misc]
+    """One server per training rank."""
+
+    async def launch_servers(self) -> None:
+        """Start the server actor."""
+        config = self.model_config
+        path = config["path"] if isinstance(config, Mapping) else config.path
+        server = (
+            ray.remote(HFServer)
+            .options(name=_server_name(self.replica_rank), max_concurrency=1000)
+            .remote(self.config, str(path), self.replica_rank)
+        )
+        await server.idle.remote()
+        self.servers, self._server_handle = [server], server
+        self._server_address = f"{NAME}:{self.replica_rank}"
+
+
+class HFServerAdapter(BaseRollout):  # type: ignore[misc]
+    """The training worker's side: hands its weights to the server."""
+
+    def __init__(self, config: Any, model_config: Any, device_mesh: Any, replica_rank: int = -1):
+        super().__init__(config, model_config, device_mesh)
+        c = self.config
+        world = c.tensor_model_parallel_size * c.data_parallel_size * c.pipeline_model_parallel_size
+        rank = int(os.environ["RANK"])
+        self.replica_rank = rank // world if replica_rank == -1 else replica_rank
+        self.leader = rank % world == 0
+
+    async def resume(self, tags: list[str]) -> None:
+        """Nothing is ever released."""
+
+    async def release(self) -> None:
+        """Nothing is ever released."""
+
+    async def update_weights(
+        self, weights: Any, global_steps: int | None = None, wire_format: str = "named_tensors", **unused: Any
+    ) -> None:
+        """Send full tensors."""
+        from verl.workers.rollout.utils import ensure_async_iterator
+
+        if wire_format != "named_tensors":
+            raise NotImplementedError(f"hf_cpu takes named tensors, not {wire_format!r}")
+        named = [(name, tensor.detach().cpu()) async for name, tensor in ensure_async_iterator(weights)]
+        if self.leader:
+            await ray.get_actor(_server_name(self.replica_rank)).load_weights.remote(named, global_steps)
+
+
+def _server_name(replica_rank: int) -> str:
+    return f"{NAME}_server_{replica_rank}_0"
+
+
+_ROLLOUT_REGISTRY[(NAME, "async")] = f"{__name__}.HFServerAdapter"
+RolloutReplicaRegistry.register(NAME, lambda: HFReplica)
