@@ -1,0 +1,62 @@
+"""Every figure of the report as plain data: the content of ``report.json`` (keys: ``docs/report.md``)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mindgpt_plugins.report import abilities, curves, examples
+from mindgpt_plugins.report.run import TRAINING, Run
+
+VERSION = 1
+"""Raised when a key of ``report.json`` changes its meaning or goes away."""
+
+
+def figures(run: Run) -> dict[str, Any]:
+    """Compute all figures. What a missing or unfinished stage would give is null or absent and listed in ``notes``."""
+    notes: list[str] = []
+    evaluations = abilities.evaluations(run, notes)
+    held_out = abilities.held_out(evaluations)
+    matrix = abilities.matrix(evaluations, held_out)
+    retention = abilities.retention(evaluations, held_out)
+    training = [curves.training(stage) for stage in run.of_kind(*TRAINING)]
+    for stage in run.stages:
+        if not stage.finished:
+            notes.append(f"stage {stage.name} is {stage.status}; its part of this report is missing or incomplete")
+    return {
+        "version": VERSION,
+        "recipe": run.manifest["recipe"],
+        "created": run.manifest.get("created"),
+        "complete": all(stage.finished for stage in run.stages),
+        "notes": notes,
+        "headline": abilities.headline(run, evaluations, held_out, retention, training),
+        "stages": [
+            {
+                "name": s.name,
+                "kind": s.kind,
+                "status": s.status,
+                "seconds": s.seconds,
+                "peak_rss_bytes": s.peak_rss_bytes,
+                "hash": s.digest,
+                "inputs": list(s.inputs),
+            }
+            for s in run.stages
+        ],
+        "held_out_set": held_out,
+        "evaluations": [{key: e[key] for key in ("stage", "model", "cells", "gate")} for e in evaluations],
+        "matrix": matrix,
+        "retention": retention,
+        "pass_at": abilities.pass_at(evaluations, held_out),
+        "training": training,
+        "data": [
+            {"stage": s.name, "report": report}
+            for s in run.of_kind("data")
+            if (report := s.json("data_report.json")) is not None
+        ],
+        "self_training": [
+            {"stage": s.name, "kind": s.kind, "summary": summary}
+            for s in run.of_kind("rejection_sampling", "preference_pairs")
+            if (summary := s.json("summary.json")) is not None
+        ],
+        "examples": examples.across_models(evaluations, held_out),
+        "rollouts": [g for s in run.of_kind("rl") for g in examples.rollout_groups(run, s)],
+    }
