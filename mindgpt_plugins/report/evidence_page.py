@@ -43,7 +43,7 @@ def rollouts(data: dict[str, Any]) -> str:
     cards = "".join(_group(group) for group in data["rollouts"])
     return (
         "<h2>RL groups</h2><p class=soft>All replies to one prompt, from early to late steps; "
-        f"groups with mixed outcomes preferred.</p><div class=examples>{cards}</div>"
+        f'groups with mixed outcomes preferred.</p><div class="examples wide">{cards}</div>'
         if cards
         else ""
     )
@@ -54,12 +54,12 @@ def _group(group: dict[str, Any]) -> str:
     head = "".join(f"<th class=num>{escape(name)}</th>" for name in ["score", "A", *names])
     ordered = sorted(group["replies"], key=lambda r: -(r["advantage"] or 0.0))
     rows = "".join(
-        "<tr>"
+        f"<tr><td>{escape(r['reply']) or MISSING}</td>"
         + "".join(
             f"<td class=num>{_value(v)}</td>"
             for v in [r["score"], r["advantage"], *(r["components"].get(n) for n in names)]
         )
-        + f"<td>{escape(r['reply']) or MISSING}</td></tr>"
+        + "</tr>"
         for r in ordered
     )
     pictures = "".join(picture(path) for path in group["images"])
@@ -67,8 +67,8 @@ def _group(group: dict[str, Any]) -> str:
     return (
         f'<div class="example"><div class="question">{pictures}<p>{escape(group["prompt"])}<br>'
         f"<b>{escape(group['target'])}</b><br><small>{escape(group['stage'])} · step {group['step']} · "
-        f'{escape(group["source"])}{more}</small></p></div><div class="scroll"><table class=replies>'
-        f"<thead><tr>{head}<th>reply</th></tr></thead>{rows}</table></div></div>"
+        f'{escape(group["source"])}{more}</small></p></div><div class="scroll"><table class="replies group">'
+        f"<thead><tr><th>reply</th>{head}</tr></thead>{rows}</table></div></div>"
     )
 
 

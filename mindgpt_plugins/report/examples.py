@@ -11,7 +11,7 @@ from mindgpt_plugins.report.run import Run, StageView, read_json, read_jsonl
 
 T = TypeVar("T")
 
-ITEMS = 16
+ITEMS = 12
 GROUPS = 6
 WIDEST_GROUP = 16
 

@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+import synthetic
+
+from mindgpt_plugins.report import build
+from mindgpt_plugins.report.curves import thin
+from mindgpt_plugins.report.svg import line_chart, number
+
+
+class Page(HTMLParser):
+    """Balanced tags, the ``data`` elements, and everything that would be fetched from elsewhere."""
+
+    VOID = {"meta", "img", "br", "line", "circle", "polyline", "rect", "link", "wbr"}
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.figures: dict[str, tuple[float, str]] = {}
+        self.external: list[str] = []
+        self.text: list[str] = []
+        self._key: tuple[str, float] | None = None
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        for name in ("src", "href"):
+            value = found.get(name) or ""
+            if value and not value.startswith(("data:", "#")):
+                self.external.append(value)
+        if tag == "data":
+            self._key = (found["data-key"] or "", float(found["value"] or "nan"))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+        if self._key:
+            self.figures[self._key[0]] = (self._key[1], data)
+            self._key = None
+
+
+def look_up(data: Any, key: str) -> Any:
+    for part in key.split("."):
+        data = data[part]
+    return data
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = synthetic.make(tmp_path_factory.mktemp("finished"))
+    build(run)
+    return run
+
+
+def test_the_page_is_one_file_that_fetches_nothing(finished: Path) -> None:
+    page = finished / "report.html"
+    parsed = Page(page.read_text())
+    assert parsed.external == []
+    assert "@import" not in page.read_text() and "url(" not in page.read_text()
+    assert page.stat().st_size < 1_000_000
+
+
+def test_every_headline_number_is_the_one_in_report_json(finished: Path) -> None:
+    data = json.loads((finished / "report.json").read_text())
+    figures = Page((finished / "report.html").read_text()).figures
+    assert set(figures) == {
+        "headline.domain.gain",
+        "headline.domain.before",
+        "headline.domain.after",
+        "headline.retention",
+        "headline.worst_retention",
+        "headline.rl.accuracy.change",
+        "headline.rl.pass_at.change",
+    }
+    for key, (value, shown) in figures.items():
+        assert value == look_up(data, key), key
+        assert float(shown) == pytest.approx(100 * value, abs=0.051), key
+
+
+def test_figures_agree_with_the_evaluations(finished: Path) -> None:
+    data = json.loads((finished / "report.json").read_text())
+    predictions = {
+        model: [json.loads(line) for line in (path / "predictions.jsonl").read_text().splitlines()]
+        for model in ("base", "rl")
+        for path in finished.parent.glob(f"stages/evaluate_{model}-*")
+    }
+
+    def accuracy(model: str, **wanted: str) -> float:
+        rows = [p for p in predictions[model] if all(p[k] == v for k, v in wanted.items())]
+        return sum(p["correct"] for p in rows) / len(rows)
+
+    h = data["headline"]
+    assert (h["base"], h["final"], data["held_out_set"]) == ("base", "rl", "test")
+    gain = accuracy("rl", source="domain") - accuracy("base", source="domain")
+    assert h["domain"]["gain"] == pytest.approx(gain)
+    ratios = [accuracy("rl", capability=c) / accuracy("base", capability=c) for c in synthetic.TASKS["general"]]
+    assert h["retention"] == pytest.approx(sum(ratios) / len(ratios))
+    assert [g["stage"] for g in h["gates"]] == ["evaluate_restore", "evaluate_align", "evaluate_rl"]
+    row = data["matrix"]["rows"][0]
+    assert row["model"] == "base"
+    for column, cell in zip(data["matrix"]["columns"], row["cells"], strict=True):
+        if column["capability"] != "all":
+            assert cell["accuracy"] == accuracy("base", capability=column["capability"]) and cell["n"] == 120
+
+
+def test_examples_show_the_same_items_for_every_model_with_pictures(finished: Path) -> None:
+    data = json.loads((finished / "report.json").read_text())
+    assert len(data["examples"]) == 12
+    for item in data["examples"]:
+        assert tuple(item["replies"]) == synthetic.MODELS
+        assert Path(item["images"][0]).is_file()
+    assert len({item["capability"] for item in data["examples"]}) == 7
+    text = (finished / "report.html").read_text()
+    assert text.count("data:image/png;base64,") >= 12
+    assert "&lt;picture&gt;" in text and "<picture>" not in text  # replies are escaped
+
+
+def test_rollouts_span_the_run_and_keep_components(finished: Path) -> None:
+    groups = json.loads((finished / "report.json").read_text())["rollouts"]
+    assert [g["step"] for g in groups][0] == 1 and groups[-1]["step"] == 60 and len(groups) == 6
+    assert all(len(g["replies"]) == g["size"] == 8 for g in groups)
+    assert {"accuracy", "format", "conciseness"} == set(groups[0]["replies"][0]["components"])
+    assert all(Path(g["images"][0]).is_file() for g in groups)  # relative names found in the data stage's folder
+
+
+def test_curves_are_grouped_by_what_they_mean(finished: Path) -> None:
+    training = {t["stage"]: t for t in json.loads((finished / "report.json").read_text())["training"]}
+    charts = {c["title"]: c for c in training["domain"]["charts"]}
+    assert set(charts["loss by source"]["lines"]) == {"all", "general", "domain"}
+    rl = {c["title"]: c for c in training["rl"]["charts"]}
+    assert set(rl["reward components, mean"]["lines"]) == {"accuracy", "format"}
+    assert not rl["actor"]["main"]
+    reward = training["rl"]["reward"]
+    assert reward["key"] == "score/mean" and reward["last"] > reward["first"]
+
+
+@pytest.mark.parametrize("until", ["tiny", "base", "evaluate_base", "restore_data", "align"])
+def test_an_unfinished_run_is_shown_as_such(tmp_path: Path, until: str) -> None:
+    page = build(synthetic.make(tmp_path, until=until, per_task=20))
+    text = page.read_text()
+    Page(text)
+    data = json.loads(page.with_name("report.json").read_text())
+    assert not data["complete"] and "not finished" in text
+    pending = [s["name"] for s in data["stages"] if s["status"] == "pending"]
+    assert pending and all(any(name in note for note in data["notes"]) for name in pending)
+    assert data["headline"]["rl"] is None
+    if until in ("tiny", "base"):
+        assert data["headline"]["domain"] is None and "No evaluation has finished" in text
+
+
+def test_stages_whose_folders_are_gone_do_not_break_the_page(tmp_path: Path) -> None:
+    import shutil
+
+    run = synthetic.make(tmp_path, per_task=20)
+    shutil.rmtree(tmp_path / "stages")
+    text = build(run).read_text()
+    Page(text)
+    assert "has no scores yet" in text
+
+
+def test_a_missing_picture_is_named(tmp_path: Path) -> None:
+    run = synthetic.make(tmp_path, per_task=20)
+    for path in tmp_path.glob("stages/world-*/datasets/images/*.png"):
+        path.unlink()
+    assert re.search(r"picture \d+\.png is not there any more", build(run).read_text())
+
+
+def test_a_folder_without_a_manifest_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"no manifest\.json"):
+        build(tmp_path)
+
+
+def test_thinning_keeps_short_curves_and_averages_long_ones() -> None:
+    short = [[float(i), 1.0] for i in range(50)]
+    assert thin(short) == short
+    long = thin([[float(i), float(i % 2)] for i in range(1, 1001)], most=100)
+    assert len(long) == 100 and (long[0][0], long[-1][0]) == (1.0, 1000.0)
+    assert all(value == 0.5 for _, value in long)
+
+
+def test_a_flat_or_single_point_curve_still_makes_a_chart() -> None:
+    assert "polyline" in line_chart("flat", {"a": [[1, 0.0], [2, 0.0]]})
+    assert "circle" in line_chart("one", {"a": [[1, 3.0]]})
+    assert line_chart("none", {"a": []}) == ""
+    assert [number(v) for v in (0, 0.12345, 12345.0, 1e-5)] == ["0", "0.123", "1e4", "1e-5"]
+
+
+def test_every_key_of_report_json_is_documented(finished: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs/report.md").read_text()
+    data = json.loads((finished / "report.json").read_text())
+    keys = set(data) | set(data["headline"]) | set(data["matrix"]) | set(data["examples"][0]) | set(data["rollouts"][0])
+    keys |= set(data["training"][0]) | set(data["retention"][0]) | set(data["matrix"]["rows"][0]["cells"][0])
+    assert sorted(key for key in keys if f"`{key}`" not in text) == []
