@@ -1,0 +1,78 @@
+import json
+
+import pytest
+import torch
+
+from mindgpt_plugins.llamafactory_ext import checkpoints, metrics
+
+
+def checkpoint(folder, step, ranks=1):
+    path = folder / f"checkpoint-{step}"
+    path.mkdir(parents=True)
+    names = ["rng_state.pth"] if ranks == 1 else [f"rng_state_{k}.pth" for k in range(ranks)]
+    for name in names:
+        torch.save({"cpu": torch.zeros(4)}, path / name)
+    (path / "trainer_state.json").write_text(json.dumps({"global_step": step}))
+    return path
+
+
+def test_whole_checkpoints_are_left_alone(tmp_path):
+    checkpoint(tmp_path, 3), checkpoint(tmp_path, 6)
+    assert checkpoints.set_aside_incomplete(tmp_path, 1) == []
+    assert checkpoints.set_aside_incomplete(tmp_path / "missing", 1) == []
+
+
+@pytest.mark.parametrize(
+    ("tear", "why"),
+    [
+        (lambda p: (p / "trainer_state.json").unlink(), "missing"),
+        (lambda p: (p / "trainer_state.json").write_text('{"global_step": 1'), "cut short"),
+        (lambda p: (p / "trainer_state.json").write_text('{"global_step": 3}'), "of step 3"),
+        (lambda p: (p / "rng_state.pth").write_bytes(b"PK\3\4"), "rng_state.pth is cut short"),
+    ],
+)
+def test_a_torn_one_is_set_aside_and_said(tmp_path, tear, why):
+    old, torn = checkpoint(tmp_path, 9), checkpoint(tmp_path, 12)
+    tear(torn)
+    (line,) = checkpoints.set_aside_incomplete(tmp_path, 1)
+    assert why in line
+    assert old.is_dir()
+    assert not torn.exists()
+    assert (tmp_path / "incomplete-checkpoint-12").is_dir()
+    assert checkpoints.set_aside_incomplete(tmp_path, 1) == []
+
+
+def test_the_only_one_torn_means_from_the_start(tmp_path):
+    (checkpoint(tmp_path, 2) / "trainer_state.json").unlink()
+    assert len(checkpoints.set_aside_incomplete(tmp_path, 1)) == 1
+    assert not list(tmp_path.glob("checkpoint-*"))
+
+
+def test_an_older_half_deleted_one_is_the_hosts_business(tmp_path):
+    (checkpoint(tmp_path, 2) / "trainer_state.json").unlink()
+    checkpoint(tmp_path, 4)
+    assert checkpoints.set_aside_incomplete(tmp_path, 1) == []
+
+
+def test_every_rank_must_have_saved_its_random_state(tmp_path):
+    path = checkpoint(tmp_path, 5, ranks=2)
+    assert checkpoints.problem(path, 2) is None
+    (path / "rng_state_1.pth").unlink()
+    assert "rank 1" in checkpoints.problem(path, 2)
+
+
+def test_lines_beyond_the_resumed_step_are_dropped(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    for step in (1, 2, 3, 4):
+        metrics.append(path, metrics.line(step, 9, {"loss": 1 / 3, "learning_rate": 0.1, "note": "text"}))
+    with open(path, "a") as file:
+        file.write('{"step": 5, "lo')  # a kill in mid-write
+    metrics.truncate(path, 2)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert lines == [{"step": s, "total": 9, "loss": 0.333333, "lr": 0.1} for s in (1, 2)]
+    metrics.truncate(tmp_path / "none.jsonl", 0)
+
+
+def test_numbers_json_does_not_know(tmp_path):
+    metrics.append(tmp_path / "m.jsonl", metrics.line(1, 2, {"loss": float("nan"), "grad_norm": float("inf")}))
+    assert json.loads((tmp_path / "m.jsonl").read_text()) == {"step": 1, "total": 2, "loss": None, "grad_norm": None}

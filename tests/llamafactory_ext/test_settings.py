@@ -1,0 +1,107 @@
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from mindgpt_plugins.llamafactory_ext.launch import main, read
+from mindgpt_plugins.llamafactory_ext.settings import (
+    Section,
+    SettingsError,
+    check_against_host,
+    parse,
+)
+from mindgpt_plugins.registry import PluginError, RegistryError
+
+
+def test_a_choice_is_a_name_or_a_name_with_options():
+    section = parse({"curriculum": "shuffled", "mixture": {"name": "fixed", "by": "dataset", "weights": {"a": 1}}})
+    assert section.curriculum.flat() == {"name": "shuffled"}
+    assert section.mixture.flat() == {"name": "fixed", "by": "dataset", "weights": {"a": 1}}
+    assert Section.model_validate(section.model_dump()) == section
+    assert section.loss.name == "weighted_ce"
+    assert parse({"loss": None}).loss is None
+    assert parse(None) == Section()
+
+
+@pytest.mark.parametrize(
+    ("raw", "error", "message"),
+    [
+        (
+            {"curiculum": "shuffled"},
+            SettingsError,
+            "mindgpt.curiculum: unknown key 'curiculum'; did you mean 'curriculum'",
+        ),
+        ({"kl": {"sources": ["a"], "betta": 1}}, SettingsError, "did you mean 'beta'"),
+        ({"kl": {"sources": ["a"], "beta": 0}}, SettingsError, "mindgpt.kl.beta"),
+        ({"curriculum": "easy_to_hart"}, RegistryError, "did you mean 'easy_to_hard'"),
+        (
+            {"curriculum": {"name": "easy_to_hard", "pace": "root"}},
+            RegistryError,
+            "no option 'pace'; did you mean 'pacing'",
+        ),
+        ({"loss": {"name": "weighted_ce", "weight": {}}}, RegistryError, "did you mean 'weights'"),
+        ({"plugins": ["no_such_module"]}, PluginError, "no_such_module"),
+    ],
+)
+def test_bad_sections_name_place_and_fix(raw, error, message):
+    with pytest.raises(error, match=message):
+        parse(raw)
+
+
+@pytest.mark.parametrize(
+    ("raw", "host", "environment", "message"),
+    [
+        ({}, {"stage": "ppo"}, {}, "stage sft and dpo, not 'ppo'"),
+        ({}, {}, {"USE_MCA": "1"}, "USE_MCA"),
+        ({}, {"use_dft_loss": True}, {}, "use_dft_loss"),
+        ({"curriculum": "shuffled"}, {"streaming": True}, {}, "streaming"),
+        ({"curriculum": "shuffled"}, {"disable_shuffling": True}, {}, "disable_shuffling"),
+        ({"curriculum": "shuffled"}, {"train_sampling_strategy": "group_by_length"}, {}, "train_sampling_strategy"),
+        ({"curriculum": "easy_to_hard"}, {"neat_packing": True}, {}, "packing"),
+        ({"loss": "weighted_ce"}, {"stage": "dpo"}, {}, "mindgpt.loss"),
+        ({"kl": {"sources": ["a"]}}, {"stage": "dpo"}, {}, "mindgpt.kl"),
+        ({"kl": {"sources": ["a"]}, "loss": None}, {}, {}, "remove `loss: null`"),
+    ],
+)
+def test_what_could_not_act_is_refused(raw, host, environment, message):
+    with pytest.raises(SettingsError, match=message):
+        check_against_host(parse(raw), host, environment)
+
+
+def test_ordinary_combinations_pass():
+    check_against_host(parse({"curriculum": "easy_to_hard"}), {"stage": "dpo"}, {})
+    check_against_host(parse({"loss": {"name": "weighted_ce", "weights": {"a": 2.0}}}), {"packing": True}, {})
+    check_against_host(parse({"loss": None}), {"use_dft_loss": True, "streaming": True}, {"USE_MCA": "0"})
+
+
+def test_what_a_section_needs_of_the_data():
+    assert not parse({}).needs_source()
+    assert parse({"loss": {"name": "weighted_ce", "weights": {"a": 1.0}}}).needs_source()
+    assert not parse({"mixture": {"name": "fixed", "by": "dataset", "weights": {"a": 1}}}).needs_source()
+    assert parse({"curriculum": "easy_to_hard"}).needs_difficulty()
+    assert not parse({"curriculum": "shuffled"}).needs_difficulty()
+
+
+def test_overrides_reach_into_the_section(tmp_path):
+    path = tmp_path / "x.yaml"
+    path.write_text(yaml.safe_dump({"learning_rate": 1e-4, "mindgpt": {"curriculum": "shuffled"}}))
+    got = read(path, ["mindgpt.curriculum.name=easy_to_hard", "learning_rate=0.1"])
+    assert got == {"learning_rate": 0.1, "mindgpt": {"curriculum": {"name": "easy_to_hard"}}}
+    with pytest.raises(SettingsError, match=r"missing\.yaml"):
+        read(tmp_path / "missing.yaml", [])
+
+
+def test_a_fault_is_one_line_and_exit_2(tmp_path, capsys):
+    path = tmp_path / "x.yaml"
+    path.write_text(yaml.safe_dump({"stage": "sft", "mindgpt": {"curiculum": "shuffled"}}))
+    with pytest.raises(SystemExit) as stopped:
+        main(["train", str(path)])
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_settings_import_no_host():
+    heavy = "('torch', 'transformers', 'llamafactory')"
+    code = f"import sys, mindgpt_plugins.llamafactory_ext.launch; print([m for m in {heavy} if m in sys.modules])"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
