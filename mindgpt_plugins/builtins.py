@@ -43,5 +43,6 @@ BUILTINS: dict[str, dict[str, str]] = {
         "sft": "mindgpt_plugins.pipeline.stages.sft:SFTStage",
         "dpo": "mindgpt_plugins.pipeline.stages.dpo:DPOStage",
         "evaluate": "mindgpt_plugins.pipeline.stages.evaluate:Evaluate",
+        "rl": "mindgpt_plugins.pipeline.stages.rl:RL",
     },
 }

@@ -1,7 +1,15 @@
-"""verl's single-turn agent loop with a seed per reply. Works with every rollout backend that honours ``seed``."""
+"""verl's single-turn agent loop with a seed per reply and one preparation per prompt.
+
+Works with every rollout backend that honours ``seed``. The n replies to a prompt share its images and prompt tokens;
+verl's loop prepares them again for each (three processor calls per reply), which on a small model costs more than the
+model does.
+"""
 
 from __future__ import annotations
 
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop
@@ -13,11 +21,34 @@ EXPECTED = "mindgpt_expected"
 """Sampling parameter for ``hf_cpu`` only: how many replies the step asks for, so that it can run them as one batch."""
 
 
+class Shared:
+    """A small cache of awaited results: whoever asks first computes, the others wait for it."""
+
+    def __init__(self, size: int = 256):
+        self.size = size
+        self._tasks: OrderedDict[Any, asyncio.Task[Any]] = OrderedDict()
+
+    async def get(self, key: Any, compute: Callable[[], Awaitable[Any]]) -> Any:
+        """Return the result for ``key``. A failure is not kept."""
+        task = self._tasks.get(key)
+        if task is None:
+            task = self._tasks[key] = asyncio.ensure_future(compute())
+            while len(self._tasks) > self.size:
+                self._tasks.popitem(last=False)
+        try:
+            return await asyncio.shield(task)
+        except Exception:
+            self._tasks.pop(key, None)
+            raise
+
+
 class SeededSingleTurnAgentLoop(SingleTurnAgentLoop):  # type: ignore[misc]
-    """Adds ``seed`` to the sampling parameters; everything else is verl's."""
+    """One reply of one prompt."""
+
+    shared = Shared()  # one instance of this class per reply, one cache per process
 
     async def run(self, sampling_params: dict[str, Any], priority: int = 0, **kwargs: Any) -> Any:
-        """Run one reply of one prompt (dataset row ``index``, rollout number ``session_id``)."""
+        """Run; ``index`` is the dataset row, ``session_id`` the reply's number in its group."""
         seed = sample_seed(
             int(self.rollout_config.seed), kwargs["index"], int(kwargs["session_id"]), int(kwargs["global_steps"])
         )
@@ -27,4 +58,25 @@ class SeededSingleTurnAgentLoop(SingleTurnAgentLoop):  # type: ignore[misc]
             replicas = self.config.trainer.n_gpus_per_node * self.config.trainer.nnodes
             if replicas == 1:
                 sampling_params[EXPECTED] = int(self.config.data.train_batch_size) * int(self.rollout_config.n)
+        self.uid = kwargs["uid"]
         return await super().run(sampling_params, priority=priority, **kwargs)
+
+    async def process_multi_modal_info(self, messages: list[dict[str, Any]]) -> dict[str, Any]:
+        """Images of the prompt, decoded once for all its replies."""
+        compute = super().process_multi_modal_info
+        found: dict[str, Any] = await self.shared.get(("media", self.uid), lambda: compute(messages))
+        return dict(found)
+
+    async def ct_build_initial_tokens(self, messages: list[dict[str, Any]], **kwargs: Any) -> list[int]:
+        """Prompt tokens, rendered once for all replies."""
+        compute = super().ct_build_initial_tokens
+        features: dict[str, Any] = {}
+
+        async def render() -> tuple[list[int], dict[str, Any]]:
+            tokens = await compute(messages, **{**kwargs, "mm_inputs_out": features})
+            return tokens, features
+
+        tokens, features = await self.shared.get(("tokens", self.uid), render)
+        if kwargs.get("mm_inputs_out") is not None:
+            kwargs["mm_inputs_out"].update(features)
+        return list(tokens)

@@ -22,6 +22,7 @@ from verl.workers.rollout.replica import RolloutReplica, RolloutReplicaRegistry,
 from mindgpt_plugins.verl_ext.agent_loop import EXPECTED
 
 NAME = "hf_cpu"
+_STARTED: list[Any] = []  # an actor lives as long as somebody holds its handle
 PATIENCE = 2.0
 """Seconds without a new request after which a batch runs although more were announced."""
 GRACE = 0.05
@@ -193,11 +194,7 @@ class HFReplica(RolloutReplica):  # type: ignore[misc]
         """Start the server actor."""
         config = self.model_config
         path = config["path"] if isinstance(config, Mapping) else config.path
-        server = (
-            ray.remote(HFServer)
-            .options(name=_server_name(self.replica_rank), max_concurrency=1000)
-            .remote(self.config, str(path), self.replica_rank)
-        )
+        server = _server(self.replica_rank, self.config, str(path))
         await server.idle.remote()
         self.servers, self._server_handle = [server], server
         self._server_address = f"{NAME}:{self.replica_rank}"
@@ -231,6 +228,32 @@ class HFServerAdapter(BaseRollout):  # type: ignore[misc]
         named = [(name, tensor.detach().cpu()) async for name, tensor in ensure_async_iterator(weights)]
         if self.leader:
             await ray.get_actor(_server_name(self.replica_rank)).load_weights.remote(named, global_steps)
+
+
+def start_early(config: Any) -> None:
+    """Start the servers while the training workers are still being set up: their start-up is import time."""
+    for rank in range(config.trainer.n_gpus_per_node * config.trainer.nnodes):
+        _STARTED.append(_server(rank, config.actor_rollout_ref.rollout, str(config.actor_rollout_ref.model.path)))
+
+
+def warm_up(workers: int) -> None:
+    """Let idle Ray workers import verl while the training workers start; later actors take these processes over.
+
+    Without it every actor pays ten seconds of imports, one after the other.
+    """
+
+    def load() -> None:
+        import verl.trainer.ppo.v1  # noqa: F401
+
+    task = ray.remote(num_cpus=0)(load)
+    _STARTED.extend(task.remote() for _ in range(workers))
+
+
+def _server(rank: int, config: Any, path: str) -> Any:
+    from verl.utils.config import omega_conf_to_dataclass
+
+    options = {"name": _server_name(rank), "max_concurrency": 1000, "get_if_exists": True}
+    return ray.remote(HFServer).options(**options).remote(omega_conf_to_dataclass(config), path, rank)
 
 
 def _server_name(replica_rank: int) -> str:

@@ -35,6 +35,7 @@ from mindgpt_plugins.verl_ext.settings import MODE, SettingsError, load
 
 REWARD_MODULE = "pkg://mindgpt_plugins.verl_ext.reward"
 REWARD_CLASS = "MindGPTRewardManager"
+AGENT_MANAGER = "mindgpt_plugins.verl_ext.agent_manager.SharedInputsManager"
 
 
 @register_trainer(MODE)
@@ -65,6 +66,14 @@ class MindGPTSyncTrainer(PPOTrainerSync):  # type: ignore[misc]
         buffer.poll_interval = self.settings.poll_interval  # verl's constructor default of 2 s dominates a small step
         return buffer
 
+    def _setup(self) -> None:
+        if self.config.actor_rollout_ref.rollout.name == "hf_cpu":
+            from mindgpt_plugins.verl_ext import hf_cpu
+
+            hf_cpu.start_early(self.config)
+            hf_cpu.warm_up(self.config.reward.num_workers + self.config.actor_rollout_ref.rollout.agent.num_workers + 1)
+        super()._setup()
+
     def _init_dataloader(self) -> None:
         super()._init_dataloader()
         with open_dict(self.config):
@@ -79,7 +88,7 @@ class MindGPTSyncTrainer(PPOTrainerSync):  # type: ignore[misc]
         frame = self.train_dataset.dataframe
         extra = frame["extra_info"]
         base: Any = self.train_dataloader
-        self.train_dataloader = StatefulDataLoader(
+        self.train_dataloader: Any = StatefulDataLoader(
             dataset=self.train_dataset,
             batch_size=base.batch_size,
             num_workers=base.num_workers,
@@ -276,6 +285,7 @@ def _take_over(config: Any) -> None:
         # Someone else's agent loop is left alone; then samples are reproducible only as far as it is.
         if agent.default_agent_loop == "single_turn_agent" and not agent.agent_loop_config_path:
             agent.default_agent_loop, agent.agent_loop_config_path = "mindgpt_single_turn", loops
+            agent.agent_loop_manager_class = agent.get("agent_loop_manager_class") or AGENT_MANAGER
 
 
 def _split(key: str) -> tuple[str, int, int]:

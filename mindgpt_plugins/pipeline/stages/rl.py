@@ -1,0 +1,255 @@
+"""Stage ``rl``: hybrid RL with ``python -m verl.trainer.main_ppo`` and the trainer ``mindgpt_sync``."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import secrets
+from pathlib import Path
+from typing import Any, ClassVar
+
+from mindgpt_plugins.pipeline.stage import Command, Context, Stage, StageError, promise
+from mindgpt_plugins.pipeline.stages.hydra_overrides import flatten, render_override
+from mindgpt_plugins.recipe.base import StageConfig
+from mindgpt_plugins.recipe.rl import RLConfig
+from mindgpt_plugins.registry import PluginError, RegistryError, check_options, load_plugins, names, nearest
+from mindgpt_plugins.rewards.schedule import extremes
+from mindgpt_plugins.rewards.sdk import RewardError
+from mindgpt_plugins.rewards.suite import Suite
+
+SETTINGS = "trainer.v1.mindgpt_sync.settings"
+#: Overrides the stage itself writes; changing them would bypass our trainer or the runner's bookkeeping.
+RESERVED = (
+    "trainer.v1.trainer_mode",
+    "trainer.v1.mindgpt_sync",
+    "trainer.use_v1",
+    "trainer.total_training_steps",
+    "trainer.default_local_dir",
+    "trainer.resume_mode",
+    "trainer.rollout_data_dir",
+    "algorithm.adv_estimator",
+    "algorithm.use_kl_in_reward",
+    "reward.custom_reward_function",
+    "reward.reward_manager",
+    "data.train_files",
+    "data.train_batch_size",
+    "actor_rollout_ref.model.path",
+    "actor_rollout_ref.rollout.n",
+)
+
+
+class RL(Stage[RLConfig]):
+    """Renders verl's Hydra overrides; the finished model is a Hugging Face folder."""
+
+    Config: ClassVar[type[StageConfig]] = RLConfig
+    side: ClassVar[str] = "rl"
+    code: ClassVar[tuple[str, ...]] = (
+        "mindgpt_plugins.verl_ext",
+        "mindgpt_plugins.rewards",
+        "mindgpt_plugins.advantage",
+        "mindgpt_plugins.curriculum",
+        "mindgpt_patches.cpu.verl",
+        "mindgpt_patches.verl_equal_length",
+    )
+
+    def render(self, config: RLConfig, context: Context) -> list[Command]:
+        """Write ``settings.json`` and return verl's command (and, on GPUs, its model merger's)."""
+        from mindgpt_plugins.verl_ext.settings import Settings, write
+
+        folder = context.folder.resolve()
+        seed = context.seed if config.seed is None else config.seed
+        write(
+            Settings(
+                rewards=config.rewards,
+                advantage=config.advantage,
+                curriculum=config.curriculum,
+                plugins=context.plugins,
+                seed=seed,
+                metrics_path=str(folder / "metrics.jsonl"),
+                loaded_path=str(folder / "loaded.json"),
+            ),
+            folder / "settings.json",
+        )
+        _token(folder / "ray_token")
+        overrides = self.overrides(config, context, folder, seed)
+        environment = _environment(config, context, folder)
+        name = "mindgpt_cpu" if context.cpu else "mindgpt"
+        argv = ("-m", "verl.trainer.main_ppo", "--config-path", "pkg://mindgpt_plugins.verl_ext.conf", "--config-name")
+        commands = [Command((*argv, name, *overrides), environment)]
+        if not context.cpu:
+            actor = folder / "checkpoints" / f"global_step_{config.steps}" / "actor"
+            merge = ("-m", "verl.model_merger", "merge", "--backend", "fsdp", "--local_dir", str(actor))
+            commands.append(Command((*merge, "--target_dir", str(folder / "model")), environment))
+        return commands
+
+    def overrides(self, config: RLConfig, context: Context, folder: Path, seed: int) -> list[str]:
+        """All Hydra overrides, the recipe's own last."""
+        dataset, name = context.dataset(config.train)
+        parquet = str(dataset / f"{name}.parquet")
+        values: dict[str, Any] = {
+            "data.train_files": parquet,
+            "data.val_files": parquet,  # verl wants one; it is only read when the recipe turns validation on
+            "data.train_batch_size": config.prompts_per_step,
+            "data.max_prompt_length": config.max_prompt_tokens,
+            "data.max_response_length": config.max_response_tokens,
+            "data.seed": seed,
+            "actor_rollout_ref.model.path": context.model(config.model),
+            "actor_rollout_ref.actor.optim.lr": config.lr,
+            "actor_rollout_ref.actor.ppo_mini_batch_size": config.prompts_per_step,
+            "actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu": config.micro_batch,
+            "actor_rollout_ref.actor.clip_ratio_low": config.clip[0],
+            "actor_rollout_ref.actor.clip_ratio_high": config.clip[1],
+            "actor_rollout_ref.rollout.name": _backend(config, context),
+            "actor_rollout_ref.rollout.n": config.group_size,
+            "actor_rollout_ref.rollout.seed": seed,
+            "actor_rollout_ref.rollout.temperature": config.temperature,
+            "actor_rollout_ref.rollout.log_prob_micro_batch_size_per_gpu": config.micro_batch,
+            "trainer.n_gpus_per_node": config.workers,
+            "trainer.total_training_steps": config.steps,
+            "trainer.save_freq": config.save_every,
+            "trainer.resume_mode": "auto",
+            "trainer.experiment_name": context.name,
+            "trainer.default_local_dir": str(folder / "checkpoints"),
+            "trainer.rollout_data_dir": str(folder / "rollouts"),
+            f"+{SETTINGS}": str(folder / "settings.json"),
+            "+ray_kwargs.ray_init._temp_dir": str(_ray_folder(folder)),
+        }
+        if context.cpu:
+            values["actor_rollout_ref.rollout.max_num_seqs"] = max(64, config.prompts_per_step * config.group_size)
+            values["ray_kwargs.ray_init.num_gpus"] = config.workers
+            values["ray_kwargs.ray_init.num_cpus"] = 10 + 3 * config.workers
+        else:
+            values["+ray_kwargs.ray_init.include_dashboard"] = False
+        own = flatten(config.verl)
+        replaced = {key.lstrip("+") for key in own}
+        merged = {key: value for key, value in values.items() if key.lstrip("+") not in replaced} | own
+        return [render_override(key, value) for key, value in merged.items()]
+
+    def artefacts(self, config: RLConfig, context: Context) -> dict[str, str]:
+        """The Hugging Face folder of the last checkpoint.
+
+        Raises:
+            StageError: verl ran without our trainer, or no model was written.
+        """
+        folder = context.folder
+        if not (folder / "loaded.json").is_file():
+            raise StageError(
+                f"verl finished without our trainer and rewards ({folder / 'loaded.json'} is missing), so this run is "
+                "not what the recipe asked for; `mindgpt doctor` shows why verl did not load us"
+            )
+        last = folder / "checkpoints" / f"global_step_{config.steps}" / "actor" / "huggingface"
+        model = last if context.cpu else folder / "model"
+        promise(model / "config.json", "the trained model", folder)
+        return {"model": str(model), "rollouts": promise(folder / "rollouts", "the rollout dump", folder)}
+
+    def check(self, config: RLConfig, context: Context) -> list[str]:
+        """Names, options and divisibility; nothing heavy is imported."""
+        problems = _names(config, context)
+        replies = config.prompts_per_step * config.group_size
+        if config.advantage.k > config.group_size:
+            problems.append(f"advantage.k is {config.advantage.k}, above group_size {config.group_size}; lower k")
+        if replies % config.workers:
+            problems.append(
+                f"prompts_per_step × group_size = {replies} replies cannot be shared by workers = {config.workers}"
+            )
+        elif (replies // config.workers) % config.micro_batch:
+            problems.append(
+                f"each worker has {replies // config.workers} replies per step, not divisible by micro_batch = "
+                f"{config.micro_batch}; choose a divisor"
+            )
+        low, high = extremes(config.advantage.lam)
+        if low < 0 or high > 1:
+            problems.append(f"advantage.lambda runs from {low:g} to {high:g}; it must stay in [0, 1]")
+        if not 0 < config.clip[0] < 1 or config.clip[1] <= 0:
+            problems.append(f"clip {config.clip}: the lower range lies in (0, 1), the upper one is positive")
+        for key in flatten(config.verl):
+            plain = key.lstrip("+")
+            taken = next(
+                (r for r in RESERVED if plain == r or plain.startswith(r + ".") or r.startswith(plain + ".")), ""
+            )
+            if taken:
+                problems.append(f"verl.{plain}: {taken} is set by this stage from the recipe's own keys; remove it")
+        if _backend(config, context) == "hf_cpu" and not context.cpu:
+            problems.append("rollout: hf_cpu is for CPU runs (device: cpu); use vllm on accelerators")
+        return problems + _plugin_problems(config)
+
+
+def _names(config: RLConfig, context: Context) -> list[str]:
+    problems = []
+    try:
+        load_plugins(context.plugins)
+        Suite(config.rewards)
+    except (RegistryError, RewardError, PluginError) as error:
+        problems.append(f"rewards: {error}")
+    for kind, field, name, options in (
+        ("estimator", "advantage", config.advantage.name, config.advantage.options),
+        ("sampler", "curriculum", config.curriculum.name, config.curriculum.options),
+    ):
+        if name not in names(kind):
+            problems.append(
+                f"{field}.name: there is no {name!r}{nearest(name, names(kind))} Known: {', '.join(names(kind))}."
+            )
+        elif importlib.util.find_spec("torch") is not None:  # options need the function, and that needs torch
+            try:
+                check_options(kind, name, options)
+            except (RegistryError, PluginError) as error:
+                problems.append(f"{field}.options: {error}")
+    return problems
+
+
+def _plugin_problems(config: RLConfig) -> list[str]:
+    """What would make verl start without us."""
+    policy = os.environ.get("VERL_USE_EXTERNAL_PLUGINS", "auto").strip().lower()
+    if policy != "auto" and "mindgpt" not in {name.strip() for name in policy.split(",")}:
+        return [
+            f"VERL_USE_EXTERNAL_PLUGINS={policy} keeps verl from loading mindgpt-plugins; unset it or add 'mindgpt'"
+        ]
+    if config.python is None and not any(
+        entry.name == "mindgpt" for entry in importlib.metadata.entry_points(group="verl.plugins")
+    ):
+        return ["mindgpt-plugins' entry point 'verl.plugins' is not installed here; run `pip install -e .` again"]
+    return []
+
+
+def _backend(config: RLConfig, context: Context) -> str:
+    return config.rollout if config.rollout != "auto" else ("hf_cpu" if context.cpu else "vllm")
+
+
+def _environment(config: RLConfig, context: Context, folder: Path) -> dict[str, str]:
+    environment = {
+        "MINDGPT_REQUIRED": "1",
+        "MINDGPT_PATCHES": "verl_equal_length",
+        # A token of this run's own instead of one in the home folder.
+        "RAY_AUTH_TOKEN_PATH": str(folder / "ray_token"),
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "HYDRA_FULL_ERROR": "0",
+        "TQ_NUM_THREADS": "1",
+    }
+    if context.cpu:
+        # Ray would start one idle interpreter per logical CPU, and all of them niced.
+        environment |= {
+            "VERL_PLATFORM": "cpu",
+            "RAY_prestart_worker_first_driver": "0",
+            "RAY_enable_worker_prestart": "0",
+            "RAY_worker_niceness": "0",
+            "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // config.workers)),
+        }
+    return environment
+
+
+def _ray_folder(folder: Path) -> Path:
+    """Ray's sockets live here; their paths may have 107 bytes, so a stage folder is too deep."""
+    import hashlib
+    import tempfile
+
+    base = tempfile.gettempdir()
+    short = base if len(base) <= 24 else "/tmp"
+    return Path(short) / f"mindgpt-{os.getuid()}" / hashlib.sha256(os.fsencode(folder)).hexdigest()[:8]
+
+
+def _token(path: Path) -> None:
+    if not path.is_file() or not path.read_text().strip():
+        path.touch(mode=0o600)
+        path.chmod(0o600)
+        path.write_text(secrets.token_hex(32))
