@@ -149,7 +149,9 @@ def check_against_host(section: Section, host: Mapping[str, Any], environment: M
         "use_unsloth": "its patched forward returns no logits",
     }
     if section.loss is not None and stage == "sft":
-        refuse |= dict.fromkeys(("use_dft_loss", "use_eaft_loss", "use_asft_loss"), "set mindgpt.loss: null to use it")
+        # Each of these changes the host's loss, which ours replaces: it would silently not act.
+        own = ("use_dft_loss", "use_eaft_loss", "use_asft_loss", "label_smoothing_factor", "moe_aux_loss_coef")
+        refuse |= dict.fromkeys(own, "set mindgpt.loss: null to use it")
     if section.curriculum is not None or section.mixture is not None:
         refuse |= {"disable_shuffling": "the curriculum decides the order", "streaming": "no sampler is consulted"}
         if host.get("train_sampling_strategy", "random") != "random":

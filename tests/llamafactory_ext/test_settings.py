@@ -55,6 +55,8 @@ def test_bad_sections_name_place_and_fix(raw, error, message):
         ({}, {"stage": "ppo"}, {}, "stage sft and dpo, not 'ppo'"),
         ({}, {}, {"USE_MCA": "1"}, "USE_MCA"),
         ({}, {"use_dft_loss": True}, {}, "use_dft_loss"),
+        ({}, {"label_smoothing_factor": 0.1}, {}, "label_smoothing_factor"),
+        ({}, {"moe_aux_loss_coef": 0.001}, {}, "moe_aux_loss_coef"),
         ({"curriculum": "shuffled"}, {"streaming": True}, {}, "streaming"),
         ({"curriculum": "shuffled"}, {"disable_shuffling": True}, {}, "disable_shuffling"),
         ({"curriculum": "shuffled"}, {"train_sampling_strategy": "group_by_length"}, {}, "train_sampling_strategy"),
