@@ -9,7 +9,7 @@ import secrets
 from pathlib import Path
 from typing import Any, ClassVar
 
-from mindgpt_plugins.pipeline.stage import Command, Context, Stage, StageError, promise
+from mindgpt_plugins.pipeline.stage import Command, Context, Stage, TokenLimit
 from mindgpt_plugins.pipeline.stages.hydra_overrides import flatten, render_override
 from mindgpt_plugins.recipe.base import StageConfig
 from mindgpt_plugins.recipe.rl import RLConfig
@@ -54,7 +54,7 @@ class RL(Stage[RLConfig]):
     )
 
     def render(self, config: RLConfig, context: Context) -> list[Command]:
-        """Write ``settings.json`` and return verl's command (and, on GPUs, its model merger's)."""
+        """Write ``settings.json`` and return verl's command (on GPUs also its model merger's) and our check of the run."""
         from mindgpt_plugins.verl_ext.settings import Settings, write
 
         folder = context.folder.resolve()
@@ -81,7 +81,7 @@ class RL(Stage[RLConfig]):
             actor = folder / "checkpoints" / f"global_step_{config.steps}" / "actor"
             merge = ("-m", "verl.model_merger", "merge", "--backend", "fsdp", "--local_dir", str(actor))
             commands.append(Command((*merge, "--target_dir", str(folder / "model")), environment))
-        return commands
+        return [*commands, Command(("-m", "mindgpt_plugins.verl_ext.verify", str(folder)))]
 
     def overrides(self, config: RLConfig, context: Context, folder: Path, seed: int) -> list[str]:
         """All Hydra overrides, the recipe's own last."""
@@ -127,21 +127,16 @@ class RL(Stage[RLConfig]):
         return [render_override(key, value) for key, value in merged.items()]
 
     def artefacts(self, config: RLConfig, context: Context) -> dict[str, str]:
-        """The Hugging Face folder of the last checkpoint.
-
-        Raises:
-            StageError: verl ran without our trainer, or no model was written.
-        """
+        """The Hugging Face folder of the last checkpoint, and the rollout dump."""
         folder = context.folder
-        if not (folder / "loaded.json").is_file():
-            raise StageError(
-                f"verl finished without our trainer and rewards ({folder / 'loaded.json'} is missing), so this run is "
-                "not what the recipe asked for; `mindgpt doctor` shows why verl did not load us"
-            )
         last = folder / "checkpoints" / f"global_step_{config.steps}" / "actor" / "huggingface"
-        model = last if context.cpu else folder / "model"
-        promise(model / "config.json", "the trained model", folder)
-        return {"model": str(model), "rollouts": promise(folder / "rollouts", "the rollout dump", folder)}
+        return {"model": str(last if context.cpu else folder / "model"), "rollouts": str(folder / "rollouts")}
+
+    def token_limits(self, config: RLConfig) -> list[TokenLimit]:
+        """A longer prompt would stop the run in its first steps."""
+        return [
+            TokenLimit(config.train, config.model, config.max_prompt_tokens, "max_prompt_tokens", with_response=False)
+        ]
 
     def check(self, config: RLConfig, context: Context) -> list[str]:
         """Names, options and divisibility; nothing heavy is imported."""

@@ -1,0 +1,117 @@
+"""The small host-free parts of the verl side."""
+
+import json
+
+import pytest
+import torch
+
+from mindgpt_plugins.verl_ext.records import MetricsFile
+from mindgpt_plugins.verl_ext.rows import as_rollout
+from mindgpt_plugins.verl_ext.seeded_choice import SeededChoice
+from mindgpt_plugins.verl_ext.seeds import sample_seed
+from mindgpt_plugins.verl_ext.settings import Settings, SettingsError, parse, read, write
+
+NOTHING = torch.tensor([], dtype=torch.long)
+
+
+def test_seeds_differ_by_everything_that_identifies_a_reply():
+    base = (0, 3, 1, 7)
+    others = [(1, 3, 1, 7), (0, 4, 1, 7), (0, 3, 2, 7), (0, 3, 1, 8)]
+    assert sample_seed(*base) == sample_seed(*base)
+    assert len({sample_seed(*args) for args in [base, *others]}) == 5
+    assert 0 <= sample_seed(*base) < 2**63
+
+
+def choose(logits: torch.Tensor, seeds: list[int], steps: int = 1, banned: torch.Tensor = NOTHING, **options) -> list:
+    settings = {"temperature": 1.0, "top_k": -1, "top_p": 1.0} | options
+    choice = SeededChoice(seeds, banned=banned, **settings)
+    return [choice(torch.zeros(1), logits).argmax(-1).tolist() for _ in range(steps)]
+
+
+def test_a_row_does_not_depend_on_its_neighbours():
+    logits = torch.randn(4, 50)
+    together = choose(logits, [1, 2, 3, 4], steps=5)
+    alone = choose(logits[2:3], [3], steps=5)
+    assert [step[2] for step in together] == [step[0] for step in alone]
+
+
+def test_samples_follow_the_distribution():
+    probabilities = torch.tensor([0.1, 0.2, 0.7])
+    rows = 4000
+    chosen = torch.tensor(choose(probabilities.log().expand(rows, 3), list(range(rows)))[0])
+    assert torch.allclose(torch.bincount(chosen, minlength=3) / rows, probabilities, atol=0.03)
+
+
+def test_top_k_top_p_bans_and_greedy():
+    logits = torch.tensor([[3.0, 2.0, 1.0, 0.0]]).expand(200, 4)
+    seeds = list(range(200))
+    assert set(choose(logits, seeds, top_k=2)[0]) == {0, 1}
+    assert set(choose(logits, seeds, top_p=0.5)[0]) == {0}
+    assert 0 not in choose(logits, seeds, banned=torch.tensor([0]))[0]
+    assert set(choose(logits, seeds, temperature=0.0)[0]) == {0}
+
+
+def test_log_probs_are_those_at_the_sampling_temperature():
+    logits = torch.randn(2, 10)
+    choice = SeededChoice([0, 1], temperature=0.5, top_k=-1, top_p=1.0, banned=torch.tensor([4]))
+    picked = choice(torch.zeros(1), logits).argmax(-1)
+    masked = logits.clone()
+    masked[:, 4] = -torch.inf
+    want = (masked / 0.5).log_softmax(-1).gather(1, picked[:, None]).squeeze(1)
+    assert torch.allclose(torch.tensor(choice.log_probs()).squeeze(1), want)
+
+
+def test_metrics_are_cut_at_the_resumed_step(tmp_path):
+    file = MetricsFile(str(tmp_path / "metrics.jsonl"))
+    for step in (1, 2, 3):
+        file.append(step, 9, {"b": step / 2, "a": float("nan"), "text": "x", "flag": True})
+    (tmp_path / "metrics.jsonl").open("a").write('{"step": 4, "tot')
+    file.resume(2)
+    file.append(3, 9, {"b": 7})
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert lines == [
+        {"step": 1, "total": 9, "b": 0.5},
+        {"step": 2, "total": 9, "b": 1.0},
+        {"step": 3, "total": 9, "b": 7.0},
+    ]
+    MetricsFile(None).append(1, 1, {})
+
+
+def test_rows_become_rollouts():
+    extra = {"uid": "u", "answer_type": "number", "difficulty": 0.5, "capability": "perception.count", "question": "?"}
+    rollout = as_rollout("answer: 2", [1, 2, 3], extra, {"ground_truth": "2"}, "domain", 3, 5)
+    assert (rollout.length, rollout.target, rollout.source, rollout.progress) == (3, "2", "domain", 0.5)
+    assert rollout.labels == {"capability": "perception.count"}
+    bare = as_rollout("x", [1], {"index": 4}, {"ground_truth": "2"}, "s", 1, 1)
+    assert (bare.uid, bare.answer_type, bare.type) == ("4", "text", "verifiable")
+
+
+def test_settings_survive_writing(tmp_path):
+    settings = parse(
+        {"rewards": {"accuracy": {}}, "advantage": {"lambda": {"kind": "cosine", "start": 1, "end": 0}}}, "x"
+    )
+    write(settings, tmp_path / "s.json")
+    assert read(tmp_path / "s.json") == settings
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"reward": {}}, "rewards: Field required.*reward: Extra inputs"),
+        ({"rewards": {"accuracy": {"wight": 1}}}, "rewards.accuracy.wight: Extra inputs"),
+        ([1], "expected a mapping"),
+    ],
+)
+def test_bad_settings_say_where(data: object, message: str):
+    with pytest.raises(SettingsError, match=f"file.yaml: .*{message}" if isinstance(data, dict) else message):
+        parse(data, "file.yaml")
+
+
+def test_missing_settings_file(tmp_path):
+    with pytest.raises(SettingsError, match="is not a file; give an absolute path"):
+        read(tmp_path / "none.yaml")
+
+
+def test_defaults_are_the_documented_ones():
+    settings = Settings.model_validate({"rewards": {"accuracy": {}}})
+    assert (settings.advantage.name, settings.advantage.k, settings.curriculum) == ("modulated", 4, None)
