@@ -21,6 +21,10 @@ BLANK = (127, 127, 127)
 """Colour of a blanked image: mid grey, near zero after the processors' usual normalisation."""
 
 
+SHARED_PREFILL = ("qwen3_vl", "qwen3_vl_moe")
+"""Models whose samples share one pass over image and prompt; others repeat it for every sample."""
+
+
 class EngineError(ValueError):
     """A prompt or model cannot be used; the message names it and the fix."""
 
@@ -96,6 +100,7 @@ class Engine:
         pad = self.tokenizer.pad_token_id
         self.pad = pad if pad is not None else min(self.eos)
         self.banned = _banned(self.model, self.tokenizer, self.eos)
+        self.share_prefill = self.model.config.model_type in SHARED_PREFILL
 
     def generate(self, prompts: Sequence[Prompt], *, n: int = 0, temperature: float = 1.0) -> list[list[Reply]]:
         """Answer a batch.
@@ -131,6 +136,8 @@ class Engine:
             processors = [_InverseCdf(draws.flatten(0, 1).to(self.device), temperature, self.banned)]
         start = inputs["input_ids"].shape[1]
         with torch.inference_mode():
+            if n > 1 and self.share_prefill and start > 1:
+                inputs, config.num_return_sequences = self._prefill(inputs, n), 1
             out = self.model.generate(**inputs, generation_config=config, logits_processor=processors)
         replies = [self._reply(ids) for ids in out[:, start:].tolist()]
         per = max(n, 1)
@@ -170,6 +177,25 @@ class Engine:
         if images:
             options |= {"images": images, "size": self.pixels}
         return {k: v.to(self.device) for k, v in self.processor(text=texts, **options).items()}
+
+    def _prefill(self, inputs: dict[str, Any], n: int) -> dict[str, Any]:
+        """Run images and prompts once and return the inputs of ``n`` continuations each.
+
+        ``generate`` alone would repeat pictures and prompts for every sample. It goes on from a cache of all but the
+        last prompt token.
+        """
+        # The very positions that `generate` would start from: (4, prompts, length), text row first. Those after the
+        # prompt follow by counting up.
+        positions = self.model._prepare_position_ids_for_generation(inputs["input_ids"], dict(inputs))
+        cache = self.model(**inputs, position_ids=positions, use_cache=True, logits_to_keep=1).past_key_values
+        cache.crop(inputs["input_ids"].shape[1] - 1)
+        cache.batch_repeat_interleave(n)
+        return {
+            "input_ids": inputs["input_ids"].repeat_interleave(n, 0),
+            "attention_mask": inputs["attention_mask"].repeat_interleave(n, 0),
+            "position_ids": positions.repeat_interleave(n, 1),
+            "past_key_values": cache,
+        }
 
     def _reply(self, ids: list[int]) -> Reply:
         for at, token in enumerate(ids):

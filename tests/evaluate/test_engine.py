@@ -30,6 +30,17 @@ def test_samples_do_not_depend_on_the_batch_or_on_how_many_are_drawn(engine: Eng
     assert len({r.text for group in together for r in group}) > 6
 
 
+def test_sharing_the_prefill_changes_nothing(engine: Engine, datasets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = [p for p in prompts(datasets) if p.images]
+    text = [p for p in prompts(datasets) if not p.images]
+    assert engine.share_prefill
+    for asked in (prompts(datasets), pictures, text):  # mixed, all with and all without pictures
+        shared = engine.generate(asked, n=3)
+        with monkeypatch.context() as patch:
+            patch.setattr(engine, "share_prefill", False)
+            assert engine.generate(asked, n=3) == shared
+
+
 def test_samples_follow_the_models_distribution(engine: Engine, datasets: Path, tiny_model: Path) -> None:
     import torch
 
