@@ -19,6 +19,7 @@ class Scenes(Strict):
         None, gt=0, description="Corpus budget in QA, met exactly; default: 1 + 7·IDS per image, no corpus budget."
     )
     difficulty: tuple[Share, Share] = Field((0.0, 1.0), description="Range of scene grades, 0 easy to 1 hard.")
+    skew: float = Field(1.0, gt=0, description="Grade = low + (high - low)·u^skew; above 1 favours easy scenes.")
     unseen: Share = Field(0.0, description="Share of scenes with a combination no training set contains.")
 
     @model_validator(mode="after")

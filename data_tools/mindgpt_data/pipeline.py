@@ -147,7 +147,8 @@ def _shots(state: _Run, name: str, source: str, scenes: Scenes, funnel: Funnel) 
                 f"set {name!r}: only {accepted} of {scenes.images} {source} pictures are new after {attempts} tries; "
                 "ask for fewer, or widen their difficulty range"
             )
-        grade = round(rng.uniform(*scenes.difficulty), 2)
+        low, high = scenes.difficulty
+        grade = round(low + (high - low) * rng.random() ** scenes.skew, 2)
         scene = SAMPLERS[source](rng, grade, settings.world.size, rng.random() < scenes.unseen)
         image = draw(scene)
         key, shown = export.content_hash(image), scene.signature

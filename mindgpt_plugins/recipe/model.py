@@ -27,6 +27,12 @@ class ModelConfig(StageConfig):
         0.08, gt=0, description="Standard deviation of fresh weights; at this size 0.02 never learns to see."
     )
 
+    position_std: float = Field(
+        2.0,
+        gt=0,
+        description="The same for the vision tower's position table: as weak as the rest, where is never learned.",
+    )
+
     @model_validator(mode="after")
     def _divisible(self) -> ModelConfig:
         if self.hidden_size % self.heads or self.heads % self.kv_heads:

@@ -27,7 +27,9 @@ def _general(scene: Scene) -> Iterator[Candidate]:
             yield Candidate("perception.colour", f"what colour is {what}?", thing.colour, "text", seen)
         if _count(shapes, colour=thing.colour) == 1:
             yield Candidate("perception.shape", f"what shape is {thing.colour}?", thing.name, "text", seen)
-        if _count(shapes, name=thing.name, colour=thing.colour) == 1:
+        if _count(shapes, colour=thing.colour) == 1:
+            yield Candidate("spatial.position", f"where is the {thing.colour} shape?", thing.position, "choice", seen)
+        elif _count(shapes, name=thing.name, colour=thing.colour) == 1:
             yield Candidate("spatial.position", f"where is the {a}?", thing.position, "choice", seen)
         yield _how_many(f"how many {_plural(thing.name)} are there?", [t for t in shapes if t.name == thing.name])
         yield _how_many(f"how many shapes are {thing.colour}?", [t for t in shapes if t.colour == thing.colour])
@@ -38,9 +40,8 @@ def _general(scene: Scene) -> Iterator[Candidate]:
             question = f"what colour is the shape {side} the {other.name}?"
             yield Candidate("spatial.relation", question, one.colour, "text", reason)
     for word in scene.of("word"):
-        reason = f"i see a {word.colour} word at the {word.position}."
+        reason = f"i see a word at the {word.position}."
         yield Candidate("text.reading", "what word is written?", word.name, "text", reason)
-        yield Candidate("text.reading", f"read the {word.colour} word.", word.name, "text", reason)
 
 
 def _domain(scene: Scene) -> Iterator[Candidate]:

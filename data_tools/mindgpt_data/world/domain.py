@@ -41,8 +41,8 @@ def sample(rng: random.Random, grade: float, size: int, unseen: bool = False) ->
     things = []
     for name in names:
         cell = cells.pop()
-        x, y = centre(rng, cell, size)
-        side = round(lerp(46, 30, grade) * rng.uniform(0.9, 1.1))
+        x, y = centre(rng, cell, size, lerp(3, 6, grade))
+        side = round(lerp(38, 28, grade) * rng.uniform(0.9, 1.1))
         half = side // 2
         x, y = (min(max(v, half), size - half) for v in (x, y))
         kind = KINDS[name]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from mindgpt_data import pictures
@@ -19,9 +18,8 @@ COLOURS: dict[str, tuple[int, int, int]] = {
     "yellow": (240, 215, 30),
     "purple": (150, 45, 180),
     "orange": (245, 135, 20),
-    "black": (20, 20, 20),
-    "pink": (250, 140, 190),
 }
+INK = (20, 20, 20)
 
 # 3x5 pixel letters, one string of five rows each: no font file, the same pixels everywhere.
 _FONT = {
@@ -80,7 +78,7 @@ def _word(pen: ImageDraw, thing: Thing) -> None:
         for j, bit in enumerate(_FONT[letter]):
             if bit == "1":
                 x, y = left + dot * (4 * i + j % 3), top + dot * (j // 3)
-                pen.rectangle([x, y, x + dot - 1, y + dot - 1], fill=COLOURS[thing.colour])
+                pen.rectangle([x, y, x + dot - 1, y + dot - 1], fill=INK)
 
 
 def _shape(pen: ImageDraw, thing: Thing) -> None:
@@ -91,22 +89,11 @@ def _shape(pen: ImageDraw, thing: Thing) -> None:
         pen.ellipse(box, fill=fill)
     elif thing.name == "square":
         pen.rectangle(box, fill=fill)
-    elif thing.name == "ring":
-        pen.ellipse(box, outline=fill, width=max(3, round(r / 2.2)))
     elif thing.name == "cross":
         w = r / 2.6
         pen.rectangle((x - r, y - w, x + r, y + w), fill=fill)
         pen.rectangle((x - w, y - r, x + w, y + r), fill=fill)
+    elif thing.name == "triangle":
+        pen.polygon([(x, y - r), (x - r, y + r), (x + r, y + r)], fill=fill)
     else:
-        pen.polygon(_corners(thing.name, x, y, r), fill=fill)
-
-
-def _corners(name: str, x: float, y: float, r: float) -> list[tuple[float, float]]:
-    if name == "triangle":
-        return [(x, y - r), (x - r, y + r), (x + r, y + r)]
-    if name == "star":
-        return [
-            (x + r * k * math.sin(i * math.pi / 5), y - r * k * math.cos(i * math.pi / 5))
-            for i, k in enumerate([1.15, 0.45] * 5)
-        ]
-    raise ValueError(f"cannot draw shape {name!r}")
+        raise ValueError(f"cannot draw shape {thing.name!r}")

@@ -10,10 +10,10 @@ def free_cells(rng: random.Random) -> list[int]:
     return rng.sample(range(9), 9)
 
 
-def centre(rng: random.Random, cell: int, size: int) -> tuple[int, int]:
-    """A centre inside ``cell`` of a picture ``size`` pixels wide, at most a sixth of a cell off its middle."""
+def centre(rng: random.Random, cell: int, size: int, jitter: float) -> tuple[int, int]:
+    """A centre inside ``cell`` of a picture ``size`` pixels wide, at most ``jitter`` pixels off the cell's middle."""
     side = size / 3
-    jitter = side / 6
+    jitter = min(jitter, side / 2 - 1)
     return (
         round((cell % 3 + 0.5) * side + rng.uniform(-jitter, jitter)),
         round((cell // 3 + 0.5) * side + rng.uniform(-jitter, jitter)),
