@@ -16,7 +16,8 @@ def evaluations(run: Run, notes: list[str]) -> list[Evaluation]:
     for stage in run.of_kind("evaluate"):
         scores = stage.json("scores.json")
         if scores is None:
-            notes.append(f"evaluation {stage.name} has no scores yet")
+            if stage.finished:
+                notes.append(f"evaluation {stage.name} is {stage.status}, but its scores.json is gone")
             continue
         if scores["version"] != 1:
             notes.append(f"evaluation {stage.name}: scores.json version {scores['version']} is unknown here; not shown")

@@ -19,9 +19,9 @@ def figures(run: Run) -> dict[str, Any]:
     matrix = abilities.matrix(evaluations, held_out)
     retention = abilities.retention(evaluations, held_out)
     training = [curves.training(stage) for stage in run.of_kind(*TRAINING)]
-    for stage in run.stages:
-        if not stage.finished:
-            notes.append(f"stage {stage.name} is {stage.status}; its part of this report is missing or incomplete")
+    unfinished = [f"{stage.name} ({stage.status})" for stage in run.stages if not stage.finished]
+    if unfinished:
+        notes.append(f"not finished, so missing or incomplete below: {', '.join(unfinished)}")
     return {
         "version": VERSION,
         "recipe": run.manifest["recipe"],

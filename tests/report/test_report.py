@@ -167,7 +167,7 @@ def test_stages_whose_folders_are_gone_do_not_break_the_page(tmp_path: Path) -> 
     shutil.rmtree(tmp_path / "stages")
     text = build(run).read_text()
     Page(text)
-    assert "has no scores yet" in text
+    assert "but its scores.json is gone" in text
 
 
 def test_a_missing_picture_is_named(tmp_path: Path) -> None:
