@@ -82,7 +82,7 @@ def _declare_torchvision_operators() -> None:
         return
     import torch
 
-    library = torch.library.Library("torchvision", "FRAGMENT")
+    library: Any = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
     for operator in ("nms", "qnms"):
         library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     _libraries.append(library)
@@ -91,4 +91,4 @@ def _declare_torchvision_operators() -> None:
 def install() -> None:
     """Add the finder once. Costs microseconds; imports nothing."""
     if not any(type(finder).__name__ == CpuWheelFinder.__name__ for finder in sys.meta_path):
-        sys.meta_path.insert(0, CpuWheelFinder())  # type: ignore[arg-type]
+        sys.meta_path.insert(0, CpuWheelFinder())
