@@ -1,7 +1,7 @@
 """A tiny Qwen3-VL from a config: fresh weights, a locally trained tokenizer, the real processor. No hub.
 
-``python -m mindgpt_plugins.models.tiny_qwen3_vl config.json`` is the ``model`` stage as a process. Everything is written
-with ``save_pretrained``, so ``AutoModelForImageTextToText``, ``AutoProcessor`` and ``AutoTokenizer`` load the folder.
+``python -m mindgpt_plugins.models.tiny_qwen3_vl config.json`` is the ``model`` stage as a process. All is written with
+``save_pretrained``, so ``AutoModelForImageTextToText``, ``AutoProcessor`` and ``AutoTokenizer`` load the folder.
 """
 
 from __future__ import annotations

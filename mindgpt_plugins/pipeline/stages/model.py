@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import ClassVar
 
-from mindgpt_plugins.pipeline.stage import Command, Context, Stage, as_json, promise
+from mindgpt_plugins.pipeline.stage import Command, Context, Stage, as_json
 from mindgpt_plugins.recipe.base import StageConfig
 from mindgpt_plugins.recipe.model import ModelConfig
 
@@ -39,6 +39,4 @@ class ModelStage(Stage[ModelConfig]):
 
     def artefacts(self, config: ModelConfig, context: Context) -> dict[str, str]:
         """``model``: a Hugging Face folder with weights, tokenizer and processor."""
-        folder = context.folder / "model"
-        promise(folder / "model.safetensors", "model.safetensors", context.folder)
-        return {"model": promise(folder, "the model folder", context.folder)}
+        return {"model": str(context.folder / "model")}
