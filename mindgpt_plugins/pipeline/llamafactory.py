@@ -183,6 +183,8 @@ def _section(
 
 def _entry(folder: Path, name: str) -> dict[str, Any]:
     path = folder / "dataset_info.json"
+    if not path.is_file():  # a dry run: the stage that makes it has not run; preflight refuses a folder that stays so
+        return {"file_name": f"{name}.json"}
     info = json.loads(path.read_text(encoding="utf-8"))
     if name not in info:
         raise StageError(f"{path} lists no set {name!r}{nearest(name, info)} It has: {', '.join(info) or 'none'}.")
