@@ -54,7 +54,7 @@ class RL(Stage[RLConfig]):
     )
 
     def render(self, config: RLConfig, context: Context) -> list[Command]:
-        """Write ``settings.json`` and return verl's command (on GPUs also its model merger's) and our check of the run."""
+        """Write ``settings.json``; return verl's command, on GPUs its model merger's, and our check of the run."""
         from mindgpt_plugins.verl_ext.settings import Settings, write
 
         folder = context.folder.resolve()
@@ -220,6 +220,7 @@ def _environment(config: RLConfig, context: Context, folder: Path) -> dict[str, 
         "RAY_USAGE_STATS_ENABLED": "0",
         "HYDRA_FULL_ERROR": "0",
         "TQ_NUM_THREADS": "1",
+        "RAY_raylet_start_wait_time_s": "120",  # 30 is too short on a busy machine
     }
     if context.cpu:
         # Ray would start one idle interpreter per logical CPU, and all of them niced.
