@@ -29,10 +29,10 @@ def sample(rng: random.Random, grade: float, size: int, unseen: bool = False) ->
     things: list[Thing] = []
     # A visual token is one cell wide at the default size: easy things lie inside one, hard ones may straddle two.
     jitter = lerp(2, 6, grade)
-    if rng.random() < 0.3:
+    if rng.random() < 0.4:
         cell = cells.pop()
-        x, y = centre(rng, cell, size, jitter / 2)
-        things.append(Thing("word", rng.choice(WORDS), "", cell, x, y, 22))
+        x, y = centre(rng, cell, size, jitter / 3)
+        things.append(Thing("word", rng.choice(WORDS), "", cell, x, y, 33 if grade < 0.5 else 22))
     pairs = [(c, s) for c in COLOURS for s in SHAPES if (c, s) not in UNSEEN]
     for i in range(1 + round(3 * grade)):
         colour, shape = rng.choice(sorted(UNSEEN)) if unseen and i == 0 else rng.choice(pairs)
