@@ -21,7 +21,11 @@ BUILTINS: dict[str, dict[str, str]] = {
     },
     "mixture": {"fixed": "mindgpt_plugins.curriculum.fixed:Fixed"},
     "loss": {"weighted_ce": "mindgpt_plugins.losses.weighted_ce:WeightedCE"},
-    "patch": {"verl_equal_length": "mindgpt_patches.verl_equal_length:apply"},
+    "patch": {
+        "cpu_wheels": "mindgpt_patches.cpu.wheels:apply",
+        "cpu_verl": "mindgpt_patches.cpu.verl:apply",
+        "verl_equal_length": "mindgpt_patches.verl_equal_length:apply",
+    },
     "teacher": {
         "annotations": "mindgpt_data.teachers.annotations:from_truth",
     },

@@ -88,6 +88,20 @@ def _declare_torchvision_operators() -> None:
     _libraries.append(library)
 
 
+def apply() -> str:
+    """Install the finder where the mismatch exists.
+
+    Returns:
+        ``"applied"``, or ``"not needed: …"`` with the reason.
+    """
+    for name in ("torchvision", "torchaudio"):
+        spec = PathFinder.find_spec(name)
+        if spec is not None and spec.origin is not None and mismatch(Path(spec.origin).parent, name):
+            install()
+            return "applied"
+    return "not needed: torch, torchvision and torchaudio are builds of the same kind"
+
+
 def install() -> None:
     """Add the finder once. Costs microseconds; imports nothing."""
     if not any(type(finder).__name__ == CpuWheelFinder.__name__ for finder in sys.meta_path):
