@@ -1,12 +1,12 @@
 """Lets CUDA-built torchvision, torchaudio and torchcodec wheels be imported beside a CPU build of torch.
 
-Why: the registries' torchvision and torchaudio wheels are CUDA builds. Beside CPU torch their native libraries cannot be
-loaded and ``import torchvision`` dies (``operator torchvision::nms does not exist``), although nothing we run on CPU needs
-those operators. For versions: torch 2.13, torchvision 0.28, torchaudio 2.11, torchcodec 0.17.
+Why: the registries' torchvision and torchaudio wheels are CUDA builds. Beside CPU torch their native libraries cannot
+be loaded and ``import torchvision`` dies (``operator torchvision::nms does not exist``), although nothing we run on CPU
+needs those operators. For versions: torch 2.13, torchvision 0.28, torchaudio 2.11, torchcodec 0.17.
 
 How: :func:`install` adds one light import finder. It acts when one of the three packages is first imported, and only if
-the mismatch really exists (a ``+cu…`` wheel beside a torch without CUDA or ROCm). It is loaded by ``site/sitecustomize.py``
-in processes that ``mindgpt`` launches, and nowhere else.
+the mismatch really exists (a ``+cu…`` wheel beside a torch without CUDA or ROCm). It is loaded by
+``site/sitecustomize.py`` in processes that ``mindgpt`` launches, and nowhere else.
 
 This file is also loaded by path before any package is importable, so it imports only the standard library.
 """
