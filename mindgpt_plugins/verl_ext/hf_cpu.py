@@ -236,19 +236,6 @@ def start_early(config: Any) -> None:
         _STARTED.append(_server(rank, config.actor_rollout_ref.rollout, str(config.actor_rollout_ref.model.path)))
 
 
-def warm_up(workers: int) -> None:
-    """Let idle Ray workers import verl while the training workers start; later actors take these processes over.
-
-    Without it every actor pays ten seconds of imports, one after the other.
-    """
-
-    def load() -> None:
-        import verl.trainer.ppo.v1  # noqa: F401
-
-    task = ray.remote(num_cpus=0)(load)
-    _STARTED.extend(task.remote() for _ in range(workers))
-
-
 def _server(rank: int, config: Any, path: str) -> Any:
     from verl.utils.config import omega_conf_to_dataclass
 

@@ -71,7 +71,6 @@ class MindGPTSyncTrainer(PPOTrainerSync):  # type: ignore[misc]
             from mindgpt_plugins.verl_ext import hf_cpu
 
             hf_cpu.start_early(self.config)
-            hf_cpu.warm_up(self.config.reward.num_workers + self.config.actor_rollout_ref.rollout.agent.num_workers + 1)
         super()._setup()
 
     def _init_dataloader(self) -> None:
