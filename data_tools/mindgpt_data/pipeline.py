@@ -154,12 +154,11 @@ def _shots(state: _Run, name: str, source: str, scenes: Scenes, funnel: Funnel) 
         key, shown = export.content_hash(image), scene.signature
         funnel.passed["rendered"] += 1
         candidates = teach(scene)
-        probe = Item(_row("probe", "", scene, candidates[0], config_split="", verbose=False), key, shown)
-        reason = (
-            decontaminate(Item(probe.row, key, shown, held_out=frozenset(state.held_out & {key, shown})))
-            if decontaminate
-            else None
-        )
+        reason = None
+        if decontaminate is not None:
+            # Judged once per picture, before it is scored: every question about it would share its fate.
+            probe = _row("probe", "", scene, candidates[0], config_split="", verbose=False)
+            reason = decontaminate(Item(probe, key, shown, held_out=frozenset(state.held_out & {key, shown})))
         if reason:
             funnel.drop("decontaminate", reason, f"{shown} (in {state.taken.get(shown) or state.taken.get(key)})")
             continue
