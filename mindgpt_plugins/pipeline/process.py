@@ -28,6 +28,9 @@ def child_environment(*, cpu: bool, offline: bool, extra: Mapping[str, str]) -> 
     if offline:
         additions["HF_HUB_OFFLINE"] = "1"
     if cpu:
+        # Waiting OpenMP threads sleep instead of spinning: on a laptop whose cores do something else as well, spinning
+        # made tokenising ten times slower, and RL runs several torch processes side by side anyway.
+        additions["OMP_WAIT_POLICY"] = os.environ.get("OMP_WAIT_POLICY", "PASSIVE")
         from mindgpt_patches.cpu import SITE
 
         rest = extra.get("PYTHONPATH") or os.environ.get("PYTHONPATH", "")
