@@ -2,7 +2,7 @@
 
     python benchmarks/quickstart_seeds.py --seeds 0 1 2          (about 20 minutes per seed on 2 idle cores)
 
-Resumable: a seed that is done is reused, a killed one goes on. Prints a Markdown table and writes it with the machine and
+Resumable: a seed that is done is reused, a killed one goes on. Prints a Markdown table and writes it with machine and
 versions to ``benchmarks/results/quickstart_seeds.md``.
 """
 
