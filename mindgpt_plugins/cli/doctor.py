@@ -16,9 +16,7 @@ def add(app: typer.Typer) -> None:
 
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="Versions, plugins and seams only; starts no host.")
-    ] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Versions, plugins and seams only; starts no host.")] = False,
 ) -> None:
     """Check versions, plugin loading in verl (a fresh process and a Ray worker), LLaMA-Factory seams and patches.
 
