@@ -59,14 +59,14 @@ def register(kind: str, name: str | None = None) -> Callable[[T], T]:
         key = (kind, name or str(getattr(obj, "__name__", "")))
         if not key[1]:
             raise RegistryError(f"a {kind} needs a name: register({kind!r}, name='...')")
+        target = BUILTINS.get(kind, {}).get(key[1])
+        if target is not None and target.split(":")[0] != getattr(obj, "__module__", None):
+            raise RegistryError(f"{kind} {key[1]!r} is built in ({target}); choose another name for {_origin(obj)}")
         taken = _registered.get(key)
         if taken is not None and _origin(taken) != _origin(obj):
             raise RegistryError(
                 f"{kind} {key[1]!r} is registered twice: by {_origin(taken)} and {_origin(obj)}; rename one of them"
             )
-        target = BUILTINS.get(kind, {}).get(key[1])
-        if target is not None and target.split(":")[0] != getattr(obj, "__module__", None):
-            raise RegistryError(f"{kind} {key[1]!r} is built in ({target}); choose another name for {_origin(obj)}")
         check_signature(kind, key[1], obj)
         _registered[key] = obj
         return obj
