@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -123,8 +124,11 @@ def _verl_processes() -> Iterator[Finding]:
     if compat.installed("verl") is None:
         return
     with TemporaryDirectory(prefix="mgd") as scratch:
+        token = Path(scratch) / "token"  # a cluster's own; without it Ray writes one into the home folder
+        token.write_text(secrets.token_hex(32))
+        env = {"RAY_AUTH_TOKEN_PATH": str(token), "RAY_USAGE_STATS_ENABLED": "0", "RAY_enable_worker_prestart": "0"}
         for check, code in (("verl loads us: fresh process", _VERL), ("verl loads us: Ray worker", _RAY)):
-            answer, error = _python(["-c", code, scratch], {"RAY_AUTH_TOKEN_PATH": f"{scratch}/token"})
+            answer, error = _python(["-c", code, scratch], env)
             if answer is None:
                 yield Finding(check, "trouble", f"the process failed: {error}")
             elif answer["loaded"]:
