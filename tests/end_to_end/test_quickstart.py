@@ -56,8 +56,8 @@ def test_restoration_passes_the_gate_and_keeps_the_gain(report: dict[str, Any]) 
 def test_rl_raises_reward_and_held_out_accuracy(run: Path, report: dict[str, Any]) -> None:
     folder = folder_of(run, "rl")
     rewards = [json.loads(line)["score/mean"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    third = len(rewards) // 3  # one pass over the prompts: the first and the last pass answer the same ones
-    assert sum(rewards[-third:]) > sum(rewards[:third])
+    half = len(rewards) // 2  # one pass over the prompts: both halves answer the same ones
+    assert sum(rewards[half:]) > sum(rewards[:half])
     before, after = (sampled_accuracy(report, stage) for stage in ("eval_align", "eval_rl"))
     assert after > before
 
