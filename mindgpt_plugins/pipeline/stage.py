@@ -126,11 +126,6 @@ class Stage(ABC, Generic[ConfigT]):
         return []
 
 
-def promise(path: Path, what: str, folder: Path) -> str:
-    """Deprecated: return ``str(path)``; the runner checks that promised artefacts exist."""
-    return str(path)
-
-
 def as_json(config: StageConfig) -> dict[str, Any]:
     """A config as plain JSON data, for our own stage modules."""
     return config.model_dump(mode="json")

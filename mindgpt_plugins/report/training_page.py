@@ -82,8 +82,8 @@ def _data_stage(name: str, report: dict[str, Any]) -> str:
     trees = [
         [
             dimension,
-            f"{t['covered']} of {t['leaves']}",
-            f"{100 * t['covered'] / t['leaves']:.0f} %" if t["leaves"] else "–",
+            f"{round(t['covered'] * t['leaves'])} of {t['leaves']}",
+            f"{100 * t['covered']:.0f} %",
             f"{t['entropy']:.3f}" if t.get("entropy") is not None else "–",
         ]
         for dimension, t in report["tree"].items()

@@ -13,11 +13,9 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+from mindgpt_patches import PatchRefused
+
 _MARK = "__mindgpt_patch__"
-
-
-class PatchRefused(RuntimeError):
-    """The host is not the one this patch was written for."""
 
 
 def apply() -> str:

@@ -165,7 +165,7 @@ def _world(folder: Path, per_task: int, rng: random.Random) -> None:
         "knowledge": {"vehicles.road.car": 400},
         "answers": {"red": 900},
     }
-    tree = {"leaves": 40, "covered": 31, "entropy": 0.91}
+    tree = {"leaves": 40, "covered": 0.775, "entropy": 0.91}
     sets = {"general_train": one, "domain_train": {**one, "items": 3000, "images": 1100}}
     _json(folder / "data_report.json", {"version": 1, "sets": sets, "tree": {"knowledge": tree, "capability": tree}})
 

@@ -13,12 +13,10 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+from mindgpt_patches import PatchRefused
+
 SUPPORTED = "verl >=0.9.1,<0.10"
 _MARK = "__mindgpt_patch__"
-
-
-class PatchRefused(RuntimeError):
-    """The host is not the one this patch was written for."""
 
 
 def apply() -> str:
