@@ -20,9 +20,9 @@ def number(value: float) -> str:
     if value == 0:
         return "0"
     size = abs(value)
-    if 1e3 <= size < 1e6:
+    if 1e3 <= size < 1e4:
         return f"{value:.0f}"
-    if size >= 1e6 or size < 1e-3:
+    if size >= 1e4 or size < 1e-3:
         return f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e")
     return f"{value:.3g}"
 
