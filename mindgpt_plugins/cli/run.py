@@ -43,6 +43,8 @@ def run(
     planned = plan.make(loaded, runs, until=until, start=start, fresh=fresh)
     display.show_plan(console, planned)
     preflight_all.require(planned)
+    for line in preflight_all.uncounted(planned):
+        console.print(line, style="yellow", markup=False)
     if dry_run:
         for stage in planned.stages:
             if stage.status in ("run", "resume"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from mindgpt_plugins import compat
 from mindgpt_plugins.pipeline import preflight
@@ -29,6 +30,19 @@ def require(plan: Plan) -> None:
         problems += [f"stages.{stage.name}: {line}" for line in found]
     if problems:
         raise StageError("nothing was started:\n" + "\n".join(f"  {line}" for line in dict.fromkeys(problems)))
+
+
+def uncounted(plan: Plan) -> list[str]:
+    """Stages whose prompts cannot be counted beforehand, because their model's tokenizer is not on this machine."""
+    lines = []
+    for stage in plan.stages:
+        models = {limit.model for limit in stage.stage.token_limits(stage.config)} - set(stage.context.inputs)
+        for model in sorted(models):
+            if not (Path(stage.context.model(model)) / "tokenizer_config.json").is_file():
+                lines.append(
+                    f"stages.{stage.name}: token limits not checked: no tokenizer of {model} in a local folder"
+                )
+    return lines
 
 
 def token_table(plan: Plan) -> list[tuple[str, str, str, str, str]]:

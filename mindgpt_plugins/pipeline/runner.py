@@ -6,6 +6,7 @@ import os
 import shlex
 import time
 from collections import deque
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -45,8 +46,6 @@ def run(plan: Plan, console: Console) -> Path:
 
 def commands(stage: PlannedStage, folder: Path | None = None) -> list[Command]:
     """Render a stage's host config into its folder and return its commands with their full environment."""
-    from dataclasses import replace
-
     context = replace(stage.context, folder=folder) if folder else stage.context
     return stage.stage.render(stage.config, context)
 

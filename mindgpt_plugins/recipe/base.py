@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -31,9 +31,6 @@ class Strict(BaseModel):
 
 class StageConfig(Strict):
     """Keys every stage accepts. A stage kind subclasses this in ``recipe/<kind>.py``."""
-
-    HOST_SECTIONS: ClassVar[tuple[str, ...]] = ()
-    """Fields that pass through to a host's own parser."""
 
     kind: str
     python: str | None = Field(None, description="Interpreter for this stage, e.g. env/verl/bin/python.")

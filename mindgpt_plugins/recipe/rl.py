@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from pydantic import AliasChoices, Field
 
@@ -33,8 +33,6 @@ class CurriculumConfig(Strict):
 
 class RLConfig(StageConfig):
     """Group-relative RL with several rewards; rendered through verl's own Hydra configuration."""
-
-    HOST_SECTIONS: ClassVar[tuple[str, ...]] = ("verl",)
 
     kind: Literal["rl"]
     model: ModelRef

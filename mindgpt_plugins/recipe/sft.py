@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -24,8 +24,6 @@ class TrainingSet(Strict):
 
 class TrainingConfig(StageConfig):
     """One LLaMA-Factory run. What is not here goes through ``llamafactory:`` under the host's own name."""
-
-    HOST_SECTIONS: ClassVar[tuple[str, ...]] = ("llamafactory",)
 
     model: ModelRef
     data: list[TrainingSet] = Field(min_length=1)
