@@ -27,7 +27,8 @@ BUILTINS: dict[str, dict[str, str]] = {
         "verl_equal_length": "mindgpt_patches.verl_equal_length:apply",
     },
     "teacher": {
-        "annotations": "mindgpt_data.teachers.annotations:from_truth",
+        "annotations": "mindgpt_data.teachers.annotations:Annotations",
+        "endpoint": "mindgpt_data.teachers.endpoint:Endpoint",
     },
     "allocator": {
         "density": "mindgpt_data.budget.density:density",
@@ -41,6 +42,7 @@ BUILTINS: dict[str, dict[str, str]] = {
     },
     "stage": {
         "data": "mindgpt_plugins.pipeline.stages.data:DataStage",
+        "world": "mindgpt_plugins.pipeline.stages.world:WorldStage",
         "model": "mindgpt_plugins.pipeline.stages.model:ModelStage",
         "rejection_sampling": "mindgpt_plugins.pipeline.stages.rejection_sampling:RejectionSampling",
         "preference_pairs": "mindgpt_plugins.pipeline.stages.preference_pairs:PreferencePairs",

@@ -1,4 +1,4 @@
-"""What a recipe may say about data; the recipe's ``data`` stage adds ``kind`` and the shared keys."""
+"""Settings of the data pipeline: one section per verb; a recipe's ``data`` stage and ``--config`` share them."""
 
 from __future__ import annotations
 
@@ -9,69 +9,132 @@ from pydantic import Field, model_validator
 from mindgpt_plugins.recipe.base import Strict
 
 Share = Annotated[float, Field(ge=0, le=1)]
+ROLES = ("teacher", "judge", "solver", "embeddings")
 
 
-class Scenes(Strict):
-    """How many pictures and questions of one source a set gets."""
+class EndpointSettings(Strict):
+    """One OpenAI-compatible server. Keys come from the environment and are never written anywhere."""
 
-    images: int = Field(gt=0, description="Pictures.")
-    items: int | None = Field(
-        None, gt=0, description="Corpus budget in QA, met exactly; default: 1 + 7·IDS per image, no corpus budget."
-    )
-    difficulty: tuple[Share, Share] = Field((0.0, 1.0), description="Range of scene grades, 0 easy to 1 hard.")
-    skew: float = Field(1.0, gt=0, description="Grade = low + (high - low)·u^skew; above 1 favours easy scenes.")
-    unseen: Share = Field(0.0, description="Share of scenes with a combination no training set contains.")
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Scenes:
-        if self.difficulty[0] > self.difficulty[1]:
-            raise ValueError(f"difficulty must go from low to high, got {list(self.difficulty)}")
-        return self
-
-
-class SetConfig(Strict):
-    """One dataset of the stage, referred to as ``<stage>/<set>``."""
-
-    split: Literal["train", "dev", "test"] = Field("train", description="dev and test are held out from every other.")
-    sources: dict[Literal["general", "domain"], Scenes] = Field(min_length=1)
-    verbose: Share = Field(0.3, description="Share of replies that look before they answer.")
-
-    @model_validator(mode="after")
-    def _unseen_is_held_out(self) -> SetConfig:
-        if self.split == "train" and any(s.unseen for s in self.sources.values()):
-            raise ValueError("unseen combinations are for dev and test sets; a train set must not hold them")
-        return self
+    base_url: str = Field(pattern=r"^https?://", description="e.g. http://127.0.0.1:8000/v1")
+    model: str
+    api_key_env: str | None = Field(None, description="Name of the environment variable that holds the key.")
+    max_in_flight: int = Field(64, ge=1, description="Requests under way at once.")
+    requests_per_minute: float | None = Field(None, gt=0)
+    tokens_per_minute: float | None = Field(None, gt=0)
+    timeout: float = Field(120.0, gt=0, description="Seconds per request.")
+    max_attempts: int = Field(6, ge=1, description="Tries per request over all endpoints, invalid answers included.")
+    price_in: float = Field(0.0, ge=0, description="Price of a million prompt tokens.")
+    price_out: float = Field(0.0, ge=0, description="Price of a million completion tokens.")
+    logprobs: bool = Field(False, description="The server returns top log-probabilities.")
+    extra_body: dict[str, Any] = Field(default_factory=dict, description="Sent with every request.")
 
 
-class World(Strict):
-    """The rendered world."""
+class Images(Strict):
+    """Which pictures."""
 
-    size: int = Field(96, ge=64, le=256, multiple_of=32, description="Side of the square pictures in pixels.")
+    path: str = Field(description="Folder of pictures, or a manifest: .jsonl, or COCO .json beside its pictures.")
+    source: str = Field("domain", description="Source of every record whose manifest names none.")
+    max_megapixels: float = Field(100.0, gt=0, description="Larger files are dropped unread (decompression bombs).")
 
 
-class Density(Strict):
-    """How image density is measured."""
+class TreeSettings(Strict):
+    """Which label trees: ``builtin`` or a file that ``mindgpt data tree`` wrote or can import."""
 
-    estimator: str = Field("annotations", description="A registered estimator.")
+    knowledge: str = "builtin"
+    capability: str = "builtin"
+
+
+class DensitySettings(Strict):
+    """How density is measured."""
+
+    estimator: str = Field("model-free", description="A registered estimator: model-free, judge, pixels or yours.")
     options: dict[str, Any] = Field(default_factory=dict, description="Its keyword options.")
     weights: dict[str, float] | None = Field(None, description="Weights of the four sub-scores; default equal.")
+    calibrate: bool = Field(False, description="Replace IDS by its quantile in this corpus.")
 
 
-class Budget(Strict):
+class MatchSettings(Strict):
+    """Image → topics."""
+
+    matcher: Literal["text", "judge", "clip"] = Field(
+        "text",
+        description="text: captions, tags and labels; judge: the MLLM descends it; clip: your CLIP or SigLIP.",
+    )
+    clip: str | None = Field(None, description="Path or hub id, for matcher clip.")
+    verify: bool = Field(False, description="The judge verifies each candidate (fit 0 to 3).")
+    limit: int = Field(3, ge=1, description="At most this many topics.")
+    least_fit: int = Field(2, ge=0, le=3)
+    beam: tuple[int, int, int] = Field((3, 5, 20), description="Candidates kept at level 1, 2 and 3.")
+    least_similarity: float = Field(0.3, ge=-1, le=1, description="Cosine below which text and clip find no topic.")
+
+
+class BudgetSettings(Strict):
     """How QA are spread over images."""
 
     allocator: str = Field("density", description="A registered allocator: density, uniform or random.")
+    items: int | None = Field(None, gt=0, description="Corpus budget, met exactly; default 1 + 7·IDS per image.")
     n_min: int = Field(1, ge=0)
     n_max: int = Field(8, ge=1)
     gamma: float = Field(1.0, ge=0)
 
 
-class DataSettings(Strict):
-    """Everything :func:`mindgpt_data.pipeline.run` needs besides a seed and a folder."""
+class GenerateSettings(Strict):
+    """Who writes the QA."""
 
-    world: World = Field(default_factory=World)
-    teacher: str = Field("annotations", description="A registered teacher.")
-    density: Density = Field(default_factory=Density)
-    budget: Budget = Field(default_factory=Budget)
+    teacher: str = Field("annotations", description="A registered teacher: annotations, endpoint or yours.")
+    options: dict[str, Any] = Field(default_factory=dict, description="Its keyword options.")
+    max_pixels: int = Field(1_048_576, gt=0, description="Pictures are scaled down to this many pixels when sent.")
+    boxes: Literal["relative_1000", "pixels"] = "relative_1000"
+    adversarial: Share = Field(0.0, description="Share of extra adversarial twins (blank, swapped, false premise).")
+
+
+class FilterSettings(Strict):
+    """Quality gates in order, each with its options."""
+
     gates: tuple[str, ...] = Field(("rules", "duplicates", "decontaminate"), description="Registered gates, in order.")
-    sets: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")], SetConfig] = Field(min_length=1)
+    options: dict[str, dict[str, Any]] = Field(default_factory=dict, description="Gate → its keyword options.")
+    against: tuple[str, ...] = Field((), description="Evaluation sets to decontaminate against: <folder>/<set>.")
+
+
+class ExportSettings(Strict):
+    """What the trainers load."""
+
+    name: str = Field("data", pattern=r"^[A-Za-z0-9_-]+$", description="Sets: <name>_train, <name>_dev, <name>_test.")
+    dev: Share = 0.0
+    test: Share = 0.0
+    formats: tuple[Literal["sharegpt", "verl", "hf"], ...] = ("sharegpt", "verl")
+
+    @model_validator(mode="after")
+    def _room_for_training(self) -> ExportSettings:
+        if self.dev + self.test >= 1:
+            raise ValueError("dev and test leave nothing to train on")
+        return self
+
+
+class DataSettings(Strict):
+    """The whole pipeline."""
+
+    images: Images
+    endpoints: dict[Literal["teacher", "judge", "solver", "embeddings"], tuple[EndpointSettings, ...]] = Field(
+        default_factory=dict, description="By role, several for failover; judge and solver default to teacher."
+    )
+    tree: TreeSettings = Field(default_factory=TreeSettings)
+    density: DensitySettings = Field(default_factory=DensitySettings)
+    match: MatchSettings = Field(default_factory=MatchSettings)
+    budget: BudgetSettings = Field(default_factory=BudgetSettings)
+    generate: GenerateSettings = Field(default_factory=GenerateSettings)
+    filter: FilterSettings = Field(default_factory=FilterSettings)
+    export: ExportSettings = Field(default_factory=ExportSettings)
+
+    def endpoints_for(self, role: str) -> tuple[EndpointSettings, ...]:
+        """Endpoints of a role; judge and solver fall back to the teacher's.
+
+        Raises:
+            ValueError: none is configured; the message says which key to add.
+        """
+        found = self.endpoints.get(role) or (self.endpoints.get("teacher") if role in ("judge", "solver") else None)  # type: ignore[call-overload]
+        if not found:
+            raise ValueError(
+                f"this needs a model, and none is configured: add endpoints.{role} (base_url, model, api_key_env)"
+            )
+        return tuple(found)

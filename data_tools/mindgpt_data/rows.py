@@ -10,7 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-ANSWER_TYPES = ("text", "number", "choice", "yesno")
+SCHEMA = 2
+"""Version of the row schema; 1 had no ``schema``, ``video`` and ``boxes``."""
+ANSWER_TYPES = ("text", "number", "choice", "yesno", "box")
+BOX_CONVENTIONS = ("relative_1000", "pixels")
+"""Qwen3-VL speaks 0–1000 relative to the picture, Qwen2.5-VL absolute pixels of the picture it is shown."""
 ITEM_TYPES = ("verifiable", "open", "adversarial")
 SUB_SCORES = ("subjects", "spatial", "text", "knowledge")
 """The four dimensions of the Information Density Score, each in [0, 5]."""
@@ -31,7 +35,7 @@ class Row:
         question: what is asked, without ``<image>`` tags.
         answer: the short gold answer, e.g. ``red``.
         response: the supervised reply; ends with ``answer: <answer>``. Empty for prompts-only sets.
-        answer_type: how answers are compared: ``text``, ``number``, ``choice`` or ``yesno``.
+        answer_type: how answers are compared: ``text``, ``number``, ``choice``, ``yesno`` or ``box``.
         source: where the row comes from (``general``, ``domain``, …): mixtures and losses weight by it.
         knowledge: label-tree leaf of the knowledge dimension, or None.
         capability: label-tree leaf of the capability dimension, e.g. ``perception.colour``.
@@ -41,6 +45,9 @@ class Row:
         type: ``verifiable``, ``open`` or ``adversarial``.
         twin_uid: for adversarial rows, the answerable twin.
         split: the set's split (``train``, ``dev``, ``test``).
+        video: paths of videos, passed through to the trainers unread.
+        boxes: convention of the boxes in question, answer and response (one of :data:`BOX_CONVENTIONS`), or None when
+            there are none. A ``box`` answer is ``[x0, y0, x1, y1]``.
     """
 
     uid: str
@@ -58,6 +65,8 @@ class Row:
     type: str = "verifiable"
     twin_uid: str | None = None
     split: str = "train"
+    video: list[str] = field(default_factory=list)
+    boxes: str | None = None
 
     def __post_init__(self) -> None:
         if not self.uid:
@@ -73,15 +82,19 @@ class Row:
             raise RowError(
                 f"row {self.uid}: sub_scores must hold {', '.join(SUB_SCORES)}, each in [0, 5]; got {self.sub_scores}"
             )
+        if self.boxes is not None and self.boxes not in BOX_CONVENTIONS:
+            raise RowError(f"row {self.uid}: boxes {self.boxes!r} is not one of {', '.join(BOX_CONVENTIONS)}")
+        if self.answer_type == "box" and self.boxes is None:
+            raise RowError(f"row {self.uid}: a box answer needs its convention in `boxes`")
 
     @property
     def prompt(self) -> str:
-        """The question with one ``<image>`` tag per image, as both trainers want it."""
-        return "<image>" * len(self.image) + self.question
+        """The question with one ``<image>`` or ``<video>`` tag per medium, as both trainers want it."""
+        return "<image>" * len(self.image) + "<video>" * len(self.video) + self.question
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON data; the inverse of :meth:`from_json`."""
-        return dataclasses.asdict(self)
+        return {"schema": SCHEMA, **dataclasses.asdict(self)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], where: str = "row") -> Row:
@@ -94,6 +107,10 @@ class Row:
         Raises:
             RowError: naming the field and the place.
         """
+        version = data.get("schema", 1)
+        if version not in range(1, SCHEMA + 1):
+            raise RowError(f"{where}: row schema {version!r}; this version reads 1 to {SCHEMA}; upgrade")
+        data = {key: value for key, value in data.items() if key != "schema"}
         fields = {f.name: f for f in dataclasses.fields(cls)}
         unknown = sorted(set(data) - set(fields))
         if unknown:

@@ -29,14 +29,18 @@ def main() -> None:
         return
     for verb in (run, validate, doctor, listing, report):
         verb.add(app)
+    if sys.argv[1:2] == ["data"] or len(sys.argv) < 3:  # its verbs are imported only when one of them may be meant
+        from mindgpt_data import cli as data
+
+        app.add_typer(data.app())
     app.command(
         "llamafactory", help="Run LLaMA-Factory on your own YAML with an extra mindgpt: section: … train x.yaml."
     )(lambda: None)
     try:
         app()
-    except (RecipeError, StageError, RegistryError, PluginError, FileNotFoundError, RuntimeError) as error:
+    except (ValueError, StageError, PluginError, FileNotFoundError, RuntimeError) as error:
         Console(stderr=True, soft_wrap=True).print(f"[bold red]error[/]: {_escape(str(error))}")
-        raise SystemExit(2 if isinstance(error, (RecipeError, RegistryError, PluginError)) else 1) from None
+        raise SystemExit(2 if isinstance(error, (RecipeError, RegistryError, PluginError, ValueError)) else 1) from None
     except KeyboardInterrupt:
         Console(stderr=True).print("stopped; run the same command again to go on")
         raise SystemExit(130) from None

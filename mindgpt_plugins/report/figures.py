@@ -49,7 +49,7 @@ def figures(run: Run) -> dict[str, Any]:
         "training": training,
         "data": [
             {"stage": s.name, "report": report}
-            for s in run.of_kind("data")
+            for s in run.of_kind("world")
             if (report := s.json("data_report.json")) is not None
         ],
         "self_training": [

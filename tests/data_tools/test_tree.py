@@ -1,6 +1,7 @@
 import pytest
 from mindgpt_data.pictures import KINDS
-from mindgpt_data.tree.model import TreeError, build, load
+from mindgpt_data.tree.model import TreeError, build
+from mindgpt_data.world.labels import labels
 
 
 def node(id: str, level: int, parent: str | None = None, **more: object) -> dict[str, object]:
@@ -11,7 +12,7 @@ GOOD = [node("a", 1), node("b", 2, "a"), node("c", 3, "b", density="text")]
 
 
 def test_shipped_trees_load_and_cover_the_world() -> None:
-    capability, knowledge = load("capability"), load("knowledge")
+    capability, knowledge = labels("capability"), labels("knowledge")
     assert {k.leaf for k in KINDS.values()} <= set(knowledge.leaves)
     assert capability.path("perception.colour") == ["perception", "perception.attributes", "perception.colour"]
 

@@ -28,7 +28,7 @@ SKILL = {
 }
 COLOURS = ("red", "green", "blue", "yellow")
 STAGES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
-    ("world", "data", ()),
+    ("world", "world", ()),
     ("tiny", "model", ()),
     ("base", "sft", ("tiny", "world")),
     ("evaluate_base", "evaluate", ("base", "world")),
@@ -89,7 +89,7 @@ def make(root: Path, *, per_task: int = 120, until: str | None = None, seed: int
             with (folder / "metrics.jsonl").open("a") as out:
                 out.write('{"step": 41, "to')  # being written right now
             continue
-        if kind == "data":
+        if kind == "world":
             _world(folder, per_task, rng)
         elif kind == "evaluate":
             predictions[inputs[0]] = _evaluation(folder, inputs[0], world, predictions, rng)
@@ -99,7 +99,7 @@ def make(root: Path, *, per_task: int = 120, until: str | None = None, seed: int
             _json(folder / "summary.json", _restore_summary())
         elif kind == "preference_pairs":
             _json(folder / "summary.json", _pairs_summary())
-        _json(folder / "artefacts.json", {"datasets": "datasets"} if kind == "data" else {"model": "model"})
+        _json(folder / "artefacts.json", {"datasets": "datasets"} if kind == "world" else {"model": "model"})
     _json(
         run / "manifest.json",
         {
@@ -111,7 +111,7 @@ def make(root: Path, *, per_task: int = 120, until: str | None = None, seed: int
             "resolved": "recipe.resolved.yaml",
         },
     )
-    (run / "recipe.resolved.yaml").write_text("name: quickstart\nseed: 0\nstages:\n  world: {kind: data}\n")
+    (run / "recipe.resolved.yaml").write_text("name: quickstart\nseed: 0\nstages:\n  world: {kind: world}\n")
     return run
 
 

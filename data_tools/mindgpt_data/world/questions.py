@@ -1,11 +1,11 @@
-"""Teacher ``annotations``: writes QA from a scene's exact truth, so every answer is right by construction (ours)."""
+"""Writes QA from a scene's exact truth, so every answer is right by construction (ours)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from mindgpt_data.pictures import KINDS
-from mindgpt_data.teachers.base import Candidate
+from mindgpt_data.world.candidate import Candidate
 from mindgpt_data.world.scene import Scene, Thing
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 from mindgpt_data.budget.rounding import BudgetError
-from mindgpt_data.config import DataSettings
 from mindgpt_data.export import read_set
-from mindgpt_data.pipeline import run
+from mindgpt_data.world.config import WorldSettings
+from mindgpt_data.world.pipeline import run
 from pydantic import ValidationError
 
 SETS: dict[str, Any] = {
@@ -19,8 +19,8 @@ SETS: dict[str, Any] = {
 }
 
 
-def settings(**more: Any) -> DataSettings:
-    return DataSettings.model_validate({"sets": SETS, **more})
+def settings(**more: Any) -> WorldSettings:
+    return WorldSettings.model_validate({"sets": SETS, **more})
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -85,7 +85,7 @@ def test_denser_pictures_get_more_questions_unless_uniform(tmp_path: Path) -> No
 def test_bad_settings_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BudgetError, match="between 4 and 32"):
         bad = {"t": {"sources": {"general": {"images": 4, "items": 50}}}}
-        run(DataSettings.model_validate({"sets": bad}), 0, tmp_path)
+        run(WorldSettings.model_validate({"sets": bad}), 0, tmp_path)
     for sets in (
         {"t": {"sources": {"general": {"images": 4, "unseen": 0.5}}}},
         {"t": {"sources": {"space": {"images": 4}}}},
@@ -94,7 +94,7 @@ def test_bad_settings_are_refused(tmp_path: Path) -> None:
         {"t": {"sources": {"general": {"images": 4, "colour": 1}}}},
     ):
         with pytest.raises(ValidationError):
-            DataSettings.model_validate({"sets": sets})
+            WorldSettings.model_validate({"sets": sets})
 
 
 def test_as_a_process_it_writes_report_and_metrics(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_as_a_process_it_writes_report_and_metrics(tmp_path: Path) -> None:
         "folder": str(tmp_path / "datasets"),
     }
     (tmp_path / "config.json").write_text(json.dumps(config))
-    subprocess.run([sys.executable, "-m", "mindgpt_data", "config.json"], cwd=tmp_path, check=True)
+    subprocess.run([sys.executable, "-m", "mindgpt_data.world", "config.json"], cwd=tmp_path, check=True)
     report = json.loads((tmp_path / "data_report.json").read_text())
     assert report["version"] == 1
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]

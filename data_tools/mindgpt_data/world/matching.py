@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from mindgpt_data.teachers.base import Candidate
 from mindgpt_data.tree.model import Tree
+from mindgpt_data.world.candidate import Candidate
 
 
 def match(

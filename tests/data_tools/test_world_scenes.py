@@ -7,9 +7,9 @@ import pytest
 from mindgpt_data import pictures
 from mindgpt_data.export import content_hash
 from mindgpt_data.pictures import KINDS
-from mindgpt_data.teachers.annotations import from_truth
 from mindgpt_data.world import domain, general
 from mindgpt_data.world.draw import COLOURS, draw
+from mindgpt_data.world.questions import from_truth
 from mindgpt_data.world.scene import Scene
 
 SAMPLERS = {"general": general.sample, "domain": domain.sample}

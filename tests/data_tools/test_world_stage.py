@@ -3,29 +3,29 @@ from pathlib import Path
 from typing import Any
 
 from mindgpt_plugins.pipeline.stage import Context
-from mindgpt_plugins.pipeline.stages.data import DataStage
-from mindgpt_plugins.recipe.data import DataConfig
+from mindgpt_plugins.pipeline.stages.world import WorldStage
+from mindgpt_plugins.recipe.world import WorldConfig
 
 
-def config(**more: Any) -> DataConfig:
+def config(**more: Any) -> WorldConfig:
     sets = {"t": {"sources": {"general": {"images": 4, "items": 8}}}}
-    return DataConfig.model_validate({"kind": "data", "sets": sets, **more})
+    return WorldConfig.model_validate({"kind": "world", "sets": sets, **more})
 
 
 def test_render_writes_what_the_process_reads(tmp_path: Path) -> None:
     context = Context("world", tmp_path, {}, 7)
-    (command,) = DataStage().render(config(), context)
-    assert command.argv[:2] == ("-m", "mindgpt_data")
+    (command,) = WorldStage().render(config(), context)
+    assert command.argv[:2] == ("-m", "mindgpt_data.world")
     written = json.loads(Path(command.argv[2]).read_text())
     assert written["seed"] == 7
     assert "kind" not in written["settings"]
-    assert DataStage().artefacts(config(), context)["datasets"] == written["folder"]
+    assert WorldStage().artefacts(config(), context)["datasets"] == written["folder"]
 
 
 def test_check_sees_trouble_before_anything_runs(tmp_path: Path) -> None:
     context = Context("world", tmp_path, {}, 0)
-    assert DataStage().check(config(), context) == []
-    problems = DataStage().check(
+    assert WorldStage().check(config(), context) == []
+    problems = WorldStage().check(
         config(world={"size": 128}, density={"estimator": "pixel"}, budget={"n_max": 1}), context
     )
     assert len(problems) == 3

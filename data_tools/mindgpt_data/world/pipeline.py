@@ -15,20 +15,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mindgpt_data import export, report
+from mindgpt_data import export
 from mindgpt_data.budget.per_image import per_image
 from mindgpt_data.budget.split import split
-from mindgpt_data.config import DataSettings, Scenes, SetConfig
 from mindgpt_data.density.score import Picture, information_density
-from mindgpt_data.funnel import Funnel
 from mindgpt_data.gates.duplicates import normalise
 from mindgpt_data.gates.item import Item
-from mindgpt_data.matching import match
 from mindgpt_data.rows import SUB_SCORES, Row
-from mindgpt_data.teachers.base import Candidate
-from mindgpt_data.tree.model import Tree, load
+from mindgpt_data.tree.model import Tree
 from mindgpt_data.world import domain, general
+from mindgpt_data.world import summary as report
+from mindgpt_data.world.candidate import Candidate
+from mindgpt_data.world.config import Scenes, SetConfig, WorldSettings
 from mindgpt_data.world.draw import draw
+from mindgpt_data.world.funnel import Funnel
+from mindgpt_data.world.labels import labels
+from mindgpt_data.world.matching import match
+from mindgpt_data.world.questions import from_truth
 from mindgpt_data.world.scene import Scene
 from mindgpt_plugins import registry
 
@@ -51,7 +54,7 @@ class Shot:
 
 @dataclass
 class _Run:
-    settings: DataSettings
+    settings: WorldSettings
     seed: int
     folder: Path
     progress: Progress
@@ -66,7 +69,7 @@ class _Run:
         return sum(s.images for config in self.settings.sets.values() for s in config.sources.values())
 
 
-def run(settings: DataSettings, seed: int, folder: Path, progress: Progress = lambda line: None) -> dict[str, Any]:
+def run(settings: WorldSettings, seed: int, folder: Path, progress: Progress = lambda line: None) -> dict[str, Any]:
     """Make every set of ``settings`` under ``folder`` and return the report (also ``data_report.json`` beside it).
 
     Args:
@@ -77,11 +80,11 @@ def run(settings: DataSettings, seed: int, folder: Path, progress: Progress = la
 
     Raises:
         BudgetError: a set's items do not fit its images.
-        RegistryError: an estimator, allocator, teacher or gate that does not exist, or an option it does not have.
+        RegistryError: an estimator, allocator or gate that does not exist, or an option it does not have.
         RuntimeError: a set cannot get enough pictures that are new.
     """
     registry.check_options("estimator", settings.density.estimator, settings.density.options)
-    state = _Run(settings, seed, folder, progress, load("knowledge"), load("capability"))
+    state = _Run(settings, seed, folder, progress, labels("knowledge"), labels("capability"))
     order = sorted(settings.sets, key=lambda name: settings.sets[name].split == "train")
     done = {name: _one_set(state, name, settings.sets[name]) for name in order}
     result = report.build({name: done[name] for name in settings.sets}, state.knowledge, state.capability)
@@ -136,7 +139,6 @@ def _shots(state: _Run, name: str, source: str, scenes: Scenes, funnel: Funnel) 
     settings = state.settings
     rng = random.Random(f"{state.seed}/{name}/{source}")
     estimate = registry.get("estimator", settings.density.estimator)
-    teach = registry.get("teacher", settings.teacher)
     decontaminate = registry.get("gate", "decontaminate") if "decontaminate" in settings.gates else None
     seen: set[str] = set()
     accepted = attempts = 0
@@ -153,7 +155,7 @@ def _shots(state: _Run, name: str, source: str, scenes: Scenes, funnel: Funnel) 
         image = draw(scene)
         key, shown = export.content_hash(image), scene.signature
         funnel.passed["rendered"] += 1
-        candidates = teach(scene)
+        candidates = from_truth(scene)
         reason = None
         if decontaminate is not None:
             # Judged once per picture, before it is scored: every question about it would share its fate.

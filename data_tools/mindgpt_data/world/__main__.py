@@ -1,6 +1,6 @@
-"""``python -m mindgpt_data config.json``: the ``data`` stage as a process.
+"""``python -m mindgpt_data.world config.json``: the ``world`` stage as a process.
 
-The config is JSON: ``settings`` (see :class:`mindgpt_data.config.DataSettings`), ``seed``, ``folder`` (datasets) and
+The config is JSON: ``settings`` (:class:`mindgpt_data.world.config.WorldSettings`), ``seed``, ``folder`` (datasets) and
 ``plugins``. Writes ``metrics.jsonl`` and ``data_report.json`` beside the config.
 """
 
@@ -12,15 +12,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mindgpt_data.config import DataSettings
-from mindgpt_data.pipeline import run
+from mindgpt_data.world.config import WorldSettings
+from mindgpt_data.world.pipeline import run
 from mindgpt_plugins import registry
 
 
 def main(argv: list[str]) -> int:
     """Run the stage; returns the exit status."""
     if len(argv) != 1:
-        print("usage: python -m mindgpt_data config.json", file=sys.stderr)
+        print("usage: python -m mindgpt_data.world config.json", file=sys.stderr)
         return 2
     config_path = Path(argv[0]).resolve()
     config = json.loads(config_path.read_text())
@@ -34,7 +34,7 @@ def main(argv: list[str]) -> int:
             metrics.flush()
 
         result = run(
-            DataSettings.model_validate(config["settings"]), int(config["seed"]), Path(config["folder"]), progress
+            WorldSettings.model_validate(config["settings"]), int(config["seed"]), Path(config["folder"]), progress
         )
     aside = beside / f".data_report.{os.getpid()}"
     aside.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,27 +1,27 @@
-"""Stage ``data``: runs ``python -m mindgpt_data`` on the recipe's sets."""
+"""Stage ``world``: runs ``python -m mindgpt_data.world`` on the recipe's sets."""
 
 from __future__ import annotations
 
 import json
 from typing import ClassVar
 
-from mindgpt_data.config import DataSettings
+from mindgpt_data.world.config import WorldSettings
 
 from mindgpt_plugins.pipeline.stage import Command, Context, Stage
 from mindgpt_plugins.recipe.base import StageConfig
-from mindgpt_plugins.recipe.data import DataConfig
+from mindgpt_plugins.recipe.world import WorldConfig
 
 
-class DataStage(Stage[DataConfig]):
+class WorldStage(Stage[WorldConfig]):
     """Pictures become quality-gated QA in one datasets folder."""
 
-    Config: ClassVar[type[StageConfig]] = DataConfig
+    Config: ClassVar[type[StageConfig]] = WorldConfig
     side: ClassVar[str] = "data"
     code: ClassVar[tuple[str, ...]] = ("mindgpt_data",)
 
-    def render(self, config: DataConfig, context: Context) -> list[Command]:
-        """Write ``config.json`` for ``python -m mindgpt_data``."""
-        settings = config.model_dump(mode="json", include=set(DataSettings.model_fields))
+    def render(self, config: WorldConfig, context: Context) -> list[Command]:
+        """Write ``config.json`` for ``python -m mindgpt_data.world``."""
+        settings = config.model_dump(mode="json", include=set(WorldSettings.model_fields))
         path = context.folder / "config.json"
         path.write_text(
             json.dumps(
@@ -35,9 +35,9 @@ class DataStage(Stage[DataConfig]):
             )
             + "\n"
         )
-        return [Command(("-m", "mindgpt_data", str(path)))]
+        return [Command(("-m", "mindgpt_data.world", str(path)))]
 
-    def artefacts(self, config: DataConfig, context: Context) -> dict[str, str]:
+    def artefacts(self, config: WorldConfig, context: Context) -> dict[str, str]:
         """``datasets``: the folder; ``data_report``: the funnel and the histograms."""
         return {
             "datasets": str(context.folder / "datasets"),
@@ -45,7 +45,7 @@ class DataStage(Stage[DataConfig]):
             "data_report": str(context.folder / "data_report.json"),
         }
 
-    def check(self, config: DataConfig, context: Context) -> list[str]:
+    def check(self, config: WorldConfig, context: Context) -> list[str]:
         """Picture size against the recipe's pixel range, budgets, and every registered name."""
         from mindgpt_data.budget.rounding import BudgetError
         from mindgpt_data.budget.rounding import check as check_budget
@@ -62,7 +62,6 @@ class DataStage(Stage[DataConfig]):
         for kind, name in (
             ("estimator", config.density.estimator),
             ("allocator", config.budget.allocator),
-            ("teacher", config.teacher),
             *(("gate", gate) for gate in config.gates),
         ):
             if name not in registry.names(kind):

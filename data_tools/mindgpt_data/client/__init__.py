@@ -1,0 +1,1 @@
+"""Everything that talks to a model server: OpenAI-compatible, asynchronous, stored, resumable."""
