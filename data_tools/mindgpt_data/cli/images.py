@@ -1,0 +1,47 @@
+"""``mindgpt data images``: read a corpus."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mindgpt_data.cli.options import ConfigOption, OverridesArgument, SeedOption, WorkOption
+
+
+def add(app: typer.Typer) -> None:
+    """Add the verb."""
+
+    @app.command()
+    def images(
+        overrides: OverridesArgument = None,
+        work: WorkOption = ...,  # type: ignore[assignment]
+        path: Annotated[
+            str | None, typer.Option("--images", help="Folder of pictures, manifest .jsonl, or COCO .json.")
+        ] = None,
+        config: ConfigOption = None,
+        seed: SeedOption = 0,
+    ) -> None:
+        """Read a corpus and open every picture once: sizes, content hashes, and a reason for each that is left out.
+
+        A manifest names one picture (or several) per line and what is known about it: caption(s), tags, objects with
+        boxes, texts, source, split, group, video, difficulty. COCO annotations are read as they are.
+
+        Example: mindgpt data images --images photos/ --work work/
+        """
+        from rich.console import Console
+
+        from mindgpt_data.cli.options import progress_line, settings
+        from mindgpt_data.steps.images import run
+        from mindgpt_data.work import Work
+
+        resolved = settings(config, overrides, images=None if path is None else {"path": path})
+        folder = Work(work)
+        with progress_line("images") as progress:
+            summary = run(folder, resolved, seed=seed, progress=progress)
+        console = Console()
+        console.print(f"{summary['images']} pictures → {folder.images}")
+        for reason, count in sorted(summary["dropped"].items()):
+            console.print(f"  dropped {count}: {reason}")
+        if summary["dropped"]:
+            console.print(f"  each with its reason in {folder.drops('images')}")

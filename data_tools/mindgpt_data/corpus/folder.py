@@ -1,0 +1,57 @@
+"""A folder of pictures, searched recursively in a fixed order."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from mindgpt_data.corpus import Corpus, CorpusError, image_id
+from mindgpt_data.record import ImageRecord
+
+SUFFIXES = frozenset(
+    f".{name}"
+    for name in (
+        *("png", "apng", "jpg", "jpeg", "jpe", "jfif", "gif", "bmp", "dib", "webp", "tif", "tiff"),
+        *("ppm", "pgm", "pbm", "pnm", "tga", "ico", "jp2", "avif"),
+    )
+)
+"""Files with other endings are no pictures of the corpus: captions and licences lie there too."""
+
+
+def read(folder: Path, source: str) -> Corpus:
+    """Every picture below ``folder``, sorted by path; hidden files and folders are left alone.
+
+    Raises:
+        CorpusError: the folder itself cannot be listed, or holds no picture.
+    """
+    folder = folder.resolve()
+    corpus = Corpus()
+
+    def refused(error: OSError) -> None:
+        if Path(error.filename) == folder:
+            raise CorpusError(f"{folder} cannot be listed: {error.strerror}; check its permissions") from None
+        corpus.drop("folder", "folder cannot be listed", image_id([Path(error.filename)], folder), str(error.strerror))
+
+    for at, folders, files in os.walk(folder, onerror=refused):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            path = Path(at, name)
+            if name.startswith(".") or path.suffix.lower() not in SUFFIXES:
+                continue
+            if not _is_text(name) or not _is_text(at):
+                corpus.drop("folder", "file name is not UTF-8", image_id([path], folder), "rename it")
+                continue
+            name_in_corpus = image_id([path], folder)
+            corpus.records.append(ImageRecord(name_in_corpus, [str(path)], 0, 0, "", source=source))
+    if not corpus.records and not corpus.drops:
+        raise CorpusError(f"{folder} holds no picture ({', '.join(sorted(SUFFIXES))})")
+    corpus.records.sort(key=lambda record: record.image)
+    return corpus
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

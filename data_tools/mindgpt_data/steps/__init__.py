@@ -1,0 +1,1 @@
+"""One step per file: reads and writes plain files of a work folder."""

@@ -1,0 +1,112 @@
+"""Step ``images``: a corpus on disk → ``images.jsonl``; a picture that cannot be used becomes a drop."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mindgpt_data import files, parallel
+from mindgpt_data.corpus import CorpusError, read
+from mindgpt_data.images import ImageError, content_hash, open_image
+from mindgpt_data.progress import Progress, silent
+from mindgpt_data.record import ImageRecord
+from mindgpt_data.work import Drop, Work
+
+if TYPE_CHECKING:
+    from mindgpt_data.config import DataSettings
+
+STEP = "images"
+INLINE = 64
+"""Up to this many pictures are opened in this process: starting workers would cost more."""
+
+
+def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress = silent) -> dict[str, Any]:
+    """Read the corpus in ``settings.images``, open every picture once, and write the records.
+
+    Raises:
+        CorpusError: see :func:`mindgpt_data.corpus.read`; also when not a single picture could be used.
+    """
+    start = time.monotonic()
+    corpus = read(Path(settings.images.path).expanduser(), settings.images.source)
+    drops = list(corpus.drops)
+
+    def measured() -> Iterator[dict[str, Any]]:
+        found = measure_all(corpus.records, settings.images.max_megapixels)
+        for number, (record, refused) in enumerate(found, 1):
+            drops.extend(refused)
+            progress({"stage": STEP, "step": number, "total": len(corpus.records), "failed": len(drops)})
+            if record is not None:
+                yield record.to_json()
+
+    count = files.write_jsonl(work.images, measured())
+    work.write_drops(STEP, drops)
+    if not count:
+        work.images.unlink()
+        raise CorpusError(f"{settings.images.path}: no picture can be used; first: {drops[0].key}: {drops[0].reason}")
+    summary = {
+        "images": count,
+        "dropped": dict(Counter(drop.reason for drop in drops)),
+        "seconds": round(time.monotonic() - start, 3),
+        "settings": settings.images.model_dump(mode="json"),
+    }
+    work.write_summary(STEP, summary)
+    return summary
+
+
+def measure_all(
+    records: list[ImageRecord], max_megapixels: float, workers: int | None = None
+) -> Iterator[tuple[ImageRecord | None, list[Drop]]]:
+    """:func:`measure` over all records, in order, in worker processes where that pays."""
+    function = functools.partial(measure, max_megapixels=max_megapixels)
+    workers = 1 if len(records) <= INLINE else workers
+    return parallel.ordered(function, records, crashed=_crashed, workers=workers)
+
+
+def measure(record: ImageRecord, max_megapixels: float = 100) -> tuple[ImageRecord | None, list[Drop]]:
+    """Open a record's pictures; returns the record with size and content hash, and what had to be left out.
+
+    The first picture gives size and hash. Boxes that leave it are dropped: truth that does not fit the pixels (often
+    annotations made before an EXIF rotation) would make wrong questions.
+    """
+    try:
+        first = open_image(Path(record.paths[0]), max_megapixels)
+        for path in record.paths[1:]:
+            open_image(Path(path), max_megapixels)
+    except ImageError as error:
+        return None, [Drop(STEP, "open", error.reason, record.image, f"{error.path}: {error.detail or error.reason}")]
+    drops: list[Drop] = []
+    content = content_hash(first)
+    return (
+        replace(
+            record,
+            width=first.width,
+            height=first.height,
+            content=content,
+            group=record.group or content,
+            objects=[thing for thing in record.objects if _inside(thing, "label", record, first.size, drops)],
+            texts=[words for words in record.texts if _inside(words, "text", record, first.size, drops)],
+        ),
+        drops,
+    )
+
+
+def _inside(
+    thing: dict[str, Any], name: str, record: ImageRecord, size: tuple[int, int], drops: list[Drop], slack: float = 1.5
+) -> bool:
+    if thing["box"] is None:
+        return True
+    x0, y0, x1, y1 = thing["box"]
+    if -slack <= x0 < x1 <= size[0] + slack and -slack <= y0 < y1 <= size[1] + slack:
+        return True
+    detail = f"{thing[name]!r} at {thing['box']} in a picture of {size[0]} x {size[1]}"
+    drops.append(Drop(STEP, "box", "box outside the picture", record.image, detail))
+    return False
+
+
+def _crashed(record: ImageRecord) -> tuple[None, list[Drop]]:
+    return None, [Drop(STEP, "open", "decoder crashed", record.image, ", ".join(record.paths))]
