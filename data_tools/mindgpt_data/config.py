@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from mindgpt_plugins.recipe.base import Strict
+from mindgpt_plugins.recipe.base import DatasetRef, PathRef, Strict
 
 Share = Annotated[float, Field(ge=0, le=1)]
 ROLES = ("teacher", "judge", "solver", "embeddings")
@@ -32,7 +32,7 @@ class EndpointSettings(Strict):
 class Images(Strict):
     """Which pictures."""
 
-    path: str = Field(description="Folder of pictures, or a manifest: .jsonl, or COCO .json beside its pictures.")
+    path: PathRef = Field(description="Folder of pictures, or a manifest: .jsonl, or COCO .json beside its pictures.")
     source: str = Field("domain", description="Source of every record whose manifest names none.")
     max_megapixels: float = Field(100.0, gt=0, description="Larger files are dropped unread (decompression bombs).")
 
@@ -93,7 +93,7 @@ class FilterSettings(Strict):
 
     gates: tuple[str, ...] = Field(("rules", "duplicates", "decontaminate"), description="Registered gates, in order.")
     options: dict[str, dict[str, Any]] = Field(default_factory=dict, description="Gate → its keyword options.")
-    against: tuple[str, ...] = Field((), description="Evaluation sets to decontaminate against: <folder>/<set>.")
+    against: tuple[DatasetRef, ...] = Field((), description="Evaluation sets to decontaminate against: <folder>/<set>.")
 
 
 class ExportSettings(Strict):

@@ -8,10 +8,10 @@ from typing import Any
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from mindgpt_data.config import DataSettings
-from mindgpt_plugins.registry import nearest
+from mindgpt_plugins.recipe.loading import describe
 
 
 class SettingsError(ValueError):
@@ -19,51 +19,49 @@ class SettingsError(ValueError):
 
 
 def load(config: Path | None, overrides: Sequence[str], given: Mapping[str, Any]) -> DataSettings:
-    """Put settings together; paths in the file are taken from the file's folder.
+    """Put settings together; a relative ``images.path`` or ``filter.against`` in the file starts from its folder.
+
+    Args:
+        config: YAML with the keys of :class:`DataSettings`, or a recipe with exactly one ``data`` stage.
+        overrides: ``dotted.key=value``.
+        given: sections a verb sets itself; overrides win over them.
 
     Raises:
         SettingsError: see the class.
     """
-    data: dict[str, Any] = {}
+    where = str(config or "settings")
+    for override in overrides:
+        if "=" not in override:
+            raise SettingsError(f"override {override!r} is not of the form key=value")
     try:
-        if config is not None:
-            data = _section(config)
-        merged = OmegaConf.merge(OmegaConf.create(data), OmegaConf.create(dict(given)))
-        merged = OmegaConf.merge(merged, OmegaConf.from_dotlist(list(overrides)))
+        merged = OmegaConf.merge(
+            _section(config) if config else {}, dict(given), OmegaConf.from_dotlist(list(overrides))
+        )
         plain = OmegaConf.to_container(merged, resolve=True)
-    except (OmegaConfBaseException, OSError, ValueError) as error:
-        raise SettingsError(f"{config or 'settings'} cannot be read: {error}") from None
+    except (OmegaConfBaseException, OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{where} cannot be read: {error}") from None
     try:
         return DataSettings.model_validate(plain)
     except ValidationError as error:
-        problems = [_problem(one, DataSettings) for one in error.errors()]
-        raise SettingsError("\n".join([f"{config or 'settings'}: {len(problems)} problem(s)", *problems])) from None
+        raise SettingsError("\n".join(f"{where}: {line}" for line in describe(error, DataSettings))) from None
 
 
 def _section(path: Path) -> dict[str, Any]:
-    data = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+    data = OmegaConf.to_container(OmegaConf.load(path))
     if not isinstance(data, dict):
         raise SettingsError(f"{path} must hold keys, got {type(data).__name__}")
     if "stages" in data:
-        stages = {n: s for n, s in data["stages"].items() if isinstance(s, dict) and s.get("kind") == "data"}
+        stages = [s for s in data["stages"].values() if isinstance(s, dict) and s.get("kind") == "data"]
         if len(stages) != 1:
-            raise SettingsError(f"{path} has {len(stages)} stages of kind data ({', '.join(stages)}); need exactly one")
-        data = {k: v for k, v in next(iter(stages.values())).items() if k not in ("kind", "python", "seed", "engine")}
-    images = data.get("images")
-    if isinstance(images, dict) and isinstance(images.get("path"), str) and "${" not in images["path"]:
-        images["path"] = str((path.parent / Path(images["path"]).expanduser()).resolve())
+            raise SettingsError(f"{path} has {len(stages)} stages of kind data; this needs exactly one")
+        data = {key: value for key, value in stages[0].items() if key in DataSettings.model_fields}
+    images, against = data.get("images"), (data.get("filter") or {}).get("against")
+    if isinstance(images, dict) and isinstance(images.get("path"), str):
+        images["path"] = _from(path.parent, images["path"])
+    if isinstance(against, list):
+        data["filter"]["against"] = [_from(path.parent, value) for value in against]
     return {str(key): value for key, value in data.items()}
 
 
-def _problem(error: Any, model: type[BaseModel]) -> str:
-    place = ".".join(map(str, error["loc"]))
-    if error["type"] != "extra_forbidden":
-        return f"  {place}: {error['msg']}"
-    known: list[str] = []
-    at: Any = model
-    for part in error["loc"][:-1]:
-        field = at.model_fields.get(part) if isinstance(at, type) and issubclass(at, BaseModel) else None
-        at = field.annotation if field else None
-    if isinstance(at, type) and issubclass(at, BaseModel):
-        known = list(at.model_fields)
-    return f"  {place}: unknown key{nearest(str(error['loc'][-1]), known)} Known: {', '.join(known)}"
+def _from(folder: Path, value: str) -> str:
+    return str((folder / Path(value).expanduser()).resolve())

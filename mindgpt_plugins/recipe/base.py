@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 @dataclass(frozen=True)
 class Reference:
-    """Marks a string field that may name another stage: ``model`` or ``dataset``."""
+    """Marks a string field that names a file, a folder or another stage: ``model``, ``dataset`` or ``path``."""
 
     to: str
 
@@ -21,6 +21,9 @@ ModelRef = Annotated[str, Reference("model")]
 
 DatasetRef = Annotated[str, Reference("dataset")]
 """``<stage>/<set>`` or ``<folder>/<set>``, where the folder holds a ``dataset_info.json`` that lists the set."""
+
+PathRef = Annotated[str, Reference("path")]
+"""A local file or folder, relative to the recipe; its stamp is part of the stage's hash."""
 
 
 class Strict(BaseModel):

@@ -67,17 +67,21 @@ def source_digest(module: str) -> str:
 
 
 def folder_stamp(folder: Path) -> str:
-    """Cheap identity of a user's folder: names, sizes and modification times (not the bytes of 60 GB of weights)."""
+    """Cheap identity of a user's folder or file: names, sizes and modification times (not 60 GB of weights)."""
     digest = hashlib.sha256()
-    for file in sorted(folder.rglob("*")):
+    for file in sorted(folder.rglob("*")) if folder.is_dir() else [folder]:
         if file.is_file():
             stat = file.stat()
-            digest.update(f"{file.relative_to(folder)} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+            name = file.relative_to(folder) if folder.is_dir() else file.name
+            digest.update(f"{name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:16]
 
 
 def _outside_folders(recipe: Recipe, name: str) -> Iterable[tuple[str, Path]]:
     for to, value in recipe.stages[name].references():
+        if to == "path":
+            yield value, recipe.folder / Path(value).expanduser()
+            continue
         head = value.rpartition("/")[0] if to == "dataset" else value
         if head not in recipe.stages and (recipe.folder / head).is_dir():
             yield value, recipe.folder / head

@@ -159,9 +159,13 @@ def _reference_problems(recipe: Recipe) -> list[str]:
     for position, name in enumerate(order):
         for to, value in recipe.stages[name].references():
             head = value.rpartition("/")[0] if to == "dataset" else value
+            place = f"stages.{name}"
+            if to == "path":
+                if not (recipe.folder / Path(value).expanduser()).exists():
+                    problems.append(f"{place}: {value!r} does not exist (relative to {recipe.folder})")
+                continue
             if head in order[:position]:
                 continue
-            place = f"stages.{name}"
             if head in order:
                 problems.append(f"{place}: refers to {head!r}, which does not come before it; reorder the stages")
             elif to == "dataset" and not (recipe.folder / head).is_dir():

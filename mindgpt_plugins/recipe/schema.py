@@ -66,6 +66,8 @@ class Recipe(RecipeHead):
     def inputs(self, stage: str) -> list[str]:
         """Names of the stages that ``stage`` refers to, in recipe order."""
         heads = {
-            value if to != "dataset" else value.rpartition("/")[0] for to, value in self.stages[stage].references()
+            value if to != "dataset" else value.rpartition("/")[0]
+            for to, value in self.stages[stage].references()
+            if to != "path"
         }
         return [name for name in self.stages if name in heads]

@@ -1,0 +1,59 @@
+"""``python -m mindgpt_data config.json``: the ``data`` stage as a process.
+
+The config is JSON: ``settings`` (:class:`mindgpt_data.config.DataSettings`), ``seed``, ``work`` (folder),
+``engine`` and ``plugins``. Writes ``metrics.jsonl`` beside the config; everything else goes to the work folder.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from mindgpt_data import check, engines, pipeline
+from mindgpt_data.config import DataSettings
+from mindgpt_data.steps import report
+from mindgpt_data.work import Work
+from mindgpt_plugins import registry
+
+
+def main(argv: list[str]) -> int:
+    """Run the stage; returns the exit status."""
+    if len(argv) != 1:
+        print("usage: python -m mindgpt_data config.json", file=sys.stderr)
+        return 2
+    path = Path(argv[0]).resolve()
+    config = json.loads(path.read_text(encoding="utf-8"))
+    registry.load_plugins(config["plugins"])
+    settings = DataSettings.model_validate(config["settings"])
+    work, seed = Work(Path(config["work"])), int(config["seed"])
+    check.require(settings)
+    names = [step.name for step in pipeline.STEPS]
+    at = {"number": 0}
+    # Steps that are done report again on a restart, so the file is simply begun anew.
+    with (path.parent / "metrics.jsonl").open("w", encoding="utf-8") as metrics:
+
+        def write(share: float, numbers: dict[str, Any]) -> None:
+            # One progress bar for the whole stage: every step is 100 of it.
+            line = {"step": round(100 * (at["number"] + share)), "total": 100 * len(names), **numbers}
+            metrics.write(json.dumps(line) + "\n")
+            metrics.flush()
+
+        def progress(update: dict[str, Any]) -> None:
+            numbers = {k: update[k] for k in ("failed", "rate", "cost") if isinstance(update.get(k), (int, float))}
+            write(update.get("step", 0) / (update.get("total") or float("inf")), numbers)
+
+        def listen(step: str, state: str, summary: dict[str, Any] | None) -> None:
+            at["number"] = names.index(step) + (state != "running")
+            print(f"{step} {state}", flush=True)
+            write(0.0, {})
+
+        with engines.use(config["engine"], config["plugins"]):
+            pipeline.run(work, settings, seed=seed, progress=progress, listen=listen, plugins=config["plugins"])
+    report.run(work, settings, seed=seed)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
