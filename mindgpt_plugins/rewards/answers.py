@@ -14,13 +14,17 @@ _MARKER = re.compile(r"answer\s*:[ \t]*([^\n]*)", re.IGNORECASE)
 _TAG = re.compile(r"<answer>(.*?)</answer>", re.IGNORECASE | re.DOTALL)
 _BOXED = re.compile(r"\\boxed\s*\{")
 _NUMBER = re.compile(r"[-+]?(?:\d[\d,]*\.?\d*|\.\d+)(?:e[-+]?\d+)?", re.IGNORECASE)
+# Unlike other numbers, coordinates use commas only between them.
+_COORDINATE = re.compile(r"-?\d+(?:\.\d+)?")
 _ARTICLES = frozenset({"a", "an", "the"})
 _WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _NUMBER_WORDS = {word: value for value, word in enumerate(_WORDS)}
 _YES, _NO = frozenset({"yes", "true", "y"}), frozenset({"no", "false", "n"})
 
-ANSWER_TYPES = ("text", "number", "choice", "yesno")
-"""What ``match`` compares: words, a number, an option letter, or yes/no."""
+ANSWER_TYPES = ("text", "number", "choice", "yesno", "box")
+"""What ``match`` compares: words, a number, an option letter, yes/no, or a box ``[x0, y0, x1, y1]``."""
+MIN_IOU = 0.5
+"""Overlap from which a box is right."""
 
 
 def extract_answer(text: str) -> str | None:
@@ -50,7 +54,9 @@ def match(got: str | None, want: str, answer_type: str) -> bool:
     Args:
         got: an extracted answer; ``None`` is always wrong.
         want: the gold answer.
-        answer_type: one of :data:`ANSWER_TYPES`. ``number`` also accepts the words zero…ten and a trailing unit.
+        answer_type: one of :data:`ANSWER_TYPES`. ``number`` also accepts the words zero…ten and a trailing unit. ``box``
+            asks for an intersection over union of at least :data:`MIN_IOU`; both boxes must be in the same coordinates
+            (relative 0–1000 or pixels: the row says which, and nothing is converted here).
 
     Raises:
         ValueError: unknown ``answer_type``.
@@ -64,6 +70,9 @@ def match(got: str | None, want: str, answer_type: str) -> bool:
         if a is not None and b is not None:
             return abs(a - b) <= 1e-6 * max(1.0, abs(b))
         return False
+    if answer_type == "box":
+        first_box, second_box = parse_box(got), parse_box(want)
+        return first_box is not None and second_box is not None and _iou(first_box, second_box) >= MIN_IOU
     if answer_type == "choice":
         return _option(got) == _option(want)
     if answer_type == "yesno":
@@ -87,6 +96,25 @@ def parse_number(text: str) -> float | None:
     numbers = [float(n.replace(",", "")) for n in _NUMBER.findall(text)]
     numbers += [float(_NUMBER_WORDS[w]) for w in normalise(text).split() if w in _NUMBER_WORDS]
     return numbers[0] if len(numbers) == 1 else None
+
+
+def parse_box(text: str) -> tuple[float, float, float, float] | None:
+    """The one box ``x0, y0, x1, y1`` a short answer states, whatever brackets surround it.
+
+    ``None`` unless there are exactly four numbers with ``x0 < x1`` and ``y0 < y1``.
+    """
+    numbers = [float(n) for n in _COORDINATE.findall(text)]
+    if len(numbers) != 4 or not (numbers[0] < numbers[2] and numbers[1] < numbers[3]):
+        return None
+    return numbers[0], numbers[1], numbers[2], numbers[3]
+
+
+def _iou(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> float:
+    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (a, b)]
+    return width * height / (sum(areas) - width * height)
 
 
 def _option(text: str) -> str:

@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mindgpt_plugins.rewards.answers import extract_answer, match, parse_number
 
@@ -45,6 +47,12 @@ def test_extract_answer(text: str, answer: str | None):
         ("No, it is not", "no", "yesno", True),
         ("no", "yes", "yesno", False),
         ("maybe", "yes", "yesno", False),
+        ("[10, 20, 110, 220]", "[10,20,110,220]", "box", True),
+        ("(10,20),(110,120)", "[10, 20, 110, 220]", "box", True),
+        ("[10, 20, 109, 119]", "[10, 20, 110, 220]", "box", False),
+        ("[110, 20, 10, 220]", "[10, 20, 110, 220]", "box", False),
+        ("10 20 110", "[10, 20, 110, 220]", "box", False),
+        ("[300, 300, 400, 400]", "[10, 20, 110, 220]", "box", False),
     ],
 )
 def test_match(got: str | None, want: str, kind: str, same: bool):
@@ -58,3 +66,12 @@ def test_match_refuses_an_unknown_type():
 
 def test_a_number_is_unambiguous():
     assert parse_number("one of three") is None
+
+
+@given(
+    st.lists(st.integers(0, 1000), min_size=4, max_size=4).filter(lambda b: b[0] < b[2] and b[1] < b[3]),
+    st.lists(st.integers(0, 1000), min_size=4, max_size=4).filter(lambda b: b[0] < b[2] and b[1] < b[3]),
+)
+def test_boxes_match_alike_both_ways_and_always_themselves(a: list[int], b: list[int]):
+    assert match(str(a), str(a), "box")
+    assert match(str(a), str(b), "box") is match(str(b), str(a), "box")

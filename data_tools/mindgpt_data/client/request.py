@@ -21,6 +21,8 @@ class Request:
         n: how many answers.
         top_logprobs: ask for this many log-probabilities per token; 0 for none.
         seed: for servers that honour it.
+        scored: the last message is the assistant's and its log-probabilities are wanted, not an answer. Sent as vLLM's
+            ``add_generation_prompt: false``, ``continue_final_message: true``, ``prompt_logprobs: 0``, ``max_tokens: 1``.
     """
 
     messages: list[dict[str, Any]]
@@ -30,6 +32,7 @@ class Request:
     n: int = 1
     top_logprobs: int = 0
     seed: int | None = None
+    scored: bool = False
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class Answer:
         completion_tokens: over all ``n``.
         model: the model that answered.
         logprobs: per answer, per token: ``{"token": str, "logprob": float, "top": {token: logprob}}``; empty when the
-            server sent none.
+            server sent none. Of a ``scored`` request: one tuple, the last tokens of the prompt in order.
     """
 
     texts: tuple[str, ...]
