@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from mindgpt_plugins.report import abilities, curves, examples
-from mindgpt_plugins.report.run import TRAINING, Run
+from mindgpt_plugins.report.run import TRAINING, Run, StageView, read_json
 
 VERSION = 1
 """Raised when a key of ``report.json`` changes its meaning or goes away."""
@@ -52,6 +53,7 @@ def figures(run: Run) -> dict[str, Any]:
             for s in run.of_kind("world")
             if (report := s.json("data_report.json")) is not None
         ],
+        "corpora": [_corpus(run, s) for s in run.of_kind("data")],
         "self_training": [
             {"stage": s.name, "kind": s.kind, "summary": summary}
             for s in run.of_kind("rejection_sampling", "preference_pairs")
@@ -60,3 +62,13 @@ def figures(run: Run) -> dict[str, Any]:
         "examples": examples.across_models(evaluations, held_out),
         "rollouts": [g for s in run.of_kind("rl") for g in examples.rollout_groups(run, s)],
     }
+
+
+def _corpus(run: Run, stage: StageView) -> dict[str, Any]:
+    """A ``data`` stage: where its own page is, relative to the run, and the counts of each of its steps."""
+    steps = []
+    for path in sorted((stage.folder / "work" / "steps").glob("*.json"), key=lambda p: p.stat().st_mtime):
+        summary = read_json(path) or {}
+        steps.append({k: v for k, v in summary.items() if isinstance(v, (int, float, str)) and k != "fingerprint"})
+    page = os.path.relpath(stage.folder / "work" / "report.html", run.folder)
+    return {"stage": stage.name, "page": page, "steps": steps}

@@ -67,11 +67,21 @@ def _charts(stages: list[dict[str, Any]], title: str, *, prefix: bool) -> str:
 def data(data: dict[str, Any]) -> str:
     """What the data and self-training stages made and dropped."""
     text = "".join(_data_stage(d["stage"], d["report"]) for d in data["data"])
+    text += "".join(map(_corpus, data["corpora"]))
     text += "".join(
         _rejection(s["stage"], s["summary"]) if s["kind"] == "rejection_sampling" else _pairs(s["stage"], s["summary"])
         for s in data["self_training"]
     )
     return f"<h2>Data</h2>{text}" if text else ""
+
+
+def _corpus(corpus: dict[str, Any]) -> str:
+    rows = [
+        [escape(str(s.get("step", ""))), escape(", ".join(f"{k} {v}" for k, v in s.items() if k not in ("step",)))]
+        for s in corpus["steps"]
+    ]
+    link = f"<p><a href='{escape(corpus['page'], quote=True)}'>its own page</a>: label tree, density, funnel, cost</p>"
+    return f"<h3>{escape(corpus['stage'])}</h3>{link}{table(['step', 'result'], rows, numeric=range(0))}"
 
 
 def _data_stage(name: str, report: dict[str, Any]) -> str:

@@ -203,3 +203,17 @@ def test_every_key_of_report_json_is_documented(finished: Path) -> None:
     keys = set(data) | set(data["headline"]) | set(data["matrix"]) | set(data["examples"][0]) | set(data["rollouts"][0])
     keys |= set(data["training"][0]) | set(data["retention"][0]) | set(data["matrix"]["rows"][0]["cells"][0])
     assert sorted(key for key in keys if f"`{key}`" not in text) == []
+
+
+def test_a_data_stage_shows_its_steps_and_links_to_its_own_page(tmp_path: Path) -> None:
+    run = synthetic.make(tmp_path)
+    manifest = json.loads((run / "manifest.json").read_text())
+    world = next(entry for entry in manifest["stages"] if entry["name"] == "world")
+    world["kind"] = "data"
+    (run / "manifest.json").write_text(json.dumps(manifest))
+    steps = (run / world["folder"]).resolve() / "work" / "steps"
+    steps.mkdir(parents=True)
+    (steps / "filter.json").write_text('{"step": "filter", "kept": 71, "dropped": 9, "fingerprint": "ab"}')
+    page = build(run).read_text()
+    assert "kept 71, dropped 9" in page
+    assert "work/report.html" in page
