@@ -8,6 +8,7 @@ import importlib.util
 import typer
 
 VERBS = (
+    "demo",
     "images",
     "tree",
     "density",
