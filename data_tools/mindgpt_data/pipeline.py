@@ -124,7 +124,8 @@ def fingerprint(step: Step, work: Work, settings: DataSettings, seed: int, plugi
         "plugins": [source_digest(plugin) for plugin in plugins],
     }
     if step.name == "images":
-        content["folder"] = folder_stamp(Path(settings.images.path))
+        corpus = Path(settings.images.path)
+        content["folder"] = folder_stamp(corpus if corpus.is_dir() else corpus.parent)
     if "tree" in step.settings:
         trees = settings.tree.model_dump().values()
         content["trees"] = [folder_stamp(Path(tree)) for tree in trees if tree != "builtin" and Path(tree).exists()]

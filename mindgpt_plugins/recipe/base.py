@@ -23,7 +23,7 @@ DatasetRef = Annotated[str, Reference("dataset")]
 """``<stage>/<set>`` or ``<folder>/<set>``, where the folder holds a ``dataset_info.json`` that lists the set."""
 
 PathRef = Annotated[str, Reference("path")]
-"""A local file or folder, relative to the recipe; its stamp is part of the stage's hash."""
+"""A local folder, or a file in one (a manifest), relative to the recipe; the folder's stamp is part of the hash."""
 
 
 class Strict(BaseModel):

@@ -80,7 +80,8 @@ def folder_stamp(folder: Path) -> str:
 def _outside_folders(recipe: Recipe, name: str) -> Iterable[tuple[str, Path]]:
     for to, value in recipe.stages[name].references():
         if to == "path":
-            yield value, recipe.folder / Path(value).expanduser()
+            path = recipe.folder / Path(value).expanduser()
+            yield value, path if path.is_dir() else path.parent
             continue
         head = value.rpartition("/")[0] if to == "dataset" else value
         if head not in recipe.stages and (recipe.folder / head).is_dir():
