@@ -1,1 +1,1 @@
-"""Who writes the QA: one teacher per file."""
+"""Who writes the QA: one teacher per file; :mod:`~mindgpt_data.teachers.base` says what a teacher is."""

@@ -1,0 +1,194 @@
+"""Questions with one right answer, written from exact truth; one function per kind (ours).
+
+A question is asked only where truth leaves no doubt: its referent is unique, places and sizes differ by a clear margin,
+and boxes that decide left and right do not overlap. Labels of a corpus are taken as exclusive and complete: what is not
+annotated is not there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import combinations
+from zlib import crc32
+
+from mindgpt_data.boxes import BoxError, text
+from mindgpt_data.teachers.base import Job
+from mindgpt_data.teachers.check import frame
+from mindgpt_data.teachers.truth import Thing, Truth, apart, article, furthest, mentions, plural
+
+LARGER = 2.0
+"""How much more of the picture the larger of two must cover before a question compares them."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question of one kind: what is asked, the answer and its type, why, and the label it is about."""
+
+    ask: str
+    answer: str
+    answer_type: str
+    why: str
+    about: str = ""
+    type: str = "verifiable"
+
+
+def count(truth: Truth, job: Job) -> Iterator[Question]:
+    """How many of a label, and of a label with a colour."""
+    for label, things in truth.counted().items():
+        yield Question(
+            f"How many {plural(label)} are in the picture?", str(len(things)), "number", _seen(things), label
+        )
+        colours = {t.attributes["colour"] for t in things if "colour" in t.attributes}
+        if len(colours) > 1 and all("colour" in t.attributes for t in things):
+            for colour in sorted(colours):
+                those = [t for t in things if t.attributes["colour"] == colour]
+                ask = f"How many {colour} {plural(label)} are in the picture?"
+                yield Question(ask, str(len(those)), "number", _seen(those), label)
+
+
+def presence(truth: Truth, job: Job) -> Iterator[Question]:
+    """Is there one? As often yes as no, as far as the corpus knows labels that are absent."""
+    labels = list(truth.counted())
+    for label, absent in zip(labels, job.absent, strict=False):
+        yield Question(f"Is there {article(label)} in the picture?", "yes", "yesno", f"I see {article(label)}.", label)
+        shown = ", ".join(dict.fromkeys(t.label for t in truth.things))
+        why = f"I see only: {shown}."
+        yield Question(f"Is there {article(absent)} in the picture?", "no", "yesno", why, absent)
+
+
+def attribute(truth: Truth, job: Job) -> Iterator[Question]:
+    """A property of the only thing of its label, and which label has a property that only one thing has."""
+    for thing in truth.alone():
+        for key, value in sorted(thing.attributes.items()):
+            ask = f"What {key} is the {thing.label}?" if key in _WHAT else f"What is the {key} of the {thing.label}?"
+            yield Question(ask, value, "text", f"The {thing.label} is {value}.", thing.label)
+
+
+def identify(truth: Truth, job: Job) -> Iterator[Question]:
+    """What a thing is, named by its place or by a colour that nothing else has."""
+    placed = [t for t in truth.things if t.position is not None]
+    if len(placed) == len(truth.things):
+        for thing in placed:
+            if sum(_reaches(o, thing) for o in (*truth.things, *truth.texts)) == 1:
+                why = f"At the {thing.position} I see {article(thing.label)}."
+                yield Question(f"What is shown at the {thing.position}?", thing.label, "text", why, thing.label)
+    coloured = [t.attributes.get("colour", "") for t in truth.things]
+    if all(coloured) and len(truth.things) > 1:
+        for thing, colour in zip(truth.things, coloured, strict=True):
+            if coloured.count(colour) == 1 and thing.label not in truth.crowds:
+                why = f"The only {colour} object is {article(thing.label)}."
+                yield Question(f"Which object is {colour}?", thing.label, "text", why, thing.label)
+
+
+def position(truth: Truth, job: Job) -> Iterator[Question]:
+    """In which of nine parts of the picture a thing lies."""
+    for thing in truth.alone():
+        if thing.position is not None:
+            ask = f"Where in the picture is the {thing.label}, for example top left, centre or bottom?"
+            why = f"The {thing.label} lies at the {thing.position}."
+            yield Question(ask, thing.position, "choice", why, thing.label)
+
+
+def relation(truth: Truth, job: Job) -> Iterator[Question]:
+    """Left or right, above or below, between two subjects; and which one lies furthest out."""
+    alone = truth.alone()
+    for pair in combinations(alone, 2):
+        # Which of the two is named first is decided by their names, so that no answer is the usual one.
+        one, other = pair if crc32(f"{pair[0].label}/{pair[1].label}/{job.record.image}".encode()) % 2 else pair[::-1]
+        for side, opposite in apart(one, other):
+            horizontal = side in ("left", "right")
+            first, second = sorted((side, opposite))
+            choice = f"to the {first} or to the {second} of" if horizontal else f"{first} or {second}"
+            where = f"to the {side} of" if horizontal else side
+            why = f"The {one.label} lies {where} the {other.label}."
+            yield Question(f"Is the {one.label} {choice} the {other.label}?", side, "choice", why, one.label)
+    if not truth.crowds:
+        for side in ("left", "right", "top", "bottom"):
+            thing = furthest(truth.things, side)
+            if thing is not None and thing in alone:
+                why = f"Of all objects the {thing.label} is nearest to the {side} edge."
+                yield Question(f"Which object is furthest to the {side}?", thing.label, "text", why, thing.label)
+
+
+def size(truth: Truth, job: Job) -> Iterator[Question]:
+    """Which of two covers more of the picture, by at least a factor of two."""
+    for pair in combinations([t for t in truth.alone() if t.place is not None], 2):
+        large, small = sorted(pair, key=lambda t: -t.area)
+        if large.area >= LARGER * small.area:
+            first, second = sorted((large.label, small.label))
+            why = f"The {large.label} covers more of the picture than the {small.label}."
+            ask = f"Which takes up more of the picture, the {first} or the {second}?"
+            yield Question(ask, large.label, "choice", why, large.label)
+
+
+def reading(truth: Truth, job: Job) -> Iterator[Question]:
+    """What is written: all of it when there is one text, else by its place."""
+    if len(truth.texts) == 1:
+        words = truth.texts[0].label
+        yield Question("What text can be read in the picture?", words, "text", f"It reads {words!r}.", words)
+        return
+    for one in truth.texts:
+        places = [o.position for o in truth.texts]
+        if one.position is not None and None not in places and places.count(one.position) == 1:
+            why = f"At the {one.position} it reads {one.label!r}."
+            yield Question(f"What text can be read at the {one.position}?", one.label, "text", why, one.label)
+
+
+def grounding(truth: Truth, job: Job) -> Iterator[Question]:
+    """Where exactly a thing is, in the job's box convention."""
+    where = frame(job)
+    for thing in truth.alone():
+        if thing.box is None:
+            continue
+        try:
+            answer = text(where.write(thing.box))
+        except BoxError:
+            continue  # a box thinner than a unit of the convention cannot be written down
+        ask = f"Where exactly is the {thing.label}? Answer with its box {where.words}."
+        yield Question(ask, answer, "box", f"The {thing.label} fills {answer}.", thing.label)
+
+
+def description(truth: Truth, job: Job) -> Iterator[Question]:
+    """The corpus' own caption."""
+    for ask, caption in zip(
+        ("Describe the picture.", "What does the picture show?"), job.record.captions, strict=False
+    ):
+        yield Question(ask, caption.strip(), "text", "", "", "open")
+
+
+KINDS: dict[str, Callable[[Truth, Job], Iterator[Question]]] = {
+    "count": count,
+    "presence": presence,
+    "attribute": attribute,
+    "identify": identify,
+    "position": position,
+    "relation": relation,
+    "size": size,
+    "reading": reading,
+    "grounding": grounding,
+    "description": description,
+}
+_WHAT = ("colour", "color", "shape", "material", "size")
+
+
+def about(question: Question, evidence: str) -> bool:
+    """Is the question about the words a topic was matched by?"""
+    return bool(question.about) and mentions(evidence, question.about)
+
+
+def _seen(things: list[Thing]) -> str:
+    places = [f"at the {t.position}" for t in things if t.position is not None]
+    label = things[0].label
+    if len(places) == len(things) and len(things) > 1:
+        return f"I see {len(things)} {plural(label)}: {', '.join(places)}."
+    return f"I see {article(label)}." if len(things) == 1 else f"I count {len(things)} {plural(label)}."
+
+
+def _reaches(other: Thing, thing: Thing) -> bool:
+    """Does ``other`` reach into the part of the picture that ``thing`` lies in?"""
+    if other.place is None:
+        return True
+    column, row = (min(2, int(3 * v)) for v in thing.centre)
+    x0, y0, x1, y1 = other.place
+    return x0 < (column + 1) / 3 and x1 > column / 3 and y0 < (row + 1) / 3 and y1 > row / 3
