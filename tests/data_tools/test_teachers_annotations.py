@@ -96,7 +96,9 @@ def test_every_answer_about_the_world_is_right(world) -> None:
                 }
                 want = min(objects, key=lambda o: key[side](o["box"]))["label"]
             elif c.capability == "relation":
-                one, other = re.fullmatch(r"Is the (.+?) (?:to the|above) .*(?:of|below) the (.+)\?", q).groups()
+                one, other = re.fullmatch(
+                    r"Is the (.+?) (?:to the left or to the right of|above or below) the (.+)\?", q
+                ).groups()
                 a, b = of[one][0]["box"], of[other][0]["box"]
                 axis = 0 if "to the left or" in q else 1
                 names = ("left", "right") if axis == 0 else ("above", "below")
