@@ -82,7 +82,7 @@ def test_every_answer_about_the_world_is_right(world) -> None:
                 (only,) = of[re.search(r"is the (.+), for example", q).group(1)]
                 want = _cell(only["box"], 192)
             elif c.capability == "size":
-                one, other = re.search(r"the (.+) or the (.+)\?", q).groups()
+                one, other = re.search(r", the (.+) or the (.+)\?", q).groups()
                 areas = {n: (b[2] - b[0]) * (b[3] - b[1]) for n in (one, other) for b in [of[n][0]["box"]]}
                 want = max(areas, key=areas.__getitem__)
                 assert max(areas.values()) >= 2 * min(areas.values())
