@@ -21,8 +21,9 @@ class Request:
         n: how many answers.
         top_logprobs: ask for this many log-probabilities per token; 0 for none.
         seed: for servers that honour it.
-        scored: the last message is the assistant's and its log-probabilities are wanted, not an answer. Sent as vLLM's
-            ``add_generation_prompt: false``, ``continue_final_message: true``, ``prompt_logprobs: 0``, ``max_tokens: 1``.
+        scored: the last message is the assistant's and its log-probabilities are wanted, not an answer. Sent with
+            vLLM's ``add_generation_prompt: false``, ``continue_final_message: true``, ``prompt_logprobs: 0``,
+            ``max_tokens: 1``.
     """
 
     messages: list[dict[str, Any]]
