@@ -37,6 +37,9 @@ BUILTINS: dict[str, dict[str, str]] = {
     },
     "gate": {
         "rules": "mindgpt_data.gates.rules:rules",
+        "judge": "mindgpt_data.gates.judge:judge",
+        "agreement": "mindgpt_data.gates.agreement:agreement",
+        "necessity": "mindgpt_data.gates.necessity:necessity",
         "duplicates": "mindgpt_data.gates.duplicates:duplicates",
         "decontaminate": "mindgpt_data.gates.decontaminate:decontaminate",
     },

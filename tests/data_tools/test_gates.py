@@ -1,8 +1,7 @@
 import dataclasses
 
 import pytest
-from mindgpt_data.gates.decontaminate import decontaminate
-from mindgpt_data.gates.duplicates import duplicates
+from mindgpt_data.world.gates import decontaminate, duplicates
 from mindgpt_data.gates.item import Item
 from mindgpt_data.gates.rules import rules
 from mindgpt_data.rows import Row

@@ -1,14 +1,72 @@
-"""Gate ``decontaminate``: nothing from an evaluation set, by exact pixels and by what the scene shows (ours)."""
+"""Gate ``decontaminate``: nothing of an evaluation set, by 13-grams and by its pictures (method, gate 5)."""
 
 from __future__ import annotations
 
-from mindgpt_data.gates.item import Item
+from collections.abc import Iterator
+from pathlib import Path
+
+from mindgpt_data.gates.batch import Batch, Verdict, batch_gate
+from mindgpt_data.gates.held_out import grams, read, summary
 
 
-def decontaminate(item: Item) -> str | None:
-    """None to keep, else the reason."""
-    if item.image_hash in item.held_out:
-        return "same picture as in a held-out set"
-    if item.signature and item.signature in item.held_out:
-        return "same scene as in a held-out set"
-    return None
+@batch_gate
+def decontaminate(batch: Batch, *, n: int = 13, picture_distance: int = 4) -> Iterator[Verdict]:
+    """Drop rows that share ``n`` words in a row, or a picture, with a set of ``filter.against``.
+
+    Args:
+        batch: the rows.
+        n: words per n-gram, over question and answer.
+        picture_distance: two pictures are the same when their 64-bit perceptual hashes differ in at most this many
+            bits. Pictures of one colour have no hash; they are the same only when every pixel is.
+
+    Raises:
+        HeldOutError: a set cannot be read.
+        ImageError: a picture of a set cannot be read.
+    """
+    against = batch.settings.filter.against
+    if not against:
+        batch.notes.append("decontaminate: filter.against names no evaluation set, so nothing was compared")
+        return
+    held = read(against, n)
+    batch.facts["compared with"] = summary(held)
+    pictures = _seen_pictures(batch, list(held.pictures), picture_distance)
+    for item in batch.items:
+        row = item.row
+        shown = next((pictures[image] for image in row.image if image in pictures), None)
+        if shown is not None:
+            source = held.pictures[shown]
+            yield Verdict(row.uid, "same picture as in an evaluation set", f"{', '.join(row.image)} (in {source})")
+            continue
+        gram = next((g for g in grams(row.question, row.answer, n) if g in held.grams), None)
+        if gram is not None:
+            detail = f"{row.question} → {row.answer} ({' '.join(gram)!r} in {held.grams[gram]})"
+            yield Verdict(row.uid, f"shares {n} words in a row with an evaluation set", detail)
+
+
+def _seen_pictures(batch: Batch, files: list[Path], distance: int) -> dict[str, Path]:
+    """Image id → the first evaluation picture it equals."""
+    import numpy as np
+
+    from mindgpt_data.gates.picture_hash import PictureHashes, picture_hash
+    from mindgpt_data.gates.similar import close_pairs
+    from mindgpt_data.images import content_hash, open_image
+
+    limit = batch.settings.images.max_megapixels
+    exact: dict[str, Path] = {}
+    hashed: list[int] = []
+    sources: list[Path] = []
+    for file in files:
+        image = open_image(file, limit)
+        exact.setdefault(content_hash(image), file)
+        if (value := picture_hash(image)) is not None:
+            hashed.append(value)
+            sources.append(file)
+    shown = dict.fromkeys(image for item in batch.items for image in item.row.image if image in batch.records)
+    content = {image: batch.records[image].content for image in shown}
+    found = {image: exact[content[image]] for image in shown if content[image] in exact}
+    ours = PictureHashes(batch.folder, limit).of({content[image]: batch.paths_of(image)[0] for image in shown})
+    names = [image for image in shown if content[image] in ours and image not in found]
+    values = np.array([ours[content[image]] for image in names], dtype=np.uint64)
+    for i, j in close_pairs(values, np.array(hashed, dtype=np.uint64), distance):
+        found.setdefault(names[i], sources[j])
+    return found

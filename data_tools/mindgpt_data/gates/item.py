@@ -1,4 +1,4 @@
-"""What a gate sees."""
+"""What an item gate sees."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ class Item:
 
     Attributes:
         row: the candidate.
-        image_hash: content hash of its picture.
-        signature: its scene's signature, or empty.
-        asked: questions already kept for the same image.
-        held_out: content hashes and signatures of every evaluation set (empty while those are built).
+        image_hash: content hash of its (first) picture.
+        signature: its scene's signature (rendered worlds), or empty.
+        asked: questions already kept for the same image (rendered worlds).
+        held_out: content hashes and signatures of every evaluation set (rendered worlds; empty while those are built).
+        extent: largest x and y a box in it may have (see :class:`mindgpt_data.boxes.Frame`), when it has boxes.
     """
 
     row: Row
@@ -24,3 +25,4 @@ class Item:
     signature: str = ""
     asked: frozenset[str] = field(default_factory=frozenset)
     held_out: frozenset[str] = field(default_factory=frozenset)
+    extent: tuple[int, int] | None = None

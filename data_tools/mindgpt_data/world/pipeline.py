@@ -23,7 +23,7 @@ from mindgpt_data.gates.duplicates import normalise
 from mindgpt_data.gates.item import Item
 from mindgpt_data.rows import SUB_SCORES, Row
 from mindgpt_data.tree.model import Tree
-from mindgpt_data.world import domain, general
+from mindgpt_data.world import domain, gates, general
 from mindgpt_data.world import summary as report
 from mindgpt_data.world.candidate import Candidate
 from mindgpt_data.world.config import Scenes, SetConfig, WorldSettings
@@ -139,7 +139,7 @@ def _shots(state: _Run, name: str, source: str, scenes: Scenes, funnel: Funnel) 
     settings = state.settings
     rng = random.Random(f"{state.seed}/{name}/{source}")
     estimate = registry.get("estimator", settings.density.estimator)
-    decontaminate = registry.get("gate", "decontaminate") if "decontaminate" in settings.gates else None
+    decontaminate = gates.gate("decontaminate") if "decontaminate" in settings.gates else None
     seen: set[str] = set()
     accepted = attempts = 0
     while accepted < scenes.images:
@@ -191,7 +191,7 @@ def _allocate(state: _Run, name: str, scenes: Scenes, shots: list[Shot]) -> None
 
 def _ask(state: _Run, name: str, config: SetConfig, source: str, shots: list[Shot], funnel: Funnel) -> Iterator[Row]:
     rng = random.Random(f"{state.seed}/{name}/{source}/questions")
-    gates = [(g, registry.get("gate", g)) for g in state.settings.gates]
+    applied = [(g, gates.gate(g)) for g in state.settings.gates]
     carry: dict[str, float] = {}
     leaves: Counter[str] = Counter()
     topics: Counter[str] = Counter()
@@ -210,7 +210,7 @@ def _ask(state: _Run, name: str, config: SetConfig, source: str, shots: list[Sho
             # Pictures were decontaminated before they were scored; the gate still sees every item.
             item = Item(row, shot.image_hash, shot.scene.signature, frozenset(asked), frozenset())
             funnel.passed["candidates"] += 1
-            verdict = next(((g, reason) for g, gate in gates if (reason := gate(item)) is not None), None)
+            verdict = next(((g, reason) for g, gate in applied if (reason := gate(item)) is not None), None)
             if verdict is not None:
                 funnel.drop(*verdict, f"{row.question} → {row.answer}")
                 continue
