@@ -40,6 +40,13 @@ def encode(messages: bytes, request: Request, model: str, extra: dict[str, Any],
         fields["seed"] = request.seed + repeat
     if request.top_logprobs:
         fields |= {"logprobs": True, "top_logprobs": request.top_logprobs}
+    if request.scored:
+        fields |= {
+            "add_generation_prompt": False,
+            "continue_final_message": True,
+            "prompt_logprobs": 0,
+            "max_tokens": 1,
+        }
     if request.schema is not None:
         schema = {"name": "answer", "schema": request.schema, "strict": True}
         fields["response_format"] = {"type": "json_schema", "json_schema": schema}
@@ -62,7 +69,10 @@ def decode(body: bytes, request: Request) -> tuple[Answer, str | None]:
         data = json.loads(body)
         choices = data["choices"]
         usage = data.get("usage") or {}
-        logprobs = tuple(_logprobs(choice) for choice in choices) if request.top_logprobs else ()
+        if request.scored:
+            logprobs: tuple[tuple[dict[str, Any], ...], ...] = (_prompt_logprobs(data.get("prompt_logprobs"), request),)
+        else:
+            logprobs = tuple(_logprobs(choice) for choice in choices) if request.top_logprobs else ()
         answer = Answer(
             texts=tuple(choice["message"].get("content") or "" for choice in choices),
             prompt_tokens=usage.get("prompt_tokens") or 0,
@@ -70,6 +80,8 @@ def decode(body: bytes, request: Request) -> tuple[Answer, str | None]:
             model=data.get("model") or "",
             logprobs=logprobs if any(logprobs) else (),
         )
+        if request.scored:
+            return answer, None if answer.logprobs else "the server sent no prompt_logprobs (vLLM does)"
         faults = [_fault(choice, request) for choice in choices]
     except json.JSONDecodeError as error:
         raise ValueError(f"the server's response is no JSON ({error}): {brief(body)}") from error
@@ -101,6 +113,17 @@ def _logprobs(choice: dict[str, Any]) -> tuple[dict[str, Any], ...]:
         }
         for token in tokens
     )
+
+
+def _prompt_logprobs(tokens: list[dict[str, Any] | None] | None, request: Request) -> tuple[dict[str, Any], ...]:
+    """Read vLLM's ``prompt_logprobs``: per token ``{id: {"logprob", "decoded_token"}}``; the last message's tokens, or more.
+
+    A text has at most as many tokens as bytes; what comes before (thousands of image tokens) is left out.
+    """
+    last = request.messages[-1]["content"]
+    size = len((last if isinstance(last, str) else "".join(part.get("text", "") for part in last)).encode()) + 16
+    chosen = [next(iter(token.values())) for token in (tokens or ())[-size:] if token]
+    return tuple({"token": one["decoded_token"], "logprob": one["logprob"], "top": {}} for one in chosen)
 
 
 def brief(text: str | bytes, limit: int = 300) -> str:
