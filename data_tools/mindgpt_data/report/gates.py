@@ -1,0 +1,68 @@
+"""What was dropped, by whom, why, and a few examples."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from mindgpt_data.report.load import Corpus
+
+
+def gates(corpus: Corpus) -> dict[str, Any]:
+    """The gates in the order they ran, what each let through, and the reasons with examples.
+
+    Returns:
+        ``funnel``: ``{gate, before, dropped, after, reasons: {reason: n}}`` for the filter step; ``steps``: other
+        step → gate → reason → n; ``examples``: ``{step, gate, reason, count, items: [{key, detail, image, question,
+        answer}]}``, most frequent first.
+    """
+    dropped = corpus.drops.get("filter", [])
+    by_gate: dict[str, Counter[str]] = {}
+    for drop in dropped:
+        by_gate.setdefault(drop.gate, Counter())[drop.reason] += 1
+    order = [g for g in corpus.settings.filter.gates if g in by_gate]
+    order += [gate for gate in by_gate if gate not in order]
+    left = corpus.candidates.rows if corpus.candidates else sum(map(Counter.total, by_gate.values()))
+    if corpus.kept and not corpus.candidates:
+        left += corpus.kept.rows
+    funnel = []
+    for gate in order:
+        lost = by_gate[gate].total()
+        funnel.append(
+            {
+                "gate": gate,
+                "before": left,
+                "dropped": lost,
+                "after": left - lost,
+                "reasons": dict(by_gate[gate].most_common()),
+            }
+        )
+        left -= lost
+    others: dict[str, dict[str, dict[str, int]]] = {}
+    for step, drops in corpus.drops.items():
+        if step != "filter":
+            for (gate, reason), n in Counter((d.gate, d.reason) for d in drops).most_common():
+                others.setdefault(step, {}).setdefault(gate, {})[reason] = n
+    return {"funnel": funnel, "steps": others, "examples": _examples(corpus)}
+
+
+def _examples(corpus: Corpus) -> list[dict[str, Any]]:
+    counts = Counter((step, d.gate, d.reason) for step, drops in corpus.drops.items() for d in drops)
+    rows = corpus.candidates.wanted if corpus.candidates else {}
+    made = []
+    for (step, gate, reason), drops in corpus.examples.items():
+        items = []
+        for drop in drops:
+            row = rows.get(drop.key)
+            known = drop.key if drop.key in (corpus.images or {}) else None
+            items.append(
+                {
+                    "key": drop.key,
+                    "detail": drop.detail,
+                    "image": row.image[0] if row and row.image else known,
+                    "question": row.question if row else None,
+                    "answer": row.answer if row else None,
+                }
+            )
+        made.append({"step": step, "gate": gate, "reason": reason, "count": counts[step, gate, reason], "items": items})
+    return made

@@ -1,0 +1,77 @@
+"""Difficulty, answers, adversarial twins and a sample of the kept items."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mindgpt_data.report.load import Corpus
+from mindgpt_data.report.tally import BINS, rank
+from mindgpt_data.rows import Row
+
+ANSWERS = 5
+"""Most common answers shown per capability."""
+TWINS = 8
+
+
+def distributions(corpus: Corpus) -> dict[str, Any] | None:
+    """How hard the kept items are and how far guessing gets; None before ``filter`` has run.
+
+    Returns:
+        ``difficulty``: items per bin of [0, 1]; ``type``, ``answer_type``, ``source`` and ``split`` counts;
+        ``guessing``: accuracy of always giving the most common answer of the capability (verifiable items without
+        boxes), and the same per ``capability`` with its most common answers.
+    """
+    kept = corpus.kept
+    if kept is None:
+        return None
+    capabilities: list[dict[str, Any]] = []
+    for name, answers in kept.answers.items():
+        total = answers.total()
+        capabilities.append(
+            {
+                "capability": name,
+                "items": total,
+                "different": len(answers),
+                "guess": answers.most_common(1)[0][1] / total,
+                "answers": [[a, n] for a, n in answers.most_common(ANSWERS)],
+            }
+        )
+    capabilities.sort(key=lambda c: (-c["items"], c["capability"]))
+    counted = sum(c["items"] for c in capabilities)
+    return {
+        "bins": BINS,
+        "difficulty": kept.difficulty,
+        **{key: dict(kept.by[key].most_common()) for key in ("type", "answer_type", "source", "split")},
+        "guessing": sum(c["guess"] * c["items"] for c in capabilities) / counted if counted else None,
+        "guessing_items": counted,
+        "capabilities": capabilities,
+    }
+
+
+def twins(corpus: Corpus) -> dict[str, Any] | None:
+    """Adversarial items beside their answerable partners; None before ``filter`` has run.
+
+    Returns:
+        ``items`` adversarial rows kept, ``alone``: those whose partner was dropped, and a few ``pairs``.
+    """
+    if corpus.kept is None:
+        return None
+    rows = corpus.kept.adversarial
+    paired = [row for row in rows if row.twin_uid is not None and row.twin_uid in corpus.twins]
+    shown = sorted(paired, key=lambda row: rank(corpus.seed, row.uid))[:TWINS]
+    return {
+        "items": len(rows),
+        "alone": len(rows) - len(paired),
+        "pairs": [{"adversarial": plain(r), "answerable": plain(corpus.twins[str(r.twin_uid)])} for r in shown],
+    }
+
+
+def samples(corpus: Corpus) -> list[dict[str, Any]]:
+    """Kept items drawn by the seed."""
+    return [plain(row) for row in corpus.kept.sample] if corpus.kept else []
+
+
+def plain(row: Row) -> dict[str, Any]:
+    """What the page shows of a row."""
+    keys = ("uid", "image", "question", "answer", "response", "answer_type", "source", "knowledge", "capability")
+    return {**{key: getattr(row, key) for key in keys}, **{k: getattr(row, k) for k in ("ids", "difficulty", "type")}}

@@ -1,0 +1,104 @@
+"""Reads a work folder as far as its steps have run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mindgpt_data.config import DataSettings
+from mindgpt_data.record import ImageRecord
+from mindgpt_data.report.tally import Tally, rank, tally
+from mindgpt_data.tree.model import Tree
+from mindgpt_data.work import Drop, Work
+
+STEPS = ("images", "density", "match", "budget", "generate", "filter", "export")
+SAMPLE = 120
+"""Kept items on the page."""
+EXAMPLES = 3
+"""Drops shown per gate and reason."""
+REASONS = 40
+"""Different reasons with examples."""
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Everything that could be read; None where a step has not run.
+
+    Attributes:
+        work: the folder.
+        settings: of the run; allocator bounds and gate order come from it unless a step's summary says otherwise.
+        seed: of the draws.
+        trees: the label trees by dimension.
+        images: id → record.
+        density: id → four sub-scores and ``ids``.
+        matches: id → topics, best first.
+        budget: id → ``items`` and its split.
+        candidates: what was generated.
+        kept: what passed.
+        drops: step → what it left out.
+        examples: (step, gate, reason) → a few of its drops.
+        summaries: step → its summary.
+        twins: uid → the answerable partner of an adversarial row that was kept.
+    """
+
+    work: Work
+    settings: DataSettings
+    seed: int
+    trees: Mapping[str, Tree]
+    images: Mapping[str, ImageRecord] | None
+    density: Mapping[str, Mapping[str, float]] | None
+    matches: Mapping[str, list[dict[str, Any]]] | None
+    budget: Mapping[str, Mapping[str, int]] | None
+    candidates: Tally | None
+    kept: Tally | None
+    drops: Mapping[str, list[Drop]]
+    examples: Mapping[tuple[str, str, str], list[Drop]]
+    summaries: Mapping[str, dict[str, Any]]
+    twins: Mapping[str, Any]
+
+
+def load(work: Work, settings: DataSettings, trees: Mapping[str, Tree], *, seed: int = 0) -> Corpus:
+    """Read what is there.
+
+    Raises:
+        FileError: a file is there and malformed; a missing one is no error.
+    """
+    drops = {step: found for step in STEPS if (found := work.read_drops(step))}
+    examples = _examples(drops, seed)
+    wanted = frozenset(drop.key for found in examples.values() for drop in found)
+    candidates = kept = None
+    twins: dict[str, Any] = {}
+    if work.candidates.is_file():
+        candidates = tally(work.read_rows(work.candidates, "generate"), wanted=wanted)
+    if work.kept.is_file():
+        kept = tally(work.read_rows(work.kept, "filter"), sample=SAMPLE, seed=seed)
+        partners = frozenset(row.twin_uid for row in kept.adversarial if row.twin_uid is not None)
+        if partners:
+            twins = {row.uid: row for row in work.read_rows(work.kept, "filter") if row.uid in partners}
+    summaries = {step: made for step in STEPS if (made := work.read_summary(step)) is not None}
+    return Corpus(
+        work=work,
+        settings=settings,
+        seed=seed,
+        trees=trees,
+        images={r.image: r for r in work.read_images()} if work.images.is_file() else None,
+        density=work.read_density() if work.density.is_file() else None,
+        matches=work.read_matches() if work.matches.is_file() else None,
+        budget=work.read_budget() if work.budget.is_file() else None,
+        candidates=candidates,
+        kept=kept,
+        drops=drops,
+        examples=examples,
+        summaries=summaries,
+        twins=twins,
+    )
+
+
+def _examples(drops: Mapping[str, list[Drop]], seed: int) -> dict[tuple[str, str, str], list[Drop]]:
+    groups: dict[tuple[str, str, str], list[Drop]] = {}
+    for step, found in drops.items():
+        for drop in found:
+            groups.setdefault((step, drop.gate, drop.reason), []).append(drop)
+    largest = sorted(groups, key=lambda key: -len(groups[key]))[:REASONS]
+    return {key: sorted(groups[key], key=lambda d: rank(seed, d.key))[:EXAMPLES] for key in largest}

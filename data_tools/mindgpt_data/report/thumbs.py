@@ -1,0 +1,57 @@
+"""Small pictures inside the page."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+
+from mindgpt_data.images import ImageError, open_image
+from mindgpt_data.record import ImageRecord
+
+SIDE = 160
+"""Longest side in pixels."""
+QUALITY = 72
+"""Of the JPEG: about 4 kB each."""
+
+
+@dataclass
+class Thumbs:
+    """Makes each picture's thumbnail once, however often it is shown.
+
+    Attributes:
+        records: image id → its files.
+        made: image id → its data URI.
+        unread: image id → why there is no thumbnail.
+    """
+
+    records: Mapping[str, ImageRecord]
+    made: dict[str, str] = field(default_factory=dict)
+    unread: dict[str, str] = field(default_factory=dict)
+
+    def show(self, image: str, title: str = "") -> str:
+        """HTML of one thumbnail, or of a box that says why there is none."""
+        if image not in self.made and image not in self.unread:
+            self._make(image)
+        tip = escape(title or image)
+        if image in self.unread:
+            return f'<span class="thumb none" title="{tip}">{escape(self.unread[image])}</span>'
+        return f'<img class="thumb" alt="{escape(image)}" title="{tip}" src="{self.made[image]}">'
+
+    def _make(self, image: str) -> None:
+        record = self.records.get(image)
+        if record is None or not record.paths:
+            self.unread[image] = "not in images.jsonl"
+            return
+        try:
+            shown = open_image(Path(record.paths[0]))
+        except ImageError as error:
+            self.unread[image] = error.reason
+            return
+        shown.thumbnail((SIDE, SIDE))
+        buffer = io.BytesIO()
+        shown.save(buffer, format="JPEG", quality=QUALITY, optimize=True)
+        self.made[image] = f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -1,0 +1,167 @@
+"""Builds a small work folder with every step's files, as the steps write them, for the tests of the data report."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from mindgpt_data import files
+from mindgpt_data.budget.density import density as by_density
+from mindgpt_data.budget.split import split
+from mindgpt_data.client.request import Answer
+from mindgpt_data.client.store import Record, Store
+from mindgpt_data.density.pixels import pixels
+from mindgpt_data.density.score import Picture, information_density
+from mindgpt_data.gates.duplicates import normalise
+from mindgpt_data.record import ImageRecord
+from mindgpt_data.rows import Row
+from mindgpt_data.work import BUDGET_COLUMNS, DENSITY_COLUMNS, Drop, Work
+from mindgpt_data.world import domain, draw, general, questions
+from mindgpt_data.world.scene import Scene
+
+ZOOM = 3
+"""Scenes are laid out at 72 pixels and drawn three times as large."""
+
+
+def build(folder: Path, images: int = 40, seed: int = 0) -> Work:
+    """Write a complete work folder; two pictures are copies, one file is broken."""
+    work, rng = Work(folder), random.Random(seed)
+    scenes: dict[str, Scene] = {}
+    records = []
+    (folder / "pictures").mkdir(parents=True, exist_ok=True)
+    for i in range(images):
+        kind = general if i % 3 == 0 else domain
+        scene = enlarged(kind.sample(rng, rng.random(), 72))
+        name = f"{scene.world}/scene_{i:05d}.png"
+        if i in (1, 2):  # a copy, and nearly one
+            scene = scenes[records[0].image]
+        path = folder / "pictures" / f"{i:05d}.png"
+        picture = draw.draw(scene)
+        if i == 2:
+            picture.putpixel((0, 0), (1, 2, 3))
+        picture.save(path)
+        scenes[name] = scene
+        content = f"{0 if i == 1 else i:04d}"
+        record = ImageRecord(name, [str(path)], *picture.size, content=content, source=scene.world)
+        records.append(record)
+    files.write_jsonl(work.images, (r.to_json() for r in records))
+    work.write_drops("images", [Drop("images", "read", "not an image", "broken.jpg", "no picture format is known")])
+    work.write_summary("images", {"images": images, "seconds": 1.5, "dropped": {"not an image": 1}})
+
+    scores: dict[str, dict[str, float]] = {}
+    for record in records:
+        sub = pixels(Picture(draw.draw(scenes[record.image])))
+        scores[record.image] = {**sub, "ids": information_density(sub)}
+    files.write_table(work.density, [{"image": i, **s} for i, s in scores.items()], DENSITY_COLUMNS)
+    work.write_summary("density", {"images": images, "seconds": 12.0})
+
+    answers = {name: questions.from_truth(scene) for name, scene in scenes.items()}
+    topics = {
+        name: list(dict.fromkeys(c.knowledge for c in found if c.knowledge))[:3] for name, found in answers.items()
+    }
+    files.write_jsonl(
+        work.matches,
+        (
+            {"image": n, "topics": [{"leaf": t, "fit": 3, "evidence": "caption"} for t in ts]}
+            for n, ts in topics.items()
+        ),
+    )
+    work.write_drops(
+        "match", [Drop("match", "text", "no topic is close enough", n) for n, t in topics.items() if not t]
+    )
+    work.write_summary("match", {"images": images, "seconds": 3.0})
+
+    counts = by_density([s["ids"] for s in scores.values()], 4 * images)
+    carry: dict[str, float] = {}
+    budget = [
+        {"image": image, "items": n, **split(n, scores[image], carry)} for image, n in zip(scores, counts, strict=True)
+    ]
+    files.write_table(work.budget, budget, BUDGET_COLUMNS)
+    work.write_summary(
+        "budget", {"items": 4 * images, "seconds": 0.1, "settings": {"n_min": 1, "n_max": 8, "gamma": 1.0}}
+    )
+
+    rows = [r for entry in budget for r in _rows(entry, answers[entry["image"]], scores[entry["image"]], scenes, rng)]
+    files.write_jsonl(work.candidates, (r.to_json() for r in rows))
+    work.write_drops("generate", [Drop("generate", "teacher", "no valid answer", "domain/scene_00004.png", "timeout")])
+    work.write_summary("generate", {"items": len(rows), "seconds": 240.0})
+
+    kept, drops = _filter(rows, rng)
+    files.write_jsonl(work.kept, (r.to_json() for r in kept))
+    work.write_drops("filter", drops)
+    work.write_summary("filter", {"kept": len(kept), "seconds": 95.0})
+    with Store(work.store) as store:
+        for step, model in (("generate", "teacher-8b"), ("filter", "judge-32b")):
+            store.save(
+                step,
+                [
+                    Record(f"{step} {i}", "f", Answer(("x",), 1200, 80, model), "", 1, 1200, 80, 0.0004, model, 0.5)
+                    for i in range(images)
+                ],
+            )
+    return work
+
+
+def enlarged(scene: Scene) -> Scene:
+    """The same scene, three times as large."""
+    things = tuple(dataclasses.replace(t, x=t.x * ZOOM, y=t.y * ZOOM, size=t.size * ZOOM) for t in scene.things)
+    return dataclasses.replace(scene, size=scene.size * ZOOM, things=things)
+
+
+def _rows(
+    entry: dict[str, Any], possible: list[Any], scores: dict[str, float], scenes: dict[str, Scene], rng: random.Random
+) -> list[Row]:
+    """A teacher that repeats itself, errs now and then, and writes a twin that cannot be answered."""
+    image, made = entry["image"], []
+    for i in range(entry["items"]):
+        candidate = rng.choice(possible)
+        wrong = rng.random() < 0.12
+        row = Row(
+            uid=f"{image}#{i}",
+            image=[image],
+            question=candidate.question,
+            answer="purple" if wrong else candidate.answer,
+            response=candidate.response(True),
+            answer_type="text" if wrong else candidate.answer_type,
+            source=scenes[image].world,
+            capability=candidate.capability,
+            knowledge=candidate.knowledge,
+            ids=scores["ids"],
+            sub_scores={k: v for k, v in scores.items() if k != "ids"},
+            difficulty=min(1.0, max(0.0, rng.gauss(0.35, 0.2))),
+        )
+        made.append(row)
+    first = made[0]
+    if rng.random() < 0.2:
+        made.append(
+            dataclasses.replace(
+                first,
+                uid=f"{first.uid}!",
+                question=f"why is the elephant next to the question '{first.question}'?",
+                answer="there is no elephant",
+                answer_type="text",
+                type="adversarial",
+                twin_uid=first.uid,
+            )
+        )
+    return made
+
+
+def _filter(rows: list[Row], rng: random.Random) -> tuple[list[Row], list[Drop]]:
+    kept, drops, asked = [], [], Counter[tuple[str, str]]()
+    for row in rows:
+        question = (row.image[0], normalise(row.question))
+        detail = f"{row.question} → {row.answer}"
+        if row.type != "adversarial" and not row.response.endswith(f"answer: {row.answer}"):
+            drops.append(Drop("filter", "rules", "reply does not end with its answer", row.uid, detail))
+        elif asked[question]:
+            drops.append(Drop("filter", "duplicates", "question already asked about this image", row.uid, detail))
+        elif rng.random() < 0.06:
+            drops.append(Drop("filter", "judge", "grounding below 3", row.uid, f"{detail}; grounding 2, clarity 4"))
+        else:
+            asked[question] += 1
+            kept.append(row)
+    return kept, drops
