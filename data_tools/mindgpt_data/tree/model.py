@@ -1,21 +1,25 @@
-"""Label-tree nodes, and a loader that refuses trees with holes."""
+"""The label tree: nodes in columns (a million leaves are no burden), checked for holes when it is made."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from mindgpt_data.rows import SUB_SCORES
 from mindgpt_plugins.recipe.base import Strict
 
 DIMENSIONS = ("knowledge", "capability")
+LEVELS = 3
+EXEMPLARS = 3
+"""At most this many exemplars per node."""
 
 
 class TreeError(ValueError):
@@ -47,16 +51,96 @@ class Node(Strict):
 
 
 @dataclass(frozen=True)
-class Tree:
-    """One dimension of the label tree."""
+class Columns:
+    """Nodes as columns in file order; the text columns may stay in Arrow until a node is read.
 
-    dimension: str
-    nodes: Mapping[str, Node]
+    Attributes:
+        ids: unique ids.
+        parents: int32 ``[n]``, row of the parent, -1 at level 1.
+        levels: int8 ``[n]``, 1 to 3.
+    """
+
+    ids: Sequence[str]
+    parents: NDArray[np.int32]
+    levels: NDArray[np.int8]
+    names: Sequence[str]
+    definitions: Sequence[str]
+    exclusions: Sequence[str]
+    exemplars: Sequence[Sequence[str]]
+    densities: Sequence[str | None]
+
+
+class Tree:
+    """One dimension of the label tree.
+
+    Attributes:
+        dimension: ``knowledge`` or ``capability``.
+        columns: all nodes; their row numbers are what embeddings and counts are aligned with.
+    """
+
+    def __init__(self, dimension: str, columns: Columns) -> None:
+        self.dimension = dimension
+        self.columns = columns
+
+    def __len__(self) -> int:
+        return len(self.columns.ids)
 
     @property
+    def nodes(self) -> Mapping[str, Node]:
+        """Id → node, in file order; nodes are made when they are read."""
+        return _Nodes(self)
+
+    @cached_property
+    def row_of(self) -> Mapping[str, int]:
+        """Id → row."""
+        return {node: row for row, node in enumerate(self.columns.ids)}
+
+    @cached_property
+    def leaf_rows(self) -> NDArray[np.int64]:
+        """Rows of the level-3 nodes, in file order."""
+        return np.flatnonzero(self.columns.levels == LEVELS)
+
+    @cached_property
     def leaves(self) -> list[str]:
         """Ids of the level-3 nodes, in file order."""
-        return [node.id for node in self.nodes.values() if node.level == 3]
+        ids = self.columns.ids
+        return [ids[row] for row in self.leaf_rows.tolist()]
+
+    @property
+    def roots(self) -> list[str]:
+        """Ids of the level-1 nodes, in file order."""
+        return [self.columns.ids[row] for row in np.flatnonzero(self.columns.parents < 0).tolist()]
+
+    def children(self, node: str) -> list[str]:
+        """Ids of the nodes directly under ``node``, in file order.
+
+        Raises:
+            TreeError: no such node.
+        """
+        return [self.columns.ids[row] for row in self.child_rows(self.row(node)).tolist()]
+
+    def child_rows(self, row: int) -> NDArray[np.int64]:
+        """Rows directly under ``row`` (-1 for level 1), in file order."""
+        order, starts = self._by_parent
+        found: NDArray[np.int64] = order[starts[row + 1] : starts[row + 2]]
+        return found
+
+    @cached_property
+    def _by_parent(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        order = np.argsort(self.columns.parents, kind="stable")
+        starts = np.searchsorted(self.columns.parents[order], np.arange(-1, len(self) + 1))
+        return order, starts
+
+    def row(self, node: str) -> int:
+        """Row of a node.
+
+        Raises:
+            TreeError: no such node.
+        """
+        if node not in self.row_of:
+            shown = ", ".join(self.leaves[:20]) + (" …" if len(self.leaf_rows) > 20 else "")
+            raise TreeError(f"there is no {self.dimension} label {node!r}; leaves: {shown}")
+        return self.row_of[node]
 
     def path(self, leaf: str) -> list[str]:
         """Ids from level 1 down to ``leaf``.
@@ -64,87 +148,190 @@ class Tree:
         Raises:
             TreeError: no such node.
         """
-        if leaf not in self.nodes:
-            raise TreeError(f"there is no {self.dimension} label {leaf!r}; leaves: {', '.join(self.leaves)}")
-        node, found = self.nodes[leaf], [leaf]
-        while node.parent is not None:
-            node = self.nodes[node.parent]
-            found.append(node.id)
+        row, found = self.row(leaf), []
+        while row >= 0:
+            found.append(self.columns.ids[row])
+            row = int(self.columns.parents[row])
         return found[::-1]
+
+    def texts(self, rows: Iterable[int]) -> list[str]:
+        """``name: definition`` of each row (the name alone without a definition): what is embedded for matching."""
+        names, definitions = self.columns.names, self.columns.definitions
+        return [text_of(names[row], definitions[row]) for row in rows]
 
     def coverage(self, counts: Mapping[str, int]) -> dict[str, float]:
         """Share of leaves with an item, and normalised entropy H(n) / log |leaves| (0 with fewer than two leaves)."""
-        values = [counts.get(leaf, 0) for leaf in self.leaves]
+        leaves = len(self.leaf_rows)
+        values = [value for leaf in self.leaves if (value := counts.get(leaf, 0))]
         total = sum(values)
-        entropy = -sum(v / total * math.log(v / total) for v in values if v) if total else 0.0
+        entropy = -sum(v / total * math.log(v / total) for v in values) if total else 0.0
         return {
-            "leaves": len(values),
-            "covered": sum(v > 0 for v in values) / len(values) if values else 0.0,
-            "entropy": entropy / math.log(len(values)) if len(values) > 1 else 0.0,
+            "leaves": leaves,
+            "covered": len(values) / leaves if leaves else 0.0,
+            "entropy": entropy / math.log(leaves) if leaves > 1 else 0.0,
         }
 
 
-def load(dimension: str, path: Path | None = None) -> Tree:
-    """Load a tree from ``path``, or the shipped one of ``dimension``.
+def text_of(name: str, definition: str) -> str:
+    """What is embedded of a label."""
+    return f"{name}: {definition}" if definition else name
+
+
+class _Nodes(Mapping[str, Node]):
+    """The nodes of a tree as a mapping."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+
+    def __getitem__(self, node: str) -> Node:
+        row, columns = self._tree.row_of[node], self._tree.columns
+        parent = int(columns.parents[row])
+        return Node.model_construct(
+            id=node,
+            level=int(columns.levels[row]),
+            parent=columns.ids[parent] if parent >= 0 else None,
+            name=columns.names[row],
+            definition=columns.definitions[row],
+            exclusions=columns.exclusions[row],
+            exemplars=tuple(columns.exemplars[row]),
+            density=columns.densities[row],
+        )
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tree.columns.ids)
+
+    def __len__(self) -> int:
+        return len(self._tree)
+
+
+def load(dimension: str, path: Path | None = None, whole: bool = True) -> Tree:
+    """Load a tree from ``path``, or the shipped seeds of ``dimension``.
+
+    Args:
+        dimension: ``knowledge`` or ``capability``.
+        path: any format ``mindgpt data tree`` writes or imports: .parquet, .yaml, .json, .csv, .txt, or a folder of
+            them (one file per domain).
+        whole: refuse level-1 and level-2 nodes without children (a tree that is still to be expanded may have them).
 
     Raises:
         TreeError: unreadable, or see :func:`build`.
     """
+    from mindgpt_data.tree.files import read
+
     if dimension not in DIMENSIONS:
         raise TreeError(f"dimension {dimension!r} is not one of {', '.join(DIMENSIONS)}")
-    where = str(path) if path else f"{dimension}.yaml"
-    try:
-        text = path.read_text() if path else resources.files("mindgpt_data.tree").joinpath(where).read_text()
-        data = yaml.safe_load(text)
-    except (OSError, yaml.YAMLError) as error:
-        raise TreeError(f"label tree {where} cannot be read: {error}") from error
-    if not isinstance(data, list):
-        raise TreeError(f"label tree {where} must be a list of nodes, got {type(data).__name__}")
-    return build(dimension, data, where)
+    return read(dimension, path, whole)
 
 
-def build(dimension: str, data: Iterable[Mapping[str, Any]], where: str = "label tree") -> Tree:
+def build(dimension: str, data: Iterable[Mapping[str, Any]], where: str = "label tree", *, whole: bool = True) -> Tree:
     """Validate nodes and make a tree.
 
+    Args:
+        dimension: ``knowledge`` or ``capability``.
+        data: keys as in :class:`Node`, parents before or after their children.
+        where: for error messages.
+        whole: see :func:`load`.
+
     Raises:
-        TreeError: unknown or missing keys, duplicate ids, orphans, cycles, wrong levels, leaves above level 3, more
-            than three exemplars, or an unknown density dimension.
+        TreeError: unknown or missing keys, duplicate ids, siblings of one name, orphans, cycles, wrong levels, leaves
+            above level 3, more than three exemplars, or an unknown density dimension.
     """
-    nodes: dict[str, Node] = {}
-    for i, item in enumerate(data, 1):
-        try:
-            node = Node.model_validate(item)
-        except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(map(str, first["loc"])) or "node"
-            raise TreeError(f"{where}, node {i}: {place}: {first['msg']}") from None
-        if node.id in nodes:
-            raise TreeError(f"{where}: id {node.id!r} occurs twice; ids are unique in a dimension")
-        nodes[node.id] = node
-    for node in nodes.values():
-        _check(node, nodes, where, dimension)
-    parents = {node.parent for node in nodes.values()}
-    for node in nodes.values():
-        if node.level < 3 and node.id not in parents:
-            raise TreeError(f"{where}: {node.id!r} is at level {node.level} and has no children; leaves are level 3")
-    return Tree(dimension, nodes)
+    placed = ((f"{where}, node {i}", item) for i, item in enumerate(data, 1))
+    return from_nodes(dimension, [(where, make_node(item, place)) for place, item in placed], whole=whole)
 
 
-def _check(node: Node, nodes: Mapping[str, Node], where: str, dimension: str) -> None:
-    seen, at = {node.id}, node
-    while at.parent is not None:
-        if at.parent not in nodes:
-            raise TreeError(f"{where}: {at.id!r} has parent {at.parent!r}, which does not exist")
-        at = nodes[at.parent]
-        if at.id in seen:
-            raise TreeError(f"{where}: {node.id!r} is its own ancestor (cycle through {at.id!r})")
-        seen.add(at.id)
-    want = 1 if node.parent is None else nodes[node.parent].level + 1
-    if node.level != want or not 1 <= node.level <= 3:
-        raise TreeError(f"{where}: {node.id!r} has level {node.level}; under its parent it must be {want} (1 to 3)")
-    if len(node.exemplars) > 3:
-        raise TreeError(f"{where}: {node.id!r} has {len(node.exemplars)} exemplars; at most 3")
+def from_nodes(dimension: str, placed: Sequence[tuple[str, Node]], *, whole: bool = True) -> Tree:
+    """Make a tree of nodes, each with its place in a file for error messages; checks as in :func:`build`."""
+    nodes, rows = [node for _, node in placed], dict[str, int]()
+    for row, (place, node) in enumerate(placed):
+        if (first := rows.setdefault(node.id, row)) != row:
+            before = "" if placed[first][0] == place else f" (before: {placed[first][0]})"
+            raise TreeError(f"{place}: id {node.id!r} occurs twice{before}; ids are unique in a dimension")
+    for place, node in placed:
+        if node.parent is not None and node.parent not in rows:
+            raise TreeError(f"{place}: {node.id!r} has parent {node.parent!r}, which does not exist")
+        _check(dimension, node, place)
+    columns = Columns(
+        ids=[n.id for n in nodes],
+        parents=np.array([-1 if n.parent is None else rows[n.parent] for n in nodes], np.int32),
+        levels=np.array([n.level for n in nodes], np.int8),
+        names=[n.name for n in nodes],
+        definitions=[n.definition for n in nodes],
+        exclusions=[n.exclusions for n in nodes],
+        exemplars=[n.exemplars for n in nodes],
+        densities=[n.density for n in nodes],
+    )
+    check_shape(columns, lambda row: placed[row][0], whole)
+    _check_names(columns, lambda row: placed[row][0])
+    return Tree(dimension, columns)
+
+
+def check_shape(columns: Columns, place: Callable[[int], str], whole: bool) -> None:
+    """Refuse cycles, wrong levels and, for a ``whole`` tree, inner nodes without children (fast at any size).
+
+    Raises:
+        TreeError: see above.
+    """
+    ids, parents, levels = columns.ids, columns.parents, columns.levels
+    want = np.where(parents < 0, 1, levels[parents] + 1)
+    bad = np.flatnonzero((levels != want) | (levels < 1) | (levels > LEVELS))
+    if len(bad):  # a level is one more than the parent's: where that holds everywhere there can be no cycle
+        for row in bad.tolist():
+            _check_cycle(columns, row, place)
+        row = int(bad[0])
+        raise TreeError(
+            f"{place(row)}: {ids[row]!r} has level {levels[row]}; under its parent it must be {want[row]} (1 to {LEVELS})"
+        )
+    if not whole:
+        return
+    childless = np.ones(len(ids), bool)
+    childless[parents[parents >= 0]] = False
+    lonely = np.flatnonzero(childless & (levels < LEVELS))
+    if len(lonely):
+        row = int(lonely[0])
+        raise TreeError(
+            f"{place(row)}: {ids[row]!r} is at level {levels[row]} and has no children; leaves are level {LEVELS}: add some, "
+            "or let a teacher write them with `mindgpt data tree expand`"
+        )
+
+
+def _check_cycle(columns: Columns, row: int, place: Callable[[int], str]) -> None:
+    start, seen, at = place(row), {row}, int(columns.parents[row])
+    while at >= 0:
+        if at in seen:
+            node, through = columns.ids[row], columns.ids[at]
+            raise TreeError(f"{start}: {node!r} is its own ancestor (cycle through {through!r})")
+        seen.add(at)
+        at = int(columns.parents[at])
+
+
+def _check_names(columns: Columns, place: Callable[[int], str]) -> None:
+    seen: dict[tuple[int, str], int] = {}
+    for row, parent in enumerate(columns.parents.tolist()):
+        first = seen.setdefault((parent, columns.names[row].casefold()), row)
+        if first != row:
+            both = f"{columns.ids[first]!r} and {columns.ids[row]!r}"
+            before = "" if place(first) == place(row) else f" (before: {place(first)})"
+            raise TreeError(f"{place(row)}: siblings {both} have one name{before}; rename or merge them")
+
+
+def make_node(item: Mapping[str, Any], place: str) -> Node:
+    """Check one node's keys.
+
+    Raises:
+        TreeError: unknown or missing keys, or values of another type.
+    """
+    try:
+        return Node.model_validate(item)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise TreeError(f"{place}: {'.'.join(map(str, first['loc'])) or 'node'}: {first['msg']}") from None
+
+
+def _check(dimension: str, node: Node, place: str) -> None:
+    if len(node.exemplars) > EXEMPLARS:
+        raise TreeError(f"{place}: {node.id!r} has {len(node.exemplars)} exemplars; at most {EXEMPLARS}")
     if node.density is not None and node.density not in SUB_SCORES:
-        raise TreeError(f"{where}: {node.id!r} has density {node.density!r}; one of {', '.join(SUB_SCORES)}")
-    if dimension == "capability" and node.level == 3 and node.density is None:
-        raise TreeError(f"{where}: capability leaf {node.id!r} needs a density dimension ({', '.join(SUB_SCORES)})")
+        raise TreeError(f"{place}: {node.id!r} has density {node.density!r}; one of {', '.join(SUB_SCORES)}")
+    if dimension == "capability" and node.level == LEVELS and node.density is None:
+        raise TreeError(f"{place}: capability leaf {node.id!r} needs a density dimension ({', '.join(SUB_SCORES)})")

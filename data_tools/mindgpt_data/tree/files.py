@@ -1,0 +1,63 @@
+"""Reads a label tree in any format, by its ending; a folder is one tree with a file per domain."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+from mindgpt_data.tree import importing
+from mindgpt_data.tree.model import Tree, TreeError, from_nodes
+
+READERS = {
+    ".yaml": importing.yaml_nodes,
+    ".yml": importing.yaml_nodes,
+    ".json": importing.json_nodes,
+    ".csv": importing.csv_nodes,
+    ".txt": importing.indented_nodes,
+}
+
+
+def read(dimension: str, path: Path | None, whole: bool = True) -> Tree:
+    """Load a tree; the shipped seeds without ``path``.
+
+    Raises:
+        TreeError: missing, of an unknown format, or malformed; the message names the file and the line or node.
+    """
+    if path is None:
+        seeds = resources.files("mindgpt_data.tree") / "seeds"
+        name = "knowledge" if dimension == "knowledge" else "capability.yaml"
+        with resources.as_file(seeds / name) as shipped:
+            return read(dimension, shipped, whole)
+    if path.is_dir():
+        files = sorted(file for file in path.iterdir() if file.suffix.lower() in READERS)
+        if not files:
+            raise TreeError(f"label tree {path} holds no {', '.join(READERS)} file")
+        return merge(dimension, files, whole)
+    if path.suffix.lower() == ".parquet":
+        from mindgpt_data.tree.store import read_parquet
+
+        tree = read_parquet(path, whole)
+        if tree.dimension != dimension:
+            raise TreeError(f"label tree {path} is a {tree.dimension} tree; a {dimension} tree is wanted")
+        return tree
+    return merge(dimension, [path], whole)
+
+
+def merge(dimension: str, files: list[Path], whole: bool = True) -> Tree:
+    """One tree of several files, each with its own level-1 nodes, in the order given.
+
+    Raises:
+        TreeError: see :func:`read`.
+    """
+    placed: list[importing.Placed] = []
+    for file in files:
+        if file.is_dir() or file.suffix.lower() == ".parquet":
+            placed.extend((str(file), node) for node in read(dimension, file, whole=False).nodes.values())
+            continue
+        reader = READERS.get(file.suffix.lower())
+        if reader is None:
+            raise TreeError(f"label tree {file}: unknown ending; one of .parquet, {', '.join(READERS)} or a folder")
+        placed.extend(reader(file))
+    if not placed:
+        raise TreeError(f"label tree {', '.join(map(str, files))} is empty")
+    return from_nodes(dimension, placed, whole=whole)
