@@ -26,7 +26,13 @@ class EndpointSettings(Strict):
     price_in: float = Field(0.0, ge=0, description="Price of a million prompt tokens.")
     price_out: float = Field(0.0, ge=0, description="Price of a million completion tokens.")
     logprobs: bool = Field(False, description="The server returns top log-probabilities.")
-    extra_body: dict[str, Any] = Field(default_factory=dict, description="Sent with every request.")
+    extra_body: dict[str, Any] = Field(
+        default_factory=dict, description="Laid over the fields of every request; null takes a field out."
+    )
+
+    def cost(self, prompt_tokens: int, completion_tokens: int) -> float:
+        """Price of so many tokens."""
+        return (prompt_tokens * self.price_in + completion_tokens * self.price_out) / 1e6
 
 
 class Images(Strict):

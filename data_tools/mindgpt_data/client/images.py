@@ -52,6 +52,8 @@ def encode(image: Image.Image, max_pixels: int) -> str:
 
 def fit(image: Image.Image, max_pixels: int) -> Image.Image:
     """Scale down to at most ``max_pixels``, keeping proportions; smaller pictures stay as they are."""
+    from PIL import Image
+
     if max_pixels < 1:
         raise ValueError(f"max_pixels is {max_pixels}; a picture needs at least 1")
     if image.width * image.height <= max_pixels:
@@ -59,10 +61,12 @@ def fit(image: Image.Image, max_pixels: int) -> Image.Image:
     scale = math.sqrt(max_pixels / (image.width * image.height))
     width = max(1, min(math.floor(image.width * scale), max_pixels))
     height = max(1, min(math.floor(image.height * scale), max_pixels // width))
-    return image.resize((width, height), resample=1)  # LANCZOS
+    return image.resize((width, height), Image.Resampling.LANCZOS)
 
 
 def _is_drawing(image: Image.Image) -> bool:
+    from PIL import Image
+
     thumbnail = image.convert("RGB")
-    thumbnail.thumbnail((256, 256), resample=0)  # NEAREST: smoothing would invent colours
+    thumbnail.thumbnail((256, 256), Image.Resampling.NEAREST)  # NEAREST: smoothing would invent colours
     return thumbnail.getcolors(FEW_COLOURS) is not None

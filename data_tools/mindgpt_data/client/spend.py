@@ -52,7 +52,7 @@ def request_tokens(request: Request) -> int:
 
 def answer_tokens(request: Request) -> int:
     """Expected length of the answers."""
-    return math.ceil(request.max_tokens * ANSWER_SHARE) * request.n
+    return request.n * (1 if request.scored else math.ceil(request.max_tokens * ANSWER_SHARE))
 
 
 def prompt_tokens(request: Request) -> int:
@@ -60,7 +60,8 @@ def prompt_tokens(request: Request) -> int:
     characters = pixels = 0
     for message in request.messages:
         content = message["content"]
-        for part in [{"type": "text", "text": content}] if isinstance(content, str) else content:
+        parts: list[dict[str, Any]] = [{"type": "text", "text": content}] if isinstance(content, str) else content
+        for part in parts:
             if part["type"] == "text":
                 characters += len(part["text"])
             elif part["type"] == "image_url":
@@ -75,7 +76,7 @@ def _pixels(url: str) -> int:
     if not url.startswith("data:"):
         return 1_048_576
     with Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))) as image:
-        return image.width * image.height
+        return int(image.width * image.height)
 
 
 def estimate(
@@ -100,7 +101,7 @@ def estimate(
         return Estimate(0, 0, 0, 0.0, 0.0)
     read = round(sum(map(prompt_tokens, requests)) / len(requests) * total)
     written = round(sum(map(answer_tokens, requests)) / len(requests) * total)
-    cost = max((read * one.price_in + written * one.price_out) / 1e6 for one in endpoints)
+    cost = max(one.cost(read, written) for one in endpoints)
     # Requests per second that the endpoints allow together: the narrowest of concurrency, requests and tokens each.
     each = (read + written) / total
     rates = [

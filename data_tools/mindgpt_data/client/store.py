@@ -2,8 +2,8 @@
 
 Durability. The file is in WAL mode with ``synchronous=FULL``: a commit is on the disk before it counts, so an answer
 survives ``kill -9`` of the process and a power loss alike (``NORMAL`` survives only the first: after a power loss it
-may forget the last commits, which were paid for). An fsync is slow, so many answers share one: the writer commits all that
-came in since its last commit (:mod:`mindgpt_data.client.run`).
+may forget the last commits, which were paid for). An fsync is slow, so many answers share one: the writer commits all
+that came in since its last commit (:mod:`mindgpt_data.client.run`).
 
 What is in it: texts, log-probabilities, token counts, errors. Never an API key, never image bytes, never a request.
 """
@@ -113,6 +113,14 @@ class Store:
             (step, key, fingerprint),
         ).fetchone()
         return None if row is None else _decode(row[0])
+
+    def error(self, step: str, key: str, fingerprint: str) -> str | None:
+        """Why exactly this request failed, or None when it did not."""
+        row = self._db.execute(
+            "SELECT error FROM answers WHERE step = ? AND key = ? AND fingerprint = ? AND status = 'failed'",
+            (step, key, fingerprint),
+        ).fetchone()
+        return None if row is None else str(row[0])
 
     def save(self, step: str, records: Iterable[Record]) -> None:
         """Commit outcomes in one transaction.

@@ -116,7 +116,7 @@ def _logprobs(choice: dict[str, Any]) -> tuple[dict[str, Any], ...]:
 
 
 def _prompt_logprobs(tokens: list[dict[str, Any] | None] | None, request: Request) -> tuple[dict[str, Any], ...]:
-    """Read vLLM's ``prompt_logprobs``: per token ``{id: {"logprob", "decoded_token"}}``; the last message's tokens, or more.
+    """Read vLLM's ``prompt_logprobs`` (``{id: {"logprob", "decoded_token"}}`` per token) of the last message, or more.
 
     A text has at most as many tokens as bytes; what comes before (thousands of image tokens) is left out.
     """

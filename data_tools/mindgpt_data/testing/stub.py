@@ -274,7 +274,7 @@ def main(arguments: list[str] | None = None) -> None:
     import argparse
     from importlib import import_module
 
-    parser = argparse.ArgumentParser(prog="python -m mindgpt_data.testing.stub", description=__doc__.split("\n")[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(prog="python -m mindgpt_data.testing.stub", description=__doc__.split("\n")[0])
     parser.add_argument("--port", type=int, default=8100, help="0 takes a free one")
     parser.add_argument("--latency", type=float, default=0.1, help="seconds per answer")
     parser.add_argument("--faults", default="", help=f"e.g. 500=0.1,cut=0.05; kinds: {', '.join(FAULTS)}")
