@@ -32,7 +32,7 @@ def build(
         raise files.FileError(f"there is no work folder {work.folder}; name one with --work")
     corpus = load(work, settings, trees, seed=seed)
     data = figures(corpus)
-    page = render(data, Thumbs(corpus.images or {}))
+    page = render(data, Thumbs(corpus.images or {}, work.folder))
     # File names that are no UTF-8 reach us as lone surrogates, which no file can hold.
     text = json.dumps(data, indent=1, ensure_ascii=False)
     files.write_text(work.folder / "report.json", _utf8(text) + "\n")

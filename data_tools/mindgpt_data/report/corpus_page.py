@@ -10,7 +10,7 @@ from mindgpt_data.report.text import MISSING, count, missing, percent, scroll, s
 from mindgpt_data.report.thumbs import Thumbs
 from mindgpt_data.rows import SUB_SCORES
 
-PLACES = {0.0: "least dense", 0.5: "median", 1.0: "densest"}
+PLACES = {0.0: "lowest", 0.5: "median", 1.0: "highest"}
 ALLOCATORS = ("density", "uniform", "random")
 
 

@@ -12,7 +12,8 @@ def gates(corpus: Corpus) -> dict[str, Any]:
     """The gates in the order they ran, what each let through, and the reasons with examples.
 
     Returns:
-        ``funnel``: ``{gate, before, dropped, after, reasons: {reason: n}}`` for the filter step; ``steps``: other
+        ``funnel``: ``{gate, before, dropped, after, reasons: {reason: n}}`` for the filter step; ``notes``: what
+        it could not measure; ``steps``: other
         step → gate → reason → n; ``examples``: ``{step, gate, reason, count, items: [{key, detail, image, question,
         answer}]}``, most frequent first.
     """
@@ -20,21 +21,24 @@ def gates(corpus: Corpus) -> dict[str, Any]:
     by_gate: dict[str, Counter[str]] = {}
     for drop in dropped:
         by_gate.setdefault(drop.gate, Counter())[drop.reason] += 1
-    order = [g for g in corpus.settings.filter.gates if g in by_gate]
+    passages = (corpus.summaries.get("filter") or {}).get("funnel", [])
+    order = [p["gate"] for p in passages if p["gate"] in by_gate or p["gate"] != "input"]
+    order = order or [g for g in corpus.settings.filter.gates if g in by_gate]
     order += [gate for gate in by_gate if gate not in order]
     left = corpus.candidates.rows if corpus.candidates else sum(map(Counter.total, by_gate.values()))
     if corpus.kept and not corpus.candidates:
         left += corpus.kept.rows
     funnel = []
     for gate in order:
-        lost = by_gate[gate].total()
+        reasons = by_gate.get(gate, Counter())
+        lost = reasons.total()
         funnel.append(
             {
                 "gate": gate,
                 "before": left,
                 "dropped": lost,
                 "after": left - lost,
-                "reasons": dict(by_gate[gate].most_common()),
+                "reasons": dict(reasons.most_common()),
             }
         )
         left -= lost
@@ -43,7 +47,8 @@ def gates(corpus: Corpus) -> dict[str, Any]:
         if step != "filter":
             for (gate, reason), n in Counter((d.gate, d.reason) for d in drops).most_common():
                 others.setdefault(step, {}).setdefault(gate, {})[reason] = n
-    return {"funnel": funnel, "steps": others, "examples": _examples(corpus)}
+    notes = [note for passage in passages for note in passage.get("notes", [])]
+    return {"funnel": funnel, "notes": notes, "steps": others, "examples": _examples(corpus)}
 
 
 def _examples(corpus: Corpus) -> list[dict[str, Any]]:

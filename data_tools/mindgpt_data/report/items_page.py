@@ -40,6 +40,8 @@ def gates(data: dict[str, Any], thumbs: Thumbs) -> str:
         )
     else:
         body += "<p>Nothing was dropped by the gates.</p>"
+    if found["notes"]:
+        body += "<ul class=notes>" + "".join(f"<li>{cut(note)}</li>" for note in found["notes"]) + "</ul>"
     others = [
         [escape(step), escape(gate), cut(reason, 200), count(n)]
         for step, by_gate in found["steps"].items()
@@ -81,7 +83,7 @@ def duplicates(data: dict[str, Any], thumbs: Thumbs) -> str:
         return body + missing("images", "reads the corpus")
     part = (
         ""
-        if found["hashed"] + found["unread"] >= found["distinct"]
+        if found["hashed"] >= found["distinct"]
         else f" (of a random {count(found['hashed'])} of {count(found['images'])})"
     )
     body += (

@@ -8,6 +8,8 @@ from typing import Any
 
 from mindgpt_data.report.text import MISSING, count, cut, percent, table
 
+ROWS = 12
+"""Of each table; the explorer and report.json have the rest."""
 TITLES = {"knowledge": "Knowledge", "capability": "Capability"}
 
 
@@ -67,11 +69,11 @@ def weak(data: dict[str, Any]) -> str:
     return (
         f"<h2>Weakest topics</h2><p>Topics that were tried (matched to a picture or asked about), fewest kept items "
         f"first: here the teacher or the gates lose them.{advice}</p>"
-        + _table(knowledge["weakest"][:20], knowledge["tried"], pictures=True)
+        + _table(knowledge["weakest"][:ROWS], knowledge["tried"], pictures=True)
         + f"<h3>{TITLES['capability']}</h3>"
-        + _table(capability["weakest"][:20], capability["tried"], pictures=False)
+        + _table(capability["weakest"][:ROWS], capability["tried"], pictures=False)
         + "<h3>Thinnest branches (level 2)</h3>"
-        + _table(knowledge["thin"][:15], None, pictures=True)
+        + _table(knowledge["thin"][:ROWS], None, pictures=True)
     )
 
 

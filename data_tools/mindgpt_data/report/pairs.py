@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mindgpt_data.report.load import Corpus
 from mindgpt_data.report.tally import rank
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 NEAR = 4
 """Bits of 64 that may differ."""
 HASHED = 1500
 """Pictures that are hashed; of more, a random sample: reading every picture again would take minutes."""
 SHOWN = 12
-BLOCK = 512
 
 
 def near_duplicates(corpus: Corpus, *, limit: int = HASHED) -> dict[str, Any] | None:
     """Pairs of pictures with nearly the same hash.
 
     Returns:
-        ``images``, ``distinct`` ones, how many of those were ``hashed`` or ``unread``; ``identical``: pairs of equal
+        ``images``, ``distinct`` ones, how many of those were ``hashed``, and of them ``flat``
+        (all but one colour, or not readable: no hash); ``identical``: pairs of equal
         pixels over the whole corpus (content hash, no sample); ``near``: pairs at most :data:`NEAR` bits apart among
         the hashed, identical pixels not counted; ``pairs``: the closest ``{images, bits}``, bits None for equal pixels.
         None before ``images`` has run.
@@ -37,14 +33,13 @@ def near_duplicates(corpus: Corpus, *, limit: int = HASHED) -> dict[str, Any] | 
     equal = [(a, b, None) for same in contents.values() for a, b in zip(same, same[1:], strict=False)]
     single = [same[0] for same in contents.values()]
     chosen = sorted(sorted(single, key=lambda image: rank(corpus.seed, image))[:limit])
-    hashes, names, unread = _hashes(corpus, chosen)
-    near = _near(hashes, names)
-    near.sort(key=lambda pair: (pair[2], pair[0], pair[1]))
+    hashes = _hashes(corpus, chosen)
+    near = _near(hashes)
     return {
         "images": len(corpus.images),
         "distinct": len(single),
-        "hashed": len(names),
-        "unread": unread,
+        "hashed": len(chosen),
+        "flat": len(chosen) - len(hashes),
         "identical": len(equal),
         "near": len(near),
         "bits": NEAR,
@@ -52,37 +47,22 @@ def near_duplicates(corpus: Corpus, *, limit: int = HASHED) -> dict[str, Any] | 
     }
 
 
-def _hashes(corpus: Corpus, chosen: list[str]) -> tuple[NDArray[np.uint8], list[str], int]:
-    """Hashes as bits [n, 64], their image ids, and how many could not be read."""
-    import imagehash
+def _hashes(corpus: Corpus, chosen: list[str]) -> dict[str, int]:
+    """Image id → hash, computed once per content and kept in the work folder."""
+    from mindgpt_data.gates.picture_hash import PictureHashes
+
+    records = [corpus.images[image] for image in chosen]  # type: ignore[index]
+    known = PictureHashes(corpus.work.folder, corpus.settings.images.max_megapixels)
+    found = known.of({r.content or r.image: Path(r.paths[0]) for r in records if r.paths})
+    return {r.image: found[r.content or r.image] for r in records if (r.content or r.image) in found}
+
+
+def _near(hashes: dict[str, int]) -> list[tuple[str, str, int]]:
+    """Pairs at most :data:`NEAR` bits apart, closest first."""
     import numpy as np
 
-    from mindgpt_data.images import ImageError, open_image
+    from mindgpt_data.gates.similar import close_pairs
 
-    found, names, unread = [], [], 0
-    for image in chosen:
-        paths = corpus.images[image].paths  # type: ignore[index]
-        try:
-            picture = open_image(Path(paths[0]))
-        except (ImageError, IndexError):
-            unread += 1
-            continue
-        found.append(imagehash.phash(picture).hash.ravel())
-        names.append(image)
-    return np.array(found, dtype=np.uint8).reshape(-1, 64), names, unread
-
-
-def _near(bits: NDArray[np.uint8], names: list[str]) -> list[tuple[str, str, int]]:
-    import numpy as np
-
-    # Differing bits of a and b: |a| + |b| - 2 a·b, as one matrix product per block.
-    real = bits.astype(np.float32)
-    weight = real.sum(axis=1)
-    found = []
-    for first in range(0, len(names), BLOCK):
-        block = real[first : first + BLOCK]
-        apart = weight[first : first + BLOCK, None] + weight[None, :] - 2 * block @ real.T
-        for i, j in np.argwhere(apart <= NEAR):
-            if first + i < j:
-                found.append((names[first + i], names[j], int(apart[i, j])))
-    return found
+    names, values = list(hashes), np.array(list(hashes.values()), dtype=np.uint64)
+    pairs = [(names[i], names[j]) for i, j in close_pairs(values, values, NEAR) if i < j]
+    return sorted(((a, b, (hashes[a] ^ hashes[b]).bit_count()) for a, b in pairs), key=lambda pair: (pair[2], pair[:2]))

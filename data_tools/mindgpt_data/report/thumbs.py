@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
+from mindgpt_data.gates.batch import picture_paths
 from mindgpt_data.images import ImageError, open_image
 from mindgpt_data.record import ImageRecord
 
@@ -24,11 +25,13 @@ class Thumbs:
 
     Attributes:
         records: image id → its files.
+        folder: the work folder, for pictures that a step made.
         made: image id → its data URI.
         unread: image id → why there is no thumbnail.
     """
 
     records: Mapping[str, ImageRecord]
+    folder: Path
     made: dict[str, str] = field(default_factory=dict)
     unread: dict[str, str] = field(default_factory=dict)
 
@@ -42,14 +45,15 @@ class Thumbs:
         return f'<img class="thumb" alt="{escape(image)}" title="{tip}" src="{self.made[image]}">'
 
     def _make(self, image: str) -> None:
-        record = self.records.get(image)
-        if record is None or not record.paths:
-            self.unread[image] = "not in images.jsonl"
+        try:
+            paths = picture_paths(image, self.records, self.folder)
+        except (ValueError, OSError):
+            self.unread[image] = "picture not found"
             return
         try:
-            shown = open_image(Path(record.paths[0]))
-        except ImageError as error:
-            self.unread[image] = error.reason
+            shown = open_image(paths[0])
+        except (ImageError, IndexError) as error:
+            self.unread[image] = error.reason if isinstance(error, ImageError) else "no file"
             return
         shown.thumbnail((SIDE, SIDE))
         buffer = io.BytesIO()
