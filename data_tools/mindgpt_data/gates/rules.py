@@ -13,6 +13,7 @@ _META = re.compile(r"\b(annotation|bounding box|ground truth|metadata|the captio
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _OPTION = re.compile(r"(?:^|[\s(])\(?([A-Z])[).:]\s*(\S[^\n]*?)(?=\s*(?:[\n,;]|\s\(?[A-Z][).:]\s|$))")
 _BROKEN = re.compile("[\ufffd\x00-\x08\x0b\x0c\x0e-\x1f]")
+_TAG = re.compile(r"<(image|video|audio)>")
 MIN_SCRIPT = 0.8
 """Share of letters in the asked script from which a text counts as written in it."""
 
@@ -41,6 +42,8 @@ def rules(item: Item, *, max_question: int = 300, max_response: int = 2000, scri
         return "speaks of annotations instead of the picture"
     if _BROKEN.search(row.question + row.answer + row.response):
         return "holds unreadable characters"
+    if _TAG.search(row.question + row.response):
+        return "holds a media tag, which the trainers would count as a picture"
     if script is not None and not _written_in(script, row.question):
         return f"question is not in {script} script"
     # Prompts for RL have no reply.

@@ -1,0 +1,50 @@
+"""``mindgpt data export``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from mindgpt_data.cli.options import ConfigOption, OverridesArgument, SeedOption, WorkOption, progress_line, settings
+
+
+def add(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("export")(export)
+
+
+def export(
+    overrides: OverridesArgument = None,
+    work: WorkOption = Path("work"),
+    config: ConfigOption = None,
+    seed: SeedOption = 0,
+) -> None:
+    """Write what the trainers load: a datasets folder with sharegpt JSON, verl parquet and, if asked, a HF folder.
+
+    Reads kept.jsonl, writes datasets/ with the sets NAME_train, NAME_dev, NAME_test and images/ (each picture once).
+    No picture, group of pictures or pair of adversarial twins is in two sets; which set it is in depends on its content
+    alone, so that adding pictures later moves none. Splits that the corpus fixes are kept.
+
+    Example: mindgpt data export export.name=signs export.dev=0.05 'export.formats=[sharegpt,hf]' --config data.yaml
+
+    Then, in LLaMA-Factory: dataset_dir: work/datasets, media_dir: work/datasets, dataset: signs_train; in verl:
+    data.train_files=work/datasets/signs_train.parquet
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from mindgpt_data.steps.export import run
+    from mindgpt_data.work import Work
+
+    found, folder = settings(config, overrides), Work(work)
+    with progress_line("export") as progress:
+        summary = run(folder, found, seed=seed, progress=progress)
+    table = Table("set", "items", "images", title="Datasets")
+    for name, counts in summary["sets"].items():
+        table.add_row(name, str(counts["items"]), str(counts["images"]))
+    console = Console()
+    console.print(table)
+    for reason, count in summary["dropped"].items():
+        console.print(f"left out: {count} × {reason}", markup=False)
+    print(f"written: {folder.datasets}")

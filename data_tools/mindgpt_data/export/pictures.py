@@ -1,0 +1,65 @@
+"""Pictures of a datasets folder: one file per content, as the trainers can read it."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mindgpt_data.export.layout import write
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+_KEPT = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp"}
+"""Formats whose bytes are copied: LLaMA-Factory and verl open them with Pillow, so does everyone else."""
+_ORIENTATION = 0x0112
+_MODES = ("RGB", "L")
+
+
+def save_image(image: Image, folder: Path) -> str:
+    """Save as ``images/<hash of the pixels>.png`` under ``folder`` unless it is there; return the relative name."""
+    name = f"images/{content_hash(image)}.png"
+    path = folder / name
+    if not path.is_file():
+        buffer = io.BytesIO()
+        image.save(buffer, format="PNG")
+        write(path, buffer.getvalue())
+    return name
+
+
+def copy_picture(path: Path, folder: Path, max_megapixels: float = 100) -> str:
+    """Bring a picture into ``folder`` and return its relative name; equal pixels are one file.
+
+    The bytes are copied when every trainer shows them alike: PNG, JPEG or WebP, upright, one frame, RGB or grey.
+    Anything else (EXIF rotation, which no trainer applies; CMYK, transparency, animations, other formats) becomes an
+    upright RGB PNG.
+
+    Raises:
+        ImageError: the file cannot be read.
+    """
+    from PIL import Image as Pillow
+
+    from mindgpt_data.images import open_image
+
+    upright = open_image(path, max_megapixels)
+    stem = content_hash(upright)
+    for suffix in ("png", *sorted(set(_KEPT.values()) - {"png"})):
+        if (folder / f"images/{stem}.{suffix}").is_file():
+            return f"images/{stem}.{suffix}"
+    with Pillow.open(path) as raw:
+        plain = raw.mode in _MODES and getattr(raw, "n_frames", 1) == 1 and "transparency" not in raw.info
+        kept = _KEPT.get(raw.format or "") if plain and raw.getexif().get(_ORIENTATION, 1) == 1 else None
+    if kept is None:
+        return save_image(upright, folder)
+    name = f"images/{stem}.{kept}"
+    write(folder / name, path.read_bytes())
+    return name
+
+
+def content_hash(image: Image) -> str:
+    """First 16 hex digits of SHA-256 over mode, size and pixels: equal pictures, equal names."""
+    digest = hashlib.sha256(f"{image.mode} {image.size}".encode())
+    digest.update(image.tobytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,136 @@
+"""Step ``export``: kept rows → the datasets folder that LLaMA-Factory, verl and the evaluator load."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from mindgpt_data.config import DataSettings
+from mindgpt_data.export import copy_picture, remove_set, sets, write_set
+from mindgpt_data.export.split import assign
+from mindgpt_data.gates.batch import picture_paths
+from mindgpt_data.images import ImageError
+from mindgpt_data.progress import Progress, silent
+from mindgpt_data.record import ImageRecord
+from mindgpt_data.rows import Row
+from mindgpt_data.work import Drop, Work
+
+STEP = "export"
+SPLITS = ("train", "dev", "test")
+
+
+class ExportError(ValueError):
+    """There is nothing to export; the message says what left it out."""
+
+
+def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress = silent) -> dict[str, Any]:
+    """Write ``<name>_train``, ``_dev`` and ``_test`` (those with rows) and the pictures they show.
+
+    Sets of an earlier export under the same name that have no rows any more are removed.
+
+    Raises:
+        FileError: kept rows or images are missing or malformed.
+        ExportError: no row is left.
+    """
+    started = time.monotonic()
+    chosen = settings.export
+    records = {record.image: record for record in work.read_images()}
+    rows = list(work.read_rows(work.kept, "filter"))
+    drops: list[Drop] = []
+    names, broken = bring(rows, records, work, settings.images.max_megapixels, progress)
+    rows = _split(_whole(rows, broken, drops), records, {"dev": chosen.dev, "test": chosen.test}, seed, drops)
+    rows = _partners(rows, drops)
+    if not rows:
+        first = f"the first was left out by {drops[0].gate}: {drops[0].reason}" if drops else "it is empty"
+        raise ExportError(f"{work.kept}: no row to export; {first}")
+    exported = [replace(row, image=[name for image in row.image for name in names[image]]) for row in rows]
+    counts = {}
+    for split in SPLITS:
+        name, members = f"{chosen.name}_{split}", [row for row in exported if row.split == split]
+        if members:
+            write_set(members, work.datasets, name, chosen.formats)
+            counts[name] = {"items": len(members), "images": len({image for row in members for image in row.image})}
+        elif name in sets(work.datasets):
+            remove_set(work.datasets, name)
+    work.write_drops(STEP, drops)
+    summary = {
+        "items": len(exported),
+        "sets": counts,
+        "types": dict(Counter(row.type for row in exported)),
+        "dropped": dict(Counter(drop.reason for drop in drops)),
+        "seconds": round(time.monotonic() - started, 3),
+        "settings": chosen.model_dump(mode="json"),
+        "seed": seed,
+    }
+    work.write_summary(STEP, summary)
+    return summary
+
+
+def bring(
+    rows: list[Row], records: Mapping[str, ImageRecord], work: Work, max_megapixels: float, progress: Progress = silent
+) -> tuple[dict[str, list[str]], dict[str, str]]:
+    """Copy every picture of ``rows`` into the datasets folder, once.
+
+    Returns:
+        Image id → file names in the datasets folder, and image id → why it could not be read.
+    """
+    names: dict[str, list[str]] = {}
+    broken: dict[str, str] = {}
+    shown = dict.fromkeys(image for row in rows for image in row.image)
+    for number, image in enumerate(shown, 1):
+        try:
+            paths = picture_paths(image, records, work.folder)
+            names[image] = [copy_picture(path, work.datasets, max_megapixels) for path in paths]
+        except (ImageError, ValueError) as error:
+            broken[image] = error.reason if isinstance(error, ImageError) else "not in images.jsonl"
+        if number % 100 == 0 or number == len(shown):
+            progress({"stage": STEP, "step": number, "total": len(shown), "failed": len(broken)})
+    return names, broken
+
+
+def _whole(rows: list[Row], broken: Mapping[str, str], drops: list[Drop]) -> list[Row]:
+    """Rows all of whose pictures could be read."""
+    whole = []
+    for row in rows:
+        lost = next((image for image in row.image if image in broken), None)
+        if lost is None:
+            whole.append(row)
+        else:
+            drops.append(Drop(STEP, "picture", broken[lost], row.uid, lost))
+    return whole
+
+
+def _partners(rows: list[Row], drops: list[Drop]) -> list[Row]:
+    """Adversarial rows whose answerable twin is still there: alone they would teach refusing."""
+    uids = {row.uid for row in rows}
+    stay = []
+    for row in rows:
+        if row.type == "adversarial" and row.twin_uid not in uids:
+            drops.append(Drop(STEP, "twin", "its answerable twin was left out", row.uid, row.question))
+        else:
+            stay.append(row)
+    return stay
+
+
+def _split(
+    rows: list[Row], records: Mapping[str, ImageRecord], shares: Mapping[str, float], seed: int, drops: list[Drop]
+) -> list[Row]:
+    """Rows with their split; those that would tie a picture of one fixed split to one of another go."""
+    ties = {row.uid: [tie for image in row.image if image in records for tie in _ties(records[image])] for row in rows}
+    fixed = [(tie, record.split) for record in records.values() if record.split for tie in _ties(record)]
+    splits, torn = assign(rows, ties, fixed, shares, seed)
+    gone = set(torn)
+    drops += [
+        Drop(STEP, "split", "its pictures belong to different splits", row.uid, ", ".join(row.image))
+        for row in rows
+        if row.uid in gone
+    ]
+    return [replace(row, split=splits[row.uid]) for row in rows if row.uid not in gone]
+
+
+def _ties(record: ImageRecord) -> tuple[str, str]:
+    """What keeps a picture with others. Pictures that a step made (a blank one) tie nothing: all would be one."""
+    return f"content:{record.content}", f"group:{record.group or record.content}"
