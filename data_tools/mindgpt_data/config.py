@@ -43,11 +43,28 @@ class Images(Strict):
     max_megapixels: float = Field(100.0, gt=0, description="Larger files are dropped unread (decompression bombs).")
 
 
+class ExpandSettings(Strict):
+    """How ``mindgpt data tree expand`` lets a teacher grow a tree."""
+
+    embedder: str = Field("static", description="static, or the folder of a local sentence-embedding model.")
+    similarity: float = Field(
+        0.88, gt=0, le=1, description="Cosine to a sibling from which a child is a duplicate; belongs to the embedder."
+    )
+    novelty: Share = Field(0.2, description="A node is left alone when a smaller share of its proposals is new.")
+    cap: int = Field(64, ge=1, description="Children per node, hand-written ones included.")
+    rounds: int = Field(8, ge=1, description="Requests per node at most.")
+    proposals: int = Field(24, ge=1, le=64, description="Topics per request.")
+    critic: bool = Field(True, description="The judge checks that the parent entails each child.")
+    exclude: tuple[str, ...] = Field((), description="What must not become a topic.")
+    temperature: float = Field(0.7, ge=0)
+
+
 class TreeSettings(Strict):
     """Which label trees: ``builtin`` or a file that ``mindgpt data tree`` wrote or can import."""
 
     knowledge: str = "builtin"
     capability: str = "builtin"
+    expand: ExpandSettings = Field(default_factory=ExpandSettings)
 
 
 class DensitySettings(Strict):
@@ -71,7 +88,10 @@ class MatchSettings(Strict):
     limit: int = Field(3, ge=1, description="At most this many topics.")
     least_fit: int = Field(2, ge=0, le=3)
     beam: tuple[int, int, int] = Field((3, 5, 20), description="Candidates kept at level 1, 2 and 3.")
-    least_similarity: float = Field(0.3, ge=-1, le=1, description="Cosine below which text and clip find no topic.")
+    least_similarity: float | None = Field(
+        None, ge=-1, le=1, description="Cosine below which there is no match; default 0.5 for text, 0.2 for clip."
+    )
+    max_pixels: int = Field(524_288, gt=0, description="Pictures are scaled down to this many pixels for the judge.")
 
 
 class BudgetSettings(Strict):
@@ -91,6 +111,11 @@ class GenerateSettings(Strict):
     options: dict[str, Any] = Field(default_factory=dict, description="Its keyword options.")
     max_pixels: int = Field(1_048_576, gt=0, description="Pictures are scaled down to this many pixels when sent.")
     boxes: Literal["relative_1000", "pixels"] = "relative_1000"
+    open: Share = Field(0.0, description="Share of open questions asked of a model teacher; the rest is verifiable.")
+    levels: tuple[Annotated[int, Field(ge=1, le=5)], ...] = Field(
+        (1, 2, 3, 4, 5), min_length=1, description="Difficulties asked of a model teacher, 1 easy to 5 hard, evenly."
+    )
+    verbose: Share = Field(0.5, description="Share of replies that reason before they answer.")
     adversarial: Share = Field(0.0, description="Share of extra adversarial twins (blank, swapped, false premise).")
 
 

@@ -1,0 +1,50 @@
+"""``mindgpt data match``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from mindgpt_data.cli.options import ConfigOption, OverridesArgument, SeedOption, WorkOption, progress_line, settings
+
+
+def add(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("match")(match)
+
+
+def match(
+    overrides: OverridesArgument = None,
+    work: WorkOption = Path("work"),
+    config: ConfigOption = None,
+    seed: SeedOption = 0,
+) -> None:
+    """Find what each image is about: at most three topics of the knowledge tree.
+
+    Reads images.jsonl, writes matches.jsonl. Matcher text compares captions, tags and labels with topics (no model
+    needed; an image without words gets no topic and a reason in drops/match.jsonl); judge lets the model at
+    endpoints.judge descend the tree looking at the picture; clip uses the CLIP or SigLIP you name. With
+    match.verify=true the judge checks what text or clip found.
+
+    Example: mindgpt data match match.matcher=text match.limit=3 --config data.yaml
+    """
+    from rich.console import Console
+
+    from mindgpt_data.steps.match import run
+    from mindgpt_data.work import Work
+
+    found = settings(config, overrides)
+    folder = Work(work)
+    with progress_line("match") as progress:
+        summary = run(folder, found, seed=seed, progress=progress)
+    console = Console(highlight=False)
+    console.print(
+        f"[bold]{summary['matched']}[/] of {summary['images']} images have topics; "
+        f"{summary['leaves_used']} of {summary['leaves']} leaves are used"
+    )
+    for leaf, images in summary["top"].items():
+        console.print(f"  {images:>5}  {leaf}")
+    for reason, images in summary["dropped"].items():
+        console.print(f"  {images:>5}  without a topic: {reason}")
+    console.print(f"written: {folder.matches}")
