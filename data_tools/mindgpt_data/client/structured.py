@@ -84,7 +84,8 @@ def parse_as(model: type[Model]) -> Callable[[Answer], Model]:
         text = answer.texts[0]
         try:
             return model.model_validate_json(text)
-        except ValidationError:
+        except ValidationError as first:
+            error = first
             inner = text[text.find("{") : text.rfind("}") + 1]
             if inner and inner != text and _is_json(inner):
                 try:

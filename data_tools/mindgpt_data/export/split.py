@@ -78,7 +78,8 @@ def assign(
     parts = Components()
     for tie, split in fixed:
         parts.fixed.setdefault(parts.find(tie), set()).add(split)
-    torn, placed = [], []
+    torn: list[str] = []
+    placed: list[str] = []
     for row in rows:
         names = [f"row:{row.uid}", *ties[row.uid], *([f"row:{row.twin_uid}"] if row.twin_uid else [])]
         (placed if parts.join(names) else torn).append(row.uid)

@@ -70,17 +70,11 @@ def read(sources: Iterable[str], n: int) -> HeldOut:
         if path.suffix == ".txt" and path.is_file():
             for line in path.read_text(encoding="utf-8").splitlines():
                 held.add(source, line, "")
-        elif path.suffix == ".jsonl" and path.is_file() and not _is_set(path):
+        elif path.suffix == ".jsonl" and path.is_file():
             _read_jsonl(held, source, path)
         else:
-            _read_set(held, source, path.with_suffix("") if path.suffix == ".jsonl" else path)
+            _read_set(held, source, path)
     return held
-
-
-def _is_set(path: Path) -> bool:
-    from mindgpt_data.export import sets
-
-    return path.stem in sets(path.parent)
 
 
 def _read_set(held: HeldOut, source: str, path: Path) -> None:
