@@ -14,10 +14,7 @@ def costs(corpus: Corpus) -> dict[str, Any]:
         ``rows``: ``{step, model, done, failed, attempts, prompt_tokens, completion_tokens, cost}``; ``cost``: their
         sum, in the unit of the endpoints' prices.
     """
-    if not corpus.work.store.is_file():
-        return {"rows": [], "cost": 0.0}
-    from mindgpt_data.client.store import Store
+    from mindgpt_data.client.spend import usage
 
-    with Store(corpus.work.store) as store:
-        rows = store.usage()
+    rows = usage(corpus.work.store)
     return {"rows": rows, "cost": sum(row["cost"] for row in rows)}
