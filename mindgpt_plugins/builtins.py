@@ -52,6 +52,7 @@ BUILTINS: dict[str, dict[str, str]] = {
         "sft": "mindgpt_plugins.pipeline.stages.sft:SFTStage",
         "dpo": "mindgpt_plugins.pipeline.stages.dpo:DPOStage",
         "evaluate": "mindgpt_plugins.pipeline.stages.evaluate:Evaluate",
+        "interpolate": "mindgpt_plugins.pipeline.stages.interpolate:Interpolate",
         "rl": "mindgpt_plugins.pipeline.stages.rl:RL",
     },
 }

@@ -2,24 +2,36 @@
 
 A model passes when, in every general group, the lower 95 % bootstrap bound of its accuracy change against the base
 stays above minus the margin, and when it keeps the asked share of the domain gain. Pairing matters: an unchanged
-model must pass, whatever its accuracy.
+model must pass, whatever its accuracy. A group with too few items for that question is *undecided*: it neither passes
+nor fails, unless it fell so far that even few items show it.
 """
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 LOW_QUANTILE = 0.05
 """One-sided 95 % bound."""
 RESAMPLES = 4000
+POWER_Z = 1.6449 + 0.8416
+"""Normal quantiles of a one-sided 5 % test with 80 % power."""
+
+Verdict = Literal["passed", "failed", "undecided"]
 
 Judged = Mapping[str, tuple[str, bool]]
 """Item → (group, correct): one model's judged greedy replies."""
 
 
 def lower_bound(before: Sequence[bool], after: Sequence[bool], *, seed: int = 0) -> float:
-    """Lower 95 % bootstrap bound of mean(after − before) over paired items.
+    """Lower 95 % bootstrap bound of mean(after − before) over paired items."""
+    return bounds(before, after, seed=seed)[0]
+
+
+def bounds(before: Sequence[bool], after: Sequence[bool], *, seed: int = 0) -> tuple[float, float]:
+    """Lower and upper one-sided 95 % bootstrap bounds of mean(after − before) over paired items.
 
     A paired difference is −1, 0 or 1, so resampling items is exactly a multinomial draw of the three counts.
     """
@@ -29,7 +41,34 @@ def lower_bound(before: Sequence[bool], after: Sequence[bool], *, seed: int = 0)
     n = len(difference)
     shares = [float(np.mean(difference == value)) for value in (-1, 0, 1)]
     counts = np.random.default_rng(seed).multinomial(n, shares, size=RESAMPLES)
-    return float(np.quantile((counts[:, 2] - counts[:, 0]) / n, LOW_QUANTILE))
+    low, high = np.quantile((counts[:, 2] - counts[:, 0]) / n, (LOW_QUANTILE, 1 - LOW_QUANTILE))
+    return float(low), float(high)
+
+
+def fewest(margin: float) -> int:
+    """Items below which not even a group without any loss shows that it lost less than the margin (rule of three).
+
+    With n items a true loss of the margin leaves no trace with probability (1 − margin)^n, which must be ≤ 5 %.
+    """
+    return math.ceil(math.log(LOW_QUANTILE) / math.log1p(-min(margin, 0.95))) if margin > 0 else 0
+
+
+def needed(before: Sequence[bool], after: Sequence[bool], margin: float) -> int:
+    """Paired items with which a group that lost nothing passes with 80 % probability.
+
+    A paired difference has the share of replies that changed, in either way, as its variance.
+    """
+    if margin <= 0:
+        return 0
+    changed = sum(a != b for a, b in zip(before, after, strict=True)) / len(before)
+    return max(fewest(margin), math.ceil(changed * (POWER_Z / margin) ** 2))
+
+
+def group_of(prediction: Mapping[str, Any], by: str) -> str:
+    """The group of a judged reply: ``source``, ``capability``, or the first levels (``l1``, ``l2``) of its path."""
+    if by in ("l1", "l2"):
+        return ".".join(re.split(r"[./]", str(prediction["capability"]))[: int(by[1])])
+    return str(prediction[by])
 
 
 def gate(
@@ -56,9 +95,10 @@ def gate(
         seed: of the bootstrap.
 
     Returns:
-        ``passed``, the settings, ``groups`` (group, n, before, after, change, low, passed), ``retention``
-        (mean over groups of after/before; groups the base never solves are left out) and ``domain`` (before, after,
-        gain, and with a peak: peak, peak_gain, kept, passed). All accuracies are shares in [0, 1].
+        ``verdict`` (``failed`` if a group or the domain failed, else ``undecided`` if a group is, else ``passed``),
+        ``passed``, the settings, ``groups`` (group, n, needed, before, after, change, low, high, verdict, passed),
+        ``retention`` (mean over groups of after/before; groups the base never solves are left out) and ``domain``
+        (before, after, gain, and with a peak: peak, peak_gain, kept, passed). All accuracies are shares in [0, 1].
 
     Raises:
         ValueError: the items differ, or there are none.
@@ -69,16 +109,21 @@ def gate(
     for group in sorted({g for g, _ in before.values()}):
         items = sorted(item for item, (g, _) in before.items() if g == group)
         a0, a1 = [before[i][1] for i in items], [after[i][1] for i in items]
-        low = lower_bound(a0, a1, seed=seed)
+        low, high = bounds(a0, a1, seed=seed)
+        least = needed(a0, a1, margin)
+        verdict = _verdict(low, high, len(items), least, margin)
         groups.append(
             {
                 "group": group,
                 "n": len(items),
+                "needed": least,
                 "before": _share(a0),
                 "after": _share(a1),
                 "change": _share(a1) - _share(a0),
                 "low": low,
-                "passed": low > -margin,
+                "high": high,
+                "verdict": verdict,
+                "passed": verdict == "passed",
             }
         )
     ratios = [g["after"] / g["before"] for g in groups if g["before"] > 0]
@@ -90,8 +135,11 @@ def gate(
         # Without a gain there is nothing to keep; the condition is then that the domain did not get worse.
         kept = (d1 - d0) / (peak - d0) if peak > d0 else float(d1 >= d0)
         domain |= {"peak": peak, "peak_gain": peak - d0, "kept": kept, "passed": kept >= keep_gain}
+    verdicts = {g["verdict"] for g in groups} | ({"failed"} if not domain.get("passed", True) else set())
+    overall: Verdict = "failed" if "failed" in verdicts else "undecided" if "undecided" in verdicts else "passed"
     return {
-        "passed": all(g["passed"] for g in groups) and domain.get("passed", True),
+        "verdict": overall,
+        "passed": overall == "passed",
         "margin": margin,
         "keep_gain": keep_gain,
         "groups": groups,
@@ -101,17 +149,28 @@ def gate(
 
 
 def describe(result: Mapping[str, Any]) -> str:
-    """One line on why a gate passed or failed, with the figures."""
+    """One line on the verdict with the figures behind it: every group that decided it, or all of a gate that passed."""
+    verdict = result["verdict"]
     parts = [
         f"{g['group']} {100 * g['change']:+.1f} points (lower bound {100 * g['low']:+.1f}, "
         f"margin {-100 * result['margin']:+.1f}, n={g['n']})"
         for g in result["groups"]
-        if result["passed"] or not g["passed"]
+        if g["verdict"] == verdict
     ]
     domain = result["domain"]
-    if "kept" in domain and (result["passed"] or not domain["passed"]):
+    if "kept" in domain and (verdict == "passed" or not domain["passed"]):
         parts.append(f"kept {100 * domain['kept']:.0f} % of the domain gain (at least {100 * result['keep_gain']:.0f})")
-    return f"forgetting gate {'passed' if result['passed'] else 'FAILED'}: " + "; ".join(parts)
+    few = [f"{g['group']} has {g['n']} of {g['needed']} items" for g in result["groups"] if g["verdict"] == "undecided"]
+    if few:
+        parts.append(f"undecided for want of items: {', '.join(few)}")
+    return f"forgetting gate {'FAILED' if verdict == 'failed' else verdict}: " + "; ".join(parts)
+
+
+def _verdict(low: float, high: float, n: int, least: int, margin: float) -> Verdict:
+    if low > -margin:
+        return "passed" if n >= fewest(margin) else "undecided"
+    # A fall beyond the margin shows with any number of items; anything less needs enough of them.
+    return "failed" if high < -margin or n >= least else "undecided"
 
 
 def _share(values: Sequence[bool]) -> float:

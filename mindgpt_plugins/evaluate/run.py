@@ -84,7 +84,7 @@ def evaluate(config_path: Path) -> dict[str, Any]:
     gate = scores["gate"]
     if gate:
         print(forgetting.describe(gate), flush=True)
-        if not gate["passed"] and config["gate"]["on_fail"] == "stop":
+        if gate["verdict"] == "failed" and config["gate"]["on_fail"] == "stop":
             raise GateFailed(
                 f"{forgetting.describe(gate)}. The scores are in {folder / 'scores.json'}. Train longer or with more "
                 "replay, or set `gate.on_fail: continue` for this stage to go on regardless."
@@ -190,7 +190,9 @@ def _gate(config: Mapping[str, Any], predictions: list[dict[str, Any]]) -> dict[
 
     def judged(lines: list[dict[str, Any]], sources: list[str]) -> dict[str, tuple[str, bool]]:
         return {
-            p["uid"]: (p[asked["groups"]], p["correct"]) for p in lines if p["set"] == name and p["source"] in sources
+            p["uid"]: (forgetting.group_of(p, asked["groups"]), p["correct"])
+            for p in lines
+            if p["set"] == name and p["source"] in sources
         }
 
     result = forgetting.gate(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mindgpt_plugins.recipe.base import DatasetRef, ModelRef, Reference, StageConfig, Strict
 
@@ -20,16 +20,36 @@ class Sampling(Strict):
     temperature: float = Field(1.0, gt=0)
 
 
+Groups = Literal["capability", "l1", "l2", "source"]
+
+
+class Extension(Strict):
+    """More training for a stage that failed the gate: `<stage>.more1`, judged by `<evaluation>.more1`, and so on."""
+
+    steps: int = Field(ge=1, description="Optimizer steps of each extension, with a learning-rate schedule of its own.")
+    times: int = Field(1, ge=1, description="Extensions at most.")
+    then: Literal["stop", "continue"] = Field("stop", description="When the gate still fails after the last one.")
+
+
 class Gate(Strict):
     """Forgetting gate against earlier evaluations of the same sets."""
 
     before: EvaluationRef = Field(description="Evaluation of the base model.")
     peak: EvaluationRef | None = Field(None, description="Evaluation right after domain learning; for `keep_gain`.")
     set: str | None = Field(None, description="Name of the set to compare on; by default the first one.")
-    groups: Literal["capability", "source"] = Field("capability", description="What counts as one general group.")
+    groups: Groups = Field("capability", description="What counts as one general group; l1, l2: levels of capability.")
     margin: float = Field(0.03, ge=0, description="Largest accepted loss per group, as a share (0.03 = 3 points).")
     keep_gain: float = Field(0.8, ge=0, description="Share of the domain gain that must be left.")
-    on_fail: Literal["stop", "continue"] = "stop"
+    on_fail: Literal["stop", "continue", "extend"] = Field(
+        "stop", description="extend: train the judged stage further (see `extend`) and judge again."
+    )
+    extend: Extension | None = None
+
+    @model_validator(mode="after")
+    def _extension(self) -> Self:
+        if (self.on_fail == "extend") != (self.extend is not None):
+            raise ValueError("give `extend: {steps: …}` with `on_fail: extend`, and only then")
+        return self
 
 
 class EvaluateConfig(StageConfig):

@@ -95,6 +95,11 @@ def retention(found: list[Evaluation], name: str | None) -> list[dict[str, Any]]
     return rows
 
 
+def verdict(judged: dict[str, Any]) -> str:
+    """``passed``, ``failed`` or ``undecided``, of a gate or one of its groups; older scores know only the first two."""
+    return str(judged.get("verdict", "passed" if judged["passed"] else "failed"))
+
+
 def pass_at(found: list[Evaluation], name: str | None) -> list[dict[str, Any]]:
     """pass@k per model and source, of the rows that were sampled."""
     rows = []
@@ -114,7 +119,17 @@ def headline(
     training: list[dict[str, Any]],
 ) -> dict[str, Any]:
     """The few figures that say whether the run worked. Shares in [0, 1]; null where a stage is missing."""
-    gates = [{"stage": e["stage"], "model": e["model"], "passed": e["gate"]["passed"]} for e in found if e["gate"]]
+    gates = [
+        {
+            "stage": e["stage"],
+            "model": e["model"],
+            "passed": e["gate"]["passed"],
+            "verdict": verdict(e["gate"]),
+            "fell": [g["group"] for g in e["gate"]["groups"] if verdict(g) == "failed"],
+        }
+        for e in found
+        if e["gate"]
+    ]
     last = kept[-1] if len(kept) > 1 else None
     domain = None
     if last and last["domain_gain"] is not None:

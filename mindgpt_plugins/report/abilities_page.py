@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
-from mindgpt_plugins.report import svg
+from mindgpt_plugins.report import abilities, svg
 from mindgpt_plugins.report.html import MISSING, breakable, figure, points, table, tone
 
 
@@ -42,10 +42,11 @@ def headline(data: dict[str, Any]) -> str:
         passed = [g["passed"] for g in gates]
         text = "passed" if all(passed) else f"{sum(passed)} of {len(passed)} passed"
         detail = ", ".join(
-            f'{escape(g["model"])} <b class="{tone(g["passed"])}">{"passed" if g["passed"] else "failed"}</b>'
+            f"{escape(g['model'])} {_verdict(g)}" + (f" (fell: {escape(', '.join(g['fell']))})" if g["fell"] else "")
             for g in gates
         )
-        tiles.append(_tile("Forgetting gate", text, detail, all(passed)))
+        undecided = any(g["verdict"] == "undecided" for g in gates) and not any(g["verdict"] == "failed" for g in gates)
+        tiles.append(_tile("Forgetting gate", text, detail, None if undecided else all(passed)))
     else:
         tiles.append(_tile("Forgetting gate", MISSING, "no evaluation with a gate has finished", None))
     tiles.append(_rl_tile(h["rl"], where))
@@ -157,11 +158,7 @@ def retention(data: dict[str, Any]) -> str:
     for r in rows:
         worst = min(r["groups"].items(), key=lambda item: item[1], default=None)
         gate = r["gate"]
-        verdict = (
-            MISSING
-            if gate is None
-            else f'<b class="{tone(gate["passed"])}">{"passed" if gate["passed"] else "failed"}</b>'
-        )
+        verdict = MISSING if gate is None else _verdict(gate)
         body.append(
             [
                 escape(r["model"]),
@@ -181,6 +178,14 @@ def retention(data: dict[str, Any]) -> str:
     )
 
 
+_TONES = {"passed": "good", "failed": "bad", "undecided": "warn"}
+
+
+def _verdict(judged: dict[str, Any]) -> str:
+    word = abilities.verdict(judged)
+    return f'<b class="{_TONES[word]}">{word}</b>'
+
+
 def _gates(rows: list[dict[str, Any]]) -> str:
     text = ""
     for r in rows:
@@ -195,7 +200,7 @@ def _gates(rows: list[dict[str, Any]]) -> str:
                 points(g["after"]),
                 points(g["change"], sign=True),
                 points(g["low"], sign=True),
-                f'<b class="{tone(g["passed"])}">{"passed" if g["passed"] else "failed"}</b>',
+                _verdict(g) + (f" (needs {g['needed']} items)" if abilities.verdict(g) == "undecided" else ""),
             ]
             for g in gate["groups"]
         ]
@@ -210,7 +215,8 @@ def _gates(rows: list[dict[str, Any]]) -> str:
         text += (
             f"<details{'' if gate['passed'] else ' open'}><summary>Gate of {escape(r['model'])} on "
             f"<code>{escape(str(gate['set']))}</code></summary><p class=soft>Paired on the same items: the lower 95 % "
-            f"bootstrap bound of each change must stay above {points(-gate['margin'], sign=True)} points.{kept}</p>"
+            f"bootstrap bound of each change must stay above {points(-gate['margin'], sign=True)} points; a group with "
+            f"too few items for that is undecided.{kept}</p>"
             f"{table(head, body)}</details>"
         )
     return text

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mindgpt_plugins.evaluate.forgetting import describe, gate, lower_bound
+from mindgpt_plugins.evaluate.forgetting import bounds, describe, fewest, gate, group_of, lower_bound, needed
 
 Judged = dict[str, tuple[str, bool]]
 DOMAIN_0: Judged = {f"d{i}": ("domain", i < 20) for i in range(100)}
@@ -84,3 +84,60 @@ def test_the_bound_matches_resampling_items() -> None:
     difference = after.astype(int) - BASE.astype(int)
     plain = np.quantile(difference[rng.integers(0, 1000, (4000, 1000))].mean(1), 0.05)
     assert lower_bound(list(BASE), list(after)) == pytest.approx(plain, abs=0.0015)
+
+
+def test_few_items_are_undecided_not_failed() -> None:
+    before, after = BASE[:150], changed(BASE[:150], 12, 8)  # many replies change, both ways
+    result = gate(judged(before), judged(after), DOMAIN_0, DOMAIN_PEAK, DOMAIN_PEAK)
+    (group,) = result["groups"]
+    assert result["verdict"] == group["verdict"] == "undecided" and not result["passed"]
+    assert group["low"] < -0.03 < group["high"]
+    assert group["needed"] == needed(list(before), list(after), 0.03) == 916  # 20 / 150 · (2.4865 / 0.03)²
+    assert "undecided for want of items: g has 150 of 916 items" in describe(result)
+
+
+def test_the_needed_number_of_items_decides_a_group_that_lost_nothing_four_times_out_of_five() -> None:
+    rng = np.random.default_rng(0)
+    n = needed([True, True, True, False] * 5, [True, True, True, True] * 5, 0.03)  # a quarter of the replies changes
+    passed = 0
+    for _ in range(200):
+        difference = rng.choice([-1, 0, 1], size=n, p=[0.125, 0.75, 0.125])
+        passed += lower_bound([bool(d < 0) for d in difference], [bool(d > 0) for d in difference]) > -0.03
+    assert 0.72 < passed / 200 < 0.88
+
+
+def test_no_change_on_too_few_items_shows_nothing() -> None:
+    assert fewest(0.03) == 99
+    few, enough = BASE[:98], BASE[:99]
+    assert gate(judged(few), judged(few), DOMAIN_0, DOMAIN_PEAK)["verdict"] == "undecided"
+    assert gate(judged(enough), judged(enough), DOMAIN_0, DOMAIN_PEAK)["verdict"] == "passed"
+
+
+def test_a_large_fall_shows_with_few_items() -> None:
+    before = np.ones(20, bool)
+    result = gate(judged(before), judged(changed(before, 10, 0)), DOMAIN_0, DOMAIN_PEAK)
+    assert result["verdict"] == "failed"
+
+
+def test_one_failed_group_outweighs_undecided_ones() -> None:
+    before = judged(BASE, "a") | judged(BASE[:50], "b")
+    after = judged(changed(BASE, 100, 0), "a") | judged(BASE[:50], "b")
+    result = gate(before, after, DOMAIN_0, DOMAIN_PEAK)
+    assert [g["verdict"] for g in result["groups"]] == ["failed", "undecided"] and result["verdict"] == "failed"
+    assert "FAILED: a -10.0" in describe(result) and "b has 50 of 99" in describe(result)
+
+
+def test_bounds_are_ordered_and_enclose_the_change() -> None:
+    after = changed(BASE, 80, 30)
+    low, high = bounds(list(BASE), list(after))
+    assert low < -0.05 < high
+
+
+def test_groups_by_level() -> None:
+    prediction = {"source": "general", "capability": "perception.colour.hue"}
+    assert [group_of(prediction, by) for by in ("source", "l1", "l2", "capability")] == [
+        "general",
+        "perception",
+        "perception.colour",
+        "perception.colour.hue",
+    ]
