@@ -48,7 +48,10 @@ class ExpandSettings(Strict):
 
     embedder: str = Field("static", description="static, or the folder of a local sentence-embedding model.")
     similarity: float = Field(
-        0.88, gt=0, le=1, description="Cosine to a sibling from which a child is a duplicate; belongs to the embedder."
+        0.88,
+        gt=0,
+        le=1,
+        description="Cosine to a sibling from which a child is a duplicate; calibrate it per embedder.",
     )
     novelty: Share = Field(0.2, description="A node is left alone when a smaller share of its proposals is new.")
     cap: int = Field(64, ge=1, description="Children per node, hand-written ones included.")

@@ -23,6 +23,11 @@ def test_it_is_the_normalised_mean_of_wordllamas_token_vectors() -> None:
     np.testing.assert_allclose(model.encode(["brake disc"])[0], mean / np.linalg.norm(mean), atol=1e-6)
 
 
+def test_case_does_not_count() -> None:
+    upper, lower = embedder().encode(["Brake Discs", "brake discs"])
+    assert upper @ lower == pytest.approx(1.0, abs=1e-6)
+
+
 def test_meaning_is_near() -> None:
     disc, pads, flower = embedder().encode(["brake disc wear", "worn brake pads", "tulip garden"])
     assert disc @ pads > 0.5 > disc @ flower

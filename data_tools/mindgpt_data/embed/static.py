@@ -18,7 +18,10 @@ CHUNK = 1024
 
 
 class StaticEmbedder:
-    """Mean of the token vectors, L2-normalised.
+    """Mean of the token vectors of the text in lower case, L2-normalised.
+
+    Lower case is ours: the tokenizer keeps case, so ``Brake`` and ``brake`` are different tokens. On ten pairs of
+    labels that mean the same, the median cosine rises from .79 to .91 that way; the seeds' siblings stay below .71.
 
     The files are found through the package's metadata: importing wordllama is not needed, and its ``load()`` would ask
     a hub.
@@ -27,7 +30,7 @@ class StaticEmbedder:
         EmbedderError: wordllama is not installed, or its wheel does not hold the two files.
     """
 
-    name = "static:wordllama-l2-supercat-256"
+    name = "static:wordllama-l2-supercat-256-lower"
 
     def __init__(self) -> None:
         from safetensors.numpy import load_file
@@ -47,7 +50,7 @@ class StaticEmbedder:
         return out
 
     def _encode(self, texts: Sequence[str], out: NDArray[np.float32]) -> None:
-        encoded = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+        encoded = self._tokenizer.encode_batch_fast([text.lower() for text in texts], add_special_tokens=False)
         ids = [one.ids for one in encoded]
         lengths = np.array([len(one) for one in ids])
         filled = np.flatnonzero(lengths)

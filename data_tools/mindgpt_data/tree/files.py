@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
 
 from mindgpt_data.tree import importing
-from mindgpt_data.tree.model import Tree, TreeError, from_nodes
+from mindgpt_data.tree.checks import from_nodes
+from mindgpt_data.tree.model import Tree, TreeError
+from mindgpt_data.tree.nested import Placed
 
+SEEDS = {
+    "knowledge": Path(__file__).parent / "seeds" / "knowledge",
+    "capability": Path(__file__).parent / "seeds" / "capability.yaml",
+}
+"""The shipped trees."""
 READERS = {
     ".yaml": importing.yaml_nodes,
     ".yml": importing.yaml_nodes,
@@ -24,10 +30,7 @@ def read(dimension: str, path: Path | None, whole: bool = True) -> Tree:
         TreeError: missing, of an unknown format, or malformed; the message names the file and the line or node.
     """
     if path is None:
-        seeds = resources.files("mindgpt_data.tree") / "seeds"
-        name = "knowledge" if dimension == "knowledge" else "capability.yaml"
-        with resources.as_file(seeds / name) as shipped:
-            return read(dimension, shipped, whole)
+        path = SEEDS[dimension]
     if path.is_dir():
         files = sorted(file for file in path.iterdir() if file.suffix.lower() in READERS)
         if not files:
@@ -49,7 +52,7 @@ def merge(dimension: str, files: list[Path], whole: bool = True) -> Tree:
     Raises:
         TreeError: see :func:`read`.
     """
-    placed: list[importing.Placed] = []
+    placed: list[Placed] = []
     for file in files:
         if file.is_dir() or file.suffix.lower() == ".parquet":
             placed.extend((str(file), node) for node in read(dimension, file, whole=False).nodes.values())

@@ -14,6 +14,11 @@ def slug(name: str) -> str:
     return "_".join(words) or _hash(name)
 
 
+def plain(name: str) -> str:
+    """What makes two names the same: case, blanks, hyphens and underscores do not count (``C`` and ``C++`` differ)."""
+    return re.sub(r"[\s_-]+", " ", unicodedata.normalize("NFKC", name).casefold()).strip()
+
+
 def child_id(parent: str | None, name: str, taken: Container[str]) -> str:
     """Id of a child: the parent's id and the name's slug; a short hash of the name is added when that is taken.
 
@@ -22,8 +27,8 @@ def child_id(parent: str | None, name: str, taken: Container[str]) -> str:
         name: its name; siblings have different names, but ``C`` and ``C++`` share a slug.
         taken: ids in use.
     """
-    plain = slug(name) if parent is None else f"{parent}.{slug(name)}"
-    return plain if plain not in taken else f"{plain}_{_hash(name)}"
+    found = slug(name) if parent is None else f"{parent}.{slug(name)}"
+    return found if found not in taken else f"{found}_{_hash(name)}"
 
 
 def _hash(name: str) -> str:

@@ -11,8 +11,9 @@ from typing import Any
 
 import yaml
 
+from mindgpt_data.tree.checks import make_node
 from mindgpt_data.tree.ids import child_id
-from mindgpt_data.tree.model import LEVELS, Node, TreeError, make_node
+from mindgpt_data.tree.model import LEVELS, Node, TreeError
 from mindgpt_data.tree.nested import Placed, nested_nodes
 
 PATH_COLUMNS = ("l1", "l2", "l3")
@@ -90,7 +91,7 @@ def csv_nodes(path: Path) -> list[Placed]:
 
 
 def indented_nodes(path: Path) -> list[Placed]:
-    """Nodes of indented text: ``Name`` or ``Name: definition`` per line, children indented, ``#`` comments, ``-`` bullets.
+    """Nodes of indented text: ``Name`` or ``Name: definition`` per line, children indented; bullets and ``#`` comments.
 
     Raises:
         TreeError: not UTF-8, tabs mixed with spaces, an indent that fits no level, more than three levels, or siblings

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from mindgpt_data.tree.checks import make_node
 from mindgpt_data.tree.ids import child_id
-from mindgpt_data.tree.model import LEVELS, Node, TreeError, make_node
+from mindgpt_data.tree.model import LEVELS, Node, TreeError
 
 Placed = tuple[str, Node]
 """Where a node stands (file and line, or its path of names), and the node."""

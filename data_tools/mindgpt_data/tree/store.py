@@ -9,7 +9,8 @@ from typing import Any, overload
 
 import numpy as np
 
-from mindgpt_data.tree.model import Columns, Tree, TreeError, check_shape
+from mindgpt_data.tree.checks import check_shape
+from mindgpt_data.tree.model import Columns, Tree, TreeError
 
 VERSION = "1"
 COLUMNS = ("id", "parent", "level", "name", "definition", "exclusions", "exemplars", "density")

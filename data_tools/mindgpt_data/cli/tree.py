@@ -1,0 +1,211 @@
+"""``mindgpt data tree``: build, expand, import, look at and export label trees."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mindgpt_data.cli.options import ConfigOption, OverridesArgument, progress_line
+
+if TYPE_CHECKING:
+    from mindgpt_data.tree.model import Tree
+
+HELP = """Label trees: what questions are about (knowledge) and what answering takes (capability), three levels each.
+
+A tree is data: YAML, JSON, CSV, indented text, a folder with a file per domain, or the Parquet file these commands
+write; each is accepted as `tree.knowledge=FILE`. Without a file the shipped seeds are meant.
+
+mindgpt data tree show --depth 2
+mindgpt data tree import topics.csv --out tree.parquet
+mindgpt data tree expand tree.parquet --under automotive --config data.yaml --out big.parquet
+"""
+
+
+class Dimension(StrEnum):
+    """The two trees."""
+
+    knowledge = "knowledge"
+    capability = "capability"
+
+
+FileArgument = Annotated[Path | None, typer.Argument(metavar="[TREE]", help="A tree; default: the shipped seeds.")]
+DimensionOption = Annotated[Dimension, typer.Option("--dimension", "-d", help="Which of the two trees.")]
+OutOption = Annotated[Path, typer.Option("--out", "-o", help=".parquet, .yaml, .json or .csv")]
+
+
+def add(app: typer.Typer) -> None:
+    """Add the verb."""
+    made = typer.Typer(no_args_is_help=True, help=HELP)
+    for name, command in (("build", build), ("expand", expand), ("show", show), ("stats", stats)):
+        made.command(name)(command)
+    made.command("import")(import_)
+    made.command("export")(export)
+    app.add_typer(made, name="tree")
+
+
+def build(
+    files: Annotated[list[Path] | None, typer.Argument(metavar="[TREE]...", help="Trees to put together.")] = None,
+    out: OutOption = Path("tree.parquet"),
+    dimension: DimensionOption = Dimension.knowledge,
+    seeds: Annotated[bool, typer.Option(help="Put the shipped seeds first; off when files are given.")] = False,
+) -> None:
+    """Check trees and compile them into one file. Example: mindgpt data tree build --seeds farm.yaml -o tree.parquet.
+
+    Each file brings its own level-1 nodes. Orphans, cycles, duplicates and labels without leaves are refused.
+    """
+    from mindgpt_data.tree.files import SEEDS, merge
+
+    parts = [*([SEEDS[dimension.value]] if seeds or not files else []), *(files or [])]
+    _save(merge(dimension.value, parts), out)
+
+
+def import_(
+    file: Annotated[Path, typer.Argument(help="Your tree: .csv, .json, .yaml or indented .txt")],
+    out: OutOption = Path("tree.parquet"),
+    dimension: DimensionOption = Dimension.knowledge,
+    unfinished: Annotated[bool, typer.Option(help="Accept labels without leaves, to be expanded next.")] = False,
+) -> None:
+    """Read your own tree. CSV: l1,l2,l3[,definition,exclusions,exemplars,density], a line per leaf; text: indented.
+
+    Every complaint names the line. Example: mindgpt data tree import topics.txt -o tree.parquet
+    """
+    from mindgpt_data.tree.files import merge
+
+    _save(merge(dimension.value, [file], whole=not unfinished), out)
+
+
+def export(
+    file: FileArgument = None,
+    out: OutOption = Path("tree.yaml"),
+    dimension: DimensionOption = Dimension.knowledge,
+) -> None:
+    """Write a tree for people or programs; every format loads again. Example: mindgpt data tree export -o t.csv."""
+    _save(_load(file, dimension), out)
+
+
+def expand(
+    file: Annotated[Path | None, typer.Argument(metavar="[TREE]", help="Default: the shipped seeds.")] = None,
+    overrides: OverridesArgument = None,
+    config: ConfigOption = None,
+    out: OutOption = Path("tree.parquet"),
+    under: Annotated[list[str] | None, typer.Option("--under", help="Only below this label; repeatable.")] = None,
+    levels: Annotated[str, typer.Option("--levels", help="3: leaves; 2,3: level 2 and then its leaves.")] = "3",
+    cap: Annotated[int | None, typer.Option("--cap", min=1, help="Children per label, tree.expand.cap.")] = None,
+    dimension: DimensionOption = Dimension.knowledge,
+) -> None:
+    """Let a teacher grow a tree: mindgpt data tree expand seeds.yaml --under food --config data.yaml -o big.parquet.
+
+    endpoints.teacher proposes, endpoints.judge checks; keys of tree.expand set thresholds. Beside OUT lie
+    OUT.answers.sqlite (answers that were paid for: run the same command again after a kill) and OUT.drops.jsonl
+    (every proposal that was not taken, and why). To add a domain later, use the same OUT and a longer seed tree:
+    nothing else changes.
+    """
+    from functools import partial
+
+    from rich import print as show_
+
+    from mindgpt_data.cli.options import settings
+    from mindgpt_data.client.run import ask_all
+    from mindgpt_data.files import write_jsonl
+    from mindgpt_data.tree.expand import expand as grow
+    from mindgpt_data.tree.model import TreeError, load
+
+    if file is not None and not file.exists() and "=" in str(file):  # KEY=VALUE without a tree
+        file, overrides = None, [str(file), *(overrides or [])]
+    if file is not None and file.resolve() == out.resolve():
+        raise TreeError(f"--out must be another file than the tree it grows from ({file}): a killed run starts from it")
+    more = [f"tree.expand.cap={cap}"] if cap else []
+    given = settings(config, [*(overrides or []), *more], images={"path": "."})  # pictures are not needed here
+    wanted = given.tree.expand
+    if not levels.replace(",", "").isdigit():
+        raise TreeError(f"--levels {levels}: give 3, or 2,3")
+    tree = load(dimension.value, file, whole=False)
+    store = out.with_name(f"{out.name}.answers.sqlite")
+    teachers, judges = given.endpoints_for("teacher"), given.endpoints_for("judge")
+    with progress_line("tree") as progress:
+        ask = partial(ask_all, store=store, progress=progress)
+        grown = grow(
+            tree,
+            wanted,
+            lambda tasks, n: ask(tasks, step=f"tree {dimension.value}", endpoints=teachers, total=n),
+            (lambda tasks, n: ask(tasks, step=f"tree {dimension.value} critic", endpoints=judges, total=n))
+            if wanted.critic
+            else None,
+            under=under or (),
+            levels=[int(level) for level in levels.split(",")],
+        )
+    write_jsonl(out.with_name(f"{out.name}.drops.jsonl"), (vars(drop) for drop in grown.drops))
+    _save(grown.tree, out)
+    counts = grown.summary
+    show_(
+        f"{counts['accepted']} new labels of {counts['proposed']} proposed in {counts['requests']} requests, "
+        f"{counts['failed']} failed (run again to retry them)"
+    )
+    for reason, number in counts["dropped"].most_common():
+        show_(f"  {number:6d}  {reason}")
+
+
+def show(
+    file: FileArgument = None,
+    depth: Annotated[int, typer.Option("--depth", min=1, max=3, help="Levels to print.")] = 2,
+    under: Annotated[str | None, typer.Option("--under", help="Only below this label.")] = None,
+    search: Annotated[str | None, typer.Option("--search", help="Only labels whose text contains this.")] = None,
+    dimension: DimensionOption = Dimension.knowledge,
+) -> None:
+    """Print a tree. Example: mindgpt data tree show --under automotive --depth 3, or --search brake."""
+    from rich.console import Console
+
+    from mindgpt_data.tree.printing import as_rich
+
+    # Ids are longer than a narrow terminal; a pipe gets whole lines.
+    console = Console(width=None if Console().is_terminal else 200)
+    console.print(as_rich(_load(file, dimension), depth, under, search))
+
+
+def stats(
+    file: FileArgument = None,
+    rows: Annotated[Path | None, typer.Option("--rows", help="Rows to measure coverage by, e.g. kept.jsonl.")] = None,
+    embedder_: Annotated[str, typer.Option("--embedder", help="static, or a local model's folder.")] = "static",
+    similarity: Annotated[float, typer.Option("--similarity", help="Cosine from which siblings overlap.")] = 0.88,
+    dimension: DimensionOption = Dimension.knowledge,
+) -> None:
+    """Size, sibling overlap; with --rows, coverage and evenness. Example: mindgpt data tree stats --rows kept.jsonl."""
+    from rich.console import Console
+
+    from mindgpt_data.embed import embedder
+    from mindgpt_data.tree.printing import table
+    from mindgpt_data.tree.stats import counts_of, overlap, sizes
+
+    tree, console = _load(file, dimension), Console()
+    found = sizes(tree)
+    console.print(table(found["domains"]))
+    console.print(f"level 1: {found['levels'][0]}, level 2: {found['levels'][1]}, leaves: {found['levels'][2]}")
+    near = overlap(tree, embedder(embedder_), similarity)
+    console.print(f"siblings at cosine ≥ {similarity}: {near['rate']:.2%} of leaves; mean highest {near['mean']:.2f}")
+    console.print(
+        "closest: " + ", ".join(f"{leaf} {cosine:.2f}" for leaf, cosine in near["worst"][:4]), highlight=False
+    )
+    if rows is not None:
+        counts = counts_of(rows, dimension.value)
+        cover = tree.coverage(counts)
+        unknown = sum(number for leaf, number in counts.items() if leaf not in tree.row_of)
+        console.print(f"covered: {cover['covered']:.1%} of leaves; normalised entropy {cover['entropy']:.3f}")
+        if unknown:
+            console.print(f"[yellow]{unknown} items have a label that is not in this tree")
+
+
+def _load(file: Path | None, dimension: Dimension) -> Tree:
+    from mindgpt_data.tree.model import load
+
+    return load(dimension.value, file, whole=False)
+
+
+def _save(tree: Tree, out: Path) -> None:
+    from mindgpt_data.tree.exporting import write
+
+    write(tree, out)
+    levels = [int((tree.columns.levels == level).sum()) for level in (1, 2, 3)]
+    typer.echo(f"{out}: {levels[0]} domains, {levels[1]} at level 2, {levels[2]} leaves ({tree.dimension})")

@@ -1,0 +1,72 @@
+"""Figures of a label tree: size, overlap of siblings, and how evenly items are spread over its leaves."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mindgpt_data.embed import Embedder
+from mindgpt_data.files import FileError, read_jsonl
+from mindgpt_data.tree.model import Tree
+
+
+def sizes(tree: Tree) -> dict[str, Any]:
+    """``levels`` (nodes at level 1, 2, 3) and ``domains`` (level-1 id → ``{"l2": …, "l3": …}``)."""
+    levels, parents, ids = tree.columns.levels, tree.columns.parents, tree.columns.ids
+    root = np.arange(len(tree))
+    for _ in range(2):
+        root = np.where(parents[root] >= 0, parents[root], root)
+    domains = {}
+    for row in np.flatnonzero(parents < 0).tolist():
+        inside = levels[root == row]
+        domains[ids[row]] = {"l2": int((inside == 2).sum()), "l3": int((inside == 3).sum())}
+    return {"levels": [int((levels == level).sum()) for level in (1, 2, 3)], "domains": domains}
+
+
+def nearest_siblings(tree: Tree, embedder: Embedder) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+    """Per parent of leaves: rows of its leaves, and each one's highest cosine to a sibling (-1 without one)."""
+    for parent in np.unique(tree.columns.parents[tree.leaf_rows]).tolist():
+        rows = tree.child_rows(parent)
+        vectors = embedder.encode(tree.texts(rows.tolist()))
+        similar = vectors @ vectors.T
+        np.fill_diagonal(similar, -1.0)
+        yield rows, similar.max(1)
+
+
+def overlap(tree: Tree, embedder: Embedder, threshold: float) -> dict[str, Any]:
+    """Sibling overlap.
+
+    Returns:
+        ``rate``: share of leaves whose highest cosine to a sibling is ≥ ``threshold``; ``mean`` of these cosines;
+        ``worst``: up to ten leaves, ``(id, cosine)``.
+    """
+    ids, found = tree.columns.ids, list(nearest_siblings(tree, embedder))
+    if not found:
+        return {"rate": 0.0, "mean": 0.0, "worst": []}
+    rows, similar = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    worst = np.argsort(-similar, kind="stable")[:10]
+    return {
+        "rate": float((similar >= threshold).mean()),
+        "mean": float(similar.mean()),
+        "worst": [(ids[rows[i]], round(float(similar[i]), 3)) for i in worst.tolist()],
+    }
+
+
+def counts_of(path: Path, dimension: str) -> Mapping[str, int]:
+    """Items per leaf in a file of rows (candidates.jsonl, kept.jsonl).
+
+    Raises:
+        FileError: unreadable, or a line without the dimension's key.
+    """
+    counts: Counter[str] = Counter()
+    for place, row in read_jsonl(path, "generate"):
+        if dimension not in row:
+            raise FileError(f"{place}: has no {dimension!r}; rows of the data tools have one")
+        if row[dimension] is not None:
+            counts[row[dimension]] += 1
+    return counts
