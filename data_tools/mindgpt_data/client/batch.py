@@ -7,10 +7,9 @@ Half the price at providers' batch APIs, and no server at all with vLLM::
 A step writes its requests, somebody runs them, the answers are imported, and the same step run again finds them in the
 store (:func:`mindgpt_data.client.run.ask_all` asks a server only for what is missing).
 
-Line in: ``{"custom_id", "method": "POST", "url": "/v1/chat/completions", "body"}``. Line out, from OpenAI:
-``{"custom_id", "response": {"status_code", "body"}, "error": null}``; vLLM writes the same fields, and a failed line has
-``error`` instead. The fingerprints, which decide whether an answer fits, wait in ``<name>.tasks.jsonl`` beside the
-requests.
+Line in: ``{"custom_id", "method": "POST", "url": "/v1/chat/completions", "body"}``. Line out, from OpenAI and vLLM:
+``{"custom_id", "response": {"status_code", "body"}, "error"}``, where ``error`` is null or says what failed. The
+fingerprints, which decide whether an answer fits, wait in ``<step>.tasks.jsonl`` beside the requests.
 """
 
 from __future__ import annotations
@@ -82,20 +81,25 @@ def write(
         max_bytes: per file.
 
     Returns:
-        The request files.
+        The request files. A task whose request cannot be built is in the store as failed.
 
     Raises:
         BatchError: one request alone is larger than ``max_bytes``.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob(f"{step}-*.jsonl"):
+    for old in folder.glob(f"{step}-[0-9][0-9][0-9][0-9][0-9].jsonl"):
         old.unlink()
     files = _Files(folder, step, max_requests, max_bytes)
     with Store(store) as stored, _tasks_file(folder, step).open("w", encoding="utf-8") as index:
         for task in tasks:
             if stored.find(step, task.key, task.fingerprint) is not None:
                 continue
-            request = task.build()
+            try:
+                request = task.build()
+            except (ValueError, OSError) as error:
+                told = wire.brief(f"the request cannot be built: {error}")
+                stored.save(step, [Record(task.key, task.fingerprint, None, told, attempts=0)])
+                continue
             body = wire.encode(wire.encode_messages(request), request, endpoint.model, endpoint.extra_body)
             head = {"custom_id": task.key, "method": "POST", "url": "/v1/chat/completions"}
             files.add(json.dumps(head, ensure_ascii=False)[:-1].encode() + b', "body": ' + body + b"}\n", task.key)

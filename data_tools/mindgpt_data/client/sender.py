@@ -73,6 +73,7 @@ class Sender(Generic[T]):
         self._max_attempts = max(endpoint.max_attempts for endpoint in endpoints)
         self._deliver = deliver
         self._refused = 0
+        self._stopped = asyncio.Event()
         self._inbox: asyncio.Queue[Item[T]] = asyncio.Queue()
         self._loop = asyncio.new_event_loop()
 
@@ -89,19 +90,13 @@ class Sender(Generic[T]):
         """
         try:
             self._loop.run_until_complete(self._work_all())
-        except asyncio.CancelledError:
-            pass  # stopped
         finally:
             self._loop.close()
 
     def stop(self) -> None:
         """Cancel what is under way (any thread)."""
         with contextlib.suppress(RuntimeError):  # it has ended, its loop is closed
-            self._loop.call_soon_threadsafe(self._cancel)
-
-    def _cancel(self) -> None:
-        for task in asyncio.all_tasks(self._loop):
-            task.cancel()
+            self._loop.call_soon_threadsafe(self._stopped.set)
 
     async def _work_all(self) -> None:
         from urllib.request import getproxies
@@ -110,12 +105,17 @@ class Sender(Generic[T]):
 
         proxied = bool(getproxies())  # aiohttp would look for proxies at every request
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), trust_env=proxied) as session:
-            try:
-                async with asyncio.TaskGroup() as group:
-                    for _ in range(self.workers):
-                        group.create_task(self._work(session))
-            except BaseExceptionGroup as errors:
-                raise errors.exceptions[0] from None
+            stopped = asyncio.create_task(self._stopped.wait())
+            running = {stopped, *(asyncio.create_task(self._work(session)) for _ in range(self.workers))}
+            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            while running:  # more than once: a timeout that strikes together with a cancellation swallows it
+                for task in running:
+                    task.cancel()
+                ended, running = await asyncio.wait(running, timeout=0.1)
+                done |= ended
+        errors = [error for task in done if not task.cancelled() and (error := task.exception()) is not None]
+        if errors:
+            raise errors[0]
 
     async def _work(self, session: aiohttp.ClientSession) -> None:
         while True:

@@ -82,16 +82,10 @@ def parse_as(model: type[Model]) -> Callable[[Answer], Model]:
 
     def parse(answer: Answer) -> Model:
         text = answer.texts[0]
+        inner = text[text.find("{") : text.rfind("}") + 1]
         try:
-            return model.model_validate_json(text)
-        except ValidationError as first:
-            error = first
-            inner = text[text.find("{") : text.rfind("}") + 1]
-            if inner and inner != text and _is_json(inner):
-                try:
-                    return model.model_validate_json(inner)
-                except ValidationError as second:
-                    error = second
+            return model.model_validate_json(inner if _is_json(inner) else text)
+        except ValidationError as error:
             told = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'answer'}: {e['msg']}" for e in error.errors()[:3])
             raise ValueError(f"not a {model.__name__}: {told}") from None
 

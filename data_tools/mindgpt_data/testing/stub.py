@@ -69,6 +69,8 @@ class StubServer:
         count_by: Callable[[dict[str, Any]], str] = prompt,
         retry_after: str = "1",
         refuse: tuple[int, str] | None = None,
+        refuse_when: Callable[[dict[str, Any]], str | None] | None = None,
+        prompt_logprobs: list[dict[str, Any] | None] | None = None,
         api_key: str | None = None,
         keep: bool = False,
         port: int = 0,
@@ -84,6 +86,8 @@ class StubServer:
             count_by: request body → what :attr:`answered` counts by.
             retry_after: value of that header: seconds, or an HTTP date.
             refuse: answer everything with this status and message.
+            refuse_when: request body → the message of a 400, or None to answer.
+            prompt_logprobs: sent with every answer, as vLLM does for scored requests.
             api_key: answer 401 to other keys, with the key that came in the message (servers do that).
             keep: remember request bodies.
             port: 0 takes a free one.
@@ -93,7 +97,8 @@ class StubServer:
             raise ValueError(f"no such fault: {', '.join(sorted(unknown))}; there are {', '.join(FAULTS)}")
         self.latency = latency if callable(latency) else lambda: latency
         self.faults, self.seed, self.reply, self.count_by = dict(faults or {}), seed, reply, count_by
-        self.retry_after, self.refuse, self.api_key, self.keep, self.port = retry_after, refuse, api_key, keep, port
+        self.retry_after, self.refuse, self.refuse_when = retry_after, refuse, refuse_when
+        self.prompt_logprobs, self.api_key, self.keep, self.port = prompt_logprobs, api_key, keep, port
         self.answered: Counter[str] = Counter()
         self.attempts: Counter[str] = Counter()
         self.sent_faults: Counter[str] = Counter()
@@ -224,6 +229,8 @@ class _Connection(asyncio.Protocol):
         server.in_flight -= 1
         if server.refuse is not None:
             self._refuse(*server.refuse)
+        elif server.refuse_when is not None and (message := server.refuse_when(body)) is not None:
+            self._refuse(400, message)
         elif fault in ("429", "retry_after"):
             extra = f"Retry-After: {server.retry_after}\r\n" if fault == "retry_after" else ""
             self._refuse(429, "slow down", extra)
@@ -234,7 +241,8 @@ class _Connection(asyncio.Protocol):
             self.transport.close()
         else:
             broken = {"invalid_json": '{"question": "is this', "wrong_schema": '{"unexpected": []}'}
-            self._send(200, completion(body, broken[fault] if fault else server.reply(body)))
+            content = completion(body, broken[fault] if fault else server.reply(body))
+            self._send(200, content | {"prompt_logprobs": server.prompt_logprobs})
             server.answered[key] += fault is None
 
     def _refuse(self, status: int, message: str, extra: str = "") -> None:
