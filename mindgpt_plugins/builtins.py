@@ -18,8 +18,14 @@ BUILTINS: dict[str, dict[str, str]] = {
     "sampler": {
         "shuffled": "mindgpt_plugins.curriculum.shuffled:Shuffled",
         "easy_to_hard": "mindgpt_plugins.curriculum.easy_to_hard:EasyToHard",
+        "bucketed": "mindgpt_plugins.curriculum.bucketed:Bucketed",
+        "self_paced": "mindgpt_plugins.curriculum.self_paced:SelfPaced",
     },
-    "mixture": {"fixed": "mindgpt_plugins.curriculum.fixed:Fixed"},
+    "mixture": {
+        "fixed": "mindgpt_plugins.curriculum.fixed:Fixed",
+        "scheduled": "mindgpt_plugins.curriculum.scheduled:Scheduled",
+        "dynamic": "mindgpt_plugins.curriculum.dynamic:Dynamic",
+    },
     "loss": {"weighted_ce": "mindgpt_plugins.losses.weighted_ce:WeightedCE"},
     "patch": {
         "cpu_wheels": "mindgpt_patches.cpu.wheels:apply",

@@ -6,81 +6,16 @@ and the host's batch sampler deals it out, so gradient accumulation, workers and
 
 from __future__ import annotations
 
-import hashlib
 import random
 from abc import ABC, abstractmethod
-from array import array
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
+from mindgpt_plugins.curriculum.examples import Clock, CurriculumError, Examples, require_same
+from mindgpt_plugins.curriculum.mixture import Change, Mixture, Moving
+from mindgpt_plugins.curriculum.weave import Weave, side_by_side
 
-class CurriculumError(ValueError):
-    """A sampler or mixture cannot do what was asked; the message says what to change."""
-
-
-@dataclass(frozen=True)
-class Examples:
-    """The training set as a sampler sees it.
-
-    Attributes:
-        group: for each example the index of its group (source or dataset) in ``names``.
-        names: group names.
-        difficulty: for each example a number, larger is harder; ``None`` when no sampler needs it.
-    """
-
-    group: Sequence[int]
-    names: tuple[str, ...]
-    difficulty: Sequence[float] | None = None
-
-    def __len__(self) -> int:
-        return len(self.group)
-
-    def pools(self) -> list[list[int]]:
-        """Positions of the examples of each group."""
-        pools: list[list[int]] = [[] for _ in self.names]
-        for position, group in enumerate(self.group):
-            pools[group].append(position)
-        return pools
-
-    def digest(self) -> str:
-        """Changes when the examples, their groups or their difficulties do."""
-        sha = hashlib.sha256(repr(self.names).encode())
-        sha.update(array("q", self.group).tobytes())
-        sha.update(array("d", self.difficulty or ()).tobytes())
-        return sha.hexdigest()[:16]
-
-
-class Mixture(ABC):
-    """Says how many examples of each group an epoch holds. Subclasses take options as keyword-only arguments."""
-
-    def __init__(self, names: Sequence[str], sizes: Sequence[int]):
-        self.names, self.sizes = tuple(names), tuple(sizes)
-
-    @abstractmethod
-    def shares(self, epoch: int) -> list[float]:
-        """Share of each group in the epoch's samples; sums to 1."""
-
-    def counts(self, epoch: int, total: int) -> list[int]:
-        """Whole numbers with sum ``total``, nearest to ``shares`` (largest remainder, ties to the earlier group)."""
-        exact = [share * total for share in self.shares(epoch)]
-        counts = [int(x) for x in exact]
-        by_remainder = sorted(range(len(exact)), key=lambda k: (counts[k] - exact[k], k))
-        for k in by_remainder[: total - sum(counts)]:
-            counts[k] += 1
-        return counts
-
-    def state_dict(self) -> dict[str, Any]:
-        """What must be saved so that a resumed run goes on exactly."""
-        return {"names": list(self.names), "sizes": list(self.sizes)}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore.
-
-        Raises:
-            CurriculumError: the checkpoint was written with other groups or settings.
-        """
-        require_same("mixture", self.state_dict(), state)
+__all__ = ["Clock", "CurriculumError", "Examples", "Mixture", "Sampler", "require_same", "side_by_side"]
 
 
 class Sampler(ABC):
@@ -93,31 +28,86 @@ class Sampler(ABC):
     """
 
     needs_difficulty: ClassVar[bool] = False
+    needs_length: ClassVar[bool] = False
+    needs_clock: ClassVar[bool] = False
+    """Must :meth:`attach` be called? A moving mixture needs it too."""
+    measures: Literal["sample", "source"] | None = None
+    """Whose losses it wants to hear of through :meth:`record`."""
+    window: int | None = None
+    """Steps whose samples :meth:`regroup` puts in order together; ``None``: it is not used."""
 
     def __init__(self, examples: Examples, seed: int, mixture: Mixture | None = None):
-        if self.needs_difficulty and examples.difficulty is None:
-            raise CurriculumError(f"{type(self).__name__} needs a difficulty for each example")
+        if not len(examples):
+            raise CurriculumError("there are no training examples")
+        for needed, column in ((self.needs_difficulty, "difficulty"), (self.needs_length, "length")):
+            if needed and getattr(examples, column) is None:
+                raise CurriculumError(f"{type(self).__name__} needs a {column} for each example")
         self.examples, self.seed, self.mixture = examples, seed, mixture
         self.epoch = 0
+        self.clock: Clock | None = None
         self._pools = examples.pools()
+        self._fetched = 0
 
     @abstractmethod
     def arrange(self, selected: list[list[int]], epoch: int) -> list[int]:
         """Put an epoch's examples (positions by group) in order."""
 
+    def lesson(self, items: Sequence[int], group: int, epoch: int) -> list[int]:
+        """Put the examples of one group in order, for a mixture that decides step by step how many come next."""
+        return self.arrange([list(items) if k == group else [] for k in range(len(self._pools))], epoch)
+
+    def regroup(self, samples: list[int], epoch: int, index: int) -> list[int]:
+        """Put the samples of one window of steps in their final order."""
+        return samples
+
+    def attach(self, clock: Clock) -> None:
+        """Learn how samples become steps; called once before training.
+
+        Raises:
+            CurriculumError: the run does not fit what the sampler or its mixture does.
+        """
+        if clock.epoch_samples != len(self):
+            raise CurriculumError(f"the clock counts {clock.epoch_samples} samples per epoch, the sampler {len(self)}")
+        self.clock = clock
+        if isinstance(self.mixture, Moving):
+            self.mixture.attach(clock, self.window or 1)
+
     def order(self, epoch: int) -> list[int]:
         """Positions of the epoch's examples in the order they are trained on."""
-        return self.arrange(self._select(epoch), epoch)
+        return [position for chunk in self._chunks(epoch) for position in chunk]
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch that ``__iter__`` walks; every epoch has its own order."""
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self.order(self.epoch))
+        return self._walk(self.epoch)
 
     def __len__(self) -> int:
         return len(self.examples)
+
+    def measured(self, done: int, values: Mapping[str, float]) -> Change | None:
+        """Tell the mixture what was measured after ``done`` steps; the change of shares, if any.
+
+        Raises:
+            CurriculumError: the change would act on samples that were fetched already, so that the order would not be
+                the declared one.
+        """
+        change = self.mixture.measured(done, values) if isinstance(self.mixture, Moving) else None
+        if change is not None and change.from_step < self._fetched:
+            raise CurriculumError(
+                f"mixture: a change measured after step {done} acts from step {change.from_step + 1}, but the data "
+                f"loader has already fetched up to step {self._fetched}; raise the mixture's delay"
+            )
+        return change
+
+    def record(self, ids: Sequence[int], losses: Sequence[float]) -> None:
+        """Hear of training losses of examples (or groups), in the same order on every rank.
+
+        Raises:
+            CurriculumError: the sampler did not ask for losses (``measures``).
+        """
+        raise CurriculumError(f"{type(self).__name__} has no use for losses")
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps; orders follow from it, so positions inside an epoch need no saving."""
@@ -153,14 +143,57 @@ class Sampler(ABC):
         """A generator that depends on the seed and ``place`` only (``str`` seeds are stable across processes)."""
         return random.Random("/".join(map(str, (self.seed, *place))))
 
+    def _walk(self, epoch: int) -> Iterator[int]:
+        """As :meth:`order`, but no further ahead than it is asked for; remembers how far that is."""
+        self._fetched = 0
+        for index, chunk in enumerate(self._chunks(epoch)):
+            if self.clock is not None:
+                self._fetched = epoch * self.clock.steps_per_epoch + (index + 1) * (self.window or 1)
+            yield from chunk
+
+    def _chunks(self, epoch: int) -> Iterator[list[int]]:
+        """The epoch's samples, window by window (a moving mixture: at least step by step)."""
+        if isinstance(self.mixture, Moving):
+            steps = Weave(self, self.mixture).steps(epoch)
+            if self.window is None:
+                yield from steps
+                return
+            held: list[list[int]] = []
+            index = 0
+            for step in steps:
+                held.append(step)
+                if len(held) == self.window:
+                    yield self.regroup([position for one in held for position in one], epoch, index)
+                    held, index = [], index + 1
+            if held:
+                yield self.regroup([position for one in held for position in one], epoch, index)
+            return
+        order = self.arrange(self._select(epoch), epoch)
+        if self.window is None:
+            yield order
+            return
+        size = self.window * self.required_clock().samples_per_step
+        for index, start in enumerate(range(0, len(order), size)):
+            yield self.regroup(order[start : start + size], epoch, index)
+
+    def required_clock(self) -> Clock:
+        """The run's clock.
+
+        Raises:
+            CurriculumError: :meth:`attach` was not called.
+        """
+        if self.clock is None:
+            raise CurriculumError(f"{type(self).__name__} needs to know the samples per step; nobody told it")
+        return self.clock
+
     def _select(self, epoch: int) -> list[list[int]]:
         if self.mixture is None:
             return [list(pool) for pool in self._pools]
         counts = self.mixture.counts(epoch, len(self))
         before = [sum(c) for c in zip(*(self.mixture.counts(e, len(self)) for e in range(epoch)), strict=True)]
-        return [self._draw(k, start, counts[k]) for k, start in enumerate(before or [0] * len(counts))]
+        return [self.draw(k, start, counts[k]) for k, start in enumerate(before or [0] * len(counts))]
 
-    def _draw(self, group: int, start: int, count: int) -> list[int]:
+    def draw(self, group: int, start: int, count: int) -> list[int]:
         """The next ``count`` examples of a group's endless stream of reshuffled passes: use differs by at most one."""
         pool, drawn = self._pools[group], []
         cycle = -1
@@ -171,19 +204,3 @@ class Sampler(ABC):
                 self.random("pass", group, cycle).shuffle(shuffled)
             drawn.append(shuffled[position % len(pool)])
         return drawn
-
-
-def require_same(what: str, mine: Mapping[str, Any], saved: Mapping[str, Any]) -> None:
-    """Refuse a checkpoint whose settings differ from this run's, naming what differs.
-
-    Raises:
-        CurriculumError: at least one value differs.
-    """
-    different = [
-        f"{key}: {saved.get(key)!r} then, {value!r} now" for key, value in mine.items() if saved.get(key) != value
-    ]
-    if different:
-        raise CurriculumError(
-            f"the checkpoint's {what} differs ({'; '.join(different)}); use the same data and settings, or a new "
-            "output_dir to start afresh"
-        )

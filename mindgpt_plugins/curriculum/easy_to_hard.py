@@ -12,7 +12,9 @@ import random
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from mindgpt_plugins.curriculum.base import CurriculumError, Examples, Mixture, Sampler
+from mindgpt_plugins.curriculum.base import CurriculumError, Examples, Mixture, Sampler, side_by_side
+
+__all__ = ["EasyToHard", "Pacing", "competence", "paced", "side_by_side"]
 
 Pacing = Literal["linear", "root"]
 
@@ -42,14 +44,6 @@ def paced(ranked: Sequence[int], start: float, pacing: Pacing, rng: random.Rando
         open_now[pick], open_now[-1] = open_now[-1], open_now[pick]
         order.append(open_now.pop())
     return order
-
-
-def side_by_side(groups: Sequence[Sequence[int]]) -> list[int]:
-    """Interleave groups in proportion to their sizes, keeping each group's own order."""
-    slots = [
-        ((place + 0.5) / len(group), k, item) for k, group in enumerate(groups) for place, item in enumerate(group)
-    ]
-    return [item for _, _, item in sorted(slots, key=lambda slot: slot[:2])]
 
 
 class EasyToHard(Sampler):
@@ -87,20 +81,20 @@ class EasyToHard(Sampler):
         self.pacing, self.start, self.paced_epochs = pacing, start, paced_epochs
 
     def arrange(self, selected: list[list[int]], epoch: int) -> list[int]:
-        """Rank each group by difficulty (ties at random), draw by competence, interleave the groups."""
+        """Order each group by :meth:`lesson` and interleave the groups."""
+        return side_by_side([self.lesson(group, k, epoch) for k, group in enumerate(selected)])
+
+    def lesson(self, items: Sequence[int], group: int, epoch: int) -> list[int]:
+        """Rank a group by difficulty (ties at random) and draw by competence."""
         difficulty = self.examples.difficulty
         assert difficulty is not None  # checked in __init__
-        over = self.paced_epochs is not None and epoch >= self.paced_epochs
-        groups = []
-        for k, group in enumerate(selected):
-            rng = self.random("paced", k, epoch)
-            ranked = list(group)
-            rng.shuffle(ranked)
-            if not over:
-                ranked.sort(key=lambda position: difficulty[position])
-                ranked = paced(ranked, self.start, self.pacing, rng)
-            groups.append(ranked)
-        return side_by_side(groups)
+        rng = self.random("paced", group, epoch)
+        ranked = list(items)
+        rng.shuffle(ranked)
+        if self.paced_epochs is not None and epoch >= self.paced_epochs:
+            return ranked
+        ranked.sort(key=lambda position: difficulty[position])
+        return paced(ranked, self.start, self.pacing, rng)
 
     def options(self) -> dict[str, Any]:
         """The settings that change the order."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mindgpt_plugins.curriculum.base import CurriculumError, Mixture
-from mindgpt_plugins.registry import nearest
+from mindgpt_plugins.curriculum.mixture import Mixture, check_weights
+
+__all__ = ["Fixed", "check_weights"]
 
 
 class Fixed(Mixture):
@@ -24,10 +24,7 @@ class Fixed(Mixture):
 
     def __init__(self, names: Sequence[str], sizes: Sequence[int], *, weights: Mapping[str, float]):
         super().__init__(names, sizes)
-        check_weights("mixture", weights, names)
-        for name, size in zip(names, sizes, strict=True):
-            if weights.get(name, 0.0) > 0 and size == 0:
-                raise CurriculumError(f"mixture: {name!r} has weight {weights[name]} but no examples")
+        check_weights("mixture", weights, names, sizes)
         total = sum(weights.values())
         self._shares = [weights.get(name, 0.0) / total for name in names]
 
@@ -38,20 +35,3 @@ class Fixed(Mixture):
     def state_dict(self) -> dict[str, Any]:
         """Groups, sizes and shares; there is nothing else."""
         return {**super().state_dict(), "shares": self._shares}
-
-
-def check_weights(what: str, weights: Mapping[str, float], names: Sequence[str]) -> None:
-    """Refuse weights that cannot be meant.
-
-    Raises:
-        CurriculumError: unknown name (with the nearest known one), negative or non-finite weight, or all zero.
-    """
-    for name, weight in weights.items():
-        if name not in names:
-            raise CurriculumError(
-                f"{what}: no examples come from {name!r}{nearest(name, names)} Known: {', '.join(names)}"
-            )
-        if not math.isfinite(weight) or weight < 0:
-            raise CurriculumError(f"{what}: the weight of {name!r} must be a number >= 0, got {weight}")
-    if not any(weights.values()):
-        raise CurriculumError(f"{what}: all weights are zero; at least one must be positive")

@@ -1,4 +1,6 @@
+import hashlib
 import math
+import random
 from collections import Counter
 
 import pytest
@@ -144,3 +146,22 @@ def test_registered_under_their_recipe_names():
     check_options("sampler", "easy_to_hard", ["pacing", "start", "paced_epochs"])
     with pytest.raises(ValueError, match="did you mean 'pacing'"):
         check_options("sampler", "easy_to_hard", ["pace"])
+
+
+def test_pacing_is_platanios_competence():
+    """1903.09848, eq. 6 and 7 with T = 1: t·(1 − c0) + c0 and sqrt(t·(1 − c0²) + c0²)."""
+    assert [competence(t, 0.1, "linear") for t in (0, 0.25, 0.5, 1)] == pytest.approx([0.1, 0.325, 0.55, 1.0])
+    assert [competence(t, 0.1, "root") for t in (0, 0.25, 0.5, 1)] == pytest.approx([0.1, 0.5074446, 0.7106335, 1.0])
+
+
+def test_orders_are_those_of_the_first_release():
+    """Resumed runs and published numbers depend on them."""
+    rng = random.Random(0)
+    examples = Examples([rng.randrange(3) for _ in range(50)], ("a", "b", "c"), [rng.random() for _ in range(50)])
+    sizes = [len(pool) for pool in examples.pools()]
+    sha = hashlib.sha256()
+    for kind in (Shuffled, EasyToHard):
+        for mixture in (None, Fixed(examples.names, sizes, weights={"a": 2, "b": 1})):
+            for epoch in (0, 1):
+                sha.update(repr(kind(examples, 4, mixture).order(epoch)).encode())
+    assert sha.hexdigest()[:16] == "ca7a1dab06d95489"
