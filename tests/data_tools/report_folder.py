@@ -35,9 +35,9 @@ def build(folder: Path, images: int = 40, seed: int = 0) -> Work:
     for i in range(images):
         kind = general if i % 3 == 0 else domain
         scene = enlarged(kind.sample(rng, rng.random(), 72))
-        name = f"{scene.world}/scene_{i:05d}.png"
         if i in (1, 2):  # a copy, and nearly one
             scene = scenes[records[0].image]
+        name = f"{scene.world}/scene_{i:05d}.png"
         path = folder / "pictures" / f"{i:05d}.png"
         picture = draw.draw(scene)
         if i == 2:
