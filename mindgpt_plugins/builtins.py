@@ -10,6 +10,8 @@ BUILTINS: dict[str, dict[str, str]] = {
     "estimator": {
         "annotations": "mindgpt_data.density.annotations:from_truth",
         "pixels": "mindgpt_data.density.pixels:pixels",
+        "model-free": "mindgpt_data.density.model_free:model_free",
+        "judge": "mindgpt_data.density.judge:judge",
         "modulated": "mindgpt_plugins.advantage.estimators:modulated",
         "grpo": "mindgpt_plugins.advantage.estimators:grpo",
         "dr_grpo": "mindgpt_plugins.advantage.estimators:dr_grpo",

@@ -3,7 +3,6 @@ import os
 import shutil
 
 import pytest
-from mindgpt_data import parallel
 from mindgpt_data.config import DataSettings
 from mindgpt_data.corpus import CorpusError, read
 from mindgpt_data.steps import images
@@ -209,14 +208,3 @@ def test_coco_that_is_none(tmp_path) -> None:
     (tmp_path / "c.json").write_bytes(b'{"images": ["\xff"]}')
     with pytest.raises(CorpusError, match="not JSON in UTF-8"):
         read(tmp_path / "c.json")
-
-
-def crash_on_three(number: int) -> int:
-    if number == 3:
-        os._exit(1)
-    return number * 10
-
-
-def test_an_item_that_kills_its_worker_costs_only_itself() -> None:
-    found = list(parallel.ordered(crash_on_three, range(12), crashed=lambda number: -number, workers=2))
-    assert found == [0, 10, 20, -3, *range(40, 120, 10)]

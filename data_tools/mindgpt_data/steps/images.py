@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mindgpt_data import files, parallel
+from mindgpt_data import engines, files
 from mindgpt_data.corpus import CorpusError, read
 from mindgpt_data.images import ImageError, content_hash, open_image
 from mindgpt_data.progress import Progress, silent
@@ -58,13 +58,14 @@ def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress
     return summary
 
 
-def measure_all(
-    records: list[ImageRecord], max_megapixels: float, workers: int | None = None
-) -> Iterator[tuple[ImageRecord | None, list[Drop]]]:
+def measure_all(records: list[ImageRecord], max_megapixels: float) -> Iterator[tuple[ImageRecord | None, list[Drop]]]:
     """:func:`measure` over all records, in order, in worker processes where that pays."""
     function = functools.partial(measure, max_megapixels=max_megapixels)
-    workers = 1 if len(records) <= INLINE else workers
-    return parallel.ordered(function, records, crashed=_crashed, workers=workers)
+    few = len(records) <= INLINE
+    outcomes = (engines.guarded(function, r) for r in records) if few else engines.map_items(function, records)
+    for record, outcome in zip(records, outcomes, strict=True):
+        failed = Drop(STEP, "open", "decoder crashed", record.image, outcome.error)
+        yield outcome.value or (None, [failed])
 
 
 def measure(record: ImageRecord, max_megapixels: float = 100) -> tuple[ImageRecord | None, list[Drop]]:
@@ -106,7 +107,3 @@ def _inside(
     detail = f"{thing[name]!r} at {thing['box']} in a picture of {size[0]} x {size[1]}"
     drops.append(Drop(STEP, "box", "box outside the picture", record.image, detail))
     return False
-
-
-def _crashed(record: ImageRecord) -> tuple[None, list[Drop]]:
-    return None, [Drop(STEP, "open", "decoder crashed", record.image, ", ".join(record.paths))]

@@ -1,0 +1,180 @@
+"""Step ``density``: the four sub-scores and IDS of every picture → ``density.parquet``."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mindgpt_data import engines, files
+from mindgpt_data.density.calibrate import quantiles
+from mindgpt_data.density.score import Picture, information_density
+from mindgpt_data.images import ImageError, open_image
+from mindgpt_data.progress import Progress, silent
+from mindgpt_data.record import ImageRecord
+from mindgpt_data.rows import SUB_SCORES, dumps
+from mindgpt_data.work import DENSITY_COLUMNS, Drop, Work
+from mindgpt_plugins import registry
+
+if TYPE_CHECKING:
+    from mindgpt_data.config import DataSettings
+
+STEP = "density"
+INLINE = 8
+"""Up to this many pictures are scored in this process: starting workers would cost more."""
+Estimator = Callable[..., dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What became of one record: its sub-scores, or why there are none."""
+
+    scores: dict[str, float] | None
+    gate: str = ""
+    reason: str = ""
+    detail: str = ""
+
+
+def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress = silent) -> dict[str, Any]:
+    """Score every record; a record of several pictures gets the largest sub-score of each dimension.
+
+    Scores are kept in ``partial/density.jsonl`` as they come (the judge's answers in the store), so a run that was
+    killed, or a corpus that has grown, is scored only where it was not before. A picture that cannot be scored becomes
+    a drop.
+
+    Raises:
+        RegistryError: no such estimator or option.
+        ValueError: unusable weights, no endpoint for the judge, or not a single picture could be scored.
+    """
+    start = time.monotonic()
+    density = settings.density
+    estimator = registry.get("estimator", density.estimator)
+    registry.check_options("estimator", density.estimator, density.options)
+    information_density(dict.fromkeys(SUB_SCORES, 0.0), density.weights)  # refuses bad weights before any work
+    records = work.read_images()
+    if hasattr(estimator, "score_all"):
+        found = _judged(work, settings, estimator, records, progress)
+    else:
+        found = _measured(work, settings, estimator, records, progress)
+    drops = [Drop(STEP, s.gate, s.reason, image, s.detail) for image, s in found.items() if s.scores is None]
+    work.write_drops(STEP, drops)
+    scored = {image: s.scores for image, s in found.items() if s.scores is not None}
+    if not scored:
+        raise ValueError(f"no picture could be scored; first: {drops[0].key}: {drops[0].reason}: {drops[0].detail}")
+    ids = [information_density(scores, density.weights) for scores in scored.values()]
+    if density.calibrate:
+        ids = quantiles(ids)
+    rows: list[dict[str, Any]] = [
+        {"image": image, **scores, "ids": value} for (image, scores), value in zip(scored.items(), ids, strict=True)
+    ]
+    files.write_table(work.density, rows, DENSITY_COLUMNS)
+    summary = {
+        "images": len(rows),
+        "dropped": dict(Counter(drop.reason for drop in drops)),
+        "mean": {name: round(sum(row[name] for row in rows) / len(rows), 4) for name in (*SUB_SCORES, "ids")},
+        "seconds": round(time.monotonic() - start, 3),
+        "settings": density.model_dump(mode="json"),
+    }
+    work.write_summary(STEP, summary)
+    return summary
+
+
+def score(record: ImageRecord, estimator: Estimator, options: dict[str, Any], max_megapixels: float) -> Scored:
+    """Score one record: the item function of the step."""
+    try:
+        each = [
+            _checked(estimator(Picture(open_image(Path(path), max_megapixels)), **options)) for path in record.paths
+        ]
+    except ImageError as error:
+        return Scored(None, "open", error.reason, str(error))
+    return Scored({name: max(scores[name] for scores in each) for name in SUB_SCORES})
+
+
+def _checked(scores: dict[str, float]) -> dict[str, float]:
+    """What an estimator returned, refused when it is not the four sub-scores (a plugin's may be anything)."""
+    if set(scores) != set(SUB_SCORES) or not all(0 <= scores[name] <= 5 for name in SUB_SCORES):
+        raise ValueError(f"the estimator returned {scores}; need {', '.join(SUB_SCORES)}, each in [0, 5]")
+    return {name: float(scores[name]) for name in SUB_SCORES}
+
+
+def _measured(
+    work: Work, settings: DataSettings, estimator: Estimator, records: list[ImageRecord], progress: Progress
+) -> dict[str, Scored]:
+    """Score in worker processes, keeping what comes in the partial file."""
+    density, limit = settings.density, settings.images.max_megapixels
+    key = json.dumps([density.estimator, density.options, limit], sort_keys=True)
+    path = work.folder / "partial" / "density.jsonl"
+    kept = _kept(path, key)
+    prints = {record.image: _fingerprint(key, record) for record in records}
+    left = [record for record in records if prints[record.image] not in kept]
+    function = functools.partial(score, estimator=estimator, options=density.options, max_megapixels=limit)
+    began, failed = time.monotonic(), 0
+    path.parent.mkdir(parents=True, exist_ok=True)
+    found: dict[str, Scored] = {}
+    with path.open("a", encoding="utf-8") as file:
+        for number, (record, result) in enumerate(_outcomes(function, left), 1):
+            if result.scores is None:
+                found[record.image] = result
+                failed += 1
+            else:
+                kept[prints[record.image]] = result.scores
+                file.write(dumps({"key": prints[record.image], "scores": result.scores}) + "\n")
+                file.flush()
+            rate = number / max(time.monotonic() - began, 1e-9)
+            done = len(records) - len(left) + number
+            eta = (len(left) - number) / rate
+            progress({"stage": STEP, "step": done, "total": len(records), "failed": failed, "rate": rate, "eta": eta})
+    return {r.image: found.get(r.image) or Scored(kept[prints[r.image]]) for r in records}
+
+
+def _outcomes(
+    function: Callable[[ImageRecord], Scored], records: list[ImageRecord]
+) -> Iterator[tuple[ImageRecord, Scored]]:
+    few = len(records) <= INLINE
+    outcomes: Iterable[engines.Outcome[Scored]] = (
+        (engines.guarded(function, record) for record in records) if few else engines.map_items(function, records)
+    )
+    for record, outcome in zip(records, outcomes, strict=True):
+        yield record, outcome.value or Scored(None, "estimator", "estimator failed", outcome.error)
+
+
+def _judged(
+    work: Work, settings: DataSettings, judge: Any, records: list[ImageRecord], progress: Progress
+) -> dict[str, Scored]:
+    """Score through the judge's endpoints; answers are in the store."""
+    from mindgpt_data.client.request import Failed
+
+    options = {name: value for name, value in settings.density.options.items() if name != "endpoints"}
+    endpoints = settings.endpoints_for("judge")
+    found: dict[str, Scored] = {}
+    for outcome in judge.score_all(records, endpoints=endpoints, store=work.store, progress=progress, **options):
+        if isinstance(outcome, Failed):
+            found[outcome.key] = Scored(None, "judge", "the judge gave no usable answer", outcome.error)
+        else:
+            found[outcome.key] = Scored(_checked(outcome.value))
+    return {record.image: found[record.image] for record in records}
+
+
+def _kept(path: Path, key: str) -> dict[str, dict[str, float]]:
+    """Scores of an earlier run; a last line that was cut by a kill is left out and overwritten by a new one."""
+    if not path.is_file():
+        return {}
+    kept, whole = {}, []
+    for line in path.read_bytes().splitlines(keepends=True):
+        if line.endswith(b"\n"):
+            data = json.loads(line)
+            kept[data["key"]] = data["scores"]
+            whole.append(line)
+    if sum(map(len, whole)) < path.stat().st_size:
+        files.write_text(path, b"".join(whole).decode("utf-8"))
+    return kept
+
+
+def _fingerprint(key: str, record: ImageRecord) -> str:
+    return hashlib.sha256(dumps([key, record.content, record.paths]).encode()).hexdigest()[:32]
