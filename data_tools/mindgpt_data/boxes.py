@@ -138,3 +138,8 @@ def iou(a: Sequence[float], b: Sequence[float]) -> float:
     both = max(0.0, across) * max(0.0, down)
     either = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both
     return both / either if either > 0 else 0.0
+
+
+def holds(words: str) -> bool:
+    """Is there a box in ``words``?"""
+    return _BOX.search(words) is not None

@@ -1,0 +1,226 @@
+"""Step ``generate``: a teacher writes the QA that the budget allows."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import tee
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mindgpt_data import engines, files
+from mindgpt_data.progress import Progress, silent
+from mindgpt_data.rows import Row
+from mindgpt_data.teachers.base import Candidate, Job, LocalTeacher, ModelTeacher, build
+from mindgpt_data.teachers.check import problem
+from mindgpt_data.teachers.plan import Inputs, jobs, read_inputs
+from mindgpt_data.teachers.rows import row_of
+from mindgpt_data.teachers.slots import choose
+from mindgpt_data.work import Drop, Work
+
+if TYPE_CHECKING:
+    from mindgpt_data.client.batch import Imported
+    from mindgpt_data.client.request import Done, Failed, Task
+    from mindgpt_data.client.spend import Estimate
+    from mindgpt_data.config import DataSettings
+    from mindgpt_data.teachers.base import Written
+
+STEP = "generate"
+SAMPLE = 20
+"""Requests that an estimate looks at."""
+
+
+@dataclass
+class _Run:
+    work: Work
+    settings: DataSettings
+    seed: int
+    progress: Progress
+    inputs: Inputs
+    drops: list[Drop] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def drop(self, reason: str, job: Job, detail: str = "") -> None:
+        self.drops.append(Drop(STEP, "teacher", reason, job.record.image, detail))
+
+    def jobs(self, *, slots: bool) -> Iterator[Job]:
+        return jobs(self.inputs, self.settings, self.seed, slots=slots)
+
+    def row(self, candidate: Candidate, job: Job, number: int) -> Row:
+        self.counts.update({f"type {candidate.type}": 1, f"capability {candidate.capability}": 1})
+        return row_of(candidate, job, number, job.record.source, self.settings.generate.verbose)
+
+
+def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress = silent) -> dict[str, Any]:
+    """Read images, density, matches and budget; write ``candidates.jsonl`` in input order.
+
+    Which capability, topic, type and difficulty each QA has is decided before the first request, so a killed run plans
+    the same again and finds its answers in the store. Every budgeted QA that was not written has a line in
+    ``drops/generate.jsonl``.
+
+    Raises:
+        FileError: an earlier step has not run.
+        RegistryError: no such teacher, or an option it does not have.
+        SlotError: the capability tree cannot serve the budget.
+        EndpointError: the model server cannot be used at all.
+    """
+    started = time.monotonic()
+    teacher = build(settings.generate.teacher, settings.generate.options)
+    state = _Run(work, settings, seed, progress, read_inputs(work, settings))
+    state.drops += state.inputs.left_out
+    rows = _ask(state, teacher) if isinstance(teacher, ModelTeacher) else _propose(state, teacher)
+    written = files.write_jsonl(work.candidates, (row.to_json() for row in rows))
+    work.write_drops(STEP, state.drops)
+    summary: dict[str, Any] = {
+        "items": written,
+        "asked": sum(row["items"] for row in state.inputs.budget.values()),
+        "images": len(state.inputs.records),
+        "types": _counted(state.counts, "type"),
+        "capabilities": _counted(state.counts, "capability"),
+        "dropped": dict(Counter(drop.reason for drop in state.drops)),
+        "seconds": round(time.monotonic() - started, 3),
+        "settings": settings.generate.model_dump(mode="json"),
+        "seed": seed,
+    }
+    if isinstance(teacher, ModelTeacher):
+        from mindgpt_data.client.spend import usage
+
+        summary["usage"] = [line for line in usage(work.store) if line["step"] == STEP]
+    work.write_summary(STEP, summary)
+    return summary
+
+
+def estimate(work: Work, settings: DataSettings, *, seed: int = 0) -> Estimate | None:
+    """What the first round takes, from its first requests, which are built and not sent; None for local teachers."""
+    teacher = build(settings.generate.teacher, settings.generate.options)
+    if not isinstance(teacher, ModelTeacher):
+        return None
+    from mindgpt_data.client.spend import estimate as of_tasks
+
+    inputs = read_inputs(work, settings)
+    total = sum(1 for record in inputs.records if inputs.budget[record.image]["items"])
+    tasks = (teacher.task(job, 0) for job in jobs(inputs, settings, seed, slots=True))
+    return of_tasks(tasks, total, settings.endpoints_for("teacher"), sample=SAMPLE)
+
+
+def batch_out(work: Work, settings: DataSettings, folder: Path, *, seed: int = 0) -> list[Path]:
+    """Write the first round's requests that have no answer yet as OpenAI Batch JSONL, instead of sending them.
+
+    Raises:
+        ValueError: the teacher asks no model.
+    """
+    from mindgpt_data.client import batch
+
+    teacher = _model_teacher(settings)
+    inputs = read_inputs(work, settings)
+    tasks = (teacher.task(job, 0) for job in jobs(inputs, settings, seed, slots=True))
+    endpoint = settings.endpoints_for("teacher")[0]
+    return batch.write(tasks, folder, step=STEP, store=work.store, endpoint=endpoint)
+
+
+def batch_in(work: Work, settings: DataSettings, answers: Sequence[Path], folder: Path) -> Imported:
+    """Read a batch's answers into the store; :func:`run` then asks only for what is missing.
+
+    Args:
+        work: the work folder.
+        settings: the same as when the batch was written.
+        answers: files that the batch brought back.
+        folder: where :func:`batch_out` wrote.
+
+    Raises:
+        ValueError: the teacher asks no model.
+        BatchError: see :func:`mindgpt_data.client.batch.read`.
+    """
+    from mindgpt_data.client import batch
+
+    _model_teacher(settings)
+    endpoint = settings.endpoints_for("teacher")[0]
+    return batch.read(answers, folder, step=STEP, store=work.store, endpoint=endpoint)
+
+
+def _model_teacher(settings: DataSettings) -> ModelTeacher:
+    teacher = build(settings.generate.teacher, settings.generate.options)
+    if not isinstance(teacher, ModelTeacher):
+        raise ValueError(f"teacher {settings.generate.teacher!r} asks no model server; batches are for those that do")
+    return teacher
+
+
+def _propose(state: _Run, teacher: LocalTeacher) -> Iterator[Row]:
+    """Local teachers run in this process, one image at a time; with ``--engine ray`` on the cluster."""
+    used: Counter[str] = Counter()
+    answers: dict[str, Counter[str]] = {}
+    leaves = state.inputs.knowledge.row_of
+    total = sum(1 for record in state.inputs.records if state.inputs.budget[record.image]["items"])
+    given, kept = tee(state.jobs(slots=False))
+    for number, (job, outcome) in enumerate(zip(kept, _outcomes(teacher.propose, given), strict=True), 1):
+        if outcome.value is None:
+            state.drop("the teacher failed", job, outcome.error)
+            continue
+        sound = []
+        for candidate in outcome.value:
+            refused = problem(candidate, job, leaves)
+            if refused is None:
+                sound.append(candidate)
+            else:
+                state.drop(refused[0], job, refused[1])
+        rng = random.Random(f"{state.seed}/choose/{job.record.image}")
+        chosen = choose(sound, job, used, answers, rng)
+        yield from (state.row(candidate, job, i) for i, candidate in enumerate(chosen))
+        for _ in range(job.items - len(chosen)):
+            state.drop("no further question about this picture", job)
+        state.progress({"stage": STEP, "step": number, "total": total, "failed": len(state.drops)})
+
+
+def _outcomes(
+    propose: Callable[[Job], list[Candidate]], given: Iterator[Job]
+) -> Iterator[engines.Outcome[list[Candidate]]]:
+    if engines.current() == "local":
+        return (engines.guarded(propose, job) for job in given)
+    return engines.map_items(propose, given)
+
+
+def _ask(state: _Run, teacher: ModelTeacher) -> Iterator[Row]:
+    from mindgpt_data.client.run import ask_all
+    from mindgpt_data.teachers.asking import rounds
+
+    leaves = state.inputs.knowledge.row_of
+
+    def ask(tasks: Iterator[Task[Written]], stage: str) -> Iterator[Done[Written] | Failed]:
+        def shown(update: dict[str, Any]) -> None:
+            state.progress({**update, "stage": f"{STEP}, {stage}"})
+
+        return ask_all(
+            tasks,
+            step=STEP,
+            store=state.work.store,
+            endpoints=state.settings.endpoints_for("teacher"),
+            progress=shown,
+            total=len(state.inputs.records) if stage == "round 1" else None,
+        )
+
+    folder = state.work.folder / "partial"
+    for job, candidates, refused, error in rounds(teacher, lambda: state.jobs(slots=True), ask, folder):
+        for reason, detail in refused:
+            state.drop(reason, job, detail)
+        filled = set()
+        for candidate in candidates:
+            unsound = problem(candidate, job, leaves)
+            if unsound is None:
+                filled.add(candidate.slot)
+                yield state.row(candidate, job, candidate.slot)
+            else:
+                state.drop(unsound[0], job, unsound[1])
+        if error:
+            state.drop("the teacher gave no usable answer", job, error)
+        for slot in job.slots:
+            if slot.number not in filled:
+                state.drop("slot left empty", job, f"{slot.capability}, {slot.knowledge or 'no topic'}, {slot.type}")
+
+
+def _counted(counts: Counter[str], kind: str) -> dict[str, int]:
+    return {
+        name.removeprefix(f"{kind} "): number for name, number in counts.most_common() if name.startswith(f"{kind} ")
+    }

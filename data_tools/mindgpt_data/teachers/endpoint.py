@@ -1,0 +1,189 @@
+"""Teacher ``endpoint``: any OpenAI-compatible multimodal model writes the QA, one request per image and round."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from mindgpt_data.boxes import BoxError, parse, text
+from mindgpt_data.client.request import Answer, Request, Task
+from mindgpt_data.rows import ANSWER_TYPES
+from mindgpt_data.teachers.base import Candidate, Job, Slot, Written
+from mindgpt_data.teachers.messages import closed, fingerprint, messages
+from mindgpt_data.teachers.prompts import LEVELS, SYSTEM, prompt
+from mindgpt_plugins.recipe.base import Strict
+
+NONE = "none"
+"""Topic of slots without one."""
+
+
+class _Pair(Strict):
+    slot: int
+    capability: str
+    topic: str
+    question: str
+    rationale: str
+    answer: str
+    answer_type: Literal["text", "number", "choice", "yesno", "box"]
+    difficulty: int = Field(ge=min(LEVELS), le=max(LEVELS))
+
+
+class _Pairs(Strict):
+    pairs: list[dict[str, Any]]
+
+
+class Endpoint:
+    """Asks for exactly the slots of a job, in structured output that cannot run away.
+
+    Args:
+        temperature: of the model.
+        max_question: longest question, characters.
+        max_answer: longest answer, characters; three times that for ``open`` slots.
+        max_rationale: longest rationale, characters.
+        rounds: how often an image is asked about while slots are missing; later rounds know what was asked before.
+        instructions: added to the system prompt, e.g. the language to write in.
+    """
+
+    def __init__(
+        self,
+        *,
+        temperature: float = 0.7,
+        max_question: int = 300,
+        max_answer: int = 200,
+        max_rationale: int = 500,
+        rounds: int = 2,
+        instructions: str = "",
+    ) -> None:
+        if rounds < 1:
+            raise ValueError(f"generate.options.rounds is {rounds}; at least 1")
+        self.temperature, self.rounds = temperature, rounds
+        self.max_question, self.max_answer, self.max_rationale = max_question, max_answer, max_rationale
+        self.system = f"{SYSTEM} {instructions}".strip()
+
+    def task(self, job: Job, part: int) -> Task[Written]:
+        """The request for one image; ``part`` counts the rounds from 0."""
+        asked, schema = prompt(job), self.schema(job)
+        return Task(
+            key=f"{job.record.image}/{part}",
+            fingerprint=fingerprint(
+                job.record, self.system, asked, schema, self.temperature, job.max_pixels, job.seed, part
+            ),
+            build=partial(self._build, job, asked, schema, part),
+            parse=partial(self._parse, job),
+        )
+
+    def schema(self, job: Job) -> dict[str, Any]:
+        """JSON schema of the answer: every string and array bounded, labels from the slots only."""
+        slots = job.slots
+        answers = self.max_answer * (3 if any(slot.type == "open" for slot in slots) else 1)
+        pair = closed(
+            slot={"type": "integer", "enum": [slot.number + 1 for slot in slots]},
+            capability={"type": "string", "enum": sorted({slot.capability for slot in slots})},
+            topic={"type": "string", "enum": sorted({slot.knowledge or NONE for slot in slots})},
+            question={"type": "string", "minLength": 1, "maxLength": self.max_question},
+            rationale={"type": "string", "maxLength": self.max_rationale},
+            answer={"type": "string", "minLength": 1, "maxLength": answers},
+            answer_type={"type": "string", "enum": list(ANSWER_TYPES)},
+            difficulty={"type": "integer", "minimum": min(LEVELS), "maximum": max(LEVELS)},
+        )
+        return closed(pairs={"type": "array", "items": pair, "maxItems": len(slots)})
+
+    def _build(self, job: Job, asked: str, schema: dict[str, Any], part: int) -> Request:
+        longest = self.max_question + 3 * self.max_answer + self.max_rationale + 300
+        return Request(
+            messages(job.record, self.system, asked, job.max_pixels),
+            schema=schema,
+            max_tokens=64 + len(job.slots) * longest // 3,
+            temperature=self.temperature,
+            seed=job.seed + part,
+        )
+
+    def _parse(self, job: Job, answer: Answer) -> Written:
+        try:
+            found = _Pairs.model_validate_json(_inner(answer.texts[0])).pairs
+        except ValidationError as error:
+            raise ValueError(f"not a list of pairs: {error.errors()[0]['msg']}") from None
+        slots = {slot.number + 1: slot for slot in job.slots}
+        asked = {question.casefold() for question in job.avoid}
+        candidates, refused = dict[int, Candidate](), list[tuple[str, str]]()
+        for item in found:
+            try:
+                pair = _Pair.model_validate(item)
+                slot = _slot(pair, slots)
+                if slot.number in candidates:
+                    raise _Refused("two pairs for one slot", pair.question)
+                if pair.question.strip().casefold() in asked:
+                    raise _Refused("asked before about this image", pair.question)
+                candidates[slot.number] = self._candidate(pair, slot)
+                asked.add(pair.question.strip().casefold())
+            except ValidationError as error:
+                first = error.errors()[0]
+                place = ".".join(map(str, first["loc"]))
+                refused.append(("pair does not follow the schema", f"{place}: {first['msg']}: {item!r:.200}"))
+            except _Refused as error:
+                refused.append((error.reason, error.detail))
+        return Written(tuple(candidates[number] for number in sorted(candidates)), tuple(refused))
+
+    def _candidate(self, pair: _Pair, slot: Slot) -> Candidate:
+        question, answer = " ".join(pair.question.split()), _plain(pair)
+        longest = self.max_answer * (3 if slot.type == "open" else 1)
+        for name, value, most in (("question", question, self.max_question), ("answer", answer, longest)):
+            if not value:
+                raise _Refused(f"empty {name}", f"{pair.question!r} → {pair.answer!r}")
+            if len(value) > most:
+                raise _Refused(f"{name} over {most} characters", value[:200])
+        return Candidate(
+            question=question,
+            answer=answer,
+            capability=slot.capability,
+            answer_type=pair.answer_type,
+            rationale=" ".join(pair.rationale.split())[: self.max_rationale],
+            knowledge=slot.knowledge,
+            difficulty=(pair.difficulty - 1) / 4,
+            type=slot.type,
+            slot=slot.number,
+        )
+
+
+class _Refused(Exception):
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(reason)
+        self.reason, self.detail = reason, detail
+
+
+def _slot(pair: _Pair, slots: dict[int, Slot]) -> Slot:
+    slot = slots.get(pair.slot)
+    if slot is None:
+        raise _Refused("a slot that was not asked for", f"{pair.slot}: {pair.question!r}")
+    if pair.capability != slot.capability:
+        raise _Refused("another capability than its slot's", f"{pair.capability} for {slot.capability}")
+    if pair.topic != (slot.knowledge or NONE):
+        raise _Refused("another topic than its slot's", f"{pair.topic} for {slot.knowledge or NONE}")
+    return slot
+
+
+def _plain(pair: _Pair) -> str:
+    """The answer as rewards compare it."""
+    answer = " ".join(pair.answer.split())
+    if pair.answer_type == "yesno":
+        answer = answer.casefold().rstrip(".!")
+        if answer not in ("yes", "no"):
+            raise _Refused("answer type yesno, but the answer is neither", f"{pair.question!r} → {answer!r}")
+    elif pair.answer_type == "number":
+        answer = re.sub(r"(?<=\d),(?=\d{3}\b)", "", answer).rstrip(".")
+        if not re.fullmatch(r"-?\d+(\.\d+)?", answer):
+            raise _Refused("answer type number, but the answer is no number", f"{pair.question!r} → {answer!r}")
+    elif pair.answer_type == "box":
+        try:
+            answer = text(parse(answer))
+        except BoxError as error:
+            raise _Refused("answer type box, but the answer is no box", f"{pair.question!r}: {error}") from None
+    return answer
+
+
+def _inner(answer: str) -> str:
+    """The outermost object: servers without a grammar put fences or words around it."""
+    return answer[answer.find("{") : answer.rfind("}") + 1] or answer

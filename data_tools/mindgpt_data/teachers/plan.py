@@ -1,0 +1,134 @@
+"""Puts jobs together from what the earlier steps left: deterministic in the seed, before any request."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mindgpt_data.config import DataSettings
+from mindgpt_data.record import ImageRecord
+from mindgpt_data.rows import SUB_SCORES
+from mindgpt_data.teachers.base import Job, Label
+from mindgpt_data.teachers.slots import by_family, plan
+from mindgpt_data.teachers.truth import mentions, read
+from mindgpt_data.tree.model import Tree, load
+from mindgpt_data.work import Drop, Work
+
+ABSENT = 8
+"""Labels per job that the corpus knows and the image does not show."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What generation reads.
+
+    Attributes:
+        records: images with a budget, in order.
+        density: image id → sub-scores and ``ids``.
+        matches: image id → topics.
+        budget: image id → ``items`` and families.
+        knowledge: the knowledge tree.
+        capabilities: leaves of the capability tree, by id.
+        labels: every object label of the corpus, sorted.
+        left_out: images that earlier steps left without a budget or a density.
+    """
+
+    records: list[ImageRecord]
+    density: dict[str, dict[str, float]]
+    matches: dict[str, list[dict[str, Any]]]
+    budget: dict[str, dict[str, int]]
+    knowledge: Tree
+    capabilities: dict[str, Label]
+    labels: list[str]
+    left_out: list[Drop]
+
+
+def read_inputs(work: Work, settings: DataSettings) -> Inputs:
+    """Read the earlier steps' files.
+
+    Raises:
+        FileError: a step has not run.
+        TreeError: a label tree cannot be used.
+    """
+    density, matches, budget = work.read_density(), work.read_matches(), work.read_budget()
+    named = {"knowledge": settings.tree.knowledge, "capability": settings.tree.capability}
+    trees = {name: load(name, None if where == "builtin" else Path(where)) for name, where in named.items()}
+    records, left_out = [], []
+    for record in work.read_images():
+        if record.image in density and record.image in budget:
+            records.append(record)
+        else:
+            missing = "budget" if record.image in density else "density"
+            left_out.append(Drop("generate", "inputs", f"no {missing} for this image", record.image))
+    labels = sorted({thing.label for record in records for thing in read(record).things})
+    capabilities = {leaf: label(trees["capability"], leaf) for leaf in trees["capability"].leaves}
+    return Inputs(records, density, matches, budget, trees["knowledge"], capabilities, labels, left_out)
+
+
+def jobs(inputs: Inputs, settings: DataSettings, seed: int, *, slots: bool) -> Iterator[Job]:
+    """A job per image with a budget, in input order; iterate again for the same jobs.
+
+    Args:
+        inputs: see :func:`read_inputs`.
+        settings: the section ``generate`` is used.
+        seed: the only source of chance.
+        slots: plan exactly which capability, topic, type and difficulty each QA has (for model teachers).
+
+    Raises:
+        SlotError: a family has a budget and the capability tree no leaf for it.
+    """
+    generate = settings.generate
+    planned: Counter[str] = Counter()
+    wanted = {d: sum(row[d] for row in inputs.budget.values()) for d in SUB_SCORES}
+    leaves = by_family(inputs.capabilities, wanted) if slots else {}
+    for record in inputs.records:
+        row, scores = inputs.budget[record.image], inputs.density[record.image]
+        if row["items"] == 0:
+            continue
+        rng = random.Random(f"{seed}/generate/{record.image}")
+        families = {d: row[d] for d in SUB_SCORES}
+        topics = [t for t in inputs.matches.get(record.image, []) if t["leaf"] in inputs.knowledge.row_of]
+        absent = [] if slots else _absent(record, inputs.labels, rng)
+        chosen = (
+            plan(families, [t["leaf"] for t in topics], leaves, planned, rng,
+                 open_share=generate.open, levels=generate.levels)
+            if slots else ()
+        )  # fmt: skip
+        yield Job(
+            record=record,
+            ids=scores["ids"],
+            sub_scores={d: scores[d] for d in SUB_SCORES},
+            items=row["items"],
+            families=families,
+            topics=tuple(label(inputs.knowledge, t["leaf"]) for t in topics),
+            evidence={t["leaf"]: str(t.get("evidence", "")) for t in topics},
+            capabilities=inputs.capabilities,
+            slots=chosen,
+            absent=tuple(absent),
+            seed=seed,
+            max_pixels=generate.max_pixels,
+            boxes=generate.boxes,
+        )
+
+
+def label(tree: Tree, leaf: str) -> Label:
+    """A leaf as teachers see it."""
+    node = tree.nodes[leaf]
+    path = " > ".join(tree.nodes[one].name for one in tree.path(leaf))
+    return Label(leaf, node.name, node.definition, path, node.density or "")
+
+
+def _absent(record: ImageRecord, labels: list[str], rng: random.Random) -> list[str]:
+    """Labels that nothing the corpus says about the image mentions, in random order."""
+    words = read(record).words
+    found = []
+    for one in rng.sample(labels, len(labels)) if len(labels) <= 512 else rng.sample(labels, 512):
+        if not mentions(words, one) and not any(mentions(one, word) for word in words.split(" ; ") if word):
+            found.append(one)
+            if len(found) == ABSENT:
+                break
+    return found
