@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from mindgpt_data.client.request import Answer, Done, Failed, Request
 from mindgpt_data.config import DataSettings
 from mindgpt_data.gates.batch import Batch
@@ -26,10 +27,12 @@ def row(uid: str, image: str = "a.png", **changes: Any) -> Row:
     return Row(uid=uid, image=[image], **fields | changes)
 
 
+def noise(size: tuple[int, int] = (64, 64), seed: int = 0) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8))
+
+
 def record(folder: Path, name: str, colour: int = 0, **more: Any) -> ImageRecord:
-    image = (
-        Image.effect_noise((48, 32), 60).convert("RGB") if colour < 0 else Image.new("RGB", (48, 32), (colour, 9, 9))
-    )
+    image = noise((48, 32)) if colour < 0 else Image.new("RGB", (48, 32), (colour, 9, 9))
     image.save(folder / name)
     return ImageRecord(name, [str(folder / name)], 48, 32, content_hash(image), **more)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gate_helpers import record, row
+from gate_helpers import noise, record, row
 from hypothesis import given
 from hypothesis import strategies as st
 from mindgpt_data import files
@@ -149,30 +149,25 @@ def test_a_record_of_several_pictures_becomes_several_tags(tmp_path: Path) -> No
 
 
 def test_pictures_are_copied_as_they_are_unless_a_trainer_would_show_them_otherwise(tmp_path: Path) -> None:
-    noise = Image.effect_noise((40, 24), 90).convert("RGB")
+    picture = noise((40, 24))
     out = tmp_path / "out"
-    for name, image, more in (
-        ("a.jpg", noise, {}),
-        ("b.webp", noise, {}),
-        ("c.png", noise.convert("L"), {}),
-    ):
-        image.save(tmp_path / name, **more)
+    for name, image in (("a.jpg", picture), ("b.webp", picture), ("c.png", picture.convert("L"))):
+        image.save(tmp_path / name)
         copied = out / copy_picture(tmp_path / name, out)
         assert copied.suffix == Path(name).suffix and copied.read_bytes() == (tmp_path / name).read_bytes()
     exif = Image.Exif()
     exif[0x0112] = 6
-    noise.save(tmp_path / "turned.jpg", exif=exif)
-    noise.rotate(180).convert("CMYK").save(tmp_path / "cmyk.jpg")
+    picture.save(tmp_path / "turned.jpg", exif=exif)
+    picture.convert("CMYK").save(tmp_path / "cmyk.jpg")
     Image.new("RGBA", (40, 24), (255, 0, 0, 0)).save(tmp_path / "clear.png")
-    noise.save(tmp_path / "d.bmp")
+    picture.save(tmp_path / "d.bmp")
     for name, size in (("turned.jpg", (24, 40)), ("cmyk.jpg", (40, 24)), ("clear.png", (40, 24)), ("d.bmp", (40, 24))):
         with Image.open(out / copy_picture(tmp_path / name, out)) as made:
             assert (made.format, made.mode, made.size) == ("PNG", "RGB", size)
             assert made.getexif().get(0x0112, 1) == 1
     # Equal pixels are one file, whatever their format.
-    (tmp_path / "d.png").write_bytes(b"")
-    noise.save(tmp_path / "d.png")
-    assert copy_picture(tmp_path / "d.png", out) == copy_picture(tmp_path / "d.bmp", out) == save_image(noise, out)
+    picture.save(tmp_path / "d.png")
+    assert copy_picture(tmp_path / "d.png", out) == copy_picture(tmp_path / "d.bmp", out) == save_image(picture, out)
     with pytest.raises(ImageError, match="empty file"):
         (tmp_path / "e.png").write_bytes(b"")
         copy_picture(tmp_path / "e.png", out)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gate_helpers import row
+from gate_helpers import noise, row
 from mindgpt_data.export import read_set, save_image, sets, write_preference_set, write_set
 from mindgpt_data.rows import Pair, Row, RowError
 from PIL import Image
@@ -16,7 +16,7 @@ from PIL import Image
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data")
-    one, two = (save_image(Image.effect_noise((64, 64), 50 + i).convert("RGB"), folder) for i in range(2))
+    one, two = (save_image(noise(seed=i), folder) for i in range(2))
     box = {"answer_type": "box", "boxes": "relative_1000", "answer": "[1, 2, 30, 40]"}
     rows = [
         row("one", one),

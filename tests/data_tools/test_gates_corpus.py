@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gate_helpers import batch, record, row
+from gate_helpers import batch, noise, record, row
 from hypothesis import given
 from hypothesis import strategies as st
 from mindgpt_data.export import save_image, write_set
@@ -73,9 +73,8 @@ def test_duplicates_within_a_picture_and_within_a_topic(tmp_path: Path) -> None:
 
 def test_blank_pictures_have_no_hash_and_small_changes_keep_it(tmp_path: Path) -> None:
     assert picture_hash(Image.new("RGB", (64, 64), "white")) is None
-    noise = Image.effect_noise((256, 256), 80).convert("RGB").resize((64, 64)).resize((256, 256))
-    smaller, other = noise.resize((200, 200)), Image.effect_noise((64, 64), 80).convert("RGB").resize((256, 256))
-    one, two, three = picture_hash(noise), picture_hash(smaller), picture_hash(other)
+    picture, other = (noise((12, 12), seed).resize((256, 256)) for seed in range(2))
+    one, two, three = picture_hash(picture), picture_hash(picture.resize((200, 200))), picture_hash(other)
     assert bin(one ^ two).count("1") <= 4 < bin(one ^ three).count("1")  # type: ignore[operator]
 
 
@@ -91,7 +90,7 @@ def test_picture_hashes_are_kept_and_survive_a_cut_line(tmp_path: Path, monkeypa
 
 
 def held_out_set(folder: Path, question: str = LONG) -> str:
-    image = Image.effect_noise((96, 96), 90).convert("RGB").resize((192, 192))
+    image = noise((12, 12)).resize((192, 192))
     one = dataclasses.replace(row("t", save_image(image, folder)), question=question, split="test")
     write_set([one], folder, "exam")
     return str(folder / "exam")
