@@ -32,7 +32,7 @@ def write_parquet(tree: Tree, path: Path) -> None:
             "name": _arrow(columns.names, pa.string()),
             "definition": _arrow(columns.definitions, pa.string()),
             "exclusions": _arrow(columns.exclusions, pa.string()),
-            "exemplars": _arrow(columns.exemplars, pa.list_(pa.string())),
+            "exemplars": _arrow(columns.exemplars, pa.list_(pa.field("element", pa.string()))),
             "density": _arrow(columns.densities, pa.string()),
         }
     ).replace_schema_metadata({"label_tree": VERSION, "dimension": tree.dimension})
