@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import types
 import typing
@@ -122,7 +123,7 @@ class Row:
         ]
         if missing:
             raise RowError(f"{where}: field {missing[0]!r} is missing")
-        hints = typing.get_type_hints(cls)
+        hints = _hints(cls)
         for name, value in data.items():
             if not _fits(value, hints[name]):
                 raise RowError(f"{where}: field {name!r} must be {hints[name]}, got {value!r}")
@@ -158,6 +159,11 @@ class Pair:
 def dumps(data: Any) -> str:
     """One compact JSON line; non-ASCII text stays readable."""
     return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+
+
+@functools.cache  # evaluating them anew took most of the time of reading a file
+def _hints(cls: type[Any]) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
 
 
 def _fits(value: Any, hint: Any) -> bool:
