@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from mindgpt_plugins.pipeline import device, folders
+from mindgpt_plugins.pipeline import device, extension, folders
 from mindgpt_plugins.pipeline.stage import Context, Stage, StageError
 from mindgpt_plugins.recipe.base import StageConfig
 from mindgpt_plugins.recipe.hashing import settings, stage_hash
@@ -42,12 +43,20 @@ class Plan:
     recipe: Recipe
     run: Path
     stages: tuple[PlannedStage, ...]
+    remake: Callable[[frozenset[str]], Plan]
+    """Plans again after a gate has asked for an extension; takes the stages that have been run since."""
 
 
 def make(
-    recipe: Recipe, runs: Path, *, until: str | None = None, start: str | None = None, fresh: bool = False
+    recipe: Recipe,
+    runs: Path,
+    *,
+    until: str | None = None,
+    start: str | None = None,
+    fresh: bool = False,
+    ran: frozenset[str] = frozenset(),
 ) -> Plan:
-    """Plan a run.
+    """Plan a run; a finished gate that failed and may extend adds its stages (see :mod:`.extension`).
 
     Args:
         recipe: The validated recipe.
@@ -55,16 +64,28 @@ def make(
         until: Last stage to run.
         start: First stage to run; everything before it must be done already.
         fresh: Run the selected stages again in new folders even if they are done.
+        ran: Stages that ``fresh`` no longer concerns, because they have just been run.
 
     Raises:
-        StageError: ``until`` or ``start`` names no stage, or a stage before ``start`` is not done.
+        StageError: ``until`` or ``start`` names no stage, a stage before ``start`` is not done, or a gate would extend
+            something that is not trained.
     """
+    extension.check(recipe)
+    while True:
+        plan = _make(recipe, runs, until, start, fresh, ran)
+        gate = next((stage.name for stage in plan.stages if extension.owed(recipe, stage.name, stage.folder)), None)
+        if gate is None:
+            return plan
+        recipe = extension.extended(recipe, gate)
+
+
+def _make(recipe: Recipe, runs: Path, until: str | None, start: str | None, fresh: bool, ran: frozenset[str]) -> Plan:
     order = list(recipe.stages)
     for option, value in (("--until", until), ("--from", start)):
         if value is not None and value not in order:
             raise StageError(f"{option} {value}: the recipe has no such stage; it has: {', '.join(order)}")
     first = order.index(start) if start else 0
-    last = order.index(until) if until else len(order) - 1
+    last = order.index(extension.last(until, order)) if until else len(order) - 1
     if first > last:
         raise StageError(f"--from {start} comes after --until {until}; nothing would run")
     previous = _previous_settings(runs / recipe.name)
@@ -77,7 +98,7 @@ def make(
         inputs = recipe.inputs(name)
         digest = stage_hash(recipe, name, stage.code, {i: identity[i] for i in inputs})
         selected = first <= position <= last
-        attempt = folders.latest_attempt(runs, name, digest) + (1 if fresh and selected else 0)
+        attempt = folders.latest_attempt(runs, name, digest) + (1 if fresh and selected and name not in ran else 0)
         folder = folders.stage_folder(runs, name, digest, max(1, attempt)).resolve()
         identity[name] = f"{digest}.{max(1, attempt)}"
         context = _context(recipe, name, config, folder, {i: artefacts[i] for i in inputs})
@@ -101,7 +122,12 @@ def make(
             )
         )
     run_identity = folders.run_digest(identity)
-    return Plan(recipe, (runs / f"{recipe.name}-{run_identity}").resolve(), tuple(planned))
+    remake = partial(_remake, recipe, runs, until, start, fresh)
+    return Plan(recipe, (runs / f"{recipe.name}-{run_identity}").resolve(), tuple(planned), remake)
+
+
+def _remake(recipe: Recipe, runs: Path, until: str | None, start: str | None, fresh: bool, ran: frozenset[str]) -> Plan:
+    return make(recipe, runs, until=until, start=start, fresh=fresh, ran=ran)
 
 
 def _context(

@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console
 
 from mindgpt_plugins import __version__
-from mindgpt_plugins.pipeline import display, folders, process
+from mindgpt_plugins.pipeline import display, extension, folders, process
 from mindgpt_plugins.pipeline.metrics import Tail
 from mindgpt_plugins.pipeline.plan import Plan, PlannedStage
 from mindgpt_plugins.pipeline.preflight import check_data
@@ -22,8 +22,13 @@ from mindgpt_plugins.pipeline.stage import Command, StageError
 from mindgpt_plugins.recipe.hashing import settings
 
 
-def run(plan: Plan, console: Console) -> Path:
+def run(plan: Plan, console: Console, ran: frozenset[str] = frozenset()) -> Path:
     """Run every stage of the plan that is not done and return the run folder.
+
+    Args:
+        plan: what to run; planned again when a gate asks for an extension.
+        console: where to say so.
+        ran: stages that this call has run under an earlier plan.
 
     Raises:
         StageError: a stage failed; the message ends with where its log is and how to go on. What was done stays done.
@@ -41,6 +46,12 @@ def run(plan: Plan, console: Console) -> Path:
             _run_stage(stage, plan, console, position)
         finally:
             write_manifest(plan)
+        ran |= {stage.name}
+        if extension.owed(plan.recipe, stage.name, stage.folder):
+            again = plan.remake(ran)
+            added = ", ".join(name for name in again.recipe.stages if name not in plan.recipe.stages)
+            console.print(f"{stage.name}: the gate failed, so the run is extended by {added}", style="yellow")
+            return run(again, console, ran)
     return plan.run
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.fields import FieldInfo
 
 
 @dataclass(frozen=True)
@@ -44,19 +45,21 @@ class StageConfig(Strict):
         yield from _references(self)
 
 
+def reference_of(field: FieldInfo) -> str | None:
+    """What the strings of a field name (:class:`Reference`), or None when they are plain."""
+    # Annotated inside list[...] or dict[str, ...] keeps its mark in the annotation's arguments.
+    inner = [m for a in _arguments(field.annotation) for m in getattr(a, "__metadata__", ())]
+    return next((m.to for m in [*field.metadata, *inner] if isinstance(m, Reference)), None)
+
+
 def _references(model: BaseModel) -> Iterator[tuple[str, str]]:
     for name, field in type(model).model_fields.items():
-        value = getattr(model, name)
-        marks = [m for m in field.metadata if isinstance(m, Reference)]
-        # Annotated inside list[...] or dict[str, ...] keeps its mark in the annotation's arguments.
-        marks += [
-            m for a in _arguments(field.annotation) for m in getattr(a, "__metadata__", ()) if isinstance(m, Reference)
-        ]
-        for leaf in _leaves(value):
+        to = reference_of(field)
+        for leaf in _leaves(getattr(model, name)):
             if isinstance(leaf, BaseModel):
                 yield from _references(leaf)
-            elif isinstance(leaf, str) and marks:
-                yield marks[0].to, leaf
+            elif isinstance(leaf, str) and to is not None:
+                yield to, leaf
 
 
 def _arguments(annotation: Any) -> Iterator[Any]:
