@@ -123,7 +123,7 @@ class Row:
         ]
         if missing:
             raise RowError(f"{where}: field {missing[0]!r} is missing")
-        hints = _hints(cls)
+        hints = _hints()
         for name, value in data.items():
             if not _fits(value, hints[name]):
                 raise RowError(f"{where}: field {name!r} must be {hints[name]}, got {value!r}")
@@ -162,8 +162,8 @@ def dumps(data: Any) -> str:
 
 
 @functools.cache  # evaluating them anew took most of the time of reading a file
-def _hints(cls: type[Any]) -> dict[str, Any]:
-    return typing.get_type_hints(cls)
+def _hints() -> dict[str, Any]:
+    return typing.get_type_hints(Row)
 
 
 def _fits(value: Any, hint: Any) -> bool:
