@@ -14,12 +14,12 @@ SERVES: dict[str, tuple[str, ...]] = {
     "count": ("count", "counting", "quantity"),
     "presence": ("presence", "existence", "object_presence"),
     "attribute": ("colour", "color", "attribute", "attributes", "appearance"),
-    "identify": ("identification", "identify", "recognition", "object_recognition", "shape", "object", "category"),
+    "identify": ("category", "identification", "identify", "recognition", "object_recognition", "object", "shape"),
     "position": ("position", "location", "absolute_position"),
     "relation": ("relation", "relative_position", "spatial_relation", "left_right", "arrangement"),
     "size": ("size", "relative_size", "size_comparison", "comparison"),
     "reading": ("reading", "text_reading", "transcription", "ocr", "scene_text"),
-    "grounding": ("grounding", "localisation", "localization", "box", "referring"),
+    "grounding": ("grounding", "box", "localisation", "localization", "referring"),
     "description": ("description", "captioning", "scene_description", "scene", "summary"),
 }
 """Kind of question → names by which a capability leaf is recognised, best first (last part of its id, or its name)."""
@@ -52,6 +52,7 @@ class Annotations:
     def propose(self, job: Job) -> list[Candidate]:
         """Every question of the kinds asked for, in a fixed order; pictures after the first are not asked about."""
         truth = read(job.record)
+        named = _names(job.capabilities)
         leaves = self.served(job.capabilities)
         grade = job.record.difficulty
         if grade is None:
@@ -60,7 +61,7 @@ class Annotations:
             Candidate(
                 question=question.ask,
                 answer=question.answer,
-                capability=leaves[kind],
+                capability=named.get(_slug(question.aspect), leaves[kind]) if kind not in self.given else leaves[kind],
                 answer_type=question.answer_type,
                 rationale=question.why,
                 knowledge=_topic(question, job),
@@ -78,9 +79,9 @@ class Annotations:
         Raises:
             AnnotationsError: a given leaf does not exist, or no kind is served.
         """
-        found: dict[str, str] = {}
+        found, named = dict[str, str](), _names(capabilities)
         for kind in self.kinds:
-            leaf = self.given.get(kind) or _recognised(kind, capabilities)
+            leaf = self.given.get(kind) or _recognised(kind, named)
             if leaf is not None and leaf not in capabilities:
                 raise AnnotationsError(
                     f"generate.options.capabilities.{kind}: there is no capability leaf {leaf!r}"
@@ -96,12 +97,21 @@ class Annotations:
         return found
 
 
-def _recognised(kind: str, capabilities: Mapping[str, Label]) -> str | None:
-    slugs: dict[str, str] = {}
+def _recognised(kind: str, named: Mapping[str, str]) -> str | None:
+    return next((named[name] for name in SERVES[kind] if name in named), None)
+
+
+def _names(capabilities: Mapping[str, Label]) -> dict[str, str]:
+    """What a leaf may be recognised by (the last part of its id, its name) → its id; the first in the tree wins."""
+    found: dict[str, str] = {}
     for label in capabilities.values():
         for name in (re.split(r"[./]", label.leaf)[-1], label.name):
-            slugs.setdefault(re.sub(r"\W+", "_", name.casefold()).strip("_"), label.leaf)
-    return next((slugs[name] for name in SERVES[kind] if name in slugs), None)
+            found.setdefault(_slug(name), label.leaf)
+    return found
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"\W+", "_", name.casefold()).strip("_")
 
 
 def _topic(question: Question, job: Job) -> str | None:

@@ -14,7 +14,7 @@ from mindgpt_data.record import ImageRecord
 from mindgpt_data.rows import SUB_SCORES
 from mindgpt_data.teachers.base import Job, Label
 from mindgpt_data.teachers.slots import by_family, plan
-from mindgpt_data.teachers.truth import mentions, read
+from mindgpt_data.teachers.truth import absent, read
 from mindgpt_data.tree.model import Tree, load
 from mindgpt_data.work import Drop, Work
 
@@ -92,7 +92,7 @@ def jobs(inputs: Inputs, settings: DataSettings, seed: int, *, slots: bool) -> I
         rng = random.Random(f"{seed}/generate/{record.image}")
         families = {d: row[d] for d in SUB_SCORES}
         topics = [t for t in inputs.matches.get(record.image, []) if t["leaf"] in inputs.knowledge.row_of]
-        absent = [] if slots else _absent(record, inputs.labels, rng)
+        missing = [] if slots else absent(read(record), inputs.labels, rng, ABSENT)
         chosen = (
             plan(families, [t["leaf"] for t in topics], leaves, planned, rng,
                  open_share=generate.open, levels=generate.levels)
@@ -108,7 +108,7 @@ def jobs(inputs: Inputs, settings: DataSettings, seed: int, *, slots: bool) -> I
             evidence={t["leaf"]: str(t.get("evidence", "")) for t in topics},
             capabilities=inputs.capabilities,
             slots=chosen,
-            absent=tuple(absent),
+            absent=tuple(missing),
             seed=seed,
             max_pixels=generate.max_pixels,
             boxes=generate.boxes,
@@ -120,15 +120,3 @@ def label(tree: Tree, leaf: str) -> Label:
     node = tree.nodes[leaf]
     path = " > ".join(tree.nodes[one].name for one in tree.path(leaf))
     return Label(leaf, node.name, node.definition, path, node.density or "")
-
-
-def _absent(record: ImageRecord, labels: list[str], rng: random.Random) -> list[str]:
-    """Labels that nothing the corpus says about the image mentions, in random order."""
-    words = read(record).words
-    found = []
-    for one in rng.sample(labels, len(labels)) if len(labels) <= 512 else rng.sample(labels, 512):
-        if not mentions(words, one) and not any(mentions(one, word) for word in words.split(" ; ") if word):
-            found.append(one)
-            if len(found) == ABSENT:
-                break
-    return found

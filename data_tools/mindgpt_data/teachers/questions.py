@@ -23,7 +23,10 @@ LARGER = 2.0
 
 @dataclass(frozen=True)
 class Question:
-    """A question of one kind: what is asked, the answer and its type, why, and the label it is about."""
+    """A question of one kind: what is asked, the answer and its type, why, and the label it is about.
+
+    ``aspect`` names a finer capability, which is used where the tree has a leaf of that name.
+    """
 
     ask: str
     answer: str
@@ -31,6 +34,7 @@ class Question:
     why: str
     about: str = ""
     type: str = "verifiable"
+    aspect: str = ""
 
 
 def count(truth: Truth, job: Job) -> Iterator[Question]:
@@ -44,7 +48,7 @@ def count(truth: Truth, job: Job) -> Iterator[Question]:
             for colour in sorted(colours):
                 those = [t for t in things if t.attributes["colour"] == colour]
                 ask = f"How many {colour} {plural(label)} are in the picture?"
-                yield Question(ask, str(len(those)), "number", _seen(those), label)
+                yield Question(ask, str(len(those)), "number", _seen(those), label, aspect="count_filtered")
 
 
 def presence(truth: Truth, job: Job) -> Iterator[Question]:
@@ -62,7 +66,7 @@ def attribute(truth: Truth, job: Job) -> Iterator[Question]:
     for thing in truth.alone():
         for key, value in sorted(thing.attributes.items()):
             ask = f"What {key} is the {thing.label}?" if key in _WHAT else f"What is the {key} of the {thing.label}?"
-            yield Question(ask, value, "text", f"The {thing.label} is {value}.", thing.label)
+            yield Question(ask, value, "text", f"The {thing.label} is {value}.", thing.label, aspect=key)
 
 
 def identify(truth: Truth, job: Job) -> Iterator[Question]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from mindgpt_data.record import ImageRecord
 
 CLEAR = 0.05
 """Share of the picture by which two places must differ before a question may tell them apart."""
+LOOKED_AT = 512
+"""Labels of a corpus that are tried as absent ones."""
 ROWS, COLUMNS = ("top", "", "bottom"), ("left", "", "right")
 _IRREGULAR = {
     "person": "people", "man": "men", "woman": "women", "child": "children", "mouse": "mice", "foot": "feet",
@@ -114,6 +117,18 @@ def mentions(text: str, phrase: str) -> bool:
     return any(
         re.search(rf"(?<!\w){re.escape(form)}(?!\w)", text, re.IGNORECASE) for form in (phrase, plural(phrase)) if form
     )
+
+
+def absent(truth: Truth, labels: Sequence[str], rng: random.Random, most: int) -> list[str]:
+    """At most ``most`` of ``labels`` that nothing the corpus says about the image mentions, in random order."""
+    words = [word for word in truth.words.split(" ; ") if word]
+    found: list[str] = []
+    for label in rng.sample(labels, min(len(labels), LOOKED_AT)):
+        if len(found) == most:
+            break
+        if not any(mentions(word, label) or mentions(label, word) for word in words):
+            found.append(label)
+    return found
 
 
 def plural(label: str) -> str:

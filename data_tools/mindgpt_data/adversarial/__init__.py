@@ -1,0 +1,83 @@
+"""Adversarial twins: questions that cannot be answered any more, each beside its answerable partner (ours).
+
+Made from rows that were kept (by the ``export`` step), so that every twin has a partner that is known to be good.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from mindgpt_data.adversarial.kinds import KINDS, Corpus
+from mindgpt_data.record import ImageRecord
+from mindgpt_data.rows import Row
+from mindgpt_data.teachers.truth import read
+
+ANSWER_TYPES = ("text", "choice", "box")
+"""Partners' answer types. "How many?" and "is there?" stay answerable without the thing: none, no."""
+
+
+def twins(
+    rows: Sequence[Row], records: Mapping[str, ImageRecord], folder: Path, *, share: float, seed: int = 0
+) -> list[Row]:
+    """``round(share · len(rows))`` twins, fewer when not enough rows allow one; kinds as even as the rows allow.
+
+    Kinds: the picture is blank; it is another one; what the question is about is covered (boxes known); the question
+    names a thing that is not there (objects known). The gold answer is ``unanswerable: <reason>``. Question, labels and
+    image change only where the kind says so. Same rows, records and seed: same twins.
+
+    Args:
+        rows: kept rows; partners are verifiable, about one picture, and of :data:`ANSWER_TYPES`.
+        records: image id → its record.
+        folder: the work folder; new pictures go to ``adversarial/`` in it and are named relative to it in ``image``.
+        share: of the rows, in [0, 1].
+        seed: which rows get a twin.
+
+    Raises:
+        ImageError: a picture cannot be opened.
+    """
+    wanted = round(share * len(rows))
+    if not wanted:
+        return []
+    corpus = Corpus({image: read(record) for image, record in records.items()}, records, folder)
+    counts: Counter[str] = Counter()
+    made: list[Row] = []
+    for row in sorted(filter(lambda row: _partner(row, records), rows), key=lambda row: _digest(seed, row.uid)):
+        if len(made) == wanted:
+            break
+        for kind in sorted(KINDS, key=lambda kind: counts[kind]):
+            change = KINDS[kind](row, corpus, random.Random(f"{seed}/{kind}/{row.uid}"))
+            if change is not None:
+                counts[kind] += 1
+                told = change.reason[0].upper() + change.reason[1:]
+                made.append(
+                    replace(
+                        row,
+                        uid=f"{kind}-{_digest(seed, row.uid)[:16]}",
+                        image=[change.image],
+                        question=change.question,
+                        answer=f"unanswerable: {change.reason}",
+                        response=f"{told}. answer: unanswerable: {change.reason}",
+                        answer_type="text",
+                        type="adversarial",
+                        twin_uid=row.uid,
+                    )
+                )
+                break
+    position = {row.uid: i for i, row in enumerate(rows)}
+    return sorted(made, key=lambda twin: position[str(twin.twin_uid)])
+
+
+def _partner(row: Row, records: Mapping[str, ImageRecord]) -> bool:
+    if row.type != "verifiable" or row.answer_type not in ANSWER_TYPES or row.video or len(row.image) != 1:
+        return False
+    record = records.get(row.image[0])
+    return record is not None and len(record.paths) == 1
+
+
+def _digest(seed: int, uid: str) -> str:
+    return hashlib.sha256(f"{seed}/{uid}".encode()).hexdigest()
