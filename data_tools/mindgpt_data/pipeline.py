@@ -96,7 +96,9 @@ def run(
     for number, step in enumerate(STEPS[: last + 1]):
         wanted = fingerprint(step, work, settings, seed, plugins)
         before = work.read_summary(step.name)
-        if before is not None and before.get("fingerprint") == wanted and number < first and _written(step, work):
+        # A step that could not ask about everything asks again about what failed; the rest comes from its store.
+        whole = before is not None and before.get("fingerprint") == wanted and not before.get("failed")
+        if before is not None and whole and number < first and _written(step, work):
             listen(step.name, "reused", before)
             done[step.name] = before
             continue
@@ -127,7 +129,7 @@ def fingerprint(step: Step, work: Work, settings: DataSettings, seed: int, plugi
         corpus = Path(settings.images.path)
         content["folder"] = folder_stamp(corpus if corpus.is_dir() else corpus.parent)
     if "tree" in step.settings:
-        trees = settings.tree.model_dump().values()
+        trees = (settings.tree.knowledge, settings.tree.capability)
         content["trees"] = [folder_stamp(Path(tree)) for tree in trees if tree != "builtin" and Path(tree).exists()]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 

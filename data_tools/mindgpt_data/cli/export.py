@@ -20,13 +20,13 @@ def export(
     config: ConfigOption = None,
     seed: SeedOption = 0,
 ) -> None:
-    """Write what the trainers load: a datasets folder with sharegpt JSON, verl parquet and, if asked, a HF folder.
+    r"""Write what the trainers load: a datasets folder with sharegpt JSON, verl parquet and, if asked, a HF folder.
 
     Reads kept.jsonl, writes datasets/ with the sets NAME_train, NAME_dev, NAME_test and images/ (each picture once).
     No picture, group of pictures or pair of adversarial twins is in two sets; which set it is in depends on its content
     alone, so that adding pictures later moves none. Splits that the corpus fixes are kept.
 
-    Example: mindgpt data export export.name=signs export.dev=0.05 'export.formats=[sharegpt,hf]' --config data.yaml
+    Example: mindgpt data export export.name=signs export.dev=0.05 'export.formats=\[sharegpt,hf]' --config data.yaml
 
     Then, in LLaMA-Factory: dataset_dir: work/datasets, media_dir: work/datasets, dataset: signs_train; in verl:
     data.train_files=work/datasets/signs_train.parquet

@@ -21,14 +21,14 @@ def filter_(
     config: ConfigOption = None,
     seed: SeedOption = 0,
 ) -> None:
-    """Judge every candidate by the quality gates, in order; keep it or write down why not.
+    r"""Judge every candidate by the quality gates, in order; keep it or write down why not.
 
     Reads candidates.jsonl, writes kept.jsonl and drops/filter.jsonl (gate, reason, question and answer of everything
     left out). Gates: rules, duplicates, decontaminate (cost nothing), judge (a model grades each QA), agreement (a
     model answers it 8 times; gives the difficulty), necessity (is the picture needed?), or your own. Put the cheap ones
     first. Answers of models are stored: running it again asks only about rows that got no verdict.
 
-    Example: mindgpt data filter 'filter.gates=[rules,duplicates,judge,agreement]' filter.options.agreement.purpose=rl
+    Example: mindgpt data filter 'filter.gates=\[rules,duplicates,judge,agreement]' filter.options.agreement.purpose=rl
     --config data.yaml
     """
     from mindgpt_data.steps.filter import run

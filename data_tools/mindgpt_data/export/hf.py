@@ -18,7 +18,8 @@ def write_rows(rows: Sequence[Row], folder: Path, name: str) -> None:
     Raises:
         ImportError: ``datasets`` is not installed.
     """
-    from datasets import Dataset, Features, Image, Value
+    from datasets import Dataset, Features, Image, Value, disable_progress_bars, enable_progress_bars
+    from datasets.utils import are_progress_bars_disabled
 
     text, number, texts = Value("string"), Value("float64"), [Value("string")]
     features = Features(
@@ -39,10 +40,16 @@ def write_rows(rows: Sequence[Row], folder: Path, name: str) -> None:
             yield {key: value for key, value in row.to_json().items() if key in features} | {"images": pictures}
 
     path = folder / f"{name}.hf"
-    # Its own cache: generator caches are keyed by code, and must not outlive this call.
-    with tempfile.TemporaryDirectory(dir=folder, prefix=f".{name}.") as cache:
-        made = Dataset.from_generator(records, features=features, cache_dir=cache)
-        aside = folder / f".{name}.hf.{os.getpid()}"
-        made.save_to_disk(aside)
-        shutil.rmtree(path, ignore_errors=True)
-        os.replace(aside, path)
+    quiet = are_progress_bars_disabled()
+    disable_progress_bars()  # the step tells how far it is
+    try:
+        # Its own cache: generator caches are keyed by code, and must not outlive this call.
+        with tempfile.TemporaryDirectory(dir=folder, prefix=f".{name}.") as cache:
+            made = Dataset.from_generator(records, features=features, cache_dir=cache)
+            aside = folder / f".{name}.hf.{os.getpid()}"
+            made.save_to_disk(aside)
+    finally:
+        if not quiet:
+            enable_progress_bars()
+    shutil.rmtree(path, ignore_errors=True)
+    os.replace(aside, path)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mindgpt_data import engines
 from mindgpt_data.rows import dumps
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 FILE = "hashes.jsonl"
+INLINE = 64
+"""Up to this many pictures are hashed in this process: starting workers would cost more."""
 FLAT = 2.0
 """Standard deviation of grey levels below which a picture has nothing to hash: all blank pictures would be alike."""
 
@@ -27,6 +31,12 @@ def picture_hash(image: Image) -> int | None:
     if np.asarray(small, dtype=np.float32).std() < FLAT:
         return None
     return int(str(imagehash.phash(small)), 16)
+
+
+def _hash_file(path: Path, max_megapixels: float) -> int | None:
+    from mindgpt_data.images import open_image
+
+    return picture_hash(open_image(path, max_megapixels))
 
 
 class PictureHashes:
@@ -45,18 +55,17 @@ class PictureHashes:
 
     def of(self, pictures: Mapping[str, Path]) -> dict[str, int]:
         """Hashes of ``content → file``; flat pictures, and files that cannot be read, are left out."""
-        from mindgpt_data.images import ImageError, open_image
-
         missing = [(content, path) for content, path in pictures.items() if content not in self._known]
         if missing:
             self._path.parent.mkdir(parents=True, exist_ok=True)
+            function = functools.partial(_hash_file, max_megapixels=self._limit)
+            paths = [path for _, path in missing]
+            few = len(paths) <= INLINE
+            outcomes = (engines.guarded(function, p) for p in paths) if few else engines.map_items(function, paths)
             with self._path.open("a", encoding="utf-8") as file:
-                for content, path in missing:
-                    try:
-                        value = picture_hash(open_image(path, self._limit))
-                    except ImageError:  # `images` and `export` drop it with its reason; here it only has no hash
-                        value = None
-                    self._known[content] = value
-                    file.write(dumps([content, value]) + "\n")
+                for (content, _), outcome in zip(missing, outcomes, strict=True):
+                    # A picture that cannot be read has no hash: `images` and `export` leave it out and say why.
+                    self._known[content] = outcome.value
+                    file.write(dumps([content, outcome.value]) + "\n")
                     file.flush()
         return {content: value for content in pictures if (value := self._known[content]) is not None}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from mindgpt_data import engines
 from mindgpt_data.config import DataSettings
 from mindgpt_data.export import copy_picture, remove_set, sets, write_set
 from mindgpt_data.export.split import assign
@@ -19,6 +22,8 @@ from mindgpt_data.rows import Row
 from mindgpt_data.work import Drop, Work
 
 STEP = "export"
+INLINE = 64
+"""Up to this many pictures are copied in this process: starting workers would cost more."""
 SPLITS = ("train", "dev", "test")
 
 
@@ -77,18 +82,41 @@ def bring(
     Returns:
         Image id → file names in the datasets folder, and image id → why it could not be read.
     """
-    names: dict[str, list[str]] = {}
+    files: dict[str, dict[str, Path]] = {}
     broken: dict[str, str] = {}
-    shown = dict.fromkeys(image for row in rows for image in row.image)
-    for number, image in enumerate(shown, 1):
+    for image in dict.fromkeys(image for row in rows for image in row.image):
         try:
             paths = picture_paths(image, records, work.folder)
-            names[image] = [copy_picture(path, work.datasets, max_megapixels) for path in paths]
-        except (ImageError, ValueError) as error:
-            broken[image] = error.reason if isinstance(error, ImageError) else "not in images.jsonl"
-        if number % 100 == 0 or number == len(shown):
-            progress({"stage": STEP, "step": number, "total": len(shown), "failed": len(broken)})
+        except ValueError:
+            broken[image] = "not in images.jsonl"
+            continue
+        # Records know the content of their first picture: equal ones are opened once.
+        first = records[image].content if image in records else ""
+        files[image] = {(first if i == 0 and first else str(path)): path for i, path in enumerate(paths)}
+    distinct = {key: path for found in files.values() for key, path in found.items()}
+    copy = functools.partial(_copy, folder=work.datasets, max_megapixels=max_megapixels)
+    few = len(distinct) <= INLINE
+    paths_left = list(distinct.values())
+    outcomes = (engines.guarded(copy, p) for p in paths_left) if few else engines.map_items(copy, paths_left)
+    copied: dict[str, tuple[str, str]] = {}
+    for number, (key, outcome) in enumerate(zip(distinct, outcomes, strict=True), 1):
+        copied[key] = outcome.value or ("", outcome.error)
+        if number % 100 == 0 or number == len(distinct):
+            progress({"stage": STEP, "step": number, "total": len(distinct)})
+    names = {}
+    for image, found in files.items():
+        if reason := next((copied[key][1] for key in found if copied[key][1]), ""):
+            broken[image] = reason
+        names[image] = [copied[key][0] for key in found]
     return names, broken
+
+
+def _copy(path: Path, folder: Path, max_megapixels: float) -> tuple[str, str]:
+    """File name in the datasets folder, or why not."""
+    try:
+        return copy_picture(path, folder, max_megapixels), ""
+    except ImageError as error:
+        return "", error.reason
 
 
 def _whole(rows: list[Row], broken: Mapping[str, str], drops: list[Drop]) -> list[Row]:
