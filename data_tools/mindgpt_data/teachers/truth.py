@@ -22,6 +22,9 @@ _IRREGULAR = {
 }  # fmt: skip
 _SAME = {"sheep", "fish", "deer", "aircraft", "broccoli", "skis", "scissors", "glasses", "trousers", "pants", "series"}
 
+_VOWEL = re.compile(r"(?!one\b|once\b|uni[^mn]|us[ei]|eu|ufo)[aeiou]|hour|honest|heir|x-ray", re.IGNORECASE)
+"""Spelled as if it began with a vowel sound, as far as labels go."""
+
 
 @dataclass(frozen=True)
 class Thing:
@@ -149,8 +152,8 @@ def plural(label: str) -> str:
 
 
 def article(label: str) -> str:
-    """``an apple``, ``a bus``."""
-    return f"{'an' if label[:1].casefold() in 'aeiou' else 'a'} {label}"
+    """``an apple``, ``a bus``, ``a one way sign``, ``an hourglass``."""
+    return f"{'an' if _VOWEL.match(label) else 'a'} {label}"
 
 
 def furthest(things: Iterable[Thing], side: str) -> Thing | None:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from mindgpt_data import pictures
 from mindgpt_data.files import write_jsonl
 from mindgpt_data.pictures import KINDS
+from mindgpt_data.teachers.truth import article
 from mindgpt_data.world import domain, general
 from mindgpt_data.world.draw import draw
 from mindgpt_data.world.scene import Scene, Thing
@@ -78,7 +79,7 @@ def truth(scene: Scene, image: str) -> dict[str, Any]:
     objects = [_object(thing, scene.size) for thing in scene.things if thing.family != "word"]
     named = [" ".join([*o["attributes"].values(), o["label"]]) for o in objects]
     words = scene.of("word")
-    places = [f"{_article(n)} at the {t.position}" for n, t in zip(named, _drawn(scene), strict=True)]
+    places = [f"{article(n)} at the {t.position}" for n, t in zip(named, _drawn(scene), strict=True)]
     places += [f"the word {thing.name!r} at the {thing.position}" for thing in words]
     return {
         "image": image,
@@ -114,7 +115,3 @@ def _object(thing: Thing, size: int) -> dict[str, Any]:
     label = f"{KINDS[thing.name].name.replace('_', ' ')} sign" if thing.family == "sign" else thing.name
     attributes = {"colour": thing.colour} if thing.colour else {}
     return {"label": label, "box": box(thing, size), "attributes": attributes}
-
-
-def _article(name: str) -> str:
-    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
