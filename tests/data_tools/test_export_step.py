@@ -84,24 +84,41 @@ def test_shares_are_met_on_average() -> None:
     assert all(abs(n / 4000 - share) < 0.02 for n, share in zip(counts, (0.7, 0.1, 0.2), strict=True))
 
 
-def test_fixed_splits_groups_and_twins_are_honoured(tmp_path: Path) -> None:
+def test_fixed_splits_and_twins_are_honoured(tmp_path: Path) -> None:
+    def twin(uid: str, image: str, of: str) -> Row:
+        return row(uid, image, type="adversarial", twin_uid=of)
+
     rows = [
         row("a", "a.png"), row("b", "b.png"), row("c", "c.png"), row("d", "d.png"),
-        row("b2", "d.png", type="adversarial", twin_uid="b"),
+        twin("b same", "b.png", "b"), twin("b swapped", "e.png", "b"), twin("b leaks", "a.png", "b"),
+        twin("d e", "e.png", "d"), twin("alone", "a.png", "gone"),
         dataclasses.replace(row("ab"), image=["a.png", "b.png"]),
-        row("alone", "a.png", type="adversarial", twin_uid="gone"),
     ]  # fmt: skip
-    fixed = {"a": {"split": "test"}, "b": {"split": "dev"}, "c": {"split": "train", "group": "g"}, "d": {}}
+    fixed = {"a": {"split": "test"}, "b": {"split": "dev"}, "c": {"split": "train"}}
     work = corpus(tmp_path, rows, **fixed)
     summary = run(work, config())
-    assert {name: sorted(one.uid for one in members) for name, members in exported(work).items()} == {
-        "d_train": ["c"], "d_dev": ["b", "b2", "d"], "d_test": ["a"],
+    assert {name: [one.uid for one in members] for name, members in exported(work).items()} == {
+        "d_train": ["c", "d"], "d_dev": ["b", "b same", "b swapped"], "d_test": ["a"],
     }  # fmt: skip
-    assert {(d.key, d.reason) for d in work.read_drops("export")} == {
-        ("ab", "its pictures belong to different splits"),
-        ("alone", "its answerable twin was left out"),
+    assert {d.key: d.reason for d in work.read_drops("export")} == {
+        "ab": "its pictures belong to different splits",
+        "b leaks": "shows a picture of another split than its answerable twin",
+        "d e": "shows a picture of another split than its answerable twin",
+        "alone": "its answerable twin was left out",
     }
-    assert summary["types"] == {"verifiable": 4, "adversarial": 1}
+    assert summary["types"] == {"verifiable": 4, "adversarial": 2}
+
+
+def test_adversarial_twins_are_made_beside_their_partners(tmp_path: Path) -> None:
+    rows = [row(f"u{i}", f"{i}.png", answer_type="text", answer="red", response="answer: red") for i in range(10)]
+    work = corpus(tmp_path, rows)
+    settings = config(test=0.4)
+    settings = settings.model_copy(update={"generate": settings.generate.model_copy(update={"adversarial": 0.3})})
+    assert run(work, settings)["types"] == {"verifiable": 10, "adversarial": 3}
+    for members in exported(work).values():
+        for i, one in enumerate(members):
+            assert one.type == "verifiable" or members[i - 1].uid == one.twin_uid
+            assert (work.datasets / one.image[0]).is_file()
 
 
 def test_a_group_stays_together(tmp_path: Path) -> None:

@@ -61,9 +61,8 @@ def assign(
 ) -> tuple[dict[str, str], list[str]]:
     """Give every row its split.
 
-    Rows that share a tie (a picture's content, its group) or are adversarial twins stay together, and so does whatever
-    they share with others. A component for which the corpus fixes a split gets it; any other is placed by the hash of
-    its representative alone.
+    Rows that share a tie (a picture's content, its group) stay together, and so does whatever they share with others. A
+    component for which the corpus fixes a split gets it; any other is placed by the hash of its representative alone.
 
     Args:
         rows: kept rows.
@@ -81,8 +80,8 @@ def assign(
     torn: list[str] = []
     placed: list[str] = []
     for row in rows:
-        names = [f"row:{row.uid}", *ties[row.uid], *([f"row:{row.twin_uid}"] if row.twin_uid else [])]
-        (placed if parts.join(names) else torn).append(row.uid)
+        joined = parts.join([f"row:{row.uid}", *ties[row.uid]])
+        (placed if joined else torn).append(row.uid)
     splits = {}
     for uid in placed:
         root = parts.find(f"row:{uid}")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mindgpt_data import engines
+from mindgpt_data.adversarial import twins
 from mindgpt_data.config import DataSettings
 from mindgpt_data.export import copy_picture, remove_set, sets, write_set
 from mindgpt_data.export.split import assign
@@ -34,6 +35,7 @@ class ExportError(ValueError):
 def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress = silent) -> dict[str, Any]:
     """Write ``<name>_train``, ``_dev`` and ``_test`` (those with rows) and the pictures they show.
 
+    ``generate.adversarial`` adds that share of adversarial twins, each after its answerable partner.
     Sets of an earlier export under the same name that have no rows any more are removed.
 
     Raises:
@@ -45,9 +47,12 @@ def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress
     records = {record.image: record for record in work.read_images()}
     rows = list(work.read_rows(work.kept, "filter"))
     drops: list[Drop] = []
-    names, broken = bring(rows, records, work, settings.images.max_megapixels, progress)
-    rows = _split(_whole(rows, broken, drops), records, {"dev": chosen.dev, "test": chosen.test}, seed, drops)
-    rows = _partners(rows, drops)
+    limit = settings.images.max_megapixels
+    names, broken = bring(rows, records, work, limit, progress)
+    rows = _whole(rows, broken, drops)
+    extra = twins(rows, records, work.folder, share=settings.generate.adversarial, seed=seed)
+    names |= bring(extra, records, work, limit, progress)[0]
+    rows = place(_beside(rows, extra), records, {"dev": chosen.dev, "test": chosen.test}, seed, drops)
     if not rows:
         first = f"the first was left out by {drops[0].gate}: {drops[0].reason}" if drops else "it is empty"
         raise ExportError(f"{work.kept}: no row to export; {first}")
@@ -131,32 +136,42 @@ def _whole(rows: list[Row], broken: Mapping[str, str], drops: list[Drop]) -> lis
     return whole
 
 
-def _partners(rows: list[Row], drops: list[Drop]) -> list[Row]:
-    """Adversarial rows whose answerable twin is still there: alone they would teach refusing."""
-    uids = {row.uid for row in rows}
-    stay = []
-    for row in rows:
-        if row.type == "adversarial" and row.twin_uid not in uids:
-            drops.append(Drop(STEP, "twin", "its answerable twin was left out", row.uid, row.question))
-        else:
-            stay.append(row)
-    return stay
+def _beside(rows: list[Row], extra: list[Row]) -> list[Row]:
+    """Every row followed by its twins."""
+    of: dict[str, list[Row]] = {}
+    for twin in extra:
+        of.setdefault(str(twin.twin_uid), []).append(twin)
+    return [one for row in rows for one in (row, *of.get(row.uid, ()))]
 
 
-def _split(
+def place(
     rows: list[Row], records: Mapping[str, ImageRecord], shares: Mapping[str, float], seed: int, drops: list[Drop]
 ) -> list[Row]:
-    """Rows with their split; those that would tie a picture of one fixed split to one of another go."""
+    """Rows with their split; what has no place becomes a drop.
+
+    Adversarial twins follow their partner and decide nothing: which pictures they were swapped with changes with the
+    corpus, and must not move others.
+    """
     ties = {row.uid: [tie for image in row.image if image in records for tie in _ties(records[image])] for row in rows}
     fixed = [(tie, record.split) for record in records.values() if record.split for tie in _ties(record)]
-    splits, torn = assign(rows, ties, fixed, shares, seed)
-    gone = set(torn)
-    drops += [
-        Drop(STEP, "split", "its pictures belong to different splits", row.uid, ", ".join(row.image))
-        for row in rows
-        if row.uid in gone
-    ]
-    return [replace(row, split=splits[row.uid]) for row in rows if row.uid not in gone]
+    leaders = [row for row in rows if not _follows(row)]
+    splits, torn = assign(leaders, ties, fixed, shares, seed)
+    reasons = dict.fromkeys(torn, "its pictures belong to different splits")
+    shown = dict(fixed) | {tie: splits[row.uid] for row in leaders if row.uid in splits for tie in ties[row.uid]}
+    for row in filter(_follows, rows):
+        split = splits.get(str(row.twin_uid))
+        if split is None:
+            reasons[row.uid] = "its answerable twin was left out"
+        elif any(shown.setdefault(tie, split) != split for tie in ties[row.uid]):
+            reasons[row.uid] = "shows a picture of another split than its answerable twin"
+        else:
+            splits[row.uid] = split
+    drops += [Drop(STEP, "split", reasons[r.uid], r.uid, ", ".join(r.image)) for r in rows if r.uid in reasons]
+    return [replace(row, split=splits[row.uid]) for row in rows if row.uid in splits]
+
+
+def _follows(row: Row) -> bool:
+    return row.type == "adversarial" and row.twin_uid is not None
 
 
 def _ties(record: ImageRecord) -> tuple[str, str]:
