@@ -30,10 +30,12 @@ class Loss:
     Attributes:
         total: scalar with gradient; the parts of all micro-batches and ranks add up to the step's loss.
         sums: detached float64 (sources, 3): summed cross-entropy in nats, target tokens, summed KL in nats.
+        samples: detached (batch,) mean cross-entropy of each sample in nats; NaN for one without a target.
     """
 
     total: Tensor
     sums: Tensor
+    samples: Tensor | None = None
 
 
 class WeightedCE:
@@ -111,5 +113,6 @@ class WeightedCE:
         sums = torch.zeros(len(self.names), 3, dtype=exact, device=ce.device)
         columns = torch.stack([ce.detach(), torch.ones_like(kl), kl.detach()], 1).to(exact)
         sums.index_add_(0, source_of, columns)
+        samples = torch.zeros(len(targets), device=ce.device).index_add_(0, row, ce.detach()) / is_target.sum(1)
         # A step without any target has loss 0, not 0/0; a sample with targets adds at least 1 to the normaliser.
-        return Loss(total / normaliser.to(total.device, total.dtype).clamp(min=1.0), sums)
+        return Loss(total / normaliser.to(total.device, total.dtype).clamp(min=1.0), sums, samples)

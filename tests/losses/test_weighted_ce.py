@@ -123,3 +123,16 @@ def test_bad_anchors_are_refused():
 def test_registered():
     assert get("loss", "weighted_ce") is WeightedCE
     check_options("loss", "weighted_ce", ["weights", "length_weighting"])
+
+
+def test_each_samples_own_loss_is_reported():
+    torch.manual_seed(0)
+    logits, labels = torch.randn(3, 5, 7), torch.randint(0, 7, (3, 5))
+    labels[0, :3] = -100
+    labels[2] = -100
+    one = WeightedCE(("a", "b"), (0.5, 0.5), weights={"a": 3.0})
+    got = one(logits, labels, torch.tensor([0, 1, 0]), one.normaliser(labels)).samples
+    mean = torch.nn.functional.cross_entropy
+    want = [float(mean(logits[i, :-1], labels[i, 1:])) for i in (0, 1)]  # unweighted, ignoring -100
+    assert got[:2].tolist() == pytest.approx(want)
+    assert got[2].isnan()
