@@ -21,10 +21,10 @@ from mindgpt_data.report.charts import histogram, lines
 from mindgpt_data.report.labels_page import embedded
 from mindgpt_data.report.tally import tally
 from mindgpt_data.report.text import percent
-from mindgpt_data.rows import Row
+from mindgpt_data.rows import SUB_SCORES, Row
 from mindgpt_data.steps import report as step
 from mindgpt_data.tree.model import build as tree_of
-from mindgpt_data.work import Drop, Work
+from mindgpt_data.work import BUDGET_COLUMNS, Drop, Work
 from report_folder import build
 from typer.testing import CliRunner
 
@@ -87,6 +87,7 @@ def test_counts_are_those_of_the_files(finished: Work) -> None:
     for allocator in ("planned", "density", "uniform", "random"):
         assert sum(g[allocator] for g in groups) == 120
     assert [g["density"] for g in groups] == [g["planned"] for g in groups]
+    assert {g["uniform"] / g["images"] for g in groups} == {4}
     for found in data["density"]["histograms"].values():
         assert sum(map(sum, found["counts"].values())) == 30
     for dimension in ("knowledge", "capability"):
@@ -251,6 +252,16 @@ def test_charts_stay_inside_their_frame(counts: list[int]) -> None:
             if tag in ("rect", "circle"):
                 top = float(attributes.get("y") or attributes.get("cy") or 0)
                 assert -1 <= top <= 221, (tag, attributes)
+
+
+def test_uniform_stays_flat_when_it_does_not_come_out_even(work: Work) -> None:
+    ids = list(work.read_density())
+    rows = [{"image": image, "items": 2 if i % 2 else 3, **dict.fromkeys(SUB_SCORES, 0)} for i, image in enumerate(ids)]
+    files.write_table(work.budget, rows, BUDGET_COLUMNS)
+    groups = report(work)[1]["budget"]["groups"]
+    # The remainder goes to the first pictures of the file, whatever their density: 15 over 30 pictures.
+    low, high = (sum(g["uniform"] for g in part) for part in (groups[:5], groups[5:]))
+    assert low + high == 75 and abs(low - high) < 15
 
 
 def test_percent() -> None:

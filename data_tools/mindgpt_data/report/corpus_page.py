@@ -129,9 +129,9 @@ def budget(data: dict[str, Any]) -> str:
             f"{g['ids']:.2f}",
             count(g["images"]),
             count(g["planned"]),
-            count(g["generated"]),
-            count(g["kept"]),
-            percent(g["kept"], g["generated"]),
+            count(g.get("generated")),
+            count(g.get("kept")),
+            percent(g.get("kept"), g.get("generated")),
             *(count(g.get(k)) for k in ALLOCATORS),
         ]
         for g in groups

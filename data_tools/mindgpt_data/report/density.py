@@ -81,36 +81,31 @@ def budget(corpus: Corpus) -> dict[str, Any] | None:
     """
     if not corpus.budget or not corpus.density:
         return None
-    images = sorted(
-        (i for i in corpus.budget if i in corpus.density),
-        key=lambda i: (corpus.density[i]["ids"], i),  # type: ignore[index]
-    )
+    images = [image for image in corpus.budget if image in corpus.density]
     actual = [corpus.budget[image]["items"] for image in images]
     ids = [corpus.density[image]["ids"] for image in images]
     bounds, note = _bounds(corpus, actual), ""
-    made: dict[str, list[int]] = {}
+    spent: dict[str, list[int]] = {"planned": actual}
+    for name, rows in (("generated", corpus.candidates), ("kept", corpus.kept)):
+        if rows is not None:
+            spent[name] = [rows.by["image"][image] for image in images]
     try:
-        made["density"] = by_density(ids, sum(actual), **bounds)
-        made["uniform"] = uniform(ids, sum(actual), **bounds)
-        made["random"] = by_chance(ids, sum(actual), **bounds, seed=corpus.seed)
+        spent["density"] = by_density(ids, sum(actual), **bounds)
+        spent["uniform"] = uniform(ids, sum(actual), **bounds)
+        spent["random"] = by_chance(ids, sum(actual), **bounds, seed=corpus.seed)
     except BudgetError as error:
         note = str(error)
-    generated = corpus.candidates.by["image"] if corpus.candidates else None
-    kept = corpus.kept.by["image"] if corpus.kept else None
-    groups = []
-    for g in range(10):
-        part = range(g * len(images) // 10, (g + 1) * len(images) // 10)
-        if part:
-            groups.append(
-                {
-                    "ids": sum(ids[i] for i in part) / len(part),
-                    "images": len(part),
-                    "planned": sum(actual[i] for i in part),
-                    "generated": sum(generated[images[i]] for i in part) if generated is not None else None,
-                    "kept": sum(kept[images[i]] for i in part) if kept is not None else None,
-                    **{name: sum(counts[i] for i in part) for name, counts in made.items()},
-                }
-            )
+    order = sorted(range(len(images)), key=lambda i: (ids[i], images[i]))
+    parts = [order[g * len(order) // 10 : (g + 1) * len(order) // 10] for g in range(10)]
+    groups = [
+        {
+            "ids": sum(ids[i] for i in part) / len(part),
+            "images": len(part),
+            **{name: sum(counts[i] for i in part) for name, counts in spent.items()},
+        }
+        for part in parts
+        if part
+    ]
     return {
         "planned": sum(actual),
         "images": len(images),
