@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -10,7 +11,7 @@ from typing import Any
 
 from mindgpt_data import files
 from mindgpt_data.client.request import Done, Failed, Task
-from mindgpt_data.teachers.base import Candidate, Job, ModelTeacher, Written
+from mindgpt_data.teachers.base import Candidate, Job, ModelTeacher, Slot, Written
 
 ASKED_ELSEWHERE = 3
 """Questions per topic that a later round is told were asked about other images."""
@@ -38,7 +39,7 @@ def rounds(
     for part in range(teacher.rounds):
         path = folder / f"generate-{part}.jsonl"
         elsewhere = _elsewhere(_merged(jobs(), lines)) if part else {}
-        made = (_with_gaps(merged, elsewhere) for merged in _merged(jobs(), lines))
+        made = (_with_gaps(merged, elsewhere, part) for merged in _merged(jobs(), lines))
         wanted = (job for job in made if job is not None)
         written = files.write_jsonl(path, _one_round(teacher, wanted, ask, part))
         if not written:
@@ -98,17 +99,31 @@ def _merged(
 
 
 def _with_gaps(
-    merged: tuple[Job, list[Candidate], list[tuple[str, str]], str], elsewhere: dict[str, list[tuple[str, str]]]
+    merged: tuple[Job, list[Candidate], list[tuple[str, str]], str],
+    elsewhere: dict[str, list[tuple[str, str]]],
+    part: int,
 ) -> Job | None:
-    """The job for the slots that are still empty; None when there are none, or the server gave up on the image."""
+    """The job for the slots that are still empty; None when there are none, or the server gave up on the image.
+
+    Such a slot asks for another capability of its family: the picture may not serve the first.
+    """
     job, candidates, _, error = merged
     filled = {candidate.slot for candidate in candidates}
     missing = tuple(slot for slot in job.slots if slot.number not in filled)
     if not missing or error:
         return None
+    if part:
+        missing = tuple(_another(slot, job, part) for slot in missing)
     topics = dict.fromkeys(slot.knowledge for slot in missing if slot.knowledge is not None)
     others = [q for topic in topics for image, q in elsewhere.get(topic, []) if image != job.record.image]
     return replace(job, slots=missing, avoid=tuple(c.question for c in candidates), avoid_topic=tuple(others))
+
+
+def _another(slot: Slot, job: Job, part: int) -> Slot:
+    family, taken = job.capabilities[slot.capability].family, {one.capability for one in job.slots}
+    others = sorted(leaf for leaf, label in job.capabilities.items() if label.family == family and leaf not in taken)
+    rng = random.Random(f"{job.seed}/{job.record.image}/{part}/{slot.number}")
+    return replace(slot, capability=rng.choice(others)) if others else slot
 
 
 def _elsewhere(
