@@ -13,9 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mindgpt_plugins.recipe.base import Strict
+from mindgpt_plugins.registry import nearest
 
 DIMENSIONS = ("knowledge", "capability")
 LEVELS = 3
+NAMES_SEARCHED = 20_000
+"""Labels compared with a misspelt one: more would take seconds."""
 EXEMPLARS = 3
 """At most this many exemplars per node."""
 
@@ -136,8 +139,9 @@ class Tree:
             TreeError: no such node.
         """
         if node not in self.row_of:
-            shown = ", ".join(self.leaves[:20]) + (" …" if len(self.leaf_rows) > 20 else "")
-            raise TreeError(f"there is no {self.dimension} label {node!r}; leaves: {shown}")
+            close = nearest(node, self.columns.ids[:NAMES_SEARCHED])
+            shown = ", ".join(self.leaves[:8]) + (" …" if len(self.leaf_rows) > 8 else "")
+            raise TreeError(f"there is no {self.dimension} label {node!r}{close}; leaves: {shown}")
         return self.row_of[node]
 
     def path(self, leaf: str) -> list[str]:
