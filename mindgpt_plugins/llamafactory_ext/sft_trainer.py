@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 from typing import Any
 
 import torch
 
-from mindgpt_plugins.curriculum.base import CurriculumError
 from mindgpt_plugins.llamafactory_ext.columns import SOURCE, take
 from mindgpt_plugins.llamafactory_ext.guest import Guest, Run
+from mindgpt_plugins.llamafactory_ext.reference import reference_model
 from mindgpt_plugins.losses.kl_anchor import KLAnchor
 from mindgpt_plugins.registry import get
 
@@ -24,7 +23,8 @@ def sft_trainer(base: type[Any], the_run: Run) -> type[Any]:
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             section = the_run.section
             if section.kl is not None and kwargs.get("ref_model") is None:
-                kwargs["ref_model"] = reference_model(the_run, kwargs["model"], kwargs["finetuning_args"])
+                tokenizer = kwargs.get("tokenizer") or kwargs.get("processing_class")
+                kwargs["ref_model"] = reference_model(the_run, kwargs["model"], tokenizer, kwargs["finetuning_args"])
             super().__init__(*args, **kwargs)
             self.settle()
             self._loss = None
@@ -59,7 +59,7 @@ def sft_trainer(base: type[Any], the_run: Run) -> type[Any]:
             outputs = model(**inputs)
             reference = self._reference_logits(model, inputs, carried[SOURCE])
             loss = self._loss(outputs.logits, labels, carried[SOURCE], num_items_in_batch, reference)
-            self.observe(carried, loss.sums)
+            self.observe(carried, loss.sums, loss.samples)
             # Data parallelism averages gradients over ranks; ours add up, so undo that.
             total = loss.total * self.accelerator.num_processes
             return (total, outputs) if return_outputs else total
@@ -86,30 +86,6 @@ def sft_trainer(base: type[Any], the_run: Run) -> type[Any]:
 
     MindgptSeq2SeqTrainer.__name__ = MindgptSeq2SeqTrainer.__qualname__ = base.__name__
     return MindgptSeq2SeqTrainer
-
-
-def reference_model(run: Run, model: Any, finetuning_args: Any) -> Any:
-    """A frozen reference for the KL anchor, or ``None`` when LoRA can simply be switched off.
-
-    Raises:
-        CurriculumError: the reference is of another architecture or vocabulary.
-    """
-    from llamafactory.train.trainer_utils import create_ref_model
-
-    assert run.section.kl is not None
-    named = run.section.kl.reference
-    if named is None and finetuning_args.finetuning_type == "lora":
-        return None
-    arguments = copy.copy(finetuning_args)
-    arguments.ref_model = named or run.arguments["model_args"].model_name_or_path
-    reference = create_ref_model(run.arguments["model_args"], arguments)
-    mine, theirs = ((m.config.model_type, m.get_input_embeddings().weight.shape[0]) for m in (model, reference))
-    if mine != theirs:
-        raise CurriculumError(
-            f"kl.reference {arguments.ref_model} is {theirs[0]} with {theirs[1]} tokens, the policy {mine[0]} with "
-            f"{mine[1]}; their distributions cannot be compared"
-        )
-    return reference
 
 
 def _not_called(*args: Any, **kwargs: Any) -> Any:
