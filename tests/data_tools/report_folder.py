@@ -21,6 +21,7 @@ from mindgpt_data.rows import Row
 from mindgpt_data.work import BUDGET_COLUMNS, DENSITY_COLUMNS, Drop, Work
 from mindgpt_data.world import domain, draw, general, questions
 from mindgpt_data.world.scene import Scene
+from PIL import Image
 
 ZOOM = 3
 """Scenes are laid out at 72 pixels and drawn three times as large."""
@@ -102,7 +103,35 @@ def build(folder: Path, images: int = 40, seed: int = 0) -> Work:
                     for i in range(images)
                 ],
             )
+    _export(work, kept, {record.image: Path(record.paths[0]) for record in records})
     return work
+
+
+def _export(work: Work, kept: list[Row], pictures: dict[str, Path]) -> None:
+    """One set, with a twin on a blank picture after every tenth row; the last twin's partner is left out."""
+    folder = work.datasets / "images"
+    folder.mkdir(parents=True)
+    Image.new("RGB", (216, 216), "grey").save(folder / "blank.png")
+    for path in pictures.values():
+        (folder / path.name).write_bytes(path.read_bytes())
+    rows = [dataclasses.replace(row, image=[f"images/{pictures[row.image[0]].name}"]) for row in kept]
+    twins = [
+        dataclasses.replace(
+            row,
+            uid=f"blank-{row.uid}",
+            image=["images/blank.png"],
+            answer="unanswerable: the picture is blank",
+            answer_type="text",
+            type="adversarial",
+            twin_uid=row.uid,
+        )
+        for row in rows[::10]
+    ]
+    alone = twins[-1].twin_uid
+    rows = [row for row in [*rows, *twins] if row.uid != alone]
+    files.write_jsonl(work.datasets / "roads_train.jsonl", (row.to_json() for row in rows))
+    sets = {"roads_train": {"items": len(rows), "images": len({row.image[0] for row in rows})}}
+    work.write_summary("export", {"items": len(rows), "sets": sets, "seconds": 2.0})
 
 
 def enlarged(scene: Scene) -> Scene:
@@ -114,7 +143,7 @@ def enlarged(scene: Scene) -> Scene:
 def _rows(
     entry: dict[str, Any], possible: list[Any], scores: dict[str, float], scenes: dict[str, Scene], rng: random.Random
 ) -> list[Row]:
-    """A teacher that repeats itself, errs now and then, and writes a twin that cannot be answered."""
+    """A teacher that repeats itself and errs now and then."""
     image, made = entry["image"], []
     for i in range(entry["items"]):
         candidate = rng.choice(possible)
@@ -134,19 +163,6 @@ def _rows(
             difficulty=min(1.0, max(0.0, rng.gauss(0.35, 0.2))),
         )
         made.append(row)
-    first = made[0]
-    if rng.random() < 0.2:
-        made.append(
-            dataclasses.replace(
-                first,
-                uid=f"{first.uid}!",
-                question=f"why is the elephant next to the question '{first.question}'?",
-                answer="there is no elephant",
-                answer_type="text",
-                type="adversarial",
-                twin_uid=first.uid,
-            )
-        )
     return made
 
 
@@ -155,7 +171,7 @@ def _filter(rows: list[Row], rng: random.Random) -> tuple[list[Row], list[Drop]]
     for row in rows:
         question = (row.image[0], normalise(row.question))
         detail = f"{row.question} → {row.answer}"
-        if row.type != "adversarial" and not row.response.endswith(f"answer: {row.answer}"):
+        if not row.response.endswith(f"answer: {row.answer}"):
             drops.append(Drop("filter", "rules", "reply does not end with its answer", row.uid, detail))
         elif asked[question]:
             drops.append(Drop("filter", "duplicates", "question already asked about this image", row.uid, detail))

@@ -100,6 +100,11 @@ def test_counts_are_those_of_the_files(finished: Work) -> None:
             if below:
                 assert node[2:4] + node[5:7] == [sum(n[k] for n in below) for k in (2, 3, 5, 6)]
     assert data["costs"]["cost"] == pytest.approx(60 * 0.0004)
+    twins = -(-len(kept) // 10)
+    assert (data["twins"]["items"], data["twins"]["alone"]) == (twins, 1)
+    assert data["overview"]["funnel"][-1] == ["exported with twins", len(kept) + twins - 1]
+    assert all(p["adversarial"]["image"] == ["datasets/images/blank.png"] for p in data["twins"]["pairs"])
+    assert "picture not found" not in page
     assert f"{len(kept):,}" in page and "teacher-8b" in page
 
 
@@ -169,6 +174,8 @@ def test_nothing_a_corpus_holds_becomes_markup(work: Work) -> None:
         files.write_jsonl(path, [row.to_json(), twin.to_json()])
     for name in ("images", "filter"):
         work.write_drops(name, [Drop(name, HOSTILE, HOSTILE, HOSTILE, HOSTILE)])
+    exported = [dataclasses.replace(r, image=["images/blank.png"]) for r in (row, twin)]
+    files.write_jsonl(work.datasets / "roads_train.jsonl", [r.to_json() for r in exported])
     work.write_summary("filter", {"funnel": [{"gate": HOSTILE, "notes": [HOSTILE]}]})
     node = {"name": HOSTILE, "definition": HOSTILE}
     tree = [
@@ -274,4 +281,4 @@ def test_verb(work: Work) -> None:
         cli.app(), ["report", "--work", str(work.folder), *[f"tree.{d}={p}" for d, p in TREES.items()]]
     )
     assert made.exit_code == 0, made.output
-    assert "report.html" in made.output.replace("\n", "") and "not run yet: export" in made.output
+    assert "report.html" in made.output.replace("\n", "") and "not run yet" not in made.output

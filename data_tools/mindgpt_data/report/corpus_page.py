@@ -50,7 +50,12 @@ def overview(data: dict[str, Any]) -> str:
         for s in found["steps"]
     ]
     steps = table(["step", "state", "time", "left out"], rows, numeric=range(2, 4))
-    return f"{tiles(entries)}<p class=flow>{line}</p><h3>Steps</h3>{steps}"
+    sets = " · ".join(
+        f"<code>{escape(name)}</code> {count(s['items'])} items, {count(s['images'])} pictures"
+        for name, s in found["sets"].items()
+    )
+    exported = f"<p>Sets for the trainers: {sets}</p>" if sets else ""
+    return f"{tiles(entries)}<p class=flow>{line}</p>{exported}<h3>Steps</h3>{steps}"
 
 
 def _of(part: int | None, whole: int | None) -> str:

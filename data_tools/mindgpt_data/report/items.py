@@ -52,17 +52,17 @@ def twins(corpus: Corpus) -> dict[str, Any] | None:
     """Adversarial items beside their answerable partners; None before ``filter`` has run.
 
     Returns:
-        ``items`` adversarial rows kept, ``alone``: those whose partner was dropped, and a few ``pairs``.
+        ``items``: adversarial rows of the exported sets, else of what was kept; ``alone``: those whose partner is not
+        there; a few ``pairs``.
     """
-    if corpus.kept is None:
+    if corpus.kept is None and corpus.exported is None:
         return None
-    rows = corpus.kept.adversarial
-    paired = [row for row in rows if row.twin_uid is not None and row.twin_uid in corpus.twins]
-    shown = sorted(paired, key=lambda row: rank(corpus.seed, row.uid))[:TWINS]
+    paired = [(row, partner) for row, partner in corpus.twins if partner is not None]
+    shown = sorted(paired, key=lambda pair: rank(corpus.seed, pair[0].uid))[:TWINS]
     return {
-        "items": len(rows),
-        "alone": len(rows) - len(paired),
-        "pairs": [{"adversarial": plain(r), "answerable": plain(corpus.twins[str(r.twin_uid)])} for r in shown],
+        "items": len(corpus.twins),
+        "alone": len(corpus.twins) - len(paired),
+        "pairs": [{"adversarial": plain(row), "answerable": plain(partner)} for row, partner in shown],
     }
 
 

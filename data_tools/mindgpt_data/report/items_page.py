@@ -181,8 +181,8 @@ def samples(data: dict[str, Any], thumbs: Thumbs) -> str:
     )
     cards = "".join(_card(item, thumbs) for item in found)
     return (
-        f"<h2>Kept items to read</h2><p>{count(len(found))} of {count(data['overview']['funnel'][-1][1])} kept items, "
-        "drawn at random.</p>"
+        f"<h2>Kept items to read</h2><p>{count(len(found))} of {count(sum(data['items']['difficulty']))} kept "
+        "items, drawn at random.</p>"
         f"<form id=filters>{filters}<label>contains <input name=text type=search></label><output></output></form>"
         f'<div class="examples" id=samples>{cards}</div>'
     )

@@ -53,7 +53,10 @@ def _unknown(labels: dict[str, int]) -> str:
     if not labels:
         return ""
     first = ", ".join(f"{cut(name, 60)} ({count(n)})" for name, n in list(labels.items())[:5])
-    return f'; <span class="warn">{count(len(labels))} label(s) of rows are not in this tree: {first}</span>'
+    return (
+        f'; <span class="warn">{count(len(labels))} label(s) of items are not in this tree (give the run\'s '
+        f"<code>--config</code>): {first}</span>"
+    )
 
 
 def weak(data: dict[str, Any]) -> str:

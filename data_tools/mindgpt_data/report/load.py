@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from mindgpt_data.config import DataSettings
 from mindgpt_data.record import ImageRecord
 from mindgpt_data.report.tally import Tally, rank, tally
+from mindgpt_data.rows import Row
 from mindgpt_data.tree.model import Tree
 from mindgpt_data.work import Drop, Work
 
@@ -39,7 +41,9 @@ class Corpus:
         drops: step → what it left out.
         examples: (step, gate, reason) → a few of its drops.
         summaries: step → its summary.
-        twins: uid → the answerable partner of an adversarial row that was kept.
+        exported: what the trainers load, with the adversarial twins that ``export`` adds; images are named from the
+            work folder.
+        twins: adversarial rows of the last set of rows there is, each with its answerable partner where that is left.
     """
 
     work: Work
@@ -55,7 +59,8 @@ class Corpus:
     drops: Mapping[str, list[Drop]]
     examples: Mapping[tuple[str, str, str], list[Drop]]
     summaries: Mapping[str, dict[str, Any]]
-    twins: Mapping[str, Any]
+    exported: Tally | None
+    twins: list[tuple[Row, Row | None]]
 
 
 def load(work: Work, settings: DataSettings, trees: Mapping[str, Tree], *, seed: int = 0) -> Corpus:
@@ -68,15 +73,14 @@ def load(work: Work, settings: DataSettings, trees: Mapping[str, Tree], *, seed:
     examples = _examples(drops, seed)
     wanted = frozenset(drop.key for found in examples.values() for drop in found)
     candidates = kept = None
-    twins: dict[str, Any] = {}
     if work.candidates.is_file():
         candidates = tally(work.read_rows(work.candidates, "generate"), wanted=wanted)
     if work.kept.is_file():
         kept = tally(work.read_rows(work.kept, "filter"), sample=SAMPLE, seed=seed)
-        partners = frozenset(row.twin_uid for row in kept.adversarial if row.twin_uid is not None)
-        if partners:
-            twins = {row.uid: row for row in work.read_rows(work.kept, "filter") if row.uid in partners}
     summaries = {step: made for step in STEPS if (made := work.read_summary(step)) is not None}
+    sets = [work.datasets / f"{name}.jsonl" for name in summaries.get("export", {}).get("sets", {})]
+    exported = tally(_exported(work, sets)) if sets else None
+    rows = _exported(work, sets) if sets else work.read_rows(work.kept, "filter") if kept else iter(())
     return Corpus(
         work=work,
         settings=settings,
@@ -91,8 +95,22 @@ def load(work: Work, settings: DataSettings, trees: Mapping[str, Tree], *, seed:
         drops=drops,
         examples=examples,
         summaries=summaries,
-        twins=twins,
+        exported=exported,
+        twins=_twins((exported or kept or Tally()).adversarial, rows),
     )
+
+
+def _exported(work: Work, sets: Sequence[Path]) -> Iterator[Row]:
+    folder = work.datasets.relative_to(work.folder)
+    for path in sets:
+        for row in work.read_rows(path, "export"):
+            yield replace(row, image=[(folder / image).as_posix() for image in row.image])
+
+
+def _twins(adversarial: Sequence[Row], rows: Iterator[Row]) -> list[tuple[Row, Row | None]]:
+    wanted = {row.twin_uid for row in adversarial} - {None}
+    partners = {row.uid: row for row in rows if row.uid in wanted} if wanted else {}
+    return [(row, partners.get(str(row.twin_uid))) for row in adversarial]
 
 
 def _examples(drops: Mapping[str, list[Drop]], seed: int) -> dict[tuple[str, str, str], list[Drop]]:

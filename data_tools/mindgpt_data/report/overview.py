@@ -12,7 +12,8 @@ def overview(corpus: Corpus) -> dict[str, Any]:
 
     Returns:
         ``steps``: per step ``{step, done, seconds, dropped}``; ``funnel``: ``[label, number or None]`` in order;
-        ``sources``: images per source.
+        ``sets``: exported sets with
+        items and images; ``sources``: images per source; ``unscored``: the first pictures without a density.
     """
     present = {
         "images": corpus.images is not None,
@@ -46,7 +47,9 @@ def overview(corpus: Corpus) -> dict[str, Any]:
             ["items planned", planned],
             ["items generated", corpus.candidates.rows if corpus.candidates else None],
             ["items kept", corpus.kept.rows if corpus.kept else None],
+            ["exported with twins" if corpus.twins else "exported", corpus.exported.rows if corpus.exported else None],
         ],
+        "sets": corpus.summaries.get("export", {}).get("sets", {}),
         "sources": sources,
         "unscored": sorted(set(corpus.images or ()) - set(corpus.density))[:20] if corpus.density is not None else [],
     }
