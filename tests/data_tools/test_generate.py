@@ -32,7 +32,8 @@ def _work(base: Path, images: int = 8, source: str = "domain") -> tuple[Work, di
     write_jsonl(work.images, (record.to_json() for record in records))
     scores = [{"subjects": 2.0, "spatial": 1.5, "text": 0.0 if source == "domain" else 1.0, "knowledge": 2.0}] * images
     rows = [
-        {"image": r.image, **s, "ids": 0.1 + 0.05 * i} for i, (r, s) in enumerate(zip(records, scores, strict=True))
+        {"image": r.image, **s, "ids": 0.1 + 0.8 * i / images}
+        for i, (r, s) in enumerate(zip(records, scores, strict=True))
     ]
     write_table(work.density, rows, DENSITY_COLUMNS)
     topics = [
@@ -252,7 +253,7 @@ def test_a_failed_request_costs_only_its_image_and_is_tried_again_next_time(tmp_
 
 def test_faults_on_the_way_lose_nothing(tmp_path) -> None:
     work, data = _work(tmp_path, 8)
-    faults = {"500": 0.2, "invalid_json": 0.2, "cut": 0.1}
+    faults = {"500": 0.1, "invalid_json": 0.2, "wrong_schema": 0.2}
     with StubServer(reply=_write, faults=faults, seed=3) as server:
         settings = _served(data, server)
         endpoint = settings.endpoints["teacher"][0].model_copy(update={"max_attempts": 12})

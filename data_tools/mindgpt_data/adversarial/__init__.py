@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from mindgpt_data.adversarial.kinds import KINDS, Corpus
+from mindgpt_data.adversarial.kinds import KINDS, Change, Corpus
 from mindgpt_data.record import ImageRecord
 from mindgpt_data.rows import Row
 from mindgpt_data.teachers.truth import read
@@ -44,32 +43,35 @@ def twins(
     if not wanted:
         return []
     corpus = Corpus({image: read(record) for image, record in records.items()}, records, folder)
-    counts: Counter[str] = Counter()
-    made: list[Row] = []
-    for row in sorted(filter(lambda row: _partner(row, records), rows), key=lambda row: _digest(seed, row.uid)):
-        if len(made) == wanted:
-            break
-        for kind in sorted(KINDS, key=lambda kind: counts[kind]):
-            change = KINDS[kind](row, corpus, random.Random(f"{seed}/{kind}/{row.uid}"))
-            if change is not None:
-                counts[kind] += 1
-                told = change.reason[0].upper() + change.reason[1:]
-                made.append(
-                    replace(
-                        row,
-                        uid=f"{kind}-{_digest(seed, row.uid)[:16]}",
-                        image=[change.image],
-                        question=change.question,
-                        answer=f"unanswerable: {change.reason}",
-                        response=f"{told}. answer: unanswerable: {change.reason}",
-                        answer_type="text",
-                        type="adversarial",
-                        twin_uid=row.uid,
-                    )
-                )
+    partners = sorted((row for row in rows if _partner(row, records)), key=lambda row: _digest(seed, row.uid))
+    made: dict[str, Row] = {}
+    # The kinds that fit fewest rows choose first; what they leave of their share goes to the next.
+    for number, kind in enumerate(KINDS):
+        due = len(made) + round((wanted - len(made)) / (len(KINDS) - number))
+        for row in partners:
+            if len(made) >= due:
                 break
-    position = {row.uid: i for i, row in enumerate(rows)}
-    return sorted(made, key=lambda twin: position[str(twin.twin_uid)])
+            if row.uid not in made:
+                change = KINDS[kind](row, corpus, random.Random(f"{seed}/{kind}/{row.uid}"))
+                if change is not None:
+                    made[row.uid] = _twin(row, change, f"{kind}-{_digest(seed, row.uid)[:16]}")
+    return [made[row.uid] for row in rows if row.uid in made]
+
+
+def _twin(row: Row, change: Change, uid: str) -> Row:
+    told = change.reason[0].upper() + change.reason[1:]
+    answer = f"unanswerable: {change.reason}"
+    return replace(
+        row,
+        uid=uid,
+        image=[change.image],
+        question=change.question,
+        answer=answer,
+        response=f"{told}. answer: {answer}",
+        answer_type="text",
+        type="adversarial",
+        twin_uid=row.uid,
+    )
 
 
 def _partner(row: Row, records: Mapping[str, ImageRecord]) -> bool:

@@ -98,11 +98,12 @@ def false_premise(row: Row, corpus: Corpus, rng: random.Random) -> Change | None
 
 
 KINDS: dict[str, Callable[[Row, Corpus, random.Random], Change | None]] = {
-    "blank": blank,
-    "swapped": swapped,
     "covered": covered,
     "false_premise": false_premise,
+    "swapped": swapped,
+    "blank": blank,
 }
+"""Those that fit fewest rows first."""
 
 
 def _named(row: Row, corpus: Corpus) -> list[str]:
