@@ -62,12 +62,13 @@ class Stratum:
     boxes: list[Box]
 
 
-def render(seed: int) -> Stratum:
-    """The picture of a seed: every truth is drawn on its own."""
+def render(seed: int, damage: str | None = None) -> Stratum:
+    """The picture of a seed: every truth is drawn on its own; ``damage`` overrides the seed's."""
     chance = random.Random(seed)
     count, topics = chance.randint(3, 9), chance.randint(0, 4)
     characters, target = chance.randint(50, 190), chance.uniform(1.0, 3.6)
-    background, damage = BACKGROUNDS[seed % len(BACKGROUNDS)], DAMAGES[seed // len(BACKGROUNDS) % len(DAMAGES)]
+    background = BACKGROUNDS[seed % len(BACKGROUNDS)]
+    damage = damage or DAMAGES[seed // len(BACKGROUNDS) % len(DAMAGES)]
     image = backdrop(background, chance)
     boxes = arrange(count, target, chance)
     plain = np.asarray(image).reshape(-1, 3).mean(axis=0)

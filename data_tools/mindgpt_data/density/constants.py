@@ -31,10 +31,12 @@ class Segmentation:
         open: … each with this share of its outline to the background.
         nested: an enclosed region with this share of its host's area is a subject inside it.
         paper: a text whose ground and surroundings differ by more than this is a thing (a sign), not masked out.
+        tall: texts at least this high are looked at closely: …
+        stout: … what is thicker in them than this share of their height (as a radius) is no letter.
     """
 
     side: int = 320
-    edge: float = 5.0
+    edge: float = 3.5
     floor: float = 3.0
     seed: int = 6
     reach: float = 4.0
@@ -50,6 +52,8 @@ class Segmentation:
     open: float = 0.25
     nested: float = 0.08
     paper: float = 15.0
+    tall: float = 16.0
+    stout: float = 0.22
 
 
 @dataclass(frozen=True)

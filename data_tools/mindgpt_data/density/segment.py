@@ -48,7 +48,9 @@ def segment(pixels: Array, texts: Sequence[Array], rules: Segmentation) -> Segme
     rim = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
     numbers, counts = np.unique(rim, return_counts=True)
     background = frozenset(int(n) for n, c in zip(numbers, counts, strict=True) if n and c >= rules.border * len(rim))
-    foreground = ~np.isin(labels, list(background)) & ~_mask(texts, colour, scale, rules.paper)
+    foreground = ~np.isin(labels, list(background))
+    for outline in texts:
+        foreground &= ~_letters(np.asarray(outline) * scale, foreground, colour, rules)
     return Segments(labels, background, foreground, scale)
 
 
@@ -125,20 +127,27 @@ def _neighbours(grid: Array) -> Array:
     return np.unique(np.concatenate(found), axis=0)
 
 
-def _mask(texts: Sequence[Array], colour: Array, scale: float, paper: float) -> Array:
-    """Where texts are, less those that are things themselves: a sign, or a disc that reads as an O.
+def _letters(outline: Array, foreground: Array, colour: Array, rules: Segmentation) -> Array:
+    """Where a text is, bool ``[height, width]``; nowhere when it is a thing: a sign, or discs that read as OOO.
 
-    A text stands on paper that goes on around it; the median colour within its outline is the paper's.
+    A text stands on paper that goes on around it (the median colour within its outline is the paper's), and letters
+    are thin for their height.
     """
-    every = np.zeros(colour.shape[:2], np.uint8)
+    inside = np.zeros(foreground.shape, np.uint8)
+    cv2.fillPoly(inside, [np.round(outline).astype(np.int32)], 1)
     margin = np.ones((7, 7), np.uint8)
-    for outline in texts:
-        one = np.zeros_like(every)
-        cv2.fillPoly(one, [np.round(np.asarray(outline) * scale).astype(np.int32)], 1)
-        grown = cv2.dilate(one, margin)
-        around = (cv2.dilate(grown, margin) > 0) & (grown == 0)
-        if one.any() and around.any():
-            within = np.median(colour[one > 0], axis=0)
-            if np.linalg.norm(within - np.median(colour[around], axis=0)) < paper:
-                every |= grown
-    return every.astype(bool)
+    grown = cv2.dilate(inside, margin)
+    around = (cv2.dilate(grown, margin) > 0) & (grown == 0)
+    if not inside.any() or not around.any():
+        return grown > 0
+    paper = np.median(colour[inside > 0], axis=0) - np.median(colour[around], axis=0)
+    if np.linalg.norm(paper) >= rules.paper:
+        return np.zeros_like(foreground)
+    height = min(cv2.minAreaRect(outline.astype(np.float32))[1])
+    if height < rules.tall:
+        return grown > 0
+    marks = (foreground & (grown > 0)).astype(np.uint8)
+    depth = cv2.distanceTransform(marks, cv2.DIST_L2, 3)
+    _, blobs = cv2.connectedComponents(marks, connectivity=4)
+    solid = np.unique(blobs[depth >= rules.stout * height])
+    return (grown > 0) & ~np.isin(blobs, solid[solid > 0])
