@@ -46,7 +46,12 @@ STEPS = (
         ("teachers", "budget", "tree", "client", "boxes"),
     ),
     Step("filter", ("filter", "tree", "endpoints"), ("candidates.jsonl", "images.jsonl"), ("gates", "client")),
-    Step("export", ("export", "generate"), ("kept.jsonl", "images.jsonl"), ("export", "adversarial", "rows")),
+    Step(
+        "export",
+        ("export", "generate"),
+        ("kept.jsonl", "images.jsonl", "pairs.jsonl"),
+        ("export", "adversarial", "rows"),
+    ),
 )
 
 

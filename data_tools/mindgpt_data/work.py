@@ -9,6 +9,7 @@ matches.jsonl       match           ``{"image", "topics": [{"leaf", "fit", "evid
 budget.parquet      budget          ``image, items, subjects, spatial, text, knowledge``: QA per image and per family
 candidates.jsonl    generate        :class:`~mindgpt_data.rows.Row` per line; ``image`` holds image ids
 kept.jsonl          filter          the same rows, those that passed, with agreement as difficulty where measured
+pairs.jsonl         filter          ``{"uid", "chosen", "rejected"}``: a right and a wrong reply that a gate has seen
 drops/<step>.jsonl  every step      ``{"step", "gate", "reason", "key", "detail"}``: nothing disappears without a line
 steps/<step>.json   every step      summary: counts, seconds, cost, settings and fingerprint of its inputs
 store.sqlite        LLM steps       every answer that was paid for
@@ -87,6 +88,11 @@ class Work:
     def kept(self) -> Path:
         """``kept.jsonl``."""
         return self.folder / "kept.jsonl"
+
+    @property
+    def pairs(self) -> Path:
+        """``pairs.jsonl``; missing when no gate sampled answers."""
+        return self.folder / "pairs.jsonl"
 
     @property
     def store(self) -> Path:

@@ -12,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mindgpt_data import files
 from mindgpt_data.config import DataSettings
+from mindgpt_data.export import read_preference_set, sets
 from mindgpt_data.files import FileError
 from mindgpt_data.rows import Row
+from mindgpt_data.steps.export import run as export
 from mindgpt_data.steps.filter import run
 from mindgpt_data.testing.stub import StubServer
 from mindgpt_data.work import Work
@@ -97,6 +99,26 @@ def test_a_model_is_asked_once_and_only_failures_again(tmp_path: Path) -> None:
         assert (work.kept.read_bytes(), work.drops("filter").read_bytes()) == bytes_then
     assert {spent["step"] for spent in again["usage"]} == {"filter.judge"}
     assert json.loads(work.summary("filter").read_text())["settings"]["gates"] == ["rules", "judge"]
+
+
+def test_right_and_wrong_replies_become_a_preference_set(tmp_path: Path) -> None:
+    work = corpus(tmp_path, [row("a"), row("b", question="Which number?")])
+
+    def reply(body: dict[str, Any]) -> str:
+        return "answer: 5" if "Which number" in json.dumps(body) else "answer: 4"
+
+    with StubServer(reply=reply) as server:
+        summary = run(work, config(["agreement"], server.url, agreement={"samples": 4, "consensus": 0.0}))
+    assert summary["pairs"] == 0 and not work.pairs.exists()
+    pair = {"uid": "a", "chosen": "so it is. answer: 4", "rejected": "answer: 5"}
+    files.write_jsonl(work.pairs, [pair, pair | {"uid": "gone"}])
+    made = export(work, config([]))
+    assert made["sets"]["data_pairs"] == {"items": 1, "images": 1}
+    (found,) = read_preference_set(work.datasets, "data_pairs")
+    assert (found.row.uid, found.chosen, found.rejected) == ("a", pair["chosen"], "answer: 5")
+    work.pairs.unlink()
+    assert "data_pairs" not in export(work, config([]))["sets"]
+    assert sets(work.datasets) == ["data_train"]
 
 
 def test_agreement_sets_the_difficulty_that_is_written(tmp_path: Path) -> None:

@@ -73,6 +73,7 @@ def test_agreement_for_rl_keeps_what_is_solved_sometimes_and_asks_the_hard_pool_
     assert found["c"].difficulty == pytest.approx(1 - 2 / 24, abs=1e-4)
     assert rows.facts["hard pool"] == {"asked again": 2, "kept": 1}
     assert len(set(rows.ask.keys)) == len(rows.ask.keys) == 6
+    assert rows.pairs == dict.fromkeys("bc", ("so answer: 4", "answer: 5"))
 
 
 def test_agreement_measures_only_what_can_be_matched_and_refuses_nonsense(tmp_path: Path) -> None:

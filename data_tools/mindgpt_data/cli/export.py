@@ -22,7 +22,8 @@ def export(
 ) -> None:
     r"""Write what the trainers load: a datasets folder with sharegpt JSON, verl parquet and, if asked, a HF folder.
 
-    Reads kept.jsonl, writes datasets/ with the sets NAME_train, NAME_dev, NAME_test and images/ (each picture once).
+    Reads kept.jsonl, writes datasets/ with the sets NAME_train, NAME_dev, NAME_test, NAME_pairs (preferences, when the
+    agreement gate saw right and wrong replies) and images/ (each picture once).
     No picture, group of pictures or pair of adversarial twins is in two sets; which set it is in depends on its content
     alone, so that adding pictures later moves none. Splits that the corpus fixes are kept.
 

@@ -7,6 +7,7 @@ and only items it solves sometimes carry a signal; items never solved in 8 tries
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Literal
@@ -30,6 +31,8 @@ def agreement(
     max_tokens: int = 1024,
 ) -> Iterator[Verdict]:
     """Keep what a solver agrees with; every kept item's difficulty becomes 1 − share of right answers.
+
+    Where both right and wrong replies came, one of each is kept as a preference pair.
 
     Args:
         batch: the rows; open and adversarial rows and rows with a video are kept unmeasured (noted).
@@ -56,6 +59,7 @@ def agreement(
         elif purpose == "rl" and retest and not any(outcome.value):
             hard.append(item)
         else:
+            _keep_pair(batch, item, outcome)
             yield _verdict(batch, item, outcome.value, purpose, consensus)
     # Outcomes come in any order; what is asked next must not depend on it.
     order = {item.row.uid: i for i, item in enumerate(batch.items)}
@@ -66,9 +70,21 @@ def agreement(
             yield no_verdict(item, outcome)
             continue
         rescued += any(outcome.value)
+        _keep_pair(batch, item, outcome)
         yield _verdict(batch, item, [False] * samples + outcome.value, purpose, consensus)
     if purpose == "rl":
         batch.facts["hard pool"] = {"asked again": len(hard), "kept": rescued}
+
+
+def _keep_pair(batch: Batch, item: Item, outcome: Done[list[bool]]) -> None:
+    """Remember the right and the wrong reply that are closest in length: a pair should teach rightness, not length."""
+    replies = list(zip(outcome.answer.texts, outcome.value, strict=True))
+    right, wrong = (
+        [text for text, is_right in replies if is_right is wanted and text.strip()] for wanted in (True, False)
+    )
+    if right and wrong:
+        chosen, rejected = min(itertools.product(right, wrong), key=lambda pair: abs(len(pair[0]) - len(pair[1])))
+        batch.pairs[item.row.uid] = chosen, rejected
 
 
 def _verdict(batch: Batch, item: Item, right: list[bool], purpose: str, consensus: float) -> Verdict:

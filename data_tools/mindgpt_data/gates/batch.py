@@ -55,6 +55,7 @@ class Batch:
         notes: things the reader of the summary should know, e.g. what could not be measured.
         facts: numbers and lists for the report, by name.
         solved: share of right answers per uid, as measured by an earlier gate of this run.
+        pairs: uid → a right and a wrong reply to it, where a gate has seen both.
     """
 
     items: list[Item]
@@ -65,6 +66,7 @@ class Batch:
     notes: list[str] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
     solved: dict[str, float] = field(default_factory=dict)
+    pairs: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def paths(self, row: Row) -> list[Path]:
         """The files of a row's pictures, in the order they are shown."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,14 @@ from typing import Any
 from mindgpt_data import engines
 from mindgpt_data.adversarial import twins
 from mindgpt_data.config import DataSettings
-from mindgpt_data.export import copy_picture, remove_set, sets, write_set
+from mindgpt_data.export import copy_picture, remove_set, sets, write_preference_set, write_set
 from mindgpt_data.export.split import assign
+from mindgpt_data.files import read_jsonl
 from mindgpt_data.gates.batch import picture_paths
 from mindgpt_data.images import ImageError
 from mindgpt_data.progress import Progress, silent
 from mindgpt_data.record import ImageRecord
-from mindgpt_data.rows import Row
+from mindgpt_data.rows import Pair, Row
 from mindgpt_data.work import Drop, Work
 
 STEP = "export"
@@ -35,6 +36,7 @@ class ExportError(ValueError):
 def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress = silent) -> dict[str, Any]:
     """Write ``<name>_train``, ``_dev`` and ``_test`` (those with rows) and the pictures they show.
 
+    Right and wrong replies that the agreement gate saw become ``<name>_pairs``, for training rows.
     ``generate.adversarial`` adds that share of adversarial twins, each after its answerable partner.
     Sets of an earlier export under the same name that have no rows any more are removed.
 
@@ -65,6 +67,7 @@ def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress
             counts[name] = {"items": len(members), "images": len({image for row in members for image in row.image})}
         elif name in sets(work.datasets):
             remove_set(work.datasets, name)
+    counts |= _pairs(work, [row for row in exported if row.split == "train"], f"{chosen.name}_pairs", chosen.formats)
     work.write_drops(STEP, drops)
     summary = {
         "items": len(exported),
@@ -77,6 +80,22 @@ def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress
     }
     work.write_summary(STEP, summary)
     return summary
+
+
+def _pairs(work: Work, rows: list[Row], name: str, formats: Sequence[str]) -> dict[str, dict[str, int]]:
+    """Write the preference pairs of training rows, for LLaMA-Factory's DPO; returns the set's counts, if there is one."""
+    made = []
+    if work.pairs.is_file() and "sharegpt" in formats:
+        of = {row.uid: row for row in rows}
+        for _, data in read_jsonl(work.pairs):
+            if data["uid"] in of:
+                made.append(Pair(of[data["uid"]], data["chosen"], data["rejected"], "right_wrong"))
+    if made:
+        write_preference_set(made, work.datasets, name)
+        return {name: {"items": len(made), "images": len({image for pair in made for image in pair.row.image})}}
+    if name in sets(work.datasets):
+        remove_set(work.datasets, name)
+    return {}
 
 
 def bring(

@@ -48,11 +48,13 @@ def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress
         )
         passages.append(passage)
     kept = files.write_jsonl(work.kept, (item.row.to_json() for item in batch.items))
+    _write_pairs(work, batch)
     dropped = [drop for passage in passages for drop in passage.drops]
     work.write_drops(STEP, dropped)
     summary = {
         "candidates": read,
         "kept": kept,
+        "pairs": sum(item.row.uid in batch.pairs for item in batch.items),
         "dropped": len(dropped),
         "failed": sum(drop.reason.startswith(funnel.NO_VERDICT) for drop in dropped),
         "funnel": [passage.to_json() for passage in passages],
@@ -62,6 +64,20 @@ def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress
     }
     work.write_summary(STEP, summary)
     return summary
+
+
+def _write_pairs(work: Work, batch: Batch) -> None:
+    """Preference pairs of kept rows; the file of an earlier run goes when there are none."""
+    found = [
+        {"uid": item.row.uid, "chosen": chosen, "rejected": rejected}
+        for item in batch.items
+        for chosen, rejected in [batch.pairs.get(item.row.uid, ("", ""))]
+        if chosen
+    ]
+    if found:
+        files.write_jsonl(work.pairs, found)
+    else:
+        work.pairs.unlink(missing_ok=True)
 
 
 def admit(work: Work, records: Mapping[str, ImageRecord], settings: DataSettings) -> tuple[list[Item], list[Drop]]:
