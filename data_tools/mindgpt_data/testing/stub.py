@@ -19,6 +19,7 @@ import hashlib
 import json
 import random
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from types import TracebackType
@@ -56,6 +57,7 @@ class StubServer:
         answered: prompt → good answers sent to the last byte.
         requests: chat completions received, faults included.
         peak: most requests under way at once.
+        busy: seconds that finished requests were under way, summed; over wall time, it is the mean concurrency used.
         bodies: the last 1,000 request bodies, when ``keep``.
     """
 
@@ -104,6 +106,7 @@ class StubServer:
         self.sent_faults: Counter[str] = Counter()
         self.bodies: list[dict[str, Any]] = []
         self.requests = self.in_flight = self.peak = 0
+        self.busy = 0.0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ready = threading.Event()
 
@@ -117,6 +120,7 @@ class StubServer:
         return {
             "requests": self.requests,
             "peak": self.peak,
+            "busy": self.busy,
             "in_flight": self.in_flight,
             "faults": dict(self.sent_faults),
             "answered": dict(self.answered),
@@ -173,6 +177,7 @@ class _Connection(asyncio.Protocol):
         self.server, self.buffer = server, b""
         self.transport: Any = None
         self.timer: asyncio.TimerHandle | None = None
+        self.began = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
@@ -221,12 +226,14 @@ class _Connection(asyncio.Protocol):
         key = server.count_by(body)
         fault = server.fault(key)
         wait = 1e6 if fault == "hang" else server.latency()
+        self.began = time.monotonic()
         self.timer = asyncio.get_running_loop().call_later(wait, self._answer, body, key, fault)
 
     def _answer(self, body: dict[str, Any], key: str, fault: str | None) -> None:
         server = self.server
         self.timer = None
         server.in_flight -= 1
+        server.busy += time.monotonic() - self.began
         if server.refuse is not None:
             self._refuse(*server.refuse)
         elif server.refuse_when is not None and (message := server.refuse_when(body)) is not None:
