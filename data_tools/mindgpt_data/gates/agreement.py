@@ -16,6 +16,7 @@ from mindgpt_data.client.request import Done
 from mindgpt_data.gates.asking import Sampling, no_verdict, showable, solve
 from mindgpt_data.gates.batch import Batch, Verdict, batch_gate
 from mindgpt_data.gates.item import Item
+from mindgpt_plugins.rewards.answers import extract_answer
 
 
 @batch_gate
@@ -77,11 +78,12 @@ def agreement(
 
 
 def _keep_pair(batch: Batch, item: Item, outcome: Done[list[bool]]) -> None:
-    """Remember the right and the wrong reply that are closest in length: a pair should teach rightness, not length."""
-    replies = list(zip(outcome.answer.texts, outcome.value, strict=True))
-    right, wrong = (
-        [text for text, is_right in replies if is_right is wanted and text.strip()] for wanted in (True, False)
-    )
+    """Remember the right and the wrong reply that are closest in length: a pair should teach rightness, not length.
+
+    Replies that state no answer (most were cut) are no examples of either.
+    """
+    replies = [(t, ok) for t, ok in zip(outcome.answer.texts, outcome.value, strict=True) if extract_answer(t)]
+    right, wrong = ([text for text, ok in replies if ok is wanted] for wanted in (True, False))
     if right and wrong:
         chosen, rejected = min(itertools.product(right, wrong), key=lambda pair: abs(len(pair[0]) - len(pair[1])))
         batch.pairs[item.row.uid] = chosen, rejected

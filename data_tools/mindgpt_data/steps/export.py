@@ -83,7 +83,7 @@ def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress
 
 
 def _pairs(work: Work, rows: list[Row], name: str, formats: Sequence[str]) -> dict[str, dict[str, int]]:
-    """Write the preference pairs of training rows, for LLaMA-Factory's DPO; returns the set's counts, if there is one."""
+    """Write the preference pairs of training rows, for LLaMA-Factory; returns the set's counts, if there is one."""
     made = []
     if work.pairs.is_file() and "sharegpt" in formats:
         of = {row.uid: row for row in rows}
