@@ -68,6 +68,11 @@ def _models(settings: DataSettings) -> Iterator[str]:
 
 
 def _files(settings: DataSettings) -> Iterator[str]:
-    for dimension, tree in settings.tree.model_dump().items():
+    for dimension in ("knowledge", "capability"):
+        tree = getattr(settings.tree, dimension)
         if tree != "builtin" and not Path(tree).is_file():
             yield f"tree.{dimension}: {tree} does not exist; write one with `mindgpt data tree build`, or use builtin"
+    for source in settings.filter.against:
+        path = Path(source).expanduser()
+        if not (path.is_file() or path.with_name(f"{path.name}.jsonl").is_file()):
+            yield f"filter.against: {source} is no set: give <datasets folder>/<set>, or a .jsonl or .txt of questions"

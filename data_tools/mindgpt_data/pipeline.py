@@ -133,6 +133,9 @@ def fingerprint(step: Step, work: Work, settings: DataSettings, seed: int, plugi
     if step.name == "images":
         corpus = Path(settings.images.path)
         content["folder"] = folder_stamp(corpus if corpus.is_dir() else corpus.parent)
+    if step.name == "filter":
+        against = [Path(source).expanduser() for source in settings.filter.against]
+        content["against"] = [folder_stamp(p if p.suffix else p.with_name(f"{p.name}.jsonl")) for p in against]
     if "tree" in step.settings:
         trees = (settings.tree.knowledge, settings.tree.capability)
         content["trees"] = [folder_stamp(Path(tree)) for tree in trees if tree != "builtin" and Path(tree).exists()]
