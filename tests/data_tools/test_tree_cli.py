@@ -87,8 +87,16 @@ def test_expand_with_a_server(mindgpt, tmp_path) -> None:
         config = tmp_path / "data.yaml"
         config.write_text(f"endpoints: {{teacher: [{{base_url: '{server.url}', model: stub}}]}}\n")
         command = ("expand", mine, "tree.expand.rounds=3", "--config", config, "--under", "food.fruit", "-o", out)
+        status, shown = mindgpt(*command, "--dry-run")
+        assert (
+            status == 0
+            and "1 requests" in shown
+            and "nothing was sent" in shown
+            and not server.requests
+            and not out.exists()
+        )
         status, shown = mindgpt(*command)
-        assert status == 0 and "2 new labels of 3 proposed in 3 requests, 0 failed" in shown, shown
+        assert status == 0 and "2 new labels of 3 proposed in 3 requests" in shown, shown
         first, requests = out.read_bytes(), server.requests
         assert mindgpt(*command)[0] == 0 and server.requests == requests and out.read_bytes() == first
     assert load("knowledge", out).leaves == ["food.fruit.plums", "food.fruit.kiwis", "food.bread.rye"]

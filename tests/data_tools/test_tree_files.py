@@ -57,7 +57,8 @@ def test_three_ways_to_write_the_same_tree(tmp_path) -> None:
     json = import_(
         tmp_path,
         "a.json",
-        '{"Food": {"definition": "What is eaten.", "children": {"Fruit": {"children": {"Apples": "Red.", "Figs": ""}}}}}',
+        '{"Food": {"definition": "What is eaten.", "children": {"Fruit": {"children": '
+        '{"Apples": "Red.", "Figs": ""}}}}}',
     )
     assert list(csv.nodes.values()) == list(text.nodes.values()) == list(json.nodes.values())
     assert csv.leaves == ["food.fruit.apples", "food.fruit.figs"]
@@ -98,6 +99,7 @@ def test_csv_carries_capability_fields_and_a_byte_order_mark(tmp_path) -> None:
         ("a.json", '{"A": {"children": {"B": "x", "B": "y"}}}', "key 'B' occurs twice"),
         ("a.json", '{"A":\n oops}', "line 2: no JSON"),
         ("a.json", '[{"id": "a", "level": 1, "name": "A", "definition": ""}]', "'a' is at level 1 and has no children"),
+        ("a.json", '[{"id": "a", "parent": null, "name": "A", "definition": ""}]', "node 1: level: Field required"),
         ("a.json", "3", "must be labels by name or a list"),
         ("a.docx", "A", "unknown ending"),
         ("a.parquet", "A", "cannot be read"),

@@ -94,6 +94,7 @@ def expand(
     under: Annotated[list[str] | None, typer.Option("--under", help="Only below this label; repeatable.")] = None,
     levels: Annotated[str, typer.Option("--levels", help="3: leaves; 2,3: level 2 and then its leaves.")] = "3",
     cap: Annotated[int | None, typer.Option("--cap", min=1, help="Children per label, tree.expand.cap.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what the first round will take.")] = False,
     dimension: DimensionOption = Dimension.knowledge,
 ) -> None:
     """Let a teacher grow a tree: mindgpt data tree expand seeds.yaml --under food --config data.yaml -o big.parquet.
@@ -103,49 +104,41 @@ def expand(
     (every proposal that was not taken, and why). To add a domain later, use the same OUT and a longer seed tree:
     nothing else changes.
     """
-    from functools import partial
+    from rich.console import Console
 
-    from rich import print as show_
-
+    from mindgpt_data.cli.generate import show_estimate
     from mindgpt_data.cli.options import settings
-    from mindgpt_data.client.run import ask_all
     from mindgpt_data.files import write_jsonl
-    from mindgpt_data.tree.expand import expand as grow
+    from mindgpt_data.tree.growing import first_round, grow
     from mindgpt_data.tree.model import TreeError, load
 
+    console = Console()
     if file is not None and not file.exists() and "=" in str(file):  # KEY=VALUE without a tree
         file, overrides = None, [str(file), *(overrides or [])]
     if file is not None and file.resolve() == out.resolve():
         raise TreeError(f"--out must be another file than the tree it grows from ({file}): a killed run starts from it")
-    more = [f"tree.expand.cap={cap}"] if cap else []
-    given = settings(config, [*(overrides or []), *more], images={"path": "."})  # pictures are not needed here
-    wanted = given.tree.expand
     if not levels.replace(",", "").isdigit():
         raise TreeError(f"--levels {levels}: give 3, or 2,3")
+    wanted = [int(level) for level in levels.split(",")]
+    more = [f"tree.expand.cap={cap}"] if cap else []
+    given = settings(config, [*(overrides or []), *more], images={"path": "."})  # pictures are not needed here
     tree = load(dimension.value, file, whole=False)
-    store = out.with_name(f"{out.name}.answers.sqlite")
-    teachers, judges = given.endpoints_for("teacher"), given.endpoints_for("judge")
+    console.print(f"first of at most {given.tree.expand.rounds} rounds, without the critic:")
+    show_estimate(console, first_round(tree, given, under=under or (), levels=wanted))
+    if dry_run:
+        console.print("nothing was sent")
+        return
     with progress_line("tree") as progress:
-        ask = partial(ask_all, store=store, progress=progress)
-        grown = grow(
-            tree,
-            wanted,
-            lambda tasks, n: ask(tasks, step=f"tree {dimension.value}", endpoints=teachers, total=n),
-            (lambda tasks, n: ask(tasks, step=f"tree {dimension.value} critic", endpoints=judges, total=n))
-            if wanted.critic
-            else None,
-            under=under or (),
-            levels=[int(level) for level in levels.split(",")],
-        )
+        store = out.with_name(f"{out.name}.answers.sqlite")
+        grown = grow(tree, given, store, under=under or (), levels=wanted, progress=progress)
     write_jsonl(out.with_name(f"{out.name}.drops.jsonl"), (vars(drop) for drop in grown.drops))
     _save(grown.tree, out)
     counts = grown.summary
-    show_(
-        f"{counts['accepted']} new labels of {counts['proposed']} proposed in {counts['requests']} requests, "
-        f"{counts['failed']} failed (run again to retry them)"
-    )
+    console.print(f"{counts['accepted']} new labels of {counts['proposed']} proposed in {counts['requests']} requests")
+    if counts["failed"]:
+        console.print(f"[yellow]{counts['failed']} requests failed: run the same command again to retry only them")
     for reason, number in counts["dropped"].most_common():
-        show_(f"  {number:6d}  {reason}")
+        console.print(f"  {number:6d}  {reason}")
 
 
 def show(

@@ -144,7 +144,7 @@ def _text(path: Path) -> str:
 
 def _nodes(data: Any, path: Path) -> list[Placed]:
     where = f"label tree {path}"
-    if isinstance(data, list) and data and all(isinstance(item, Mapping) and "level" in item for item in data):
+    if isinstance(data, list) and any(isinstance(item, Mapping) and {"level", "parent"} & set(item) for item in data):
         places = [f"{where}, node {number}" for number in range(1, len(data) + 1)]
         return [(place, make_node(item, place)) for place, item in zip(places, data, strict=True)]
     return nested_nodes(data, where)

@@ -14,6 +14,9 @@ from mindgpt_data.embed import Embedder
 from mindgpt_data.files import FileError, read_jsonl
 from mindgpt_data.tree.model import Tree
 
+BLOCK = 1024
+"""Leaves compared with all their siblings at once: bounds memory under a parent with very many."""
+
 
 def sizes(tree: Tree) -> dict[str, Any]:
     """``levels`` (nodes at level 1, 2, 3) and ``domains`` (level-1 id → ``{"l2": …, "l3": …}``)."""
@@ -33,9 +36,12 @@ def nearest_siblings(tree: Tree, embedder: Embedder) -> Iterator[tuple[NDArray[n
     for parent in np.unique(tree.columns.parents[tree.leaf_rows]).tolist():
         rows = tree.child_rows(parent)
         vectors = embedder.encode(tree.texts(rows.tolist()))
-        similar = vectors @ vectors.T
-        np.fill_diagonal(similar, -1.0)
-        yield rows, similar.max(1)
+        highest = np.empty(len(rows), np.float32)
+        for start in range(0, len(rows), BLOCK):
+            similar = vectors[start : start + BLOCK] @ vectors.T
+            np.fill_diagonal(similar[:, start:], -1.0)
+            highest[start : start + BLOCK] = similar.max(1)
+        yield rows, highest
 
 
 def overlap(tree: Tree, embedder: Embedder, threshold: float) -> dict[str, Any]:
