@@ -28,7 +28,7 @@ from machine import describe, write_result
 WORKERS = Path(__file__).parent / "throughput_workers"
 OTHERS = {"distilabel": ["distilabel[openai]", "requests"], "data-designer": ["data-designer"]}
 """What pip installs; distilabel imports requests without declaring it."""
-GRID = ((5.0, 8, 3), (5.0, 64, 3), (5.0, 256, 3), (0.1, 8, 60), (0.1, 64, 60), (0.1, 256, 60))
+GRID = ((5.0, 8, 3), (5.0, 64, 3), (5.0, 256, 3), (0.1, 8, 100), (0.1, 64, 100), (0.1, 256, 100))
 """Latency, in flight, waves of requests."""
 
 

@@ -35,7 +35,7 @@ def keys_done(path, count):
         return {str(i) for i in range(count) if store.find("ask", str(i), "1") is not None}
 
 
-@pytest.mark.parametrize("kills", [4, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
 def test_nothing_is_lost_and_nothing_is_paid_twice(tmp_path, kills):
     path, count, chance = tmp_path / "s.sqlite", 150 * kills, random.Random(kills)
     with StubServer(latency=0.03) as server:

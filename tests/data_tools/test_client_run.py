@@ -218,6 +218,24 @@ def test_a_request_that_cannot_be_built_fails_alone(tmp_path):
     assert outcomes["bad"] == Failed("bad", "the request cannot be built: photo.jpg is truncated", 0)
 
 
+def test_half_characters_in_keys_prompts_and_answers_cost_nobody_else(tmp_path):
+    odd = "photo\udcff.jpg"
+    with StubServer(reply=lambda body: "cut emoji \ud83d", count_by=lambda body: "") as server:
+        for _ in range(2):
+            outcomes = run([make_task(odd, text="ask"), make_task("b", text=odd)], tmp_path / "s.sqlite", server)
+            assert outcomes[odd].value == "cut emoji ?"
+            assert "cannot be built" in outcomes["b"].error
+    assert server.requests == 1
+
+
+def test_an_endpoint_that_comes_back_is_used_again(tmp_path):
+    with StubServer(refuse=(500, "restarting")) as server:
+        threading.Timer(0.5, lambda: setattr(server, "refuse", None)).start()
+        outcomes = run((make_task(i) for i in range(100)), tmp_path / "s.sqlite", server, max_in_flight=16)
+    assert all(isinstance(outcome, Done) for outcome in outcomes.values())
+    assert server.requests < 150, "requests waited for the endpoint instead of using up their attempts"
+
+
 def test_errors_of_the_callers_own_code_reach_the_caller(tmp_path):
     def broken():
         yield make_task("a")

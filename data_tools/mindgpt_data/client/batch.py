@@ -96,13 +96,14 @@ def write(
                 continue
             try:
                 request = task.build()
+                messages = wire.encode_messages(request)
             except (ValueError, OSError) as error:
                 told = wire.brief(f"the request cannot be built: {error}")
                 stored.save(step, [Record(task.key, task.fingerprint, None, told, attempts=0)])
                 continue
-            body = wire.encode(wire.encode_messages(request), request, endpoint.model, endpoint.extra_body)
+            body = wire.encode(messages, request, endpoint.model, endpoint.extra_body)
             head = {"custom_id": task.key, "method": "POST", "url": "/v1/chat/completions"}
-            files.add(json.dumps(head, ensure_ascii=False)[:-1].encode() + b', "body": ' + body + b"}\n", task.key)
+            files.add(json.dumps(head)[:-1].encode() + b', "body": ' + body + b"}\n", task.key)
             index.write(json.dumps({"key": task.key, "fingerprint": task.fingerprint, **_expected(request)}) + "\n")
     files.close()
     return files.paths

@@ -157,13 +157,14 @@ class _Run(Generic[T]):
                 pass  # its parser has become stricter since: ask again
         try:
             request = task.build()
+            messages = wire.encode_messages(request)
         except (ValueError, OSError) as error:
             told = wire.brief(f"the request cannot be built: {error}")
             record = Record(task.key, task.fingerprint, None, told, attempts=0)
             self._deliver(record, Failed(task.key, told, 0))
             return
         tokens = request_tokens(request) if self.sender.counts_tokens else 0
-        item = Item(task, request, wire.encode_messages(request), tokens)
+        item = Item(task, request, messages, tokens)
         if not self.stopping:
             self.sender.submit(item)
 

@@ -110,7 +110,7 @@ class Store:
         """The stored answer to exactly this request, or None."""
         row = self._db.execute(
             "SELECT answer FROM answers WHERE step = ? AND key = ? AND fingerprint = ? AND status = 'done'",
-            (step, key, fingerprint),
+            (step, _name(key), fingerprint),
         ).fetchone()
         return None if row is None else _decode(row[0])
 
@@ -118,7 +118,7 @@ class Store:
         """Why exactly this request failed, or None when it did not."""
         row = self._db.execute(
             "SELECT error FROM answers WHERE step = ? AND key = ? AND fingerprint = ? AND status = 'failed'",
-            (step, key, fingerprint),
+            (step, _name(key), fingerprint),
         ).fetchone()
         return None if row is None else str(row[0])
 
@@ -130,7 +130,7 @@ class Store:
         """
         rows = [
             (
-                step, r.key, r.fingerprint, "failed" if r.answer is None else "done",
+                step, _name(r.key), r.fingerprint, "failed" if r.answer is None else "done",
                 None if r.answer is None else _encode(r.answer), r.error or None,
                 r.attempts, r.prompt_tokens, r.completion_tokens, r.cost, r.model, r.seconds,
             )
@@ -162,6 +162,11 @@ class Store:
             "SUM(completion_tokens), SUM(cost) FROM answers GROUP BY step, model ORDER BY step, model"
         )
         return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def _name(key: str) -> str:
+    """Keys made of file names that are no UTF-8 hold half characters, which SQLite refuses."""
+    return key if key.isascii() else key.encode("utf-8", "backslashreplace").decode()
 
 
 def _encode(answer: Answer) -> str:

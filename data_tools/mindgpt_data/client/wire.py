@@ -74,7 +74,7 @@ def decode(body: bytes, request: Request) -> tuple[Answer, str | None]:
         else:
             logprobs = tuple(_logprobs(choice) for choice in choices) if request.top_logprobs else ()
         answer = Answer(
-            texts=tuple(choice["message"].get("content") or "" for choice in choices),
+            texts=tuple(whole(choice["message"].get("content") or "") for choice in choices),
             prompt_tokens=usage.get("prompt_tokens") or 0,
             completion_tokens=usage.get("completion_tokens") or 0,
             model=data.get("model") or "",
@@ -107,9 +107,9 @@ def _logprobs(choice: dict[str, Any]) -> tuple[dict[str, Any], ...]:
     tokens = (choice.get("logprobs") or {}).get("content") or ()
     return tuple(
         {
-            "token": token["token"],
+            "token": whole(token["token"]),
             "logprob": token["logprob"],
-            "top": {other["token"]: other["logprob"] for other in token.get("top_logprobs") or ()},
+            "top": {whole(other["token"]): other["logprob"] for other in token.get("top_logprobs") or ()},
         }
         for token in tokens
     )
@@ -123,14 +123,19 @@ def _prompt_logprobs(tokens: list[dict[str, Any] | None] | None, request: Reques
     last = request.messages[-1]["content"]
     size = len((last if isinstance(last, str) else "".join(part.get("text", "") for part in last)).encode()) + 16
     chosen = [next(iter(token.values())) for token in (tokens or ())[-size:] if token]
-    return tuple({"token": one["decoded_token"], "logprob": one["logprob"], "top": {}} for one in chosen)
+    return tuple({"token": whole(one["decoded_token"] or ""), "logprob": one["logprob"], "top": {}} for one in chosen)
+
+
+def whole(text: str) -> str:
+    """The text without half characters: a model cut inside an emoji sends one, and no file or database takes it."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def brief(text: str | bytes, limit: int = 300) -> str:
     """A message short enough for a log, without image bytes (servers like to echo what they refuse)."""
     if isinstance(text, bytes):
         text = text.decode(errors="replace")
-    text = " ".join(_DATA_URL.sub("<image>", text).split())
+    text = " ".join(_DATA_URL.sub("<image>", whole(text)).split())
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
