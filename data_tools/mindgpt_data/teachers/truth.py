@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from mindgpt_data.record import ImageRecord
 
@@ -22,6 +23,7 @@ _IRREGULAR = {
 }  # fmt: skip
 _SAME = {"sheep", "fish", "deer", "aircraft", "broccoli", "skis", "scissors", "glasses", "trousers", "pants", "series"}
 
+_WORD = re.compile(r"[^\W_]+")
 _VOWEL = re.compile(r"(?!one\b|once\b|uni[^mn]|us[ei]|eu|ufo)[aeiou]|hour|honest|heir|x-ray", re.IGNORECASE)
 """Spelled as if it began with a vowel sound, as far as labels go."""
 
@@ -117,9 +119,8 @@ def read(record: ImageRecord) -> Truth:
 
 def mentions(text: str, phrase: str) -> bool:
     """Does ``text`` hold ``phrase`` as whole words, in singular or plural?"""
-    return any(
-        re.search(rf"(?<!\w){re.escape(form)}(?!\w)", text, re.IGNORECASE) for form in (phrase, plural(phrase)) if form
-    )
+    words = _flat(text)
+    return bool(phrase.strip()) and (_flat(phrase) in words or _flat(plural(phrase)) in words)
 
 
 def absent(truth: Truth, labels: Sequence[str], rng: random.Random, most: int) -> list[str]:
@@ -134,6 +135,7 @@ def absent(truth: Truth, labels: Sequence[str], rng: random.Random, most: int) -
     return found
 
 
+@lru_cache(maxsize=65_536)
 def plural(label: str) -> str:
     """``bus`` → ``buses``; only the last word changes."""
     head, blank, word = label.rpartition(" ")
@@ -180,6 +182,12 @@ def apart(one: Thing, other: Thing) -> Iterator[tuple[str, str]]:
             yield low, high
         elif other.place[axis + 2] <= one.place[axis]:
             yield high, low
+
+
+@lru_cache(maxsize=65_536)
+def _flat(text: str) -> str:
+    """Words in lower case between single blanks, so that whole words are found by ``in``."""
+    return f" {' '.join(_WORD.findall(text.casefold()))} "
 
 
 def _third(value: float) -> int | None:
