@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from mindgpt_plugins.pipeline import llamafactory
+from mindgpt_plugins.pipeline import llamafactory, reference
 from mindgpt_plugins.pipeline.stage import Command, Context, Stage, TokenLimit
 from mindgpt_plugins.pipeline.stages.sft import CODE
 from mindgpt_plugins.recipe.base import StageConfig
@@ -27,8 +27,11 @@ class DPOStage(Stage[DPOConfig]):
         return {"model": str(context.folder / "model")}
 
     def check(self, config: DPOConfig, context: Context) -> list[str]:
-        """Divisibility, sets, names and excluded combinations."""
-        return llamafactory.problems(config, context, _host(config, context), {})
+        """Divisibility, sets, names, excluded combinations and a reference that cannot be compared."""
+        found = llamafactory.problems(config, context, _host(config, context), {})
+        named = config.reference and context.model(config.reference)
+        odd = reference.problem("reference", named, context.model(config.model))
+        return [*found, odd] if odd else found
 
     def token_limits(self, config: DPOConfig) -> list[TokenLimit]:
         """Prompt and the longer reply of every pair must fit ``cutoff_len``, or the host cuts them."""

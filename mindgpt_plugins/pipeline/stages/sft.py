@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from mindgpt_plugins.pipeline import llamafactory
+from mindgpt_plugins.pipeline import llamafactory, reference
 from mindgpt_plugins.pipeline.stage import Command, Context, Stage, TokenLimit
 from mindgpt_plugins.recipe.base import StageConfig
 from mindgpt_plugins.recipe.sft import SFTConfig
@@ -33,8 +33,11 @@ class SFTStage(Stage[SFTConfig]):
         return {"model": str(context.folder / "model")}
 
     def check(self, config: SFTConfig, context: Context) -> list[str]:
-        """Divisibility, sets, names and excluded combinations."""
-        return llamafactory.problems(config, context, {"stage": "sft"}, _section(config, context))
+        """Divisibility, sets, names, excluded combinations and a reference that cannot be compared."""
+        found = llamafactory.problems(config, context, {"stage": "sft"}, _section(config, context))
+        named = config.kl.reference if config.kl is not None else None
+        odd = reference.problem("kl.reference", named and context.model(named), context.model(config.model))
+        return [*found, odd] if odd else found
 
     def token_limits(self, config: SFTConfig) -> list[TokenLimit]:
         """Prompt and reply of every row must fit ``cutoff_len``, or the host cuts them."""
