@@ -19,7 +19,7 @@ app = typer.Typer(
 
 def main() -> None:
     """Console entry point: runs a verb; an expected fault is one clear message and a non-zero exit."""
-    from mindgpt_plugins.cli import doctor, listing, llamafactory, report, run, validate
+    from mindgpt_plugins.cli import doctor, listing, llamafactory, plan, report, run, validate
     from mindgpt_plugins.pipeline.stage import StageError
     from mindgpt_plugins.recipe.loading import RecipeError
     from mindgpt_plugins.registry import PluginError, RegistryError
@@ -27,7 +27,7 @@ def main() -> None:
     if sys.argv[1:2] == ["llamafactory"]:  # its arguments belong to the host: hand them over untouched
         llamafactory.main(sys.argv[2:])
         return
-    for verb in (run, validate, doctor, listing, report):
+    for verb in (run, validate, plan, doctor, listing, report):
         verb.add(app)
     if sys.argv[1:2] == ["data"] or len(sys.argv) < 3:  # its verbs are imported only when one of them may be meant
         from mindgpt_data import cli as data

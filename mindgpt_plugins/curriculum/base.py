@@ -31,6 +31,8 @@ class Sampler(ABC):
     needs_length: ClassVar[bool] = False
     needs_clock: ClassVar[bool] = False
     """Must :meth:`attach` be called? A moving mixture needs it too."""
+    needs_losses: ClassVar[bool] = False
+    """Must :meth:`record` be called?"""
     measures: Literal["sample", "source"] | None = None
     """Whose losses it wants to hear of through :meth:`record`."""
     window: int | None = None

@@ -30,6 +30,8 @@ class SelfPaced(Sampler):
         momentum: weight of the past in the running loss, in [0, 1).
     """
 
+    needs_losses = True
+
     def __init__(
         self,
         examples: Examples,

@@ -27,6 +27,7 @@ def problem(checkpoint: Path, ranks: int) -> str | None:
         return "trainer_state.json is cut short"
     if checkpoint.name != f"checkpoint-{step}":
         return f"trainer_state.json is of step {step}"
+    ranks = min(ranks, saved_by(checkpoint, ranks))
     random_states = sorted(checkpoint.glob("rng_state*.pth"))
     torn = [path.name for path in random_states if not zipfile.is_zipfile(path)]
     if torn:
@@ -34,8 +35,16 @@ def problem(checkpoint: Path, ranks: int) -> str | None:
     if random_states and ranks > 1:
         missing = [k for k in range(ranks) if not (checkpoint / f"rng_state_{k}.pth").is_file()]
         if missing:
-            return f"the random state of rank {missing[0]} is missing (killed while saving, or saved by fewer ranks)"
+            return f"the random state of rank {missing[0]} is missing (killed while saving)"
     return None
+
+
+def saved_by(checkpoint: Path, ranks: int) -> int:
+    """How many ranks wrote a checkpoint; ``ranks`` when it does not say. With fewer the host goes on, and says so."""
+    try:
+        return int(json.loads((checkpoint / STATE).read_text(encoding="utf-8"))["ranks"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return ranks
 
 
 def set_aside_incomplete(output_dir: Path, ranks: int) -> list[str]:

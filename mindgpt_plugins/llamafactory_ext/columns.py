@@ -16,6 +16,8 @@ from typing import Any
 from mindgpt_plugins.llamafactory_ext.settings import Section
 
 UID, SOURCE, DATASET, DIFFICULTY = CARRIED = ("mindgpt_uid", "mindgpt_source", "mindgpt_dataset", "mindgpt_difficulty")
+ROW = "mindgpt_row"
+"""Position in the training set, added by the trainer when a sampler wants to hear of each sample's loss."""
 
 
 class DataError(ValueError):
@@ -136,7 +138,7 @@ class CarryingCollator:
     """Collates with the host's collator and adds our columns as tensors (accelerate concatenates every field).
 
     Fields: ``mindgpt_source`` (batch,) ids, ``mindgpt_difficulty`` (batch,) float, ``mindgpt_uid`` (batch,) ids when
-    tracing.
+    tracing, ``mindgpt_row`` (batch,) positions where the training set has them.
     """
 
     def __init__(
@@ -149,7 +151,7 @@ class CarryingCollator:
         import torch
 
         features = [dict(feature) for feature in features]
-        carried = {column: [feature.pop(column, None) for feature in features] for column in CARRIED}
+        carried = {column: [feature.pop(column, None) for feature in features] for column in (*CARRIED, ROW)}
         batch = self.collate(features)
         if carried[SOURCE][0] is not None:
             # An evaluation set may hold a source that training does not: it gets no weight and no log of its own.
@@ -157,10 +159,25 @@ class CarryingCollator:
             batch[DIFFICULTY] = torch.tensor(carried[DIFFICULTY], dtype=torch.float32)
             if self.uids:
                 batch[UID] = torch.tensor([self.uids.get(u, -1) for u in carried[UID]])
+        if carried[ROW][0] is not None:
+            batch[ROW] = torch.tensor(carried[ROW])
         return batch
 
 
 def take(batch: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Split a batch into what the model gets and our columns; the batch itself is left alone."""
-    rest = {key: value for key, value in batch.items() if key not in CARRIED}
-    return rest, {key: batch[key] for key in CARRIED if key in batch}
+    ours = (*CARRIED, ROW)
+    rest = {key: value for key, value in batch.items() if key not in ours}
+    return rest, {key: batch[key] for key in ours if key in batch}
+
+
+def lengths(dataset: Any) -> list[int]:
+    """Tokens of each row of a tokenised ``datasets.Dataset``; of a preference pair, those of the longer reply."""
+    import pyarrow.compute as pc
+
+    columns = [c for c in ("input_ids", "chosen_input_ids", "rejected_input_ids") if c in dataset.column_names]
+    found: list[int] = []
+    for table in dataset.select_columns(columns).with_format("arrow").iter(batch_size=10_000):
+        by_column = [pc.list_value_length(table[column]).to_pylist() for column in columns]
+        found += [max(row) for row in zip(*by_column, strict=True)]
+    return found

@@ -12,18 +12,21 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import TrainerCallback
 
-from mindgpt_plugins.curriculum.base import CurriculumError, Examples, Sampler, require_same
-from mindgpt_plugins.llamafactory_ext import checkpoints, metrics
+from mindgpt_plugins.curriculum.base import CurriculumError, Sampler, require_same
+from mindgpt_plugins.curriculum.mixture import Moving
+from mindgpt_plugins.llamafactory_ext import checkpoints, metrics, ordering
 from mindgpt_plugins.llamafactory_ext.columns import (
     DATASET,
     DIFFICULTY,
+    ROW,
     SOURCE,
     UID,
     CarryingCollator,
     DataError,
+    lengths,
 )
+from mindgpt_plugins.llamafactory_ext.feedback import Feedback
 from mindgpt_plugins.llamafactory_ext.settings import Section
-from mindgpt_plugins.registry import get
 
 if TYPE_CHECKING:
     from transformers import Trainer as _Host
@@ -44,7 +47,9 @@ class Guest(_Host):  # type: ignore[misc]
 
     run: Run
     sampler: Sampler | None = None
+    feedback: Feedback | None = None
     data_collator: Any
+    train_dataset: Any
 
     def settle(self) -> None:
         """Read the training set's columns, wrap the collator, build the curriculum, register the callback."""
@@ -66,11 +71,16 @@ class Guest(_Host):  # type: ignore[misc]
             {name: i for i, name in enumerate(self.sources)},
             {uid: i for i, uid in enumerate(self._uids)},
         )
-        if dataset is not None and (section.curriculum is not None or section.mixture is not None):
+        path = Path(section.metrics_path or Path(self.args.output_dir) / "metrics.jsonl")
+        if dataset is not None and section.orders():
             self.sampler = self._build_sampler()
+            probes = list(self.eval_dataset) if isinstance(self.eval_dataset, dict) else []
+            listing = path.with_name("mixture.jsonl")
+            self.feedback = Feedback(self.sampler, self.sources, probes, self.accelerator, listing)
+            if self.sampler.measures == "sample":
+                self.train_dataset = dataset.add_column(ROW, list(range(len(dataset))))
         self._sums = torch.zeros(len(self.sources), 3, dtype=torch.float64)
         self._difficulty = torch.zeros(2, dtype=torch.float64)
-        path = Path(section.metrics_path or Path(self.args.output_dir) / "metrics.jsonl")
         self.add_callback(GuestCallback(self, path))
 
     def _declared_sources(self, found: list[str] | None) -> tuple[str, ...]:
@@ -93,22 +103,24 @@ class Guest(_Host):  # type: ignore[misc]
     # ---- curriculum --------------------------------------------------------------------------------------------
 
     def _build_sampler(self) -> Sampler:
-        section, dataset = self.run.section, self.train_dataset
-        by_dataset = section.mixture is not None and section.mixture.by == "dataset"
-        group = list(dataset[DATASET if by_dataset else SOURCE])
-        names = tuple(dict.fromkeys(sorted(set(group)))) if by_dataset else self.sources
-        ids = {name: i for i, name in enumerate(names)}
-        difficulty = [float(x) for x in dataset[DIFFICULTY]] if section.needs_difficulty() else None
-        examples = Examples([ids[name] for name in group], names, difficulty)
-        mixture = None
-        if section.mixture is not None:
-            sizes = [len(pool) for pool in examples.pools()]
-            mixture = get("mixture", section.mixture.name)(names, sizes, **section.mixture.options)
-        choice = section.curriculum
-        kind = get("sampler", choice.name if choice else "shuffled")
-        seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
-        sampler = kind(examples, seed, mixture, **(choice.options if choice else {}))
-        assert isinstance(sampler, Sampler)
+        section, dataset, args = self.run.section, self.train_dataset, self.args
+        sampler = ordering.build(
+            section,
+            list(dataset[SOURCE]),
+            list(dataset[DATASET]),
+            self.sources,
+            difficulty=[float(x) for x in dataset[DIFFICULTY]] if section.needs_difficulty() else None,
+            length=lengths(dataset) if section.needs_length() else None,
+            seed=args.seed if args.data_seed is None else args.data_seed,
+        )
+        loader = ordering.Loader(
+            args.train_batch_size,
+            args.gradient_accumulation_steps,
+            args.world_size,
+            args.dataloader_num_workers,
+            args.dataloader_prefetch_factor or 2,
+        )
+        ordering.start(sampler, loader, loader.clock(len(sampler), args.max_steps, args.num_train_epochs))
         return sampler
 
     def source_shares(self) -> list[float]:
@@ -119,7 +131,7 @@ class Guest(_Host):  # type: ignore[misc]
         counts = torch.zeros(len(self.sources), dtype=torch.float64)
         weight = [1.0] * len(dataset)
         if self.sampler is not None and self.sampler.mixture is not None:
-            shares, pools = self.sampler.mixture.shares(0), self.sampler.examples.pools()
+            shares, pools = self.sampler.mixture.declared(), self.sampler.examples.pools()
             for share, pool in zip(shares, pools, strict=True):
                 for position in pool:
                     weight[position] = share / len(pool)
@@ -139,8 +151,18 @@ class Guest(_Host):  # type: ignore[misc]
 
     # ---- logs --------------------------------------------------------------------------------------------------
 
-    def observe(self, carried: dict[str, Any], sums: torch.Tensor | None = None) -> None:
-        """Add a training micro-batch to what the next log line reports, and to the trace."""
+    def observe(
+        self, carried: dict[str, Any], sums: torch.Tensor | None = None, samples: torch.Tensor | None = None
+    ) -> None:
+        """Add a training micro-batch to what the next log line reports, to the trace and to the curriculum's feedback.
+
+        Args:
+            carried: our columns of the batch.
+            sums: (sources, 3) cross-entropy, target tokens and KL.
+            samples: (batch,) mean cross-entropy of each sample in nats per target token; NaN without a target.
+        """
+        if self.feedback is not None:
+            self.feedback.observe(self.state.global_step + 1, carried, sums, samples)
         if sums is not None:
             self._sums = self._sums.to(sums.device) + sums
         if DIFFICULTY in carried:
@@ -173,6 +195,10 @@ class Guest(_Host):  # type: ignore[misc]
                         logs[f"kl/{name}"] = kl / tokens
             if difficulty[1]:
                 logs["difficulty"] = float(difficulty[0] / difficulty[1])
+            mixture = self.sampler.mixture if self.sampler is not None else None
+            if isinstance(mixture, Moving):
+                shares = mixture.shares_at(max(0, self.state.global_step - 1))
+                logs |= {f"share/{name}": share for name, share in zip(mixture.names, shares, strict=True)}
         super().log(logs, *args, **kwargs)
 
     def _over_ranks(self, value: torch.Tensor) -> torch.Tensor:
@@ -182,13 +208,16 @@ class Guest(_Host):  # type: ignore[misc]
     # ---- checkpoints -------------------------------------------------------------------------------------------
 
     def guest_state(self) -> dict[str, Any]:
-        """What a checkpoint keeps of ours, as JSON data; the same on every rank."""
+        """What a checkpoint keeps of ours, as JSON data; all ranks call it, and get the same."""
+        measured = self.feedback.state_dict() if self.feedback is not None else None  # first: the sampler hears of it
         return {
+            "ranks": self.args.world_size,
             "samples_per_step": self.args.train_batch_size
             * self.args.gradient_accumulation_steps
             * self.args.world_size,
             "sources": list(self.sources),
             "sampler": self.sampler.state_dict() if self.sampler is not None else None,
+            "measured": measured,
         }
 
     def load_guest_state(self, state: dict[str, Any]) -> None:
@@ -200,13 +229,16 @@ class Guest(_Host):  # type: ignore[misc]
             if state.get("sampler") is None:
                 raise CurriculumError("the checkpoint was written without a curriculum; use a new output_dir")
             self.sampler.load_state_dict(state["sampler"])
+        if self.feedback is not None and state.get("measured") is not None:
+            self.feedback.load_state_dict(state["measured"], self.state.global_step)
 
     def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
         # Before the host's files: its trainer_state.json comes last and so vouches for ours too.
+        state = self.guest_state()
         if self.args.should_save:
             folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / checkpoints.STATE).write_text(json.dumps(self.guest_state()), encoding="utf-8")
+            (folder / checkpoints.STATE).write_text(json.dumps(state), encoding="utf-8")
         super()._save_checkpoint(*args, **kwargs)
 
 
@@ -231,6 +263,7 @@ class GuestCallback(TrainerCallback):  # type: ignore[misc]
         if state.is_world_process_zero:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             metrics.truncate(self.path, state.global_step)
+            metrics.truncate(self.path.with_name("mixture.jsonl"), state.global_step)
         if self.guest.run.section.trace is not None:
             self.guest.trace_path().parent.mkdir(parents=True, exist_ok=True)
             metrics.truncate(self.guest.trace_path(), state.global_step)
@@ -238,8 +271,22 @@ class GuestCallback(TrainerCallback):  # type: ignore[misc]
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Set the sampler's epoch: accelerate loses its own ``set_epoch`` behind a mid-epoch resume with ranks."""
-        if self.guest.sampler is not None:
-            self.guest.sampler.set_epoch(math.floor(state.epoch or 0))
+        if self.guest.sampler is None or self.guest.feedback is None:
+            return
+        epoch = math.floor(state.epoch or 0)
+        if epoch > self.guest.sampler.epoch:  # not when a run goes on in the middle of one
+            self.guest.feedback.epoch_begins()
+        self.guest.sampler.set_epoch(epoch)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Hand training losses to the mixture."""
+        if self.guest.feedback is not None:
+            self.guest.feedback.step_done(state.global_step)
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **kwargs: Any) -> None:
+        """Hand the figures of an evaluation to the mixture."""
+        if self.guest.feedback is not None:
+            self.guest.feedback.evaluated(state.global_step, metrics or {})
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
         """Append a line for a training or evaluation log."""

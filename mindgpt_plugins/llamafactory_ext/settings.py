@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -85,9 +86,29 @@ class Section(Strict):
 
     def needs_difficulty(self) -> bool:
         """Whether every row must have a difficulty."""
-        return self.curriculum is not None and bool(
-            getattr(get("sampler", self.curriculum.name), "needs_difficulty", False)
-        )
+        return self._curriculum_says("needs_difficulty")
+
+    def needs_length(self) -> bool:
+        """Whether the sampler must know each row's length."""
+        return self._curriculum_says("needs_length")
+
+    def needs_losses(self) -> bool:
+        """Whether the sampler must hear of training losses."""
+        return self._curriculum_says("needs_losses")
+
+    def orders(self) -> bool:
+        """Whether the order of the samples is ours."""
+        return self.curriculum is not None or self.mixture is not None
+
+    def signal(self) -> str | None:
+        """What the mixture must hear of: ``train_loss``, ``eval_loss``, ``eval_accuracy`` or nothing."""
+        if self.mixture is None:
+            return None
+        option = inspect.signature(get("mixture", self.mixture.name)).parameters.get("signal")
+        return None if option is None else str(self.mixture.options.get("signal", option.default))
+
+    def _curriculum_says(self, attribute: str) -> bool:
+        return self.curriculum is not None and bool(getattr(get("sampler", self.curriculum.name), attribute, False))
 
 
 def parse(raw: Any) -> Section:
@@ -134,7 +155,7 @@ def check_against_host(section: Section, host: Mapping[str, Any], environment: M
     """
     on = {"1", "true", "y", "yes"}
     for name, why in (
-        ("USE_MCA", "Megatron training uses another trainer"),
+        ("USE_MCA", "Megatron has a trainer of its own: no curriculum, mixture, loss, kl or per-source logs there"),
         ("USE_V1", "the v1 trainer has no seams for it"),
         ("USE_RAY", "plugins are not loaded in its Ray actors"),
         ("USE_KT", "KTransformers training is not supported"),
@@ -152,10 +173,20 @@ def check_against_host(section: Section, host: Mapping[str, Any], environment: M
         # Each of these changes the host's loss, which ours replaces: it would silently not act.
         own = ("use_dft_loss", "use_eaft_loss", "use_asft_loss", "label_smoothing_factor", "moe_aux_loss_coef")
         refuse |= dict.fromkeys(own, "set mindgpt.loss: null to use it")
-    if section.curriculum is not None or section.mixture is not None:
-        refuse |= {"disable_shuffling": "the curriculum decides the order", "streaming": "no sampler is consulted"}
+    if section.orders():
+        refuse |= {
+            "disable_shuffling": "the curriculum decides the order",
+            "streaming": "no sampler is consulted",
+            "dataloader_drop_last": "it drops samples that the curriculum promises to visit",
+            "ignore_data_skip": "a resumed run would see other samples than a straight one",
+            "auto_find_batch_size": "the order of a step depends on the batch size",
+        }
         if host.get("train_sampling_strategy", "random") != "random":
             raise SettingsError("mindgpt.curriculum: excludes train_sampling_strategy; remove one of them")
+        accelerator = host.get("accelerator_config")
+        for key in ("split_batches", "dispatch_batches"):
+            if isinstance(accelerator, Mapping) and accelerator.get(key):
+                raise SettingsError(f"mindgpt.curriculum: excludes accelerator_config.{key}, which deals otherwise")
     for key, why in refuse.items():
         if host.get(key):
             raise SettingsError(f"mindgpt: cannot be combined with {key} ({why})")
@@ -166,8 +197,31 @@ def check_against_host(section: Section, host: Mapping[str, Any], environment: M
         raise SettingsError(
             "mindgpt: packing goes with source weights only, not with a curriculum, mixture or length_weighting"
         )
+    _check_feedback(section, host, stage)
     if stage == "dpo":
         if section.kl is not None or (section.loss is not None and "loss" in section.model_fields_set):
             raise SettingsError("mindgpt.loss and mindgpt.kl act on stage sft; with dpo use pref_loss, pref_ftx, …")
     elif section.kl is not None and section.loss is None:
         raise SettingsError("mindgpt.kl: needs a loss of ours; remove `loss: null`")
+
+
+def _check_feedback(section: Section, host: Mapping[str, Any], stage: str) -> None:
+    """Refuse a sampler or mixture whose measurements would never come."""
+    signal = section.signal()
+    if section.needs_losses() or signal == "train_loss":
+        what = f"curriculum {section.curriculum.name}" if section.curriculum and section.needs_losses() else "mixture"
+        if stage != "sft" or section.loss is None:
+            raise SettingsError(
+                f"mindgpt.{what}: follows the training loss of each source, which only stage sft with a loss of ours "
+                "measures; use another curriculum, or signal eval_loss for a mixture"
+            )
+    if signal == "train_loss" and section.mixture is not None and section.mixture.by == "dataset":
+        raise SettingsError("mindgpt.mixture: train_loss is measured by source; set by: source or a signal of eval_…")
+    if signal in ("eval_loss", "eval_accuracy"):
+        missing = [key for key in ("eval_dataset", "eval_on_each_dataset") if not host.get(key)]
+        if host.get("eval_strategy", "no") in ("no", False, None):
+            missing.append("eval_strategy")
+        if signal == "eval_accuracy" and not host.get("compute_accuracy"):
+            missing.append("compute_accuracy")
+        if missing:
+            raise SettingsError(f"mindgpt.mixture: signal {signal} needs the host's {', '.join(missing)}")

@@ -45,7 +45,11 @@ class CurriculumSampler(Sampler[int]):
             names=names,
             difficulty=[float(difficulty[row]) for row in self.rows],
         )
-        self.inner = get("sampler", name)(examples, seed, **options)
+        kind = get("sampler", name)
+        for attribute, what in (("needs_losses", "training losses"), ("needs_clock", "token lengths")):
+            if getattr(kind, attribute, False):
+                raise ValueError(f"curriculum {name!r} needs {what}, which are not known in RL; use easy_to_hard")
+        self.inner = kind(examples, seed, **options)
         self.epoch = 0
 
     def __len__(self) -> int:
