@@ -114,6 +114,9 @@ class GenerateSettings(Strict):
     options: dict[str, Any] = Field(default_factory=dict, description="Its keyword options.")
     max_pixels: int = Field(1_048_576, gt=0, description="Pictures are scaled down to this many pixels when sent.")
     boxes: Literal["relative_1000", "pixels"] = "relative_1000"
+    capabilities: tuple[str, ...] = Field(
+        (), description="Only these capability leaves or branches, e.g. perception or spatial.box; default all."
+    )
     open: Share = Field(0.0, description="Share of open questions asked of a model teacher; the rest is verifiable.")
     levels: tuple[Annotated[int, Field(ge=1, le=5)], ...] = Field(
         (1, 2, 3, 4, 5), min_length=1, description="Difficulties asked of a model teacher, 1 easy to 5 hard, evenly."

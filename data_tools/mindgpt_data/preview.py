@@ -61,7 +61,10 @@ def preview(work: Work, settings: DataSettings, number: int, *, seed: int = 0, a
     shown = [Shown(found[image]) for image in wanted]
     for one in shown:
         if isinstance(teacher, ModelTeacher):
-            one.messages = _texts(teacher, one.job)
+            try:
+                one.messages = _texts(teacher, one.job)
+            except (ValueError, OSError) as error:
+                one.problems.append(f"the request cannot be built: {error}")
         else:
             rng = random.Random(f"{seed}/choose/{one.job.record.image}")
             one.candidates = choose(teacher.propose(one.job), one.job, Counter(), {}, rng)
@@ -112,10 +115,8 @@ def _ask(teacher: ModelTeacher, shown: Sequence[Shown], work: Work, settings: Da
 
 
 def _article(one: Shown) -> str:
-    from mindgpt_data.client.images import data_url
-
     job = one.job
-    pictures = "".join(f'<img src="{data_url(Path(path), THUMBNAIL)}" alt="">' for path in job.record.paths)
+    pictures = "".join(map(_picture, job.record.paths))
     scores = " · ".join(f"{name} {job.sub_scores[name]:.1f}" for name in SUB_SCORES)
     topics = "".join(f"<li>{escape(topic.path)}: {escape(job.evidence[topic.leaf])}</li>" for topic in job.topics)
     slots = "".join(
@@ -136,6 +137,15 @@ def _article(one: Shown) -> str:
         f"{job.items} QA</p><ul>{topics or '<li>no topic</li>'}</ul>{table}<ol>{answers}</ol><ul>{problems}</ul>"
         f"{prompt}</div></article>"
     )
+
+
+def _picture(path: str) -> str:
+    from mindgpt_data.client.images import data_url
+
+    try:
+        return f'<img src="{data_url(Path(path), THUMBNAIL)}" alt="">'
+    except (ValueError, OSError) as error:
+        return f"<p class=bad>{escape(str(error))}</p>"
 
 
 _PAGE = Template(

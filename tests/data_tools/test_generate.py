@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 from mindgpt_data.config import DataSettings
 from mindgpt_data.files import read_jsonl, write_jsonl, write_table
+from mindgpt_data.preview import page, preview
 from mindgpt_data.record import ImageRecord
 from mindgpt_data.rows import SUB_SCORES, Row
 from mindgpt_data.steps import budget, generate
 from mindgpt_data.teachers.base import Candidate, Job, build
+from mindgpt_data.teachers.slots import SlotError
 from mindgpt_data.testing.stub import StubServer, prompt
 from mindgpt_data.work import DENSITY_COLUMNS, Work
 from mindgpt_data.world import folder
@@ -178,7 +180,7 @@ def test_a_model_fills_exactly_the_slots_and_a_second_run_asks_nothing(tmp_path)
     assert {row.type for row in rows} == {"verifiable", "open"}
     assert {row.difficulty for row in rows} <= {0, 0.25, 0.5, 0.75, 1}
     assert rows[0].response == "I see it. answer: seven"
-    assert summary["usage"][0]["done"] == 8
+    assert summary["usage"][0]["done"] == summary["estimate"]["requests"] == 8
 
 
 def test_missing_and_bad_pairs_are_asked_for_again_with_what_was_asked(tmp_path) -> None:
@@ -293,3 +295,33 @@ def test_a_batch_goes_out_and_comes_back_without_a_server(tmp_path) -> None:
     assert len(_rows(work)) == 12
     with pytest.raises(ValueError, match="asks no model server"):
         generate.batch_out(work, DataSettings.model_validate(data), tmp_path / "none")
+
+
+def test_capabilities_can_be_narrowed_to_leaves_and_branches(tmp_path) -> None:
+    work, data = _work(tmp_path, 4)
+    data["generate"] = {"capabilities": ["perception", "spatial.position", "knowledge"]}
+    generate.run(work, DataSettings.model_validate(data))
+    assert {row.capability.split(".")[0] for row in _rows(work)} <= {"perception", "spatial", "knowledge"}
+    assert {row.capability for row in _rows(work) if row.capability.startswith("spatial")} == {"spatial.position"}
+    with (
+        StubServer(reply=_write) as server,
+        pytest.raises(SlotError, match="no capability leaf has `density: spatial`"),
+    ):
+        generate.run(work, _served(data, server, capabilities=["perception"]))
+    data["generate"] = {"capabilities": ["percepton"]}
+    with pytest.raises(SlotError, match="did you mean 'perception'"):
+        generate.run(work, DataSettings.model_validate(data))
+
+
+def test_a_picture_that_is_gone_costs_only_itself(tmp_path) -> None:
+    work, data = _work(tmp_path, 4)
+    Path(work.read_images()[0].paths[0]).unlink()
+    with StubServer(reply=_write) as server:
+        settings = _served(data, server)
+        assert generate.estimate(work, settings) is not None
+        generate.run(work, settings)
+    assert len({row.image[0] for row in _rows(work)}) == 3
+    (drop,) = [drop for drop in work.read_drops("generate") if drop.reason == "the teacher gave no usable answer"]
+    assert "cannot be built" in drop.detail
+    page(preview(work, settings, 4), tmp_path / "p.html")
+    assert "cannot be built" in (tmp_path / "p.html").read_text()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import tee
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ from mindgpt_data.work import Drop, Work
 
 if TYPE_CHECKING:
     from mindgpt_data.client.batch import Imported
-    from mindgpt_data.client.request import Done, Failed, Task
+    from mindgpt_data.client.request import Done, Failed, Request, Task
     from mindgpt_data.client.spend import Estimate
     from mindgpt_data.config import DataSettings
     from mindgpt_data.teachers.base import Written
@@ -45,6 +46,10 @@ class _Run:
 
     def drop(self, reason: str, job: Job, detail: str = "") -> None:
         self.drops.append(Drop(STEP, "teacher", reason, job.record.image, detail))
+
+    @property
+    def asked_images(self) -> int:
+        return sum(1 for record in self.inputs.records if self.inputs.budget[record.image]["items"])
 
     def jobs(self, *, slots: bool) -> Iterator[Job]:
         return jobs(self.inputs, self.settings, self.seed, slots=slots)
@@ -71,6 +76,7 @@ def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress
     teacher = build(settings.generate.teacher, settings.generate.options)
     state = _Run(work, settings, seed, progress, read_inputs(work, settings))
     state.drops += state.inputs.left_out
+    expected = _expected(state, teacher) if isinstance(teacher, ModelTeacher) else None
     rows = _ask(state, teacher) if isinstance(teacher, ModelTeacher) else _propose(state, teacher)
     written = files.write_jsonl(work.candidates, (row.to_json() for row in rows))
     work.write_drops(STEP, state.drops)
@@ -88,6 +94,7 @@ def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress
     if isinstance(teacher, ModelTeacher):
         from mindgpt_data.client.spend import usage
 
+        summary["estimate"] = vars(expected)
         summary["usage"] = [line for line in usage(work.store) if line["step"] == STEP]
     work.write_summary(STEP, summary)
     return summary
@@ -98,12 +105,7 @@ def estimate(work: Work, settings: DataSettings, *, seed: int = 0) -> Estimate |
     teacher = build(settings.generate.teacher, settings.generate.options)
     if not isinstance(teacher, ModelTeacher):
         return None
-    from mindgpt_data.client.spend import estimate as of_tasks
-
-    inputs = read_inputs(work, settings)
-    total = sum(1 for record in inputs.records if inputs.budget[record.image]["items"])
-    tasks = (teacher.task(job, 0) for job in jobs(inputs, settings, seed, slots=True))
-    return of_tasks(tasks, total, settings.endpoints_for("teacher"), sample=SAMPLE)
+    return _expected(_Run(work, settings, seed, silent, read_inputs(work, settings)), teacher)
 
 
 def batch_out(work: Work, settings: DataSettings, folder: Path, *, seed: int = 0) -> list[Path]:
@@ -116,7 +118,7 @@ def batch_out(work: Work, settings: DataSettings, folder: Path, *, seed: int = 0
 
     teacher = _model_teacher(settings)
     inputs = read_inputs(work, settings)
-    tasks = (teacher.task(job, 0) for job in jobs(inputs, settings, seed, slots=True))
+    tasks = _buildable(teacher.task(job, 0) for job in jobs(inputs, settings, seed, slots=True))
     endpoint = settings.endpoints_for("teacher")[0]
     return batch.write(tasks, folder, step=STEP, store=work.store, endpoint=endpoint)
 
@@ -141,6 +143,27 @@ def batch_in(work: Work, settings: DataSettings, answers: Sequence[Path], folder
     return batch.read(answers, folder, step=STEP, store=work.store, endpoint=endpoint)
 
 
+def _expected(state: _Run, teacher: ModelTeacher) -> Estimate:
+    from mindgpt_data.client.spend import estimate as of_tasks
+
+    tasks = _buildable(teacher.task(job, 0) for job in state.jobs(slots=True))
+    return of_tasks(tasks, state.asked_images, state.settings.endpoints_for("teacher"), sample=SAMPLE)
+
+
+def _buildable(tasks: Iterable[Task[Written]]) -> Iterator[Task[Written]]:
+    """Tasks whose request can be built; the others (a picture that is gone, say) get their drop when they are asked."""
+    for task in tasks:
+        try:
+            request = task.build()
+        except (ValueError, OSError):
+            continue
+        yield replace(task, build=partial(_same, request))
+
+
+def _same(request: Request) -> Request:
+    return request
+
+
 def _model_teacher(settings: DataSettings) -> ModelTeacher:
     teacher = build(settings.generate.teacher, settings.generate.options)
     if not isinstance(teacher, ModelTeacher):
@@ -153,7 +176,6 @@ def _propose(state: _Run, teacher: LocalTeacher) -> Iterator[Row]:
     used: Counter[str] = Counter()
     answers: dict[str, Counter[str]] = {}
     leaves = state.inputs.knowledge.row_of
-    total = sum(1 for record in state.inputs.records if state.inputs.budget[record.image]["items"])
     given, kept = tee(state.jobs(slots=False))
     for number, (job, outcome) in enumerate(zip(kept, _outcomes(teacher.propose, given), strict=True), 1):
         if outcome.value is None:
@@ -171,7 +193,7 @@ def _propose(state: _Run, teacher: LocalTeacher) -> Iterator[Row]:
         yield from (state.row(candidate, job, i) for i, candidate in enumerate(chosen))
         for _ in range(job.items - len(chosen)):
             state.drop("no further question about this picture", job)
-        state.progress({"stage": STEP, "step": number, "total": total, "failed": len(state.drops)})
+        state.progress({"stage": STEP, "step": number, "total": state.asked_images, "failed": len(state.drops)})
 
 
 def _outcomes(
@@ -198,7 +220,7 @@ def _ask(state: _Run, teacher: ModelTeacher) -> Iterator[Row]:
             store=state.work.store,
             endpoints=state.settings.endpoints_for("teacher"),
             progress=shown,
-            total=len(state.inputs.records) if stage == "round 1" else None,
+            total=state.asked_images if stage == "round 1" else None,
         )
 
     folder = state.work.folder / "partial"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,11 @@ from mindgpt_data.config import DataSettings
 from mindgpt_data.record import ImageRecord
 from mindgpt_data.rows import SUB_SCORES
 from mindgpt_data.teachers.base import Job, Label
-from mindgpt_data.teachers.slots import by_family, plan
+from mindgpt_data.teachers.slots import SlotError, by_family, plan
 from mindgpt_data.teachers.truth import absent, read
 from mindgpt_data.tree.model import Tree, load
 from mindgpt_data.work import Drop, Work
+from mindgpt_plugins.registry import nearest
 
 ABSENT = 8
 """Labels per job that the corpus knows and the image does not show."""
@@ -53,6 +54,7 @@ def read_inputs(work: Work, settings: DataSettings) -> Inputs:
     Raises:
         FileError: a step has not run.
         TreeError: a label tree cannot be used.
+        SlotError: ``generate.capabilities`` names a node that the tree does not have.
     """
     density, matches, budget = work.read_density(), work.read_matches(), work.read_budget()
     named = {"knowledge": settings.tree.knowledge, "capability": settings.tree.capability}
@@ -65,7 +67,7 @@ def read_inputs(work: Work, settings: DataSettings) -> Inputs:
             missing = "budget" if record.image in density else "density"
             left_out.append(Drop("generate", "inputs", f"no {missing} for this image", record.image))
     labels = sorted({thing.label for record in records for thing in read(record).things})
-    capabilities = {leaf: label(trees["capability"], leaf) for leaf in trees["capability"].leaves}
+    capabilities = _chosen(trees["capability"], settings.generate.capabilities)
     return Inputs(records, density, matches, budget, trees["knowledge"], capabilities, labels, left_out)
 
 
@@ -113,6 +115,14 @@ def jobs(inputs: Inputs, settings: DataSettings, seed: int, *, slots: bool) -> I
             max_pixels=generate.max_pixels,
             boxes=generate.boxes,
         )
+
+
+def _chosen(tree: Tree, wanted: Sequence[str]) -> dict[str, Label]:
+    """The leaves at and below ``wanted`` nodes, in tree order; all without any."""
+    for node in wanted:
+        if node not in tree.row_of:
+            raise SlotError(f"generate.capabilities: there is no capability {node!r}{nearest(node, tree.row_of)}")
+    return {leaf: label(tree, leaf) for leaf in tree.leaves if not wanted or set(tree.path(leaf)) & set(wanted)}
 
 
 def label(tree: Tree, leaf: str) -> Label:
