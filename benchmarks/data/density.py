@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import random
 import statistics
 import time
@@ -22,12 +21,12 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
 import strata
+from machine import write_result
 from mindgpt_data.density.model_free import model_free
 from mindgpt_data.density.score import Picture, information_density
 from mindgpt_data.rows import SUB_SCORES
 from scipy.stats import spearmanr
 
-RESULTS = Path(__file__).resolve().parents[1] / "results"
 FIRST = 10_000
 Found = tuple[dict[str, float], dict[str, float], float]
 
@@ -65,7 +64,7 @@ def interval(found: Sequence[Found], draws: int = 1000) -> tuple[np.ndarray, np.
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pictures", type=int, default=192)
+    parser.add_argument("--pictures", type=int, default=144)
     parser.add_argument("--first", type=int, default=FIRST, help="first seed")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--sheet", type=Path, help="write a contact sheet (.png) of the first 24 pictures")
@@ -83,14 +82,7 @@ def main() -> None:
     table, (low, high) = correlations(found), interval(found)
     own = np.diag(table)
     cross = np.abs(table - np.diag(own))
-    lines = [
-        "# Model-free density against what the renderer set",
-        "",
-        f"`python benchmarks/data/density.py --pictures {arguments.pictures} --first {arguments.first}`; "
-        f"{platform.machine()}, {os.cpu_count()} CPUs, Python {platform.python_version()}, "
-        f"rapidocr {version('rapidocr')}, opencv {version('opencv-python-headless')}, one thread. Held-out seeds: the "
-        "constants were chosen on seeds below 10,000.",
-        "",
+    agreement = [
         f"Spearman over {len(found)} pictures, in brackets its 95 % bootstrap interval; own truth on the diagonal "
         "(target ≥ 0.9), the other truths beside it (target |ρ| ≤ 0.3).",
         "",
@@ -99,37 +91,44 @@ def main() -> None:
     ]
     for i, name in enumerate(SUB_SCORES):
         cells = [f"{table[i, j]:.3f} [{low[i, j]:.2f}, {high[i, j]:.2f}]" for j in range(len(SUB_SCORES))]
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+        agreement.append(f"| {name} | " + " | ".join(cells) + " |")
     worst = {name: max(scores[name] for _, scores in empty) for name in SUB_SCORES}
     raised = sum(information_density(scores) > 0 for _, scores in empty)
-    lines += [
+    agreement += [
         "",
-        f"Smallest own {own.min():.3f} ({'met' if own.min() >= 0.9 else 'NOT met'}), largest other {cross.max():.3f} "
-        f"({'met' if cross.max() <= 0.3 else 'NOT met'}).",
-        "",
-        f"Empty pictures ({len(empty)}: every background, clean, with noise, blur and uneven light): {raised} score above "
-        "0; largest sub-scores " + ", ".join(f"{name} {value:.2f}" for name, value in worst.items()) + ".",
+        f"Smallest own {own.min():.3f} ({_met(own.min() >= 0.9)}), largest other {cross.max():.3f} "
+        f"({_met(cross.max() <= 0.3)}).",
+    ]
+    robust = [
+        f"Empty pictures ({len(empty)}: every background, clean, with noise, blur and uneven light): {raised} score "
+        "above 0; largest sub-scores " + ", ".join(f"{name} {value:.2f}" for name, value in worst.items()) + ".",
         "",
         "| the same 12 pictures with | mean change of IDS | largest rise | largest fall |",
         "|---|---|---|---|",
     ]
     for damage, results in damaged.items():
         change = [information_density(d[1]) - information_density(c[1]) for d, c in zip(results, clean, strict=True)]
-        lines.append(f"| {damage} | {statistics.mean(change):+.3f} | {max(change):+.3f} | {min(change):+.3f} |")
+        robust.append(f"| {damage} | {statistics.mean(change):+.3f} | {max(change):+.3f} | {min(change):+.3f} |")
     seconds = sorted(one[2] for one in found)
-    lines += [
-        "",
-        f"CPU seconds per picture (1.0 megapixel, OCR included): median {statistics.median(seconds):.2f}, mean "
-        f"{statistics.mean(seconds):.2f}, 95 % {seconds[int(0.95 * len(seconds))]:.2f}, max {seconds[-1]:.2f} "
-        f"(target 0.7: {'met' if statistics.mean(seconds) <= 0.7 else 'NOT met'}).",
+    cost = [
+        f"CPU seconds per picture (1.0 megapixel, OCR included, one thread): median {statistics.median(seconds):.2f}, "
+        f"mean {statistics.mean(seconds):.2f}, 95 % {seconds[int(0.95 * len(seconds))]:.2f}, max {seconds[-1]:.2f} "
+        f"(target 0.7: {_met(statistics.mean(seconds) <= 0.7)}).",
         "",
         "Truths are rendered, so this shows what the estimator can tell apart, not what it does on photographs; "
         "`knowledge` here is distinct topics named in the text, all that a model-free score can see of it.",
     ]
-    text = "\n".join(lines) + "\n"
-    print(text)
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "data_density.md").write_text(text, encoding="utf-8")
+    what = (
+        f"rapidocr {version('rapidocr')}, onnxruntime {version('onnxruntime')}, opencv "
+        f"{version('opencv-python-headless')}. Seeds {seeds[0]} to {seeds[-1]}; the constants were chosen on others. "
+        "What the truths are: docstring of `benchmarks/data/strata.py`."
+    )
+    print("\n".join([*agreement, "", *robust, "", *cost]))
+    write_result("data_density", "Model-free density against what the renderer set", what, [agreement, robust, cost])
+
+
+def _met(reached: bool) -> str:
+    return "met" if reached else "NOT met"
 
 
 if __name__ == "__main__":

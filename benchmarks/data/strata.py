@@ -40,10 +40,11 @@ TOPICS = {
     "food": ("noodles", "casserole", "dessert", "cuisine"),
     "geography": ("peninsula", "volcano", "glacier", "continent"),
 }
-EVERYDAY = (
-    "the and then they went here some of this with that again all day very soon most were just now only over there "
-    "about many after such also once more quite those into other between each while both"
-).split()
+_WORDS = """
+the and then they went here some of this with that again all day very soon most were just now only over there
+about many after such also once more quite those into other between each while both
+"""
+EVERYDAY = _WORDS.split()
 COLOURS = (
     (214, 40, 40), (29, 78, 216), (22, 140, 70), (245, 190, 20), (126, 34, 180), (236, 110, 20), (20, 160, 170),
     (230, 70, 150), (110, 62, 30), (25, 25, 30), (240, 240, 240),
@@ -124,7 +125,7 @@ def fractal(make: np.random.Generator, start: int) -> np.ndarray:
 
 
 def arrange(count: int, target: float, chance: random.Random) -> list[Box]:
-    """Boxes of ``count`` subjects whose effective number of relation kinds is as near to ``target`` as 400 tries get."""
+    """Boxes of ``count`` subjects with an effective number of relation kinds as near to ``target`` as 400 tries get."""
     best: tuple[float, list[Box]] = (math.inf, [])
     for _ in range(400):
         boxes = _layout(count, chance)
