@@ -308,7 +308,8 @@ def report(corpora: Sequence[Sequence[Measured]], args: argparse.Namespace, seco
             )
     lines += [
         "",
-        f"Spearman with the unique kept QA of {N_MAX} generated for every image, mean over seeds, and IDS minus it.",
+        f"Spearman with the unique kept QA of {N_MAX} generated for every image, mean over seeds, and IDS minus it. "
+        "`text` and `knowledge` can say little here: the questions from truth ask at most once about a line of text.",
         "",
         "| teacher | predictor | Spearman | IDS minus it | 95 % interval | p |",
         "|---|---|---|---|---|---|",
@@ -337,7 +338,7 @@ def _claims(corpora: Sequence[Sequence[Measured]], plans: Sequence[dict[str, lis
     for (claim, values), p in zip(tests, corrected, strict=True):
         mean = statistics.mean(values)
         verdict = "null" if p >= 0.05 else "win" if mean > 0 else "loss"
-        lines.append(f"| {claim} | {mean:+.2f} | {p:.3f} | **{verdict}** |")
+        lines.append(f"| {claim} | {mean:+.2f} | {_p(p)} | **{verdict}** |")
     return lines
 
 
@@ -355,7 +356,11 @@ def _beside(values: Sequence[float], same: bool) -> str:
     if same:
         return "| – | – | – |"
     low, high = interval(values)
-    return f"| {statistics.mean(values):+.2f} | {low:+.2f} to {high:+.2f} | {sign_p(values):.3f} |"
+    return f"| {statistics.mean(values):+.2f} | {low:+.2f} to {high:+.2f} | {_p(sign_p(values))} |"
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _gaps(corpora: Sequence[Sequence[Measured]], predictor: str, teacher: str) -> list[float]:

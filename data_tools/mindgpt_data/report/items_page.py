@@ -22,7 +22,7 @@ def gates(data: dict[str, Any], thumbs: Thumbs) -> str:
         rows = []
         for gate in found["funnel"]:
             reasons = " · ".join(f"{cut(r, 90)} ({count(n)})" for r, n in list(gate["reasons"].items())[:4])
-            kept = f"<span class=bar style='width:{90 * gate['after'] / max(first, 1):.1f}%'></span>"
+            kept = f"<span class=bar style='width:{100 * gate['after'] / max(first, 1):.1f}%'></span>"
             rows.append(
                 [
                     escape(gate["gate"]),
