@@ -51,6 +51,7 @@ def test_duplicates_within_a_picture_and_within_a_topic(tmp_path: Path) -> None:
         "knowledge": "road.signs",
         "question": "What does the triangular road sign warn of?",
         "answer_type": "text",
+        "capability": "knowledge.sign",
     }
     rows = [
         row("a", question="How many cars are there?"),
@@ -60,6 +61,7 @@ def test_duplicates_within_a_picture_and_within_a_topic(tmp_path: Path) -> None:
         row("e", "c.png", **known, answer="cattle"),
         row("f", "d.png", **known, answer="cattle"),
         row("g", "e.png", **known, answer="falling rocks"),
+        row("h", "f.png", **known | {"capability": "perception.count"}, answer="cattle"),
     ]
     found = {v.uid: v.reason for v in duplicates(batch(tmp_path, rows))}
     assert found == {

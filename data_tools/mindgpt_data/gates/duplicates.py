@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 from mindgpt_data.gates.batch import Batch, Verdict, batch_gate
 from mindgpt_data.gates.item import Item
+from mindgpt_data.gates.topics import perception
 
 
 def normalise(question: str) -> str:
@@ -25,8 +26,8 @@ def duplicates(
     """Keep the first of its kind, in input order: exact after normalising, then by cosine.
 
     Across pictures two questions are the same only if their answers are too ("how many cars?" is a new question in
-    every picture; the method compares questions alone). Rows without a knowledge topic ask what *this* picture shows,
-    so they are compared within it only.
+    every picture; the method compares questions alone). Rows of perception topics, and those without a knowledge topic,
+    ask what *this* picture shows, so they are compared within it only.
 
     Args:
         batch: the rows.
@@ -50,7 +51,9 @@ def duplicates(
     vectors = load(embedder).encode([item.row.question for item in kept])
     groups = [("question too close to another about this image", within_image, _by(kept, _picture))]
     if within_leaf is not None:
-        groups.append(("question too close to another of its topic", within_leaf, _by(kept, _topic)))
+        seen = perception(batch.settings)
+        topics = _by(kept, lambda item: "" if seen(item.row) else _topic(item))
+        groups.append(("question too close to another of its topic", within_leaf, topics))
     gone: set[int] = set()
     for reason, threshold, parts in groups:
         for members in parts:

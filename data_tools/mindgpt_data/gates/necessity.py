@@ -12,18 +12,14 @@ Forcing the answer by a grammar would not do: vLLM masks the logits before it ta
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
-from pathlib import Path
 
 from mindgpt_data.client.request import Answer, Done, Failed, Request, Task
 from mindgpt_data.gates.asking import Sampling, content, fingerprint, no_verdict, showable, solve, zip_outcomes
 from mindgpt_data.gates.batch import Batch, Verdict, batch_gate
 from mindgpt_data.gates.item import Item
-from mindgpt_data.tree.model import load
-
-PERCEPTION = ("subjects", "spatial", "text")
-"""Density dimensions whose capabilities are seen, not known."""
+from mindgpt_data.gates.topics import perception
 
 
 @batch_gate
@@ -59,8 +55,8 @@ def necessity(
             f"necessity: cross-entropy not measured; set endpoints.{role}[].logprobs=true where a server returns "
             "prompt_logprobs (vLLM does)"
         )
-    seen = _perception(batch)
-    asked = [item for item in items if item.row.uid not in dropped and seen(item)]
+    seen = perception(batch.settings)
+    asked = [item for item in items if item.row.uid not in dropped and seen(item.row)]
     how = Sampling(role, samples, temperature, max_tokens)
     unknown = [item for item in asked if item.row.uid not in batch.solved]
     failed: set[str] = set()
@@ -133,17 +129,3 @@ def cross_entropy(answer: Answer, text: str) -> float:
     if not tail.strip().endswith(text.strip()):
         raise ValueError(f"the last tokens of the prompt are {tail!r}, not the answer {text!r}")
     return -sum(found) / len(found)
-
-
-def _perception(batch: Batch) -> Callable[[Item], bool]:
-    """A test for items of perception topics: capability under ``perception``, or fed by a seen density dimension."""
-    source = batch.settings.tree.capability
-    tree = load("capability", None if source == "builtin" else Path(source))
-
-    def seen(item: Item) -> bool:
-        name = item.row.capability
-        if name not in tree.nodes:
-            return name.partition(".")[0] == "perception"
-        return tree.path(name)[0] == "perception" or tree.nodes[name].density in PERCEPTION
-
-    return seen
