@@ -52,11 +52,11 @@ def run(url: str, items: int, store: Path, attempts: int) -> list[Done[QA] | Fai
 
 
 def child(url: str, items: str, store: str) -> None:
-    """What is killed: says each key as soon as its outcome is handed over."""
+    """What is killed: says the key of each new answer as soon as it is handed over."""
     endpoint = EndpointSettings(base_url=url, model="stub", max_in_flight=IN_FLIGHT, max_attempts=12)
     tasks = (task(i) for i in range(int(items)))
     for outcome in ask_all(tasks, step="ask", store=Path(store), endpoints=[endpoint]):
-        if isinstance(outcome, Done):
+        if isinstance(outcome, Done) and not outcome.stored:
             print(outcome.key, flush=True)
 
 
@@ -112,8 +112,8 @@ def with_kills(kills: int, items: int, folder: Path, seed: int) -> list[str]:
             paid = {key: server.answered[f"ask {key}"] for key in stored}
             process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
             assert process.stdout is not None
-            process.stdout.readline()  # from the first outcome on, any moment
-            time.sleep(chance.uniform(0, 0.6))
+            process.stdout.readline()  # from the first new answer on, any moment
+            time.sleep(chance.uniform(0, 0.4))
             process.send_signal(signal.SIGKILL)
             handed = set(process.communicate()[0].split())
             now = done_keys(store, items)

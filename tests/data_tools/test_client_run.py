@@ -228,6 +228,13 @@ def test_half_characters_in_keys_prompts_and_answers_cost_nobody_else(tmp_path):
     assert server.requests == 1
 
 
+def test_the_limit_of_a_busy_server_is_found(tmp_path):
+    with StubServer(latency=0.02, capacity=4) as server:
+        outcomes = run((make_task(i) for i in range(300)), tmp_path / "s.sqlite", server, max_in_flight=64)
+    assert all(isinstance(outcome, Done) for outcome in outcomes.values())
+    assert server.peak == 4 and server.requests < 600
+
+
 def test_an_endpoint_that_comes_back_is_used_again(tmp_path):
     with StubServer(refuse=(500, "restarting")) as server:
         threading.Timer(0.5, lambda: setattr(server, "refuse", None)).start()

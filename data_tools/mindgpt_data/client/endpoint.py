@@ -22,6 +22,9 @@ LONGEST_PAUSE = 60.0
 PROBES = 12
 """Fruitless probes of every endpoint after which the run stops: some eight minutes."""
 LONGEST_RETRY_AFTER = 3600.0
+CUT, GAIN = 0.7, 0.25
+"""What a 429 does to the requests allowed in flight (a factor), and an answer (a summand): the server's own limit is
+found and followed, as TCP finds a line's."""
 
 
 class EndpointError(ValueError):
@@ -54,6 +57,8 @@ class Endpoint:
         self.requests = Pace(settings.requests_per_minute)
         self.tokens = Pace(settings.tokens_per_minute)
         self._url = settings.base_url.rstrip("/") + "/chat/completions"
+        self._limit = float(settings.max_in_flight)
+        self._cut = 0.0
         self._failures = 0
         self._probes = 0
         self._put_aside = 0.0
@@ -72,7 +77,7 @@ class Endpoint:
         """Requests it may be sent now; one only while it is on probation."""
         if self.pause():
             return 0
-        return (1 if self._failures >= PATIENCE else self.settings.max_in_flight) - self.in_flight
+        return (1 if self._failures >= PATIENCE else int(self._limit)) - self.in_flight
 
     async def post(self, session: aiohttp.ClientSession, body: bytes, tokens: int) -> bytes:
         """Send one request, as soon as the rate limits allow.
@@ -106,6 +111,7 @@ class Endpoint:
         content = _redact(content, key)
         if response.status == 200:
             self.answered, self._failures, self._probes = True, 0, 0
+            self._limit = min(self._limit + GAIN, self.settings.max_in_flight)
             return content
         raise self._error(response.status, content, response.headers.get("Retry-After"), started)
 
@@ -115,12 +121,15 @@ class Endpoint:
             return EndpointError(f"{self.settings.base_url} refuses every request with {message}{self._hint(status)}")
         if not wire.worth_repeating(status, content):
             return Refused(message)
+        throttled = status == 429 and self._limit > 1
+        if throttled and started >= self._cut:  # once for all that were sent together
+            self._limit, self._cut = max(1.0, self._limit * CUT), time.monotonic()
         seconds = wire.retry_after(after)
         if seconds is not None and seconds > LONGEST_RETRY_AFTER:
             return EndpointError(f"{self.settings.base_url} asks to come back in {seconds / 3600:.1f} h ({message})")
         if seconds is not None:
             self._until = max(self._until, time.monotonic() + seconds)
-        return self._trouble(message, started)
+        return self._trouble(message, started, counts=not throttled)
 
     def _hint(self, status: int) -> str:
         name = self.settings.api_key_env
@@ -130,10 +139,10 @@ class Endpoint:
             return f"; check base_url (it mostly ends in /v1) and model {self.settings.model!r}"
         return ""
 
-    def _trouble(self, message: str, started: float) -> Trouble:
+    def _trouble(self, message: str, started: float, counts: bool = True) -> Trouble:
         """Count a failure; enough of them in a row put the endpoint aside, twice as long each time."""
         self.last_trouble = message
-        if started >= self._put_aside:  # else it was sent before and says nothing new
+        if counts and started >= self._put_aside:  # else it was sent before and says nothing new
             self._failures += 1
             if self._failures >= PATIENCE:
                 self._put_aside = time.monotonic()

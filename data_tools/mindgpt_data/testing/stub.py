@@ -70,6 +70,7 @@ class StubServer:
         reply: Reply = follow_schema,
         count_by: Callable[[dict[str, Any]], str] = prompt,
         retry_after: str = "1",
+        capacity: int | None = None,
         refuse: tuple[int, str] | None = None,
         refuse_when: Callable[[dict[str, Any]], str | None] | None = None,
         prompt_logprobs: list[dict[str, Any] | None] | None = None,
@@ -87,6 +88,7 @@ class StubServer:
             reply: request body → answer text, or a dict laid over the choice (``message``, ``logprobs``…).
             count_by: request body → what :attr:`answered` counts by.
             retry_after: value of that header: seconds, or an HTTP date.
+            capacity: answer 429 at once to requests beyond so many under way.
             refuse: answer everything with this status and message.
             refuse_when: request body → the message of a 400, or None to answer.
             prompt_logprobs: sent with every answer, as vLLM does for scored requests.
@@ -100,6 +102,7 @@ class StubServer:
         self.latency = latency if callable(latency) else lambda: latency
         self.faults, self.seed, self.reply, self.count_by = dict(faults or {}), seed, reply, count_by
         self.retry_after, self.refuse, self.refuse_when = retry_after, refuse, refuse_when
+        self.capacity = capacity
         self.prompt_logprobs, self.api_key, self.keep, self.port = prompt_logprobs, api_key, keep, port
         self.answered: Counter[str] = Counter()
         self.attempts: Counter[str] = Counter()
@@ -219,6 +222,9 @@ class _Connection(asyncio.Protocol):
     def _chat(self, body: dict[str, Any]) -> None:
         server = self.server
         server.requests += 1
+        if server.capacity is not None and server.in_flight >= server.capacity:
+            self._refuse(429, "too many requests at once")
+            return
         server.in_flight += 1
         server.peak = max(server.peak, server.in_flight)
         if server.keep:
