@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from mindgpt_plugins.merging.__main__ import main
 from mindgpt_plugins.merging.checkpoint import MergeError
 from mindgpt_plugins.merging.choose import pick
+from mindgpt_plugins.merging.interpolate import interpolate
 from mindgpt_plugins.pipeline.stage import Context
 from mindgpt_plugins.pipeline.stages.interpolate import Interpolate
 from mindgpt_plugins.recipe.interpolate import InterpolateConfig
@@ -101,3 +102,26 @@ def test_no_candidate_that_keeps_general_ability_is_an_error_with_the_table(cont
     scores.write_text(json.dumps(fallen))
     with pytest.raises(MergeError, match=r"no alpha of the grid.*a = 0.5: domain .*fell: perception.colour"):
         main(path)
+
+
+def test_a_real_adapter_of_a_real_model(tmp_path: Path, tiny_model: Path) -> None:
+    """PEFT's merge of LoRA on every linear layer of a Qwen3-VL's language model is the reference."""
+    import peft
+    from transformers import AutoModelForImageTextToText
+
+    targets = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|up_proj|gate_proj|down_proj)"
+    config = peft.LoraConfig(r=4, lora_alpha=8, target_modules=targets)
+    base = AutoModelForImageTextToText.from_pretrained(tiny_model)
+    before = {name: tensor.clone() for name, tensor in base.state_dict().items()}
+    model = peft.get_peft_model(base, config)
+    torch.manual_seed(0)
+    for name, parameter in model.named_parameters():
+        if "lora_" in name:
+            torch.nn.init.normal_(parameter, std=0.1)
+    model.save_pretrained(tmp_path / "adapter")
+    after = model.merge_and_unload().state_dict()
+    interpolate(tiny_model, tmp_path / "adapter", 0.5, tmp_path / "out" / "model")
+    got = AutoModelForImageTextToText.from_pretrained(tmp_path / "out" / "model").state_dict()
+    changed = [name for name in before if not torch.equal(before[name], after[name])]
+    assert len(changed) >= 7
+    assert all(torch.allclose(got[name], (before[name] + after[name]) / 2, atol=1e-6) for name in before)
