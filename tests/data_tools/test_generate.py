@@ -134,22 +134,23 @@ def test_a_teacher_is_checked_before_it_is_used() -> None:
         build("test_empty", {})
 
 
-SLOT = re.compile(r"^(\d+)\. capability (\S+) .*; topic (\S+)(?: \(.*\))?; (verifiable|open): .*difficulty (\d)", re.M)
+SLOT = re.compile(
+    r"^slot_(\d+): capability (\S+) .*; topic (\S+)(?: \(.*\))?; (verifiable|open): .*difficulty (\d)", re.M
+)
 
 
 def _write(body: dict, spoil=lambda number, pair: pair) -> str:
     """Serves every slot in the prompt; ``spoil`` may change or drop (None) a pair."""
-    pairs = []
+    pairs = {}
     for number, capability, topic, _, level in SLOT.findall(prompt(body)):
         picture = body["messages"][-1]["content"][0]["image_url"]["url"][-24:-8]
         pair = {
-            "slot": int(number), "capability": capability, "topic": topic, "question": f"{number} of {picture}?",
+            "capability": capability, "topic": topic, "question": f"{number} of {picture}?",
             "rationale": "I see it.", "answer": "seven", "answer_type": "text", "difficulty": int(level),
         }  # fmt: skip
         pair = spoil(int(number), pair)
-        if pair is not None:
-            pairs.append(pair)
-    return json.dumps({"pairs": pairs})
+        pairs["slot_77" if pair and pair.pop("other", False) else f"slot_{number}"] = pair
+    return json.dumps(pairs)
 
 
 def _served(data: dict, server: StubServer, **generate_: object) -> DataSettings:
@@ -215,7 +216,7 @@ BAD = {
     "box answer is no box in this picture": {"answer_type": "box", "answer": "[900, 900, 1800, 1900]"},
     "question over 300 characters": {"question": "x" * 301},
     "empty question": {"question": "  "},
-    "a slot that was not asked for": {"slot": 77},
+    "a slot that was not asked for": {"other": True},
     "another topic than its slot's": {"topic": "vehicles.rail.tram"},
     "pair does not follow the schema": {"difficulty": 9},
 }

@@ -51,8 +51,11 @@ def generate(
 
     found, folder, console = settings(config, overrides), Work(work), Console(highlight=False)
     if batch_out is not None:
-        for path in step.batch_out(folder, found, batch_out, seed=seed):
+        paths = step.batch_out(folder, found, batch_out, seed=seed)
+        for path in paths:
             console.print(f"written: {path}")
+        if not paths:
+            console.print("every request already has its answer in the store")
         return
     if batch_in is not None:
         files = sorted(batch_in.glob("*.jsonl")) if batch_in.is_dir() else [batch_in]

@@ -6,7 +6,7 @@ import re
 from functools import partial
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from mindgpt_data.boxes import BoxError, parse, text
 from mindgpt_data.client.request import Answer, Request, Task
@@ -21,7 +21,6 @@ NONE = "none"
 
 
 class _Pair(Strict):
-    slot: int
     capability: str
     topic: str
     question: str
@@ -31,8 +30,7 @@ class _Pair(Strict):
     difficulty: int = Field(ge=min(LEVELS), le=max(LEVELS))
 
 
-class _Pairs(Strict):
-    pairs: list[dict[str, Any]]
+_PAIRS = TypeAdapter(dict[str, dict[str, Any] | None])
 
 
 class Endpoint:
@@ -76,20 +74,27 @@ class Endpoint:
         )
 
     def schema(self, job: Job) -> dict[str, Any]:
-        """JSON schema of the answer: every string and array bounded, labels from the slots only."""
-        slots = job.slots
-        answers = self.max_answer * (3 if any(slot.type == "open" for slot in slots) else 1)
-        pair = closed(
-            slot={"type": "integer", "enum": [slot.number + 1 for slot in slots]},
-            capability={"type": "string", "enum": sorted({slot.capability for slot in slots})},
-            topic={"type": "string", "enum": sorted({slot.knowledge or NONE for slot in slots})},
+        """JSON schema of the answer: a property per slot, null where the picture does not serve it.
+
+        Every string is bounded, and capability and topic can only be the slot's: the model restates them before it
+        writes, and a server with a grammar cannot mix slots up.
+        """
+        slots = {f"slot_{slot.number + 1}": {"anyOf": [self._pair(slot), {"type": "null"}]} for slot in job.slots}
+        return closed(**slots)
+
+    def _pair(self, slot: Slot) -> dict[str, Any]:
+        return closed(
+            capability={"type": "string", "enum": [slot.capability]},
+            topic={"type": "string", "enum": [slot.knowledge or NONE]},
             question={"type": "string", "minLength": 1, "maxLength": self.max_question},
             rationale={"type": "string", "maxLength": self.max_rationale},
-            answer={"type": "string", "minLength": 1, "maxLength": answers},
             answer_type={"type": "string", "enum": list(ANSWER_TYPES)},
+            answer={"type": "string", "minLength": 1, "maxLength": self._longest(slot)},
             difficulty={"type": "integer", "minimum": min(LEVELS), "maximum": max(LEVELS)},
         )
-        return closed(pairs={"type": "array", "items": pair, "maxItems": len(slots)})
+
+    def _longest(self, slot: Slot) -> int:
+        return self.max_answer * (3 if slot.type == "open" else 1)
 
     def _build(self, job: Job, asked: str, schema: dict[str, Any], part: int) -> Request:
         longest = self.max_question + 3 * self.max_answer + self.max_rationale + 300
@@ -103,22 +108,23 @@ class Endpoint:
 
     def _parse(self, job: Job, answer: Answer) -> Written:
         try:
-            found = _Pairs.model_validate_json(_inner(answer.texts[0])).pairs
+            found = _PAIRS.validate_json(_inner(answer.texts[0]))
         except ValidationError as error:
-            raise ValueError(f"not a list of pairs: {error.errors()[0]['msg']}") from None
-        slots = {slot.number + 1: slot for slot in job.slots}
+            raise ValueError(f"not a pair per slot: {error.errors()[0]['msg']}") from None
+        slots = {f"slot_{slot.number + 1}": slot for slot in job.slots}
         asked = {question.casefold() for question in job.avoid}
         candidates, refused = dict[int, Candidate](), list[tuple[str, str]]()
-        for item in found:
+        for key, item in found.items():
+            if item is None:
+                continue
             try:
-                pair = _Pair.model_validate(item)
-                slot = _slot(pair, slots)
-                if slot.number in candidates:
-                    raise _Refused("two pairs for one slot", pair.question)
-                if pair.question.strip().casefold() in asked:
-                    raise _Refused("asked before about this image", pair.question)
-                candidates[slot.number] = self._candidate(pair, slot)
-                asked.add(pair.question.strip().casefold())
+                if key not in slots:
+                    raise _Refused("a slot that was not asked for", f"{key}: {item!r:.200}")
+                candidate = self._candidate(_Pair.model_validate(item), slots[key])
+                if candidate.question.casefold() in asked:
+                    raise _Refused("asked before about this image", candidate.question)
+                candidates[slots[key].number] = candidate
+                asked.add(candidate.question.casefold())
             except ValidationError as error:
                 first = error.errors()[0]
                 place = ".".join(map(str, first["loc"]))
@@ -128,9 +134,12 @@ class Endpoint:
         return Written(tuple(candidates[number] for number in sorted(candidates)), tuple(refused))
 
     def _candidate(self, pair: _Pair, slot: Slot) -> Candidate:
+        if pair.capability != slot.capability:
+            raise _Refused("another capability than its slot's", f"{pair.capability} for {slot.capability}")
+        if pair.topic != (slot.knowledge or NONE):
+            raise _Refused("another topic than its slot's", f"{pair.topic} for {slot.knowledge or NONE}")
         question, answer = " ".join(pair.question.split()), _plain(pair)
-        longest = self.max_answer * (3 if slot.type == "open" else 1)
-        for name, value, most in (("question", question, self.max_question), ("answer", answer, longest)):
+        for name, value, most in (("question", question, self.max_question), ("answer", answer, self._longest(slot))):
             if not value:
                 raise _Refused(f"empty {name}", f"{pair.question!r} → {pair.answer!r}")
             if len(value) > most:
@@ -152,17 +161,6 @@ class _Refused(Exception):
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(reason)
         self.reason, self.detail = reason, detail
-
-
-def _slot(pair: _Pair, slots: dict[int, Slot]) -> Slot:
-    slot = slots.get(pair.slot)
-    if slot is None:
-        raise _Refused("a slot that was not asked for", f"{pair.slot}: {pair.question!r}")
-    if pair.capability != slot.capability:
-        raise _Refused("another capability than its slot's", f"{pair.capability} for {slot.capability}")
-    if pair.topic != (slot.knowledge or NONE):
-        raise _Refused("another topic than its slot's", f"{pair.topic} for {slot.knowledge or NONE}")
-    return slot
 
 
 def _plain(pair: _Pair) -> str:

@@ -25,13 +25,13 @@ TYPES = {
 }
 RULES = """\
 Rules:
-- Write exactly one pair per slot, with the slot's number, capability and topic.
+- Write exactly one pair per slot, under the slot's name, and restate its capability and topic.
 - question: one sentence, self-contained; it names what it is about without giving the answer away.
 - rationale: one or two sentences: what is seen, and how the answer follows. It is written before the answer.
 - answer: as short as it can be; for answer_type yesno `yes` or `no`, for number digits only, for choice one of the \
 options the question lists, for box {box}.
 - difficulty: 1 to 5, as it turned out.
-- If a slot cannot be served by what is visible, leave it out rather than guess."""
+- If a slot cannot be served by what is visible, answer null for it rather than guess."""
 
 
 def prompt(job: Job) -> str:
@@ -58,7 +58,7 @@ def _slots(job: Job) -> str:
 def _slot(slot: Slot, capability: Label, topics: dict[str, Label]) -> str:
     about = f"; topic {slot.knowledge} ({topics[slot.knowledge].name})" if slot.knowledge in topics else "; topic none"
     return (
-        f"{slot.number + 1}. capability {slot.capability} ({capability.name}: {capability.definition}){about}; "
+        f"slot_{slot.number + 1}: capability {slot.capability} ({capability.name}: {capability.definition}){about}; "
         f"{TYPES[slot.type]}; difficulty {slot.level}, {LEVELS[slot.level]}"
     )
 
