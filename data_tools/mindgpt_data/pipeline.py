@@ -37,7 +37,9 @@ class Step:
 STEPS = (
     Step("images", ("images",), (), ("corpus", "images")),
     Step("density", ("density", "endpoints"), ("images.jsonl",), ("density", "client")),
-    Step("match", ("match", "tree", "endpoints"), ("images.jsonl",), ("matching", "tree", "embed", "client")),
+    Step(
+        "match", ("match", "tree", "endpoints"), ("images.jsonl",), ("matching", "teachers", "tree", "embed", "client")
+    ),
     Step("budget", ("budget",), ("density.parquet",), ("budget",)),
     Step(
         "generate",
@@ -50,7 +52,7 @@ STEPS = (
         "export",
         ("export", "generate"),
         ("kept.jsonl", "images.jsonl", "pairs.jsonl"),
-        ("export", "adversarial", "rows"),
+        ("export", "adversarial", "teachers", "rows"),
     ),
 )
 
