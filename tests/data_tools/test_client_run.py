@@ -1,14 +1,13 @@
-"""ask_all against the stub server: every task ends, answers are paid for once, limits and keys are respected."""
+"""ask_all against the stub server: every task ends, answers are paid for once, and nothing piles up."""
 
 import sqlite3
 import threading
 import time
-from email.utils import formatdate
 
 import pytest
+from client_asking import make_task, run
 from mindgpt_data.client import endpoint as endpoint_module
 from mindgpt_data.client import sender as sender_module
-from mindgpt_data.client.endpoint import EndpointError
 from mindgpt_data.client.request import Done, Failed, Request, Task
 from mindgpt_data.client.run import ask_all
 from mindgpt_data.client.store import Store
@@ -28,25 +27,8 @@ def quick(monkeypatch):
     monkeypatch.setattr(sender_module, "BACKOFF", 0.01)
 
 
-def make_task(key, text=None, fingerprint="1", parse=lambda answer: answer.texts[0], **fields):
-    messages = [{"role": "user", "content": text or f"ask {key}"}]
-    return Task(str(key), fingerprint, lambda: Request(messages, **fields), parse)
-
-
 def qa_tasks(count):
     return (make_task(i, parse=parse_as(QA), schema=schema_of(QA)) for i in range(count))
-
-
-def run(tasks, store, *servers, step="ask", **settings):
-    endpoints = [
-        server
-        if isinstance(server, EndpointSettings)
-        else EndpointSettings(base_url=server.url, model="stub", **({"timeout": 5.0} | settings))
-        for server in servers
-    ]
-    outcomes = list(ask_all(tasks, step=step, store=store, endpoints=endpoints))
-    assert len({outcome.key for outcome in outcomes}) == len(outcomes)
-    return {outcome.key: outcome for outcome in outcomes}
 
 
 def test_every_fault_ends_in_an_outcome_and_a_rerun_pays_only_for_what_failed(tmp_path, monkeypatch):
@@ -126,71 +108,6 @@ def test_invalid_answers_are_asked_again_differently_and_then_fail_with_the_reas
         assert store.usage()[0]["completion_tokens"] > 0, "invalid answers are paid for too"
 
 
-@pytest.mark.parametrize("header", ["1", "date"])
-def test_retry_after_is_honoured(tmp_path, header):
-    value = formatdate(time.time() + 2, usegmt=True) if header == "date" else header
-
-    def first_fails_second_does_not(seed):
-        server = StubServer(faults={"retry_after": 0.5}, seed=seed)
-        return (server.fault("ask a"), server.fault("ask a")) == ("retry_after", None)
-
-    seed = next(filter(first_fails_second_does_not, range(100)))
-    with StubServer(faults={"retry_after": 0.5}, retry_after=value, seed=seed) as server:
-        started = time.monotonic()
-        run([make_task("a")], tmp_path / "s.sqlite", server)
-        waited = time.monotonic() - started
-    assert server.requests == 2 and (0.9 if header == "1" else 0.5) < waited < 4
-
-
-def test_requests_per_minute_is_never_exceeded(tmp_path):
-    with StubServer() as server:
-        started = time.monotonic()
-        run((make_task(i) for i in range(21)), tmp_path / "s.sqlite", server, requests_per_minute=1200)
-        assert 0.95 < time.monotonic() - started < 3  # 20 gaps of 50 ms
-
-
-def test_tokens_per_minute_are_corrected_by_what_the_server_counted(tmp_path):
-    with StubServer() as server:  # its answers use some 20 tokens, against an estimate of 300
-        started = time.monotonic()
-        run((make_task(i) for i in range(10)), tmp_path / "s.sqlite", server, tokens_per_minute=36_000, max_in_flight=1)
-        assert time.monotonic() - started < 2  # uncorrected: 10 × 300 tokens at 600 a second = 5 s
-
-
-def test_a_dead_endpoint_is_put_aside_and_the_other_does_the_work(tmp_path):
-    with StubServer(latency=0.01) as server:
-        dead = EndpointSettings(base_url="http://127.0.0.1:9/v1", model="stub", max_in_flight=8)
-        alive = EndpointSettings(base_url=server.url, model="stub", max_in_flight=8)
-        outcomes = run((make_task(i) for i in range(200)), tmp_path / "s.sqlite", dead, alive)
-    assert all(isinstance(outcome, Done) for outcome in outcomes.values())
-
-
-def test_endpoints_share_the_load_within_their_limits(tmp_path):
-    with StubServer(latency=0.02) as small, StubServer(latency=0.02) as large:
-        settings = [
-            EndpointSettings(base_url=server.url, model="stub", max_in_flight=limit)
-            for server, limit in ((small, 2), (large, 6))
-        ]
-        run((make_task(i) for i in range(160)), tmp_path / "s.sqlite", *settings)
-    assert small.peak == 2 and large.peak == 6
-    assert 20 <= small.requests <= 60 and small.requests + large.requests == 160
-
-
-@pytest.mark.parametrize(
-    ("status", "message", "told"),
-    [(401, "bad key", "api_key_env"), (404, "no such model", "base_url"), (402, "no credit", "no credit")],
-)
-def test_what_no_request_can_pass_stops_the_run_at_once(tmp_path, status, message, told):
-    with StubServer(refuse=(status, message)) as server, pytest.raises(EndpointError, match=message) as caught:
-        run((make_task(i) for i in range(10_000)), tmp_path / "s.sqlite", server)
-    assert told in str(caught.value) and server.requests <= 64
-
-
-def test_nobody_there_stops_the_run(tmp_path):
-    nobody = EndpointSettings(base_url="http://127.0.0.1:9/v1", model="stub", max_attempts=2)
-    with pytest.raises(EndpointError, match="is the server running"):
-        run((make_task(i) for i in range(10_000)), tmp_path / "s.sqlite", nobody)
-
-
 def test_a_refused_request_fails_with_the_servers_words_and_costs_the_others_nothing(tmp_path):
     def reply(body):
         return "fine"
@@ -199,12 +116,6 @@ def test_a_refused_request_fails_with_the_servers_words_and_costs_the_others_not
         outcomes = run((make_task(i) for i in range(30)), tmp_path / "s.sqlite", server, max_in_flight=1)
     assert outcomes["3"] == Failed("3", "400: too long", 1)
     assert sum(isinstance(outcome, Done) for outcome in outcomes.values()) == 29
-
-
-def test_requests_that_are_all_refused_stop_the_run(tmp_path):
-    with StubServer(refuse=(400, "no response_format here")) as server, pytest.raises(EndpointError, match="here"):
-        run((make_task(i) for i in range(10_000)), tmp_path / "s.sqlite", server)
-    assert server.requests < 200
 
 
 def test_a_request_that_cannot_be_built_fails_alone(tmp_path):
@@ -228,21 +139,6 @@ def test_half_characters_in_keys_prompts_and_answers_cost_nobody_else(tmp_path):
     assert server.requests == 1
 
 
-def test_the_limit_of_a_busy_server_is_found(tmp_path):
-    with StubServer(latency=0.02, capacity=4) as server:
-        outcomes = run((make_task(i) for i in range(300)), tmp_path / "s.sqlite", server, max_in_flight=64)
-    assert all(isinstance(outcome, Done) for outcome in outcomes.values())
-    assert server.peak == 4 and server.requests < 600
-
-
-def test_an_endpoint_that_comes_back_is_used_again(tmp_path):
-    with StubServer(refuse=(500, "restarting")) as server:
-        threading.Timer(0.5, lambda: setattr(server, "refuse", None)).start()
-        outcomes = run((make_task(i) for i in range(100)), tmp_path / "s.sqlite", server, max_in_flight=16)
-    assert all(isinstance(outcome, Done) for outcome in outcomes.values())
-    assert server.requests < 150, "requests waited for the endpoint instead of using up their attempts"
-
-
 def test_errors_of_the_callers_own_code_reach_the_caller(tmp_path):
     def broken():
         yield make_task("a")
@@ -258,50 +154,6 @@ def test_errors_of_the_callers_own_code_reach_the_caller(tmp_path):
             run([make_task("b", parse=wrong)], tmp_path / "s.sqlite", server)
         with pytest.raises(ValueError, match="two tasks have the key 'a'"):
             run([make_task("a", fingerprint="2")] * 2, tmp_path / "s.sqlite", server)
-
-
-def test_the_key_reaches_the_server_and_nothing_else(tmp_path, monkeypatch):
-    secret = "sk-very-secret-0123456789"
-    monkeypatch.setenv("STUB_KEY", secret)
-    updates = []
-
-    def ask(server, **settings):
-        endpoint = EndpointSettings(base_url=server.url, model="stub", api_key_env="STUB_KEY", **settings)
-        tasks = [make_task(i) for i in range(5)]
-        return list(
-            ask_all(tasks, step="ask", store=tmp_path / "s.sqlite", endpoints=[endpoint], progress=updates.append)
-        )
-
-    with StubServer(api_key="another") as server, pytest.raises(EndpointError) as caught:
-        ask(server)  # the stub repeats the key in its refusal, as servers do
-    assert secret not in str(caught.value) and "***" in str(caught.value)
-    assert caught.value.__cause__ is None or secret not in repr(caught.value.__cause__)
-    with StubServer(refuse=(500, f"crashed with Bearer {secret}")) as server:
-        with pytest.raises(EndpointError) as caught:
-            ask(server, max_attempts=2)
-        assert secret not in str(caught.value)
-    with StubServer(api_key=secret, reply=lambda body: f"your key is {secret}") as server:
-        outcomes = ask(server)
-    assert [outcome.value for outcome in outcomes] == ["your key is ***"] * 5
-    with StubServer(api_key=secret, refuse_when=lambda body: f"I log {secret} data:image/png;base64,AAAA") as server:
-        failed = list(
-            run(
-                [make_task("z")],
-                tmp_path / "s.sqlite",
-                EndpointSettings(base_url=server.url, model="stub", api_key_env="STUB_KEY"),
-            ).values()
-        )
-    assert failed == [Failed("z", "400: I log *** <image>", 1)]
-    assert secret not in str(updates)
-    for path in tmp_path.iterdir():
-        assert secret.encode() not in path.read_bytes()
-
-
-def test_a_missing_key_is_named(tmp_path, monkeypatch):
-    monkeypatch.delenv("NO_KEY", raising=False)
-    endpoint = EndpointSettings(base_url="http://127.0.0.1:9/v1", model="stub", api_key_env="NO_KEY")
-    with pytest.raises(EndpointError, match="NO_KEY"):
-        run([make_task("a")], tmp_path / "s.sqlite", endpoint)
 
 
 def test_closing_early_stops_the_threads_and_keeps_what_was_answered(tmp_path):

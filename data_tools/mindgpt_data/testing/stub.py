@@ -17,7 +17,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import random
 import threading
 import time
 from collections import Counter
@@ -25,28 +24,12 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
-from mindgpt_data.testing.example import example
+from mindgpt_data.testing.replies import Reply, completion, embeddings, follow_schema, prompt
 
 FAULTS = ("429", "retry_after", "500", "hang", "cut", "invalid_json", "wrong_schema")
 """429 without and with Retry-After; 500; no answer ever; connection cut inside the body; text that is no JSON; JSON
 that does not follow the schema."""
 REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 429: "Too Many Requests"}
-Reply = Callable[[dict[str, Any]], "str | dict[str, Any]"]
-
-
-def prompt(body: dict[str, Any]) -> str:
-    """The last text of the last message: what the stub counts answers by, unless told otherwise."""
-    content = body["messages"][-1]["content"]
-    if isinstance(content, str):
-        return content
-    return next((part["text"] for part in reversed(content) if part["type"] == "text"), "")
-
-
-def follow_schema(body: dict[str, Any]) -> str:
-    """A reply that follows the request's schema, the same for the same prompt."""
-    text = prompt(body)
-    wanted = body.get("response_format", {}).get("json_schema", {}).get("schema")
-    return f"stub answer to: {text[:80]}" if wanted is None else json.dumps(example(wanted, text))
 
 
 class StubServer:
@@ -213,7 +196,7 @@ class _Connection(asyncio.Protocol):
         elif path.endswith("/models"):
             self._send(200, {"object": "list", "data": [{"id": "stub", "object": "model"}]})
         elif path.endswith("/embeddings"):
-            self._send(200, _embeddings(json.loads(raw)))
+            self._send(200, embeddings(json.loads(raw)))
         elif not path.endswith("/chat/completions"):
             self._refuse(404, f"no such path: {path}")
         else:
@@ -265,29 +248,6 @@ class _Connection(asyncio.Protocol):
         out = json.dumps(content).encode()
         head = f"HTTP/1.1 {status} {REASONS.get(status, 'Error')}\r\nContent-Type: application/json\r\n{extra}"
         self.transport.write(f"{head}Content-Length: {len(out)}\r\n\r\n".encode() + out)
-
-
-def completion(body: dict[str, Any], reply: str | dict[str, Any]) -> dict[str, Any]:
-    """The chat completion that carries ``reply`` ``n`` times, as a server would write it."""
-    laid = {"message": {"role": "assistant", "content": reply}} if isinstance(reply, str) else reply
-    text = str(laid.get("message", {}).get("content", ""))
-    count = body.get("n") or 1
-    read, written = len(json.dumps(body["messages"])) // 4, (len(text) // 4 + 1) * count
-    return {
-        "id": "chatcmpl-stub",
-        "object": "chat.completion",
-        "created": 0,
-        "model": body.get("model", "stub"),
-        "choices": [{"index": i, "finish_reason": "stop", **laid} for i in range(count)],
-        "usage": {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written},
-    }
-
-
-def _embeddings(body: dict[str, Any], size: int = 64) -> dict[str, Any]:
-    texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
-    vectors = [[random.Random(f"{i}/{text}").gauss(0, 1) for i in range(size)] for text in texts]
-    data = [{"object": "embedding", "index": i, "embedding": vector} for i, vector in enumerate(vectors)]
-    return {"object": "list", "model": body.get("model", "stub"), "data": data, "usage": {"prompt_tokens": len(texts)}}
 
 
 def main(arguments: list[str] | None = None) -> None:
