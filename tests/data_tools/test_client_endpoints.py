@@ -147,3 +147,10 @@ def test_a_missing_key_is_named(tmp_path, monkeypatch):
     endpoint = EndpointSettings(base_url="http://127.0.0.1:9/v1", model="stub", api_key_env="NO_KEY")
     with pytest.raises(EndpointError, match="NO_KEY"):
         run([make_task("a")], tmp_path / "s.sqlite", endpoint)
+
+
+def test_a_password_in_the_url_is_not_shown(tmp_path):
+    nobody = EndpointSettings(base_url="http://me:hidden@127.0.0.1:9/v1", model="stub", max_attempts=1)
+    with pytest.raises(EndpointError, match=r"http://127.0.0.1:9/v1") as caught:
+        run([make_task("a")], tmp_path / "s.sqlite", nobody)
+    assert "hidden" not in str(caught.value)

@@ -44,6 +44,7 @@ class Endpoint:
 
     Attributes:
         settings: of the endpoint.
+        name: its URL as messages show it, without a password that may be in it.
         in_flight: requests under way.
         answered: whether it ever answered in this run.
         last_trouble: what went wrong last.
@@ -51,6 +52,8 @@ class Endpoint:
 
     def __init__(self, settings: EndpointSettings) -> None:
         self.settings = settings
+        scheme, _, rest = settings.base_url.partition("://")
+        self.name = f"{scheme}://{rest.rpartition('@')[2]}"
         self.in_flight = 0
         self.answered = False
         self.last_trouble = ""
@@ -118,7 +121,7 @@ class Endpoint:
     def _error(self, status: int, content: bytes, after: str | None, started: float) -> ValueError:
         message = f"{status}: {wire.error_message(content) or 'no message'}"
         if wire.hopeless(status, content, self.answered):
-            return EndpointError(f"{self.settings.base_url} refuses every request with {message}{self._hint(status)}")
+            return EndpointError(f"{self.name} refuses every request with {message}{self._hint(status)}")
         if not wire.worth_repeating(status, content):
             return Refused(message)
         throttled = status == 429 and self._limit > 1
@@ -126,7 +129,7 @@ class Endpoint:
             self._limit, self._cut = max(1.0, self._limit * CUT), time.monotonic()
         seconds = wire.retry_after(after)
         if seconds is not None and seconds > LONGEST_RETRY_AFTER:
-            return EndpointError(f"{self.settings.base_url} asks to come back in {seconds / 3600:.1f} h ({message})")
+            return EndpointError(f"{self.name} asks to come back in {seconds / 3600:.1f} h ({message})")
         if seconds is not None:
             self._until = max(self._until, time.monotonic() + seconds)
         return self._trouble(message, started, counts=not throttled)
@@ -148,7 +151,7 @@ class Endpoint:
                 self._put_aside = time.monotonic()
                 self._until = max(self._until, self._put_aside + min(LONGEST_PAUSE, 2.0**self._probes))
                 self._probes += 1
-        return Trouble(f"{self.settings.base_url}: {message}")
+        return Trouble(f"{self.name}: {message}")
 
     def _key(self) -> str | None:
         """The API key, read from the environment for each request and kept nowhere."""
@@ -186,7 +189,7 @@ class Pool:
         """
         while not (free := [endpoint for endpoint in self.endpoints if endpoint.room() > 0]):
             if all(endpoint.hopeless for endpoint in self.endpoints):
-                told = "; ".join(f"{e.settings.base_url}: {e.last_trouble}" for e in self.endpoints)
+                told = "; ".join(f"{e.name}: {e.last_trouble}" for e in self.endpoints)
                 raise EndpointError(f"no endpoint has answered for minutes: {told}; run again when one is back")
             pauses = [pause for endpoint in self.endpoints if (pause := endpoint.pause())]
             self._freed.clear()

@@ -182,5 +182,5 @@ class Sender(Generic[T]):
         self._refused += 1
         if self._refused >= ALL_REFUSED and not any(one.answered for one in self.pool.endpoints):
             raise EndpointError(
-                f"{endpoint.settings.base_url} refused all of the first {self._refused} requests; the last: {message}"
+                f"{endpoint.name} refused all of the first {self._refused} requests; the last: {message}"
             )

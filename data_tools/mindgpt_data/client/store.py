@@ -5,6 +5,8 @@ survives ``kill -9`` of the process and a power loss alike (``NORMAL`` survives 
 may forget the last commits, which were paid for). An fsync is slow, so many answers share one: the writer commits all
 that came in since its last commit (:mod:`mindgpt_data.client.run`).
 
+WAL needs a local disk: on a network file system other processes of the same machine only may read along.
+
 What is in it: texts, log-probabilities, token counts, errors. Never an API key, never image bytes, never a request.
 """
 
