@@ -17,6 +17,7 @@ class Segmentation:
         side: pictures are measured with their longer side scaled to this.
         edge: a step per pixel beyond which two neighbours belong to different regions.
         floor: the same as a multiple of the picture's median step, so that texture and noise are no edges.
+        ceiling: … but never more than this: in a picture full of things most steps are edges.
         seed: smallest flat patch that starts a region.
         reach: pixels further than this from every flat patch are clutter.
         merge: neighbouring regions closer in colour than this are one.
@@ -38,6 +39,7 @@ class Segmentation:
     side: int = 320
     edge: float = 3.5
     floor: float = 3.0
+    ceiling: float = 8.0
     seed: int = 6
     reach: float = 4.0
     merge: float = 12.0

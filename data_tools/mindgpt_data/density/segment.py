@@ -65,7 +65,7 @@ def _regions(colour: Array, rules: Segmentation) -> Array:
     """Flat patches grown over the edges between them; 0 where none is near."""
     steps = [cv2.Scharr(colour, cv2.CV_32F, dx, 1 - dx) / 32 for dx in (1, 0)]
     step = np.sqrt(sum((s**2).sum(axis=2) for s in steps))
-    flat = step < max(rules.edge, rules.floor * float(np.median(step)))
+    flat = step < min(max(rules.edge, rules.floor * float(np.median(step))), rules.ceiling)
     _, patches, stats, _ = cv2.connectedComponentsWithStats(flat.astype(np.uint8), connectivity=4)
     seeds = stats[:, cv2.CC_STAT_AREA] >= rules.seed
     seeds[0] = False
