@@ -72,6 +72,7 @@ def test_agreement_for_rl_keeps_what_is_solved_sometimes_and_asks_the_hard_pool_
     assert {u: v.reason for u, v in found.items()} == {"a": "always solved", "b": None, "c": None, "d": "never solved"}
     assert found["c"].difficulty == pytest.approx(1 - 2 / 24, abs=1e-4)
     assert rows.facts["hard pool"] == {"asked again": 2, "kept": 1}
+    assert "no endpoints.solver is set" in rows.notes[0]
     assert len(set(rows.ask.keys)) == len(rows.ask.keys) == 6
     assert rows.pairs == dict.fromkeys("bc", ("so answer: 4", "answer: 5"))
 

@@ -53,6 +53,8 @@ def agreement(
     if samples < 2:
         raise ValueError(f"gate agreement: samples {samples} must be at least 2")
     how = Sampling(role or {"sft": "teacher", "rl": "solver"}[purpose], samples, temperature, max_tokens)
+    if how.role == "solver" and not batch.settings.endpoints.get("solver"):
+        batch.notes.append("agreement: no endpoints.solver is set, so the teacher solved; difficulty is the teacher's")
     hard: list[Item] = []
     for item, outcome in solve(batch, showable(batch, batch.items, "agreement"), how, "first"):
         if not isinstance(outcome, Done):
