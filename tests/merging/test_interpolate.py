@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -276,3 +278,23 @@ def test_peft_reads_what_we_write(tmp_path: Path):
     for name, weight in base.items():
         expected = weight + 0.3 * (one.state_dict()[name] - weight) + 0.7 * (two.state_dict()[name] - weight)
         assert torch.allclose(got[name], expected, atol=1e-5), name
+
+
+MEASURE = """
+import resource, sys
+from pathlib import Path
+import torch, safetensors.torch
+from mindgpt_plugins.merging.interpolate import interpolate
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+before = peak()
+interpolate(Path(sys.argv[1]), Path(sys.argv[2]), 0.5, Path(sys.argv[3]))
+print(peak() - before)
+"""
+
+
+def test_memory_holds_a_tensor_not_a_model(tmp_path: Path):
+    weights = {f"model.{i}.weight": torch.ones(1024, 2048) for i in range(24)}  # 8 MiB each, 192 MiB per model
+    start, end = save(tmp_path / "a", weights), save(tmp_path / "b", weights, 2)
+    command = [sys.executable, "-c", MEASURE, str(start), str(end), str(tmp_path / "out")]
+    grown = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    assert grown < 96, f"{grown:.0f} MiB more than before"
