@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, overload
@@ -64,8 +65,9 @@ def read_parquet(path: Path, whole: bool = True) -> Tree:
         raise TreeError(f"{where} has version {about.get('label_tree')}; this release reads version {VERSION}")
     by_name = {name: table[name].combine_chunks() for name in COLUMNS}
     ids, parent = by_name["id"], by_name["parent"]
-    if len(pc.unique(ids)) < len(ids):
-        twice = pc.value_counts(ids).filter(pc.greater(pc.value_counts(ids).field("counts"), 1))[0]["values"].as_py()
+    listed: list[str] = ids.to_pylist()
+    if len(set(listed)) < len(listed):
+        twice = next(node for node, number in Counter(listed).items() if number > 1)
         raise TreeError(f"{where}: id {twice!r} occurs twice; ids are unique in a dimension")
     rows = pc.index_in(parent, value_set=ids)
     orphans = pc.and_(pc.is_valid(parent), pc.is_null(rows))
@@ -73,7 +75,7 @@ def read_parquet(path: Path, whole: bool = True) -> Tree:
         row = pc.index(orphans, True).as_py()
         raise TreeError(f"{where}: {ids[row].as_py()!r} has parent {parent[row].as_py()!r}, which does not exist")
     columns = Columns(
-        ids=ids.to_pylist(),
+        ids=listed,
         parents=np.where(pc.is_null(parent).to_numpy(zero_copy_only=False), -1, rows.fill_null(-1).to_numpy()).astype(
             np.int32
         ),
