@@ -27,7 +27,7 @@ def model_free(picture: Picture, *, detector: str | None = None, confidence: flo
     * ``text``: how many characters OCR reads.
     * ``knowledge``: how many distinct concepts are named in what OCR reads; the weakest of the four.
 
-    Subjects are found by colour and edges. On close-up photographs these are salient parts (an eye, a badge) rather than
+    Subjects are found by colour and edges. On close-up photographs these are salient parts (an eye, a badge), not
     objects, and what looks like its surroundings is missed: name a ``detector`` for such a corpus, or use the judge.
 
     Args:

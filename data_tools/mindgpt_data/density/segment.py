@@ -136,18 +136,18 @@ def _letters(outline: Array, foreground: Array, colour: Array, rules: Segmentati
     inside = np.zeros(foreground.shape, np.uint8)
     cv2.fillPoly(inside, [np.round(outline).astype(np.int32)], 1)
     margin = np.ones((7, 7), np.uint8)
-    grown = cv2.dilate(inside, margin)
-    around = (cv2.dilate(grown, margin) > 0) & (grown == 0)
+    grown: Array = np.asarray(cv2.dilate(inside, margin)) > 0
+    around = (cv2.dilate(inside, margin, iterations=2) > 0) & ~grown
     if not inside.any() or not around.any():
-        return grown > 0
+        return grown
     paper = np.median(colour[inside > 0], axis=0) - np.median(colour[around], axis=0)
     if np.linalg.norm(paper) >= rules.paper:
         return np.zeros_like(foreground)
     height = min(cv2.minAreaRect(outline.astype(np.float32))[1])
     if height < rules.tall:
-        return grown > 0
-    marks = (foreground & (grown > 0)).astype(np.uint8)
+        return grown
+    marks = (foreground & grown).astype(np.uint8)
     depth = cv2.distanceTransform(marks, cv2.DIST_L2, 3)
     _, blobs = cv2.connectedComponents(marks, connectivity=4)
     solid = np.unique(blobs[depth >= rules.stout * height])
-    return (grown > 0) & ~np.isin(blobs, solid[solid > 0])
+    return np.asarray(grown & ~np.isin(blobs, solid[solid > 0]))
