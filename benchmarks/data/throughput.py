@@ -1,6 +1,6 @@
 """Throughput and CPU of the model-server client, alone over concurrency, and beside distilabel and data-designer.
 
-    python benchmarks/data/throughput.py                                    # our client only, 2 min
+    python benchmarks/data/throughput.py                                    # our client only
     python benchmarks/data/throughput.py --with distilabel,data-designer    # builds their environments first, with pip
 
 The server is the stub (``mindgpt_data.testing.stub``) in a process of its own: a fixed latency, any concurrency, the
@@ -28,7 +28,7 @@ from machine import describe, write_result
 WORKERS = Path(__file__).parent / "throughput_workers"
 OTHERS = {"distilabel": ["distilabel[openai]", "requests"], "data-designer": ["data-designer"]}
 """What pip installs; distilabel imports requests without declaring it."""
-GRID = ((5.0, 8, 3), (5.0, 64, 3), (5.0, 256, 3), (0.1, 8, 100), (0.1, 64, 100), (0.1, 256, 100))
+GRID = ((5.0, 8, 4), (5.0, 64, 4), (5.0, 256, 4), (0.1, 8, 80), (0.1, 64, 80), (0.1, 256, 80))
 """Latency, in flight, waves of requests."""
 
 
