@@ -13,7 +13,7 @@ from typing import Any
 
 from mindgpt_data import check, engines, pipeline
 from mindgpt_data.config import DataSettings
-from mindgpt_data.steps import report
+from mindgpt_data.steps.report import run as write_report
 from mindgpt_data.work import Work
 from mindgpt_plugins import registry
 
@@ -51,7 +51,7 @@ def main(argv: list[str]) -> int:
 
         with engines.use(config["engine"], config["plugins"]):
             pipeline.run(work, settings, seed=seed, progress=progress, listen=listen, plugins=config["plugins"])
-    report.run(work, settings, seed=seed)
+    write_report(work, settings, seed=seed)
     return 0
 
 

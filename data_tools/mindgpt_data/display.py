@@ -19,7 +19,7 @@ EVERY = 5.0
 
 @contextmanager
 def shown(verb: str) -> Iterator[Listener]:
-    """A listener that shows every update of ``verb``; the last one is always shown."""
+    """A listener that shows the updates of ``verb``."""
     console = Console(stderr=True)
     if console.is_terminal:
         columns = (
@@ -42,16 +42,38 @@ def shown(verb: str) -> Iterator[Listener]:
 
             yield live
         return
-    state: dict[str, Any] = {"at": 0.0, "last": None}
+    log = _Log(verb)
+    yield log.update
+    log.end()
 
-    def line(update: dict[str, Any]) -> None:
-        state["last"] = update
-        if time.monotonic() - state["at"] >= EVERY:
-            _print(verb, state)
 
-    yield line
-    if state["last"] is not None:
-        _print(verb, state)
+class _Log:
+    """Lines for a log; a stage that ends within :data:`EVERY` seconds leaves none."""
+
+    def __init__(self, verb: str):
+        self.verb, self.at = verb, time.monotonic()
+        self.last: dict[str, Any] = {}
+        self.printed = False
+
+    def update(self, update: dict[str, Any]) -> None:
+        """Hear of progress."""
+        if self.last and self.last.get("stage") != update.get("stage"):
+            self.end()
+        self.last = update
+        if time.monotonic() - self.at >= EVERY:
+            self._print()
+
+    def end(self) -> None:
+        """The stage's last line, if it had any."""
+        if self.printed and self.last:
+            self._print()
+        self.printed, self.at, self.last = False, time.monotonic(), {}
+
+    def _print(self) -> None:
+        total = self.last.get("total")
+        text = f"{self.last.get('stage', self.verb)}: {self.last.get('step', 0)}{f' of {total}' if total else ''}"
+        print(" · ".join(filter(None, (text, details(self.last)))), file=sys.stderr, flush=True)
+        self.at, self.printed, self.last = time.monotonic(), True, {}
 
 
 def details(update: dict[str, Any]) -> str:
@@ -67,10 +89,3 @@ def details(update: dict[str, Any]) -> str:
         minutes, seconds = divmod(int(update["eta"]), 60)
         parts.append(f"{minutes:02d}:{seconds:02d} left")
     return " · ".join(parts)
-
-
-def _print(verb: str, state: dict[str, Any]) -> None:
-    update, state["at"], state["last"] = state["last"], time.monotonic(), None
-    total = update.get("total")
-    text = f"{update.get('stage', verb)}: {update.get('step', 0)}{f' of {total}' if total else ''}"
-    print(" · ".join(filter(None, (text, details(update)))), file=sys.stderr, flush=True)

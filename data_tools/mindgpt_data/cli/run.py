@@ -39,7 +39,7 @@ def run(
     """
     from rich.console import Console
 
-    from mindgpt_data import engines, pipeline
+    from mindgpt_data import check, engines, pipeline
     from mindgpt_data.cli import options
     from mindgpt_data.work import Work
     from mindgpt_plugins import registry
@@ -47,6 +47,7 @@ def run(
     console = Console()
     registry.load_plugins(plugins or [])
     settings = options.settings(config, overrides)
+    check.require(settings)
     folder = Work(work)
 
     def listen(step: str, state: str, summary: dict[str, Any] | None) -> None:
@@ -67,9 +68,9 @@ def run(
             plugins=plugins or [],
         )
     if until is None:
-        from mindgpt_data.steps import report
+        from mindgpt_data.steps.report import run as write_report
 
-        report.run(folder, settings, seed=seed)
+        write_report(folder, settings, seed=seed)
         console.print(f"sets: {folder.datasets}\nreport: {work / 'report.html'}")
 
 

@@ -26,7 +26,8 @@ class DataStage(Stage[DataConfig]):
         settings["filter"]["against"] = [
             "/".join(map(str, context.dataset(reference))) for reference in config.filter.against
         ]
-        for dimension, tree in config.tree.model_dump().items():
+        for dimension in ("knowledge", "capability"):
+            tree = getattr(config.tree, dimension)
             if tree != "builtin":
                 settings["tree"][dimension] = str((context.recipe_folder / tree).resolve())
         content = {
