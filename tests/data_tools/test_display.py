@@ -14,5 +14,5 @@ def test_a_log_gets_lines_only_from_long_stages_and_their_last_state(
             now[0] += 1.0
             progress({"stage": "generate", "step": step, "total": 12, "rate": 1.0, "failed": 2, "cost": 0.5, "eta": 65})
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "generate: 5 of 12 · 1.0/s · failed 2 · cost 0.50 · 01:05 left"
-    assert [line.split(" ·")[0] for line in lines] == [f"generate: {n} of 12" for n in (5, 10, 12)]
+    assert lines[0] == "generate: 6 of 12 · 1.0/s · failed 2 · cost 0.50 · 01:05 left"
+    assert [line.split(" ·")[0] for line in lines] == [f"generate: {n} of 12" for n in (6, 11, 12)]
