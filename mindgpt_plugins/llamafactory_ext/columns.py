@@ -100,13 +100,19 @@ class Carrier:
 
 
 class CarryingProcessor:
-    """A dataset processor whose output rows keep our columns."""
+    """A dataset processor whose output rows keep our columns.
 
-    def __init__(self, processor: Any, packed: bool):
-        self.processor, self.packed = processor, packed
+    Args:
+        processor: the host's.
+        packed: it packs several rows into one.
+        buckets: difficulty buckets that packs are made in; 1: difficulty does not matter.
+    """
+
+    def __init__(self, processor: Any, packed: bool, buckets: int = 1):
+        self.processor, self.packed, self.buckets = processor, packed, buckets
 
     def preprocess_dataset(self, examples: dict[str, list[Any]]) -> dict[str, list[Any]]:
-        """Tokenise a batch of rows; packs hold one source and dataset each, so that their sums stay per source."""
+        """Tokenise a batch of rows; a pack holds one source, dataset and difficulty bucket, so sums stay per source."""
         if f"_{SOURCE}" not in examples:
             return dict(self.processor.preprocess_dataset(examples))
         out: dict[str, list[Any]] = defaultdict(list)
@@ -118,6 +124,9 @@ class CarryingProcessor:
                 out[key] += values
             for column in CARRIED:
                 out[column] += [examples[f"_{column}"][rows[0]]] * count
+            if self.packed and count:
+                mean = sum(examples[f"_{DIFFICULTY}"][i] for i in rows) / len(rows)
+                out[DIFFICULTY][-count:] = [mean] * count  # the host does not say which rows a pack holds
         return dict(out)
 
     def print_data_example(self, example: dict[str, Any]) -> None:
@@ -131,7 +140,13 @@ class CarryingProcessor:
         groups: dict[tuple[str, str], list[int]] = defaultdict(list)
         for i in range(size):
             groups[examples[f"_{SOURCE}"][i], examples[f"_{DATASET}"][i]].append(i)
-        return [groups[key] for key in sorted(groups)]
+        pieces = []
+        for _, rows in sorted(groups.items()):
+            if self.buckets > 1:
+                rows.sort(key=lambda i: examples[f"_{DIFFICULTY}"][i])
+            edges = [len(rows) * k // self.buckets for k in range(self.buckets + 1)]
+            pieces += [rows[a:b] for a, b in zip(edges, edges[1:], strict=False) if b > a]
+        return pieces
 
 
 class CarryingCollator:

@@ -22,7 +22,7 @@ def rebindings(run: Run) -> dict[tuple[str, str], Callable[[Any], Any]]:
         ("llamafactory.train.tuner", "run_dpo"): lambda f: _remember_arguments(f, run),
         ("llamafactory.data.loader", "get_dataset_list"): _keep_names,
         ("llamafactory.data.converter", "get_dataset_converter"): lambda f: _carry_past_conversion(f, run),
-        ("llamafactory.data.loader", "_get_dataset_processor"): _carry_past_tokenisation,
+        ("llamafactory.data.loader", "_get_dataset_processor"): lambda f: _carry_past_tokenisation(f, run),
         ("llamafactory.train.sft.workflow", "CustomSeq2SeqTrainer"): lambda c: sft_trainer(c, run),
         ("llamafactory.train.dpo.trainer", "CustomDPOTrainer"): lambda c: dpo_trainer(c, run),
     }
@@ -66,10 +66,12 @@ def _carry_past_conversion(get_converter: Callable[..., Any], run: Run) -> Calla
     return carrying
 
 
-def _carry_past_tokenisation(get_processor: Callable[..., Any]) -> Callable[..., Any]:
+def _carry_past_tokenisation(get_processor: Callable[..., Any], run: Run) -> Callable[..., Any]:
+    buckets = run.section.packing_buckets if run.section.needs_difficulty() else 1
+
     @functools.wraps(get_processor)
     def carrying(data_args: Any, stage: str, *args: Any, **kwargs: Any) -> Any:
         packed = stage == "sft" and bool(data_args.packing)
-        return CarryingProcessor(get_processor(data_args, stage, *args, **kwargs), packed)
+        return CarryingProcessor(get_processor(data_args, stage, *args, **kwargs), packed, buckets)
 
     return carrying

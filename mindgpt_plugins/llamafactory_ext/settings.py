@@ -75,6 +75,9 @@ class Section(Strict):
     media_dirs: dict[str, str] = Field(
         default_factory=dict, description="Dataset → folder of its images, where one `media_dir` is not enough."
     )
+    packing_buckets: int = Field(
+        4, ge=1, description="With packing and a curriculum: a pack's rows come from one of so many difficulty buckets."
+    )
     metrics_path: str | None = Field(None, description="Default: metrics.jsonl in output_dir.")
     trace: str | None = Field(None, description="Write what every step consumed to <trace>.rank<k>.jsonl.")
 
@@ -190,19 +193,31 @@ def check_against_host(section: Section, host: Mapping[str, Any], environment: M
     for key, why in refuse.items():
         if host.get(key):
             raise SettingsError(f"mindgpt: cannot be combined with {key} ({why})")
-    packed = host.get("packing") or host.get("neat_packing")
-    if packed and (
-        section.needs_difficulty() or section.mixture or (section.loss and "length_weighting" in section.loss.options)
-    ):
-        raise SettingsError(
-            "mindgpt: packing goes with source weights only, not with a curriculum, mixture or length_weighting"
-        )
+    if host.get("packing") or host.get("neat_packing"):
+        _check_packing(section, host)
     _check_feedback(section, host, stage)
     if stage == "dpo":
         if section.kl is not None or (section.loss is not None and "loss" in section.model_fields_set):
             raise SettingsError("mindgpt.loss and mindgpt.kl act on stage sft; with dpo use pref_loss, pref_ftx, …")
     elif section.kl is not None and section.loss is None:
         raise SettingsError("mindgpt.kl: needs a loss of ours; remove `loss: null`")
+
+
+def _check_packing(section: Section, host: Mapping[str, Any]) -> None:
+    """Refuse what would be lost in packs: they keep source, dataset and mean difficulty, but not where samples end."""
+    lost = {
+        "loss.length_weighting": section.loss is not None
+        and section.loss.options.get("length_weighting", "token") != "token",
+        "trace": section.trace is not None,
+        f"curriculum {section.curriculum.name if section.curriculum else ''}": section.needs_length(),
+    }
+    for what, asked in lost.items():
+        if asked:
+            raise SettingsError(f"mindgpt.{what}: does not go with packing, which hides the single samples; remove one")
+    if section.orders() and not host.get("neat_packing"):
+        raise SettingsError(
+            "mindgpt: a curriculum or mixture goes with neat_packing only; plain packing lets samples see each other"
+        )
 
 
 def _check_feedback(section: Section, host: Mapping[str, Any], stage: str) -> None:

@@ -104,6 +104,21 @@ def test_packs_hold_one_source():
     assert out[SOURCE] == ["s", "t"]
 
 
+def test_packs_hold_one_difficulty_bucket():
+    class Packing(Dropping):
+        def preprocess_dataset(self, examples):
+            return {"input_ids": [list("".join(examples["_prompt"]))]}
+
+    rows = batch(list("abcdefgh"), ["s", "t"] * 4)
+    rows["_mindgpt_difficulty"] = [0.9, 0.1, 0.2, 0.8, 0.3, 0.2, 0.7, 0.9]
+    out = CarryingProcessor(Packing(), packed=True, buckets=2).preprocess_dataset(rows)
+    assert out["input_ids"] == [["c", "e"], ["g", "a"], ["b", "f"], ["d", "h"]]
+    assert out[SOURCE] == ["s", "s", "t", "t"]
+    assert out[DIFFICULTY] == pytest.approx([0.25, 0.8, 0.15, 0.85])
+    few = CarryingProcessor(Packing(), packed=True, buckets=9).preprocess_dataset(batch(["a", "b"], ["s", "s"]))
+    assert few["input_ids"] == [["a"], ["b"]]
+
+
 def test_the_collator_hides_our_columns_from_the_host():
     seen = []
     collate = CarryingCollator(lambda rows: seen.extend(rows) or {"input_ids": 1}, {"s": 0, "t": 1}, {"a": 0, "b": 1})

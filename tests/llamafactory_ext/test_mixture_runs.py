@@ -208,3 +208,29 @@ def test_resume_on_another_number_of_ranks_goes_on_exactly(world: Path, tmp_path
     )
     assert refused.returncode == 2
     assert "samples_per_step: 4 then, 8 now" in refused.stderr
+
+
+def test_packs_keep_sources_and_difficulty(world: Path, tmp_path: Path) -> None:
+    section = {
+        "curriculum": {"name": "easy_to_hard", "pacing": "linear", "start": 0.02},
+        "loss": {"name": "weighted_ce"},
+    }
+    sums, lines = {}, {}
+    for name, packing in (("unpacked", {}), ("packed", {"neat_packing": True, "per_device_train_batch_size": 1})):
+        # Nothing is learned, so that both see the same model in whatever order.
+        changes = {"max_steps": None, "num_train_epochs": 1, "learning_rate": 0.0, "optim": "sgd", **packing}
+        lines[name] = metrics(train(host_config(world, tmp_path / name, mindgpt=section, **changes)))
+        sums[name] = [
+            (
+                sum(x.get(f"tokens/{s}", 0) for x in lines[name]),
+                sum(x[f"loss/{s}"] * x[f"tokens/{s}"] for x in lines[name] if f"loss/{s}" in x),
+            )
+            for s in ("domain", "general")
+        ]
+    for (tokens, ce), (tokens_packed, ce_packed) in zip(sums["unpacked"], sums["packed"], strict=True):
+        assert tokens == tokens_packed
+        assert ce == pytest.approx(ce_packed, rel=1e-5)
+    assert all(len([key for key in x if key.startswith("tokens/")]) == 1 for x in lines["packed"])  # one source a pack
+    difficulty = [x["difficulty"] for x in lines["packed"]]
+    half = len(difficulty) // 2
+    assert sum(difficulty[:half]) / half < sum(difficulty[half:]) / (len(difficulty) - half)

@@ -60,7 +60,28 @@ def test_bad_sections_name_place_and_fix(raw, error, message):
         ({"curriculum": "shuffled"}, {"streaming": True}, {}, "streaming"),
         ({"curriculum": "shuffled"}, {"disable_shuffling": True}, {}, "disable_shuffling"),
         ({"curriculum": "shuffled"}, {"train_sampling_strategy": "group_by_length"}, {}, "train_sampling_strategy"),
-        ({"curriculum": "easy_to_hard"}, {"neat_packing": True}, {}, "packing"),
+        ({"curriculum": "easy_to_hard"}, {"packing": True}, {}, "goes with neat_packing only"),
+        ({"curriculum": "bucketed"}, {"neat_packing": True}, {}, "curriculum bucketed: does not go with packing"),
+        (
+            {"loss": {"name": "weighted_ce", "length_weighting": "sqrt"}},
+            {"neat_packing": True},
+            {},
+            "loss.length_weighting: does not go with packing",
+        ),
+        ({"trace": "t"}, {"neat_packing": True}, {}, "trace: does not go with packing"),
+        ({"curriculum": "shuffled"}, {"dataloader_drop_last": True}, {}, "dataloader_drop_last"),
+        ({"curriculum": "shuffled"}, {"ignore_data_skip": True}, {}, "ignore_data_skip"),
+        ({"curriculum": "shuffled"}, {"accelerator_config": {"split_batches": True}}, {}, "split_batches"),
+        ({"curriculum": "self_paced"}, {"stage": "dpo"}, {}, "only stage sft"),
+        ({"curriculum": "self_paced", "loss": None}, {}, {}, "a loss of ours"),
+        ({"mixture": {"name": "dynamic", "weights": {"a": 1}}}, {"stage": "dpo"}, {}, "mindgpt.mixture: follows"),
+        ({"mixture": {"name": "dynamic", "by": "dataset", "weights": {"a": 1}}}, {}, {}, "set by: source"),
+        (
+            {"mixture": {"name": "dynamic", "weights": {"a": 1}, "signal": "eval_accuracy"}},
+            {"eval_dataset": "dev"},
+            {},
+            "needs the host's eval_on_each_dataset, eval_strategy, compute_accuracy",
+        ),
         ({"loss": "weighted_ce"}, {"stage": "dpo"}, {}, "mindgpt.loss"),
         ({"kl": {"sources": ["a"]}}, {"stage": "dpo"}, {}, "mindgpt.kl"),
         ({"kl": {"sources": ["a"]}, "loss": None}, {}, {}, "remove `loss: null`"),
@@ -74,6 +95,10 @@ def test_what_could_not_act_is_refused(raw, host, environment, message):
 def test_ordinary_combinations_pass():
     check_against_host(parse({"curriculum": "easy_to_hard"}), {"stage": "dpo"}, {})
     check_against_host(parse({"loss": {"name": "weighted_ce", "weights": {"a": 2.0}}}), {"packing": True}, {})
+    check_against_host(parse({"curriculum": "easy_to_hard"}), {"neat_packing": True}, {})
+    measured = {"eval_dataset": "dev", "eval_on_each_dataset": True, "eval_strategy": "steps"}
+    dynamic = {"mixture": {"name": "dynamic", "weights": {"a": 1}, "signal": "eval_loss"}}
+    check_against_host(parse(dynamic), {**measured, "stage": "dpo"}, {})
     check_against_host(parse({"loss": None}), {"use_dft_loss": True, "streaming": True}, {"USE_MCA": "0"})
 
 

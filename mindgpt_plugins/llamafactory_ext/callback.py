@@ -1,0 +1,77 @@
+"""What our trainers do at the host's events: restore, set the epoch, hand on measurements, write ``metrics.jsonl``."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from transformers import TrainerCallback
+
+from mindgpt_plugins.curriculum.base import CurriculumError
+from mindgpt_plugins.llamafactory_ext import checkpoints, metrics
+
+if TYPE_CHECKING:
+    from mindgpt_plugins.llamafactory_ext.guest import Guest
+
+
+class GuestCallback(TrainerCallback):  # type: ignore[misc]
+    """Restores our state, sets the epoch, writes ``metrics.jsonl``."""
+
+    def __init__(self, guest: Guest, path: Path):
+        self.guest, self.path = guest, path
+        self._since = (0, 0.0)
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Restore from the checkpoint and drop log lines that will be written again."""
+        if state.global_step > 0:
+            named = args.resume_from_checkpoint
+            resumed = Path(named if isinstance(named, str) else f"{args.output_dir}/checkpoint-{state.global_step}")
+            saved = resumed / checkpoints.STATE
+            if not saved.is_file():
+                raise CurriculumError(
+                    f"{resumed} was written without the mindgpt section; use a new output_dir to start afresh"
+                )
+            self.guest.load_guest_state(json.loads(saved.read_text(encoding="utf-8")))
+        if state.is_world_process_zero:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            metrics.truncate(self.path, state.global_step)
+            metrics.truncate(self.path.with_name("mixture.jsonl"), state.global_step)
+        if self.guest.run.section.trace is not None:
+            self.guest.trace_path().parent.mkdir(parents=True, exist_ok=True)
+            metrics.truncate(self.guest.trace_path(), state.global_step)
+        self._since = (state.global_step, time.perf_counter())
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Set the sampler's epoch: accelerate loses its own ``set_epoch`` behind a mid-epoch resume with ranks."""
+        if self.guest.sampler is None or self.guest.feedback is None:
+            return
+        epoch = math.floor(state.epoch or 0)
+        if epoch > self.guest.sampler.epoch:  # not when a run goes on in the middle of one
+            self.guest.feedback.epoch_begins()
+        self.guest.sampler.set_epoch(epoch)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Hand training losses to the mixture."""
+        if self.guest.feedback is not None:
+            self.guest.feedback.step_done(state.global_step)
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Hand the figures of an evaluation to the mixture."""
+        if self.guest.feedback is not None:
+            self.guest.feedback.evaluated(state.global_step, kwargs.get("metrics") or {})
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        """Append a line for a training or evaluation log."""
+        if not state.is_world_process_zero or not logs:
+            return
+        if "loss" in logs:
+            steps = state.global_step - self._since[0]
+            now = time.perf_counter()
+            seconds = {"seconds_per_step": (now - self._since[1]) / max(1, steps)}
+            self._since = (state.global_step, now)
+            metrics.append(self.path, metrics.line(state.global_step, state.max_steps, {**logs, **seconds}))
+        elif any(key.startswith("eval") for key in logs):
+            metrics.append(self.path, metrics.line(state.global_step, state.max_steps, logs))
