@@ -136,7 +136,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as scratch:
         recipe = Path(scratch) / "overhead.yaml"
-        recipe.write_text(yaml.safe_dump(RECIPE))
+        recipe.write_text(yaml.safe_dump(RECIPE, sort_keys=False))
         command = [sys.executable, "-m", "mindgpt_plugins.cli", "run", str(recipe), "--runs", str(arguments.runs)]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         manifest = read_json(find_run(arguments.runs, "overhead") / "manifest.json")
