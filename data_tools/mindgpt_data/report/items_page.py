@@ -86,9 +86,10 @@ def duplicates(data: dict[str, Any], thumbs: Thumbs) -> str:
         if found["hashed"] >= found["distinct"]
         else f" (of a random {count(found['hashed'])} of {count(found['images'])})"
     )
+    advice = " Items about copies are paid for twice." if found["pairs"] else ""
     body += (
         f"<p>{count(found['identical'])} pair(s) with equal pixels; {count(found['near'])} more pair(s) whose 64-bit "
-        f"perceptual hash differs in at most {found['bits']} bits{part}. Items about copies are paid for twice.</p>"
+        f"perceptual hash differs in at most {found['bits']} bits{part}.{advice}</p>"
     )
     cards = "".join(
         "<figure class=pair>"

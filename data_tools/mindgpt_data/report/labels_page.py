@@ -20,7 +20,7 @@ def explorer(data: dict[str, Any]) -> str:
         cover = tree["coverage"]
         parts.append(
             f"<li><b>{TITLES[dimension]}</b>: {percent(cover['covered'])} of {count(cover['leaves'])} topics covered, "
-            f"evenness {cover['entropy']:.2f}{_unknown(tree['unknown'])}</li>"
+            f"evenness {cover['entropy']:.2f}{_unlisted(tree['unlisted'])}{_unknown(tree['unknown'])}</li>"
         )
     slim = {
         d: {"nodes": [_packed(node) for node in t["nodes"]], "definitions": t["definitions"]}
@@ -47,6 +47,10 @@ def _packed(node: list[Any]) -> list[Any]:
     while last > 2 and node[last - 1] == 0:
         last -= 1
     return node[:last]
+
+
+def _unlisted(topics: int) -> str:
+    return f"; {count(topics)} topics with nothing yet are counted but not listed" if topics else ""
 
 
 def _unknown(labels: dict[str, int]) -> str:
