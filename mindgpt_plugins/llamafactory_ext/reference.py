@@ -10,7 +10,7 @@ from mindgpt_plugins.llamafactory_ext.guest import Run
 
 
 def reference_model(run: Run, model: Any, tokenizer: Any, finetuning_args: Any) -> Any:
-    """A frozen reference for the KL anchor, or ``None`` when LoRA can simply be switched off.
+    """A frozen reference for the KL anchor, or ``None`` when it is LoRA's start, which switching the adapter off gives.
 
     Args:
         run: settings and the host's arguments.
@@ -24,11 +24,11 @@ def reference_model(run: Run, model: Any, tokenizer: Any, finetuning_args: Any) 
     from llamafactory.train.trainer_utils import create_ref_model
 
     assert run.section.kl is not None
-    named = run.section.kl.reference
-    if named is None and finetuning_args.finetuning_type == "lora":
+    named, start = run.section.kl.reference, run.arguments["model_args"].model_name_or_path
+    if finetuning_args.finetuning_type == "lora" and named in (None, start):
         return None
     arguments = copy.copy(finetuning_args)
-    arguments.ref_model = named or run.arguments["model_args"].model_name_or_path
+    arguments.ref_model = named or start
     if named is not None:
         _comparable(named, model, tokenizer)
     return create_ref_model(run.arguments["model_args"], arguments)

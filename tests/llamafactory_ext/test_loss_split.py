@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,8 @@ def test_the_logged_sums_agree(trained: dict[tuple[str, str], Path]) -> None:
 
 
 def test_lora_against_a_second_model_starts_at_zero_with_images(world: Path, tmp_path: Path) -> None:
-    section = {"kl": {"sources": ["general"], "beta": 0.5, "reference": str(world / "model")}}
+    shutil.copytree(world / "model", tmp_path / "copy")  # another path: the adapter is not just switched off
+    section = {"kl": {"sources": ["general"], "beta": 0.5, "reference": str(tmp_path / "copy")}}
     lora = {"finetuning_type": "lora", "lora_rank": 4, "lora_target": "all", "max_steps": 3}
     anchored = [
         line["kl/general"] for line in metrics(train(host_config(world, tmp_path / "r", mindgpt=section, **lora)))
@@ -88,8 +90,6 @@ def test_lora_against_a_second_model_starts_at_zero_with_images(world: Path, tmp
 def test_a_reference_that_cannot_be_compared_is_one_line(
     world: Path, tmp_path: Path, change: Any, message: str
 ) -> None:
-    import shutil
-
     other = tmp_path / "other"
     shutil.copytree(world / "model", other)
     if change is not None:
