@@ -12,6 +12,8 @@ BUILTINS: dict[str, dict[str, str]] = {
         "pixels": "mindgpt_data.density.pixels:pixels",
         "model-free": "mindgpt_data.density.model_free:model_free",
         "judge": "mindgpt_data.density.judge:judge",
+    },
+    "advantage": {
         "modulated": "mindgpt_plugins.advantage.estimators:modulated",
         "grpo": "mindgpt_plugins.advantage.estimators:grpo",
         "dr_grpo": "mindgpt_plugins.advantage.estimators:dr_grpo",

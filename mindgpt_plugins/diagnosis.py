@@ -96,7 +96,7 @@ def _versions() -> Iterator[Finding]:
 
 def _plugins() -> Iterator[Finding]:
     """Every reward, sampler and loss that can be named can be imported (third-party entry points included)."""
-    for kind in ("reward", "sampler", "mixture", "loss", "estimator", "allocator", "teacher"):
+    for kind in ("reward", "sampler", "mixture", "loss", "advantage", "estimator", "allocator", "teacher"):
         broken = []
         for name in names(kind):
             try:

@@ -23,11 +23,23 @@ from typing import Any, TypeVar
 
 from mindgpt_plugins.builtins import BUILTINS
 
-KINDS = ("reward", "sampler", "mixture", "loss", "estimator", "patch", "teacher", "allocator", "gate", "stage")
+KINDS = (
+    "reward",
+    "advantage",
+    "sampler",
+    "mixture",
+    "loss",
+    "estimator",
+    "patch",
+    "teacher",
+    "allocator",
+    "gate",
+    "stage",
+)
 """Closed: a new kind is a design decision, not a plugin's."""
 
 #: Leading positional parameters a registered callable must accept; every further parameter is a keyword-only option.
-SIGNATURES: dict[str, int] = {"reward": 1, "estimator": 1, "allocator": 2, "gate": 1}
+SIGNATURES: dict[str, int] = {"reward": 1, "advantage": 1, "estimator": 1, "allocator": 2, "gate": 1}
 
 _registered: dict[tuple[str, str], Any] = {}
 T = TypeVar("T")

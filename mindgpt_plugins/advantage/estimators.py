@@ -25,25 +25,25 @@ class Groups:
     """(groups, n) bool."""
 
 
-@register("estimator")
+@register("advantage")
 def modulated(groups: Groups, *, k: int = 4, lam: float = 0.5, normalise: Normalise = "none") -> Tensor:
     """The default; see :func:`mindgpt_plugins.advantage.core.modulated_advantage`."""
     return modulated_advantage(groups.modulated, k=k, lam=lam, mask=groups.mask, normalise=normalise)
 
 
-@register("estimator")
+@register("advantage")
 def grpo(groups: Groups, *, norm_by_std: bool = True) -> Tensor:
     """GRPO on the modulated scores."""
     return grpo_advantage(groups.modulated, groups.mask, norm_by_std=norm_by_std)
 
 
-@register("estimator")
+@register("advantage")
 def dr_grpo(groups: Groups) -> Tensor:
     """GRPO without division by the standard deviation (arXiv 2503.20783)."""
     return grpo_advantage(groups.modulated, groups.mask, norm_by_std=False)
 
 
-@register("estimator")
+@register("advantage")
 def pass_at_k(groups: Groups, *, k: int = 4) -> Tensor:
     """Pure pass@k on the modulated scores."""
     return pass_at_k_advantage(groups.modulated, k, groups.mask)
@@ -51,7 +51,7 @@ def pass_at_k(groups: Groups, *, k: int = 4) -> Tensor:
 
 def accepted(name: str, offered: Mapping[str, Any]) -> dict[str, Any]:
     """Of the settings every run has (``k``, ``lam``), those that the named advantage takes."""
-    known = inspect.signature(get("estimator", name)).parameters
+    known = inspect.signature(get("advantage", name)).parameters
     return {key: value for key, value in offered.items() if key in known}
 
 
@@ -61,5 +61,5 @@ def check(name: str, options: Mapping[str, Any]) -> None:
     Raises:
         RegistryError: naming the nearest known name or option.
     """
-    get("estimator", name)
-    check_options("estimator", name, options)
+    get("advantage", name)
+    check_options("advantage", name, options)

@@ -54,7 +54,7 @@ def match(got: str | None, want: str, answer_type: str) -> bool:
     Args:
         got: an extracted answer; ``None`` is always wrong.
         want: the gold answer.
-        answer_type: one of :data:`ANSWER_TYPES`. ``number`` also accepts the words zero…ten and a trailing unit. ``box``
+        answer_type: one of :data:`ANSWER_TYPES`. ``number`` also accepts zero…ten and a trailing unit. ``box``
             asks for an intersection over union of at least :data:`MIN_IOU`; both boxes must be in the same coordinates
             (relative 0–1000 or pixels: the row says which, and nothing is converted here).
 

@@ -109,7 +109,7 @@ class Hybrid:
     def _advantage(self, groups: Groups, progress: float, lam: float | None = None) -> Tensor:
         lam = self.lam(progress) if lam is None else lam
         options = accepted(self.config.name, {"k": self.config.k, "lam": lam}) | self.config.options
-        result: Tensor = get("estimator", self.config.name)(groups, **options)
+        result: Tensor = get("advantage", self.config.name)(groups, **options)
         return result
 
     def _figures(

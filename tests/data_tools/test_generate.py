@@ -326,3 +326,16 @@ def test_a_picture_that_is_gone_costs_only_itself(tmp_path) -> None:
     assert "cannot be built" in drop.detail
     page(preview(work, settings, 4), tmp_path / "p.html")
     assert "cannot be built" in (tmp_path / "p.html").read_text()
+
+
+def test_a_teacher_that_can_write_nothing_stops_the_run_and_says_why(tmp_path: Path) -> None:
+    from mindgpt_data.pipeline import run as run_all
+    from mindgpt_data.world.folder import write
+
+    write(tmp_path / "photos", 3)
+    (tmp_path / "photos" / "manifest.jsonl").unlink()
+    settings = DataSettings.model_validate(
+        {"images": {"path": str(tmp_path / "photos")}, "density": {"estimator": "pixels"}}
+    )
+    with pytest.raises(ValueError, match=r"'annotations' wrote no question.*no objects.*generate.teacher=endpoint"):
+        run_all(Work(tmp_path / "work"), settings)

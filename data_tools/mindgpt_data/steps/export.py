@@ -56,7 +56,8 @@ def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress
     names |= bring(extra, records, work, limit, progress)[0]
     rows = place(_beside(rows, extra), records, {"dev": chosen.dev, "test": chosen.test}, seed, drops)
     if not rows:
-        first = f"the first was left out by {drops[0].gate}: {drops[0].reason}" if drops else "it is empty"
+        why = Counter(f"{drop.gate}: {drop.reason}" for drop in drops or work.read_drops("filter")).most_common(1)
+        first = f"most often ({why[0][1]}): {why[0][0]}" if why else "it is empty"
         raise ExportError(f"{work.kept}: no row to export; {first}")
     exported = [replace(row, image=[name for image in row.image for name in names[image]]) for row in rows]
     counts = {}

@@ -34,6 +34,10 @@ SAMPLE = 20
 """Requests that an estimate looks at."""
 
 
+class NothingWritten(ValueError):
+    """A teacher that wrote nothing: going on would only fail later."""
+
+
 @dataclass
 class _Run:
     work: Work
@@ -71,6 +75,7 @@ def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress
         RegistryError: no such teacher, or an option it does not have.
         SlotError: the capability tree cannot serve the budget.
         EndpointError: the model server cannot be used at all.
+        NothingWritten: no item at all; the message says what was in the way.
     """
     started = time.monotonic()
     teacher = build(settings.generate.teacher, settings.generate.options)
@@ -80,6 +85,8 @@ def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress
     rows = _ask(state, teacher) if isinstance(teacher, ModelTeacher) else _propose(state, teacher)
     written = files.write_jsonl(work.candidates, (row.to_json() for row in rows))
     work.write_drops(STEP, state.drops)
+    if not written:
+        raise NothingWritten(_why(state))
     summary: dict[str, Any] = {
         "items": written,
         "asked": sum(row["items"] for row in state.inputs.budget.values()),
@@ -98,6 +105,19 @@ def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress
         summary["usage"] = [line for line in usage(work.store) if line["step"] == STEP]
     work.write_summary(STEP, summary)
     return summary
+
+
+def _why(state: _Run) -> str:
+    told = f"teacher {state.settings.generate.teacher!r} wrote no question about any of {state.asked_images} images"
+    if state.drops:
+        (reason, count), *_ = Counter(drop.reason for drop in state.drops).most_common(1)
+        told += f"; most often ({count}): {reason}"
+    if not any(r.objects or r.texts or r.captions for r in state.inputs.records):
+        told += (
+            ". The corpus brings no objects, texts or captions: give a manifest that has them, or a model "
+            "(generate.teacher=endpoint and endpoints.teacher)"
+        )
+    return told
 
 
 def estimate(work: Work, settings: DataSettings, *, seed: int = 0) -> Estimate | None:

@@ -178,7 +178,7 @@ def _names(config: RLConfig, context: Context) -> list[str]:
     except (RegistryError, RewardError, PluginError) as error:
         problems.append(f"rewards: {error}")
     for kind, field, name, options in (
-        ("estimator", "advantage", config.advantage.name, config.advantage.options),
+        ("advantage", "advantage", config.advantage.name, config.advantage.options),
         ("sampler", "curriculum", config.curriculum.name, config.curriculum.options),
     ):
         if name not in names(kind):
