@@ -1,7 +1,7 @@
 """What a reward sees and returns, and the decorator that registers it.
 
-A reward is a function of one :class:`Rollout` (``scope="sample"``) or of one :class:`Group` of rollouts of the same
-prompt (``scope="group"``); its keyword-only arguments are its options in the recipe::
+A reward is a function, plain or ``async``, of one :class:`Rollout` (``scope="sample"``) or of one :class:`Group` of
+rollouts of the same prompt (``scope="group"``); its keyword-only arguments are its options in the recipe::
 
     @reward                                        # role="task" | "gate" | "modulator"
     def unit_match(r: Rollout, *, rel_tol: float = 1e-3) -> Score | None:      # None = not scored
@@ -24,7 +24,7 @@ Role = Literal["task", "gate", "modulator"]
 Scope = Literal["sample", "group"]
 MARK = "__mindgpt_reward__"
 
-#: Allowed interval of a value by role. Adversarial prompts may be punished: their task scores start at -1.
+#: Allowed interval of a value by role. Task scores start at -1 on adversarial prompts, and of ``signed`` rewards.
 RANGES: dict[str, tuple[float, float]] = {"task": (0.0, 1.0), "gate": (0.0, 1.0), "modulator": (0.0, 1.0)}
 
 
@@ -48,6 +48,8 @@ class Rollout:
     source: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     """Label-tree leaves: ``knowledge`` and ``capability``."""
+    boxes: str | None = None
+    """Coordinates of a ``box`` target: ``relative_1000``, ``relative_1`` or ``pixels``; None when not known."""
     difficulty: float = 0.0
     length: int = 0
     """Tokens of the reply, end-of-sequence included."""
@@ -106,6 +108,8 @@ class Spec:
     scope: Scope
     penalty: bool
     """Modulators only: the value lowers a correct reply's score instead of raising it."""
+    signed: bool = False
+    """Tasks only: the value may be as low as -1 on every prompt, not only on adversarial ones."""
 
 
 RewardFunction = Callable[..., Any]
@@ -115,7 +119,12 @@ RewardFunction = Callable[..., Any]
 def reward(function: RewardFunction, /) -> RewardFunction: ...
 @overload
 def reward(
-    *, name: str | None = None, role: Role = "task", scope: Scope = "sample", penalty: bool = False
+    *,
+    name: str | None = None,
+    role: Role = "task",
+    scope: Scope = "sample",
+    penalty: bool = False,
+    signed: bool = False,
 ) -> Callable[[RewardFunction], RewardFunction]: ...
 def reward(
     function: RewardFunction | None = None,
@@ -125,6 +134,7 @@ def reward(
     role: Role = "task",
     scope: Scope = "sample",
     penalty: bool = False,
+    signed: bool = False,
 ) -> RewardFunction | Callable[[RewardFunction], RewardFunction]:
     """Register a function as a reward.
 
@@ -136,6 +146,7 @@ def reward(
         scope: ``sample`` (one :class:`Rollout`) or ``group`` (one :class:`Group`, modulators only; returns one
             ``Score | None`` per rollout).
         penalty: the modulator lowers the score.
+        signed: the task's values may go down to -1 on every prompt.
 
     Raises:
         ValueError: unknown role or scope, or a combination that has no meaning.
@@ -149,9 +160,11 @@ def reward(
         raise ValueError(f"a {role} reward judges one reply; scope 'group' is for role 'modulator'")
     if penalty and role != "modulator":
         raise ValueError(f"penalty=True is for modulators, not for role {role!r}")
+    if signed and role != "task":
+        raise ValueError(f"signed=True is for tasks, not for role {role!r}")
 
     def add(target: RewardFunction) -> RewardFunction:
-        spec = Spec(name or str(getattr(target, "__name__", "")), role, scope, penalty)
+        spec = Spec(name or str(getattr(target, "__name__", "")), role, scope, penalty, signed)
         register("reward", spec.name)(target)
         setattr(target, MARK, spec)
         return target
@@ -171,13 +184,18 @@ def spec_of(name: str, function: RewardFunction) -> Spec:
     return spec
 
 
+def place(spec: Spec, rollout: Rollout) -> str:
+    """Which reward and which sample, for messages."""
+    return f"reward {spec.name!r}, sample {rollout.uid!r} (reply {rollout.text[:80]!r})"
+
+
 def checked(spec: Spec, result: object, rollout: Rollout) -> Score | None:
     """Return a reward's result as ``Score`` or ``None`` (not scored); a bare number is a ``Score``.
 
     Raises:
         RewardError: not a number, NaN or infinite, or outside the role's range.
     """
-    where = f"reward {spec.name!r}, sample {rollout.uid!r} (reply {rollout.text[:80]!r})"
+    where = place(spec, rollout)
     if result is None:
         return None
     score = result if isinstance(result, Score) else Score(result)  # type: ignore[arg-type]
@@ -188,7 +206,7 @@ def checked(spec: Spec, result: object, rollout: Rollout) -> Score | None:
     if not math.isfinite(value):
         raise RewardError(f"{where}: returned {value}; return None when the reply cannot be scored")
     low, high = RANGES[spec.role]
-    if spec.role == "task" and rollout.type == "adversarial":
+    if spec.role == "task" and (spec.signed or rollout.type == "adversarial"):
         low = -1.0
     if not low <= value <= high or (spec.role == "gate" and value not in (0.0, 1.0)):
         wanted = "0 or 1" if spec.role == "gate" else f"a number from {low:g} to {high:g}"

@@ -2,42 +2,28 @@
 
 r = (weighted mean of the task scores that scored) × gates; a reply is correct when r ≥ 0.5. For correct replies
 g = r·(1 − Σ w·u over penalties + Σ w·u over bonuses), else g = r. So a modulator cannot turn wrong into right, and
-with right/wrong scores a correct reply always beats a wrong one. A closed gate makes r = 0; on an adversarial prompt
-min(r, 0).
+with right/wrong scores a correct reply always beats a wrong one. A closed gate makes min(r, 0): 0, or the punishment.
 Source: ours (role algebra), see the method notes in the documentation.
 """
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pydantic import Field
-
-from mindgpt_plugins.recipe.base import Strict
 from mindgpt_plugins.registry import check_options, get
-from mindgpt_plugins.rewards.schedule import Schedule, extremes, value_at
-from mindgpt_plugins.rewards.sdk import (
-    Group,
-    RewardError,
-    RewardFunction,
-    Rollout,
-    Score,
-    Spec,
-    checked,
-    spec_of,
-)
+from mindgpt_plugins.rewards.config import RewardConfig
+from mindgpt_plugins.rewards.execution import Call
+from mindgpt_plugins.rewards.schedule import extremes, value_at
+from mindgpt_plugins.rewards.sdk import Group, RewardError, Rollout, Score, Spec, checked, place, spec_of
 
+__all__ = ["GroupScores", "RewardConfig", "SampleScores", "Suite"]
 
-class RewardConfig(Strict):
-    """One entry of a recipe's ``rewards:``."""
-
-    weight: float = Field(
-        1.0, ge=0.0, description="Share among task scores, or strength of a modulator; unused by gates."
-    )
-    options: dict[str, Any] = Field(default_factory=dict, description="Keyword arguments of the reward function.")
-    schedule: Schedule | None = Field(None, description="Multiplies the weight over the run.")
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -67,15 +53,15 @@ class GroupScores:
 @dataclass(frozen=True)
 class _Entry:
     spec: Spec
-    function: RewardFunction
+    call: Call
     config: RewardConfig
 
     def weight(self, progress: float) -> float:
         schedule = self.config.schedule
         return self.config.weight * (1.0 if schedule is None else value_at(schedule, progress))
 
-    def run(self, subject: Rollout | Group) -> Any:
-        return self.function(subject, **self.config.options)
+
+_Started = list[tuple[_Entry, Future[Any]]]
 
 
 class Suite:
@@ -92,10 +78,13 @@ class Suite:
     def __init__(self, rewards: Mapping[str, RewardConfig]):
         self.entries: list[_Entry] = []
         for name, config in rewards.items():
-            function = get("reward", name)
-            check_options("reward", name, config.options)
+            registered = config.reward or name
+            function = get("reward", registered)
+            check_options("reward", registered, config.options)
             # An entry point may offer a reward under another name than its decorator's; the recipe's name counts.
-            self.entries.append(_Entry(replace(spec_of(name, function), name=name), function, config))
+            spec = replace(spec_of(registered, function), name=name)
+            call = Call(function, config.options, config.timeout, config.concurrency)
+            self.entries.append(_Entry(spec, call, config))
         if not any(e.spec.role == "task" and e.config.weight > 0 for e in self.entries):
             raise RewardError(
                 "no task reward with a positive weight: add one, for example `rewards: {accuracy: {weight: 1.0}}`"
@@ -123,21 +112,25 @@ class Suite:
         return {e.spec.name: e.weight(progress) for e in self.entries if e.spec.role != "gate"}
 
     def score_sample(self, rollout: Rollout) -> SampleScores:
-        """Run the sample-scope rewards on one reply.
+        """Run the sample-scope rewards on one reply; async ones and those with a time limit run side by side.
 
         Raises:
-            RewardError: a reward returned something unusable, or no task reward scored the reply.
+            RewardError: a reward raised, was too late or returned something unusable, or no task reward scored the
+                reply.
         """
-        components: dict[str, float | None] = {}
-        log: dict[str, Any] = {}
-        for entry in self.entries:
-            if entry.spec.scope != "sample":
-                continue
-            score = checked(entry.spec, entry.run(rollout), rollout)
-            components[entry.spec.name] = None if score is None else score.value
-            if score is not None:
-                log.update({f"{entry.spec.name}.{key}": value for key, value in score.log.items()})
-        return SampleScores(self._gated(components, rollout), components, log)
+        return self._sample(rollout, self._start("sample", rollout, rollout))
+
+    async def score_sample_async(self, rollout: Rollout) -> SampleScores:
+        """The same without holding a thread while async rewards wait: for many replies at once.
+
+        Raises:
+            RewardError: as :meth:`score_sample`.
+        """
+        started = await asyncio.to_thread(self._start, "sample", rollout, rollout)
+        waiting = [asyncio.wrap_future(future) for _, future in started if not future.done()]
+        if waiting:
+            await asyncio.wait(waiting)
+        return self._sample(rollout, started)
 
     def score_group(
         self, rollouts: Sequence[Rollout], scores: Sequence[float], samples: Sequence[Mapping[str, float | None]]
@@ -150,40 +143,79 @@ class Suite:
             samples: their sample-scope components, by reward name.
 
         Raises:
-            RewardError: a reward returned something unusable or the wrong number of scores.
+            RewardError: a reward failed, or returned something unusable or the wrong number of scores.
         """
-        group = Group(rollouts, scores)
-        progress = rollouts[0].progress
+        return self.score_groups([(Group(rollouts, scores), samples)])[0]
+
+    def score_groups(self, groups: Sequence[tuple[Group, Sequence[Mapping[str, float | None]]]]) -> list[GroupScores]:
+        """The same for many groups, whose async rewards then run side by side.
+
+        Args:
+            groups: each group with its replies' sample-scope components.
+
+        Raises:
+            RewardError: as :meth:`score_group`.
+        """
+        started = [self._start("group", group, group.rollouts[0]) for group, _ in groups]
+        try:
+            return [self._group(group, samples, own) for (group, samples), own in zip(groups, started, strict=True)]
+        except RewardError:
+            _cancel([pair for own in started for pair in own])
+            raise
+
+    def _start(self, scope: str, subject: Rollout | Group, first: Rollout) -> _Started:
+        entries = [e for e in self.entries if e.spec.scope == scope and e.config.when.fits(first)]
+        # Those that wait for something go first, so that the others fill their time.
+        futures = {e.spec.name: e.call.start(subject) for e in sorted(entries, key=lambda e: not e.call.deferred)}
+        return [(e, futures[e.spec.name]) for e in entries]
+
+    def _sample(self, rollout: Rollout, started: _Started) -> SampleScores:
+        components: dict[str, float | None] = dict.fromkeys(self.names("sample"))
+        log: dict[str, Any] = {}
+        for entry, future in started:
+            name = entry.spec.name
+            try:
+                score = checked(entry.spec, _result(entry, future, rollout), rollout)
+            except RewardError as error:
+                if entry.config.on_error == "stop":
+                    _cancel(started)
+                    raise
+                log[f"{name}.error"] = _noted(error)
+                continue
+            if score is not None:
+                components[name] = score.value
+                log.update({f"{name}.{key}": value for key, value in score.log.items()})
+        return SampleScores(self._gated(components, rollout), components, log)
+
+    def _group(self, group: Group, samples: Sequence[Mapping[str, float | None]], started: _Started) -> GroupScores:
+        components: dict[str, list[float | None]] = {n: [None] * len(group.rollouts) for n in self.names("group")}
+        log: list[dict[str, Any]] = [{} for _ in group.rollouts]
+        for entry, future in started:
+            name = entry.spec.name
+            try:
+                found = _group_scores(entry, future, group)
+            except RewardError as error:
+                if entry.config.on_error == "stop":
+                    raise
+                for own in log:
+                    own[f"{name}.error"] = str(error)
+                _noted(error)
+                continue
+            components[name] = [None if s is None else s.value for s in found]
+            for own, score in zip(log, found, strict=True):
+                own.update({f"{name}.{k}": v for k, v in (score.log if score else {}).items()})
         effects: dict[str, list[float]] = {}
-        components: dict[str, list[float | None]] = {}
-        log: list[dict[str, Any]] = [{} for _ in rollouts]
         for entry in self.entries:
             if entry.spec.role != "modulator":
                 continue
             name = entry.spec.name
-            if entry.spec.scope == "group":
-                found = self._run_group(entry, group)
-                components[name] = [None if s is None else s.value for s in found]
-                for own, score in zip(log, found, strict=True):
-                    own.update({f"{name}.{k}": v for k, v in (score.log if score else {}).items()})
-                values = components[name]
-            else:
-                values = [sample.get(name) for sample in samples]
-            weight = entry.weight(progress) * (-1.0 if entry.spec.penalty else 1.0)
+            values = components[name] if name in components else [sample.get(name) for sample in samples]
+            weight = entry.weight(group.rollouts[0].progress) * (-1.0 if entry.spec.penalty else 1.0)
             effects[name] = [
                 weight * (v or 0.0) if good else 0.0 for v, good in zip(values, group.correct, strict=True)
             ]
-        modulated = [float(r) * (1.0 + sum(own[i] for own in effects.values())) for i, r in enumerate(scores)]
+        modulated = [float(r) * (1.0 + sum(own[i] for own in effects.values())) for i, r in enumerate(group.scores)]
         return GroupScores(modulated, components, log, effects)
-
-    def _run_group(self, entry: _Entry, group: Group) -> list[Score | None]:
-        found = entry.run(group)
-        if not isinstance(found, (list, tuple)) or len(found) != len(group.rollouts):
-            raise RewardError(
-                f"reward {entry.spec.name!r}, group of {group.rollouts[0].uid!r}: returned {found!r:.120}; a group "
-                f"reward returns a list with one Score or None per reply ({len(group.rollouts)} here)"
-            )
-        return [checked(entry.spec, score, rollout) for score, rollout in zip(found, group.rollouts, strict=True)]
 
     def _gated(self, components: Mapping[str, float | None], rollout: Rollout) -> float:
         total = weights = 0.0
@@ -204,6 +236,31 @@ class Suite:
                 "add a reward for this type or drop such prompts from the dataset"
             )
         r = total / weights
-        if open_gates:
-            return r
-        return min(r, 0.0) if rollout.type == "adversarial" else 0.0
+        return r if open_gates else min(r, 0.0)
+
+
+def _result(entry: _Entry, future: Future[Any], rollout: Rollout) -> Any:
+    try:
+        return future.result()
+    except Exception as error:
+        raise RewardError(f"{place(entry.spec, rollout)}: raised {type(error).__name__}: {error}") from error
+
+
+def _group_scores(entry: _Entry, future: Future[Any], group: Group) -> list[Score | None]:
+    found = _result(entry, future, group.rollouts[0])
+    if not isinstance(found, (list, tuple)) or len(found) != len(group.rollouts):
+        raise RewardError(
+            f"reward {entry.spec.name!r}, group of {group.rollouts[0].uid!r}: returned {found!r:.120}; a group "
+            f"reward returns a list with one Score or None per reply ({len(group.rollouts)} here)"
+        )
+    return [checked(entry.spec, score, rollout) for score, rollout in zip(found, group.rollouts, strict=True)]
+
+
+def _cancel(started: _Started) -> None:
+    for _, future in started:
+        future.cancel()
+
+
+def _noted(error: RewardError) -> str:
+    logger.warning("not scored (on_error: none): %s", error)
+    return str(error)
