@@ -23,10 +23,12 @@ class GuestCallback(TrainerCallback):  # type: ignore[misc]
     def __init__(self, guest: Guest, path: Path):
         self.guest, self.path = guest, path
         self._since = (0, 0.0)
+        self._resumed_at = -1
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Restore from the checkpoint and drop log lines that will be written again."""
         if state.global_step > 0:
+            self._resumed_at = state.global_step
             named = args.resume_from_checkpoint
             resumed = Path(named if isinstance(named, str) else f"{args.output_dir}/checkpoint-{state.global_step}")
             saved = resumed / checkpoints.STATE
@@ -73,5 +75,6 @@ class GuestCallback(TrainerCallback):  # type: ignore[misc]
             seconds = {"seconds_per_step": (now - self._since[1]) / max(1, steps)}
             self._since = (state.global_step, now)
             metrics.append(self.path, metrics.line(state.global_step, state.max_steps, {**logs, **seconds}))
-        elif any(key.startswith("eval") for key in logs):
+        elif any(key.startswith("eval") for key in logs) and state.global_step != self._resumed_at:
+            # With eval_on_start the host evaluates on every start; a resumed run's lines are those of a straight one.
             metrics.append(self.path, metrics.line(state.global_step, state.max_steps, logs))

@@ -239,4 +239,6 @@ def _check_feedback(section: Section, host: Mapping[str, Any], stage: str) -> No
         if signal == "eval_accuracy" and not host.get("compute_accuracy"):
             missing.append("compute_accuracy")
         if missing:
-            raise SettingsError(f"mindgpt.mixture: signal {signal} needs the host's {', '.join(missing)}")
+            raise SettingsError(
+                f"mindgpt.mixture: signal {signal} needs the host's {', '.join(missing)} (eval_data in a recipe)"
+            )

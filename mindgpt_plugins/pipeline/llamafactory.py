@@ -100,6 +100,7 @@ def rendered(
         "report_to": "none",
         "disable_tqdm": True,
         "seed": context.seed if config.seed is None else config.seed,
+        **_evaluation(config),
         **({"use_cpu": True, "disable_gradient_checkpointing": True} if context.cpu else {"bf16": True}),
         **host,
         **config.llamafactory,
@@ -115,14 +116,14 @@ def merged_info(config: TrainingConfig, context: Context) -> tuple[dict[str, Any
     """
     info: dict[str, Any] = {}
     media: dict[str, str] = {}
-    for one in config.data:
-        folder, name = context.dataset(one.set)
+    for one in config.sets():
+        folder, name = context.dataset(one)
         entry = dict(_entry(folder, name))
         for key in ("file_name", "script_url"):
             if key in entry:
                 entry[key] = os.path.join(folder, entry[key])
-        info[one.set] = entry
-        media[one.set] = str(folder)
+        info[one] = entry
+        media[one] = str(folder)
     return info, media
 
 
@@ -139,26 +140,43 @@ def problems(config: TrainingConfig, context: Context, host: dict[str, Any], sec
         if key in config.llamafactory:
             found.append(f"llamafactory.{key}: is set by the pipeline; remove it")
     ranking = host.get("stage") == "dpo"
-    for one in config.data:
-        if "," in one.set:
-            found.append(f"data: {one.set!r} contains a comma, which separates datasets in LLaMA-Factory")
-        folder, name = context.dataset(one.set)
+    for one in config.sets():
+        if "," in one:
+            found.append(f"data: {one!r} contains a comma, which separates datasets in LLaMA-Factory")
+        folder, name = context.dataset(one)
         if not (folder / "dataset_info.json").is_file():
             continue  # made by a stage that has not run yet, or reported with the data itself
         try:
             if bool(_entry(folder, name).get("ranking")) != ranking:
                 kind = "pairs of replies (ranking: true)" if ranking else "single replies, not pairs (ranking)"
-                found.append(f"data: {one.set!r} cannot be used here; this stage trains on {kind}")
+                found.append(f"data: {one!r} cannot be used here; this stage trains on {kind}")
         except StageError as error:
             found.append(str(error))
     try:
-        train = rendered(config, context, host, section, {one.set: "" for one in config.data})
+        train = rendered(config, context, host, section, {one: "" for one in config.sets()})
         checked = Section.model_validate(train.pop("mindgpt"))
         check_names(checked)
         check_against_host(checked, train, {})
     except (RegistryError, PluginError, SettingsError) as error:
         found.append(str(error))
     return found
+
+
+def _evaluation(config: TrainingConfig) -> dict[str, Any]:
+    """Host keys that evaluate each set of ``eval_data`` on its own, before the first step too."""
+    if not config.eval_data:
+        return {}
+    keys: dict[str, Any] = {
+        "eval_dataset": ",".join(config.eval_data),
+        "eval_on_each_dataset": True,
+        "eval_strategy": "steps",
+        "eval_steps": config.eval_steps,
+        "eval_on_start": True,
+        "per_device_eval_batch_size": max(1, config.batch_size // (config.gradient_accumulation * config.workers)),
+    }
+    if config.mixture is not None and config.mixture.options.get("signal") == "eval_accuracy":
+        keys["compute_accuracy"] = True
+    return keys
 
 
 def _section(

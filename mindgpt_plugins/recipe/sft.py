@@ -50,10 +50,20 @@ class TrainingConfig(StageConfig):
         None, description="A sampler with its options, e.g. {name: easy_to_hard, pacing: root}; default: shuffled."
     )
     mixture: Mixing | None = Field(None, description="Shares by source, where weights of `data` are not enough.")
+    eval_data: list[DatasetRef] = Field(
+        default_factory=list, description="Sets to evaluate on while training, each on its own, e.g. for a mixture."
+    )
+    eval_steps: int = Field(
+        100, ge=1, description="Steps between evaluations on eval_data; the first is before step 1."
+    )
     trace: bool = Field(False, description="Record which samples every step consumed.")
     llamafactory: dict[str, Any] = Field(
         default_factory=dict, description="LLaMA-Factory keys; they win over everything rendered."
     )
+
+    def sets(self) -> list[str]:
+        """Every set that is read, for training or evaluation."""
+        return list(dict.fromkeys([*(one.set for one in self.data), *self.eval_data]))
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -70,6 +80,8 @@ class TrainingConfig(StageConfig):
         names = [one.set for one in self.data]
         if len(set(names)) < len(names):
             raise ValueError("a set appears twice in `data`; list it once and give it a larger weight")
+        if len(set(self.eval_data)) < len(self.eval_data):
+            raise ValueError("a set appears twice in `eval_data`; list it once")
         return self
 
 

@@ -16,6 +16,7 @@ CHARTS = {
         ("loss by source", r"loss(?:/(?P<label>.+))?"),
         ("KL to the reference", r"kl/(?P<label>.+)"),
         ("difficulty of the batch", r"(?P<label>difficulty)"),
+        ("share in the mixture", r"share/(?P<label>.+)"),
     ),
     "dpo": (
         ("loss", r"loss(?:/(?P<label>.+))?"),

@@ -124,29 +124,28 @@ def test_a_dynamic_mixture_follows_its_recorded_changes_and_resumes_bit_equal(
     assert listings[0] == listings[1]
 
 
-def test_development_sets_steer_the_mixture(world: Path, tmp_path: Path) -> None:
-    mixture = {
-        **DYNAMIC["mixture"],
-        "scale": 9.0,
-        "signal": "eval_loss",
-        "probes": {"general": "plain", "domain": "domain"},
-    }
-    evaluation = {"eval_dataset": "plain,domain", "eval_on_each_dataset": True, "eval_strategy": "steps"}
+@pytest.mark.parametrize("signal", ["eval_loss", "eval_accuracy"])
+def test_development_sets_steer_the_mixture(world: Path, tmp_path: Path, signal: str) -> None:
+    mixture = {**DYNAMIC["mixture"], "scale": 9.0, "signal": signal, "probes": {"general": "plain", "domain": "domain"}}
     config = host_config(
         world,
         tmp_path / "run",
         mindgpt={"mixture": mixture},
         max_steps=9,
+        eval_dataset="plain,domain",
+        eval_on_each_dataset=True,
+        eval_strategy="steps",
         eval_steps=3,
         eval_on_start=True,
-        **evaluation,
+        compute_accuracy=signal == "eval_accuracy",
     )
     output = train(config)
     lines = [json.loads(line) for line in (output / "mixture.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [3, 6, 9]  # step 0 gave the reference
-    logged = {line["step"]: line for line in metrics(output) if "eval_plain_loss" in line}
-    assert lines[0]["values"]["general"] == pytest.approx(logged[3]["eval_plain_loss"], rel=1e-4)
-    assert lines[0]["reference"]["general"] == pytest.approx(logged[0]["eval_plain_loss"], rel=1e-4)
+    key = signal.replace("eval_", "eval_plain_")
+    logged = {line["step"]: line[key] for line in metrics(output) if key in line}
+    assert lines[0]["values"]["general"] == pytest.approx(logged[3], rel=1e-4)
+    assert lines[0]["reference"]["general"] == pytest.approx(logged[0], rel=1e-4)
 
 
 @pytest.mark.parametrize(("by", "ranks"), [("sample", 2), ("source", 1)])
@@ -234,3 +233,16 @@ def test_packs_keep_sources_and_difficulty(world: Path, tmp_path: Path) -> None:
     difficulty = [x["difficulty"] for x in lines["packed"]]
     half = len(difficulty) // 2
     assert sum(difficulty[:half]) / half < sum(difficulty[half:]) / (len(difficulty) - half)
+
+
+def test_preference_pairs_follow_a_schedule_and_their_lengths(world: Path, tmp_path: Path) -> None:
+    trace, steps = tmp_path / "trace", 12
+    section = {"curriculum": {"name": "bucketed", "window": 2}, "trace": str(trace)}
+    pairs = {"stage": "dpo", "dataset": "pairs", "pref_beta": 0.1, "learning_rate": 1e-3, "max_steps": steps}
+    train(host_config(world, tmp_path / "run", mindgpt=section, **pairs))
+    data = rows(world, ("pairs",))
+    sampler = declared({"curriculum": "easy_to_hard"}, data, 4, steps)
+    seen, plain = consumed(trace, steps), expected(sampler, Loader(4), data, steps)
+    for first in range(0, steps, 2):  # a window holds what easy_to_hard would show in it
+        assert sorted(sum(seen[first : first + 2], [])) == sorted(sum(plain[first : first + 2], []))
+    assert seen != plain

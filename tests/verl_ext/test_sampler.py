@@ -63,3 +63,9 @@ def test_another_seed_is_refused_on_resume():
     other.load_state_dict(first.state_dict())
     with pytest.raises(CurriculumError, match="seed: 0 then, 1 now"):
         batches(other, 1)
+
+
+@pytest.mark.parametrize(("name", "why"), [("self_paced", "training losses"), ("bucketed", "token lengths")])
+def test_samplers_that_need_what_rl_does_not_know_are_refused(name, why):
+    with pytest.raises(ValueError, match=f"{name!r} needs {why}"):
+        sampler(name)
