@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 from mindgpt_data import engines
+from mindgpt_data.client.request import Done
+from mindgpt_data.client.run import ask_all
+from mindgpt_data.config import EndpointSettings
+from mindgpt_data.testing.stub import StubServer
 
 from mindgpt_plugins.registry import load_plugins
 
@@ -43,6 +47,16 @@ def test_an_item_that_kills_its_worker_costs_one_item(monkeypatch: pytest.Monkey
     assert "worker process died" in outcomes[5].error
 
 
+def die(number: int) -> int:
+    os._exit(1)
+
+
+def test_workers_that_always_die_stop_the_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MINDGPT_DATA_WORKERS", "2")
+    with pytest.raises(RuntimeError, match=r"5 worker processes died .*__main__"):
+        list(engines.map_items(die, range(1000)))
+
+
 def test_items_are_pulled_as_they_are_needed(workers: str) -> None:
     pulled = []
 
@@ -76,3 +90,34 @@ def test_ray_gives_what_local_gives_also_from_a_plugin_file(tmp_path: Path) -> N
             assert list(engines.map_items(module.tenth, range(40))) == local
     finally:
         ray.shutdown()
+
+
+@pytest.mark.slow
+def test_ray_asks_in_shards_and_pays_once(tmp_path: Path) -> None:
+    ray = pytest.importorskip("ray")
+    own = tmp_path / "asks.py"
+    own.write_text(
+        "from mindgpt_data.client.request import Request, Task\n"
+        "def task(n):\n"
+        "    def build():\n"
+        "        return Request([{'role': 'user', 'content': f'item {n}'}])\n"
+        "    return Task(f'k{n}', 'f', build, lambda answer: answer.texts[0])\n"
+    )
+    (module,) = load_plugins([str(own)])
+    store = tmp_path / "store.sqlite"
+    with StubServer(faults={"500": 0.2}) as server:
+        endpoint = EndpointSettings(base_url=server.url, model="stub", max_in_flight=16)
+        asked = {"step": "s", "store": store, "endpoints": [endpoint]}
+        list(ask_all((module.task(n) for n in range(20)), **asked))
+        try:
+            with engines.use("ray", plugins=[str(own)]):
+                outcomes = list(ask_all((module.task(n) for n in range(60)), **asked))
+        finally:
+            ray.shutdown()
+        sent = sum(server.answered.values())
+        again = list(ask_all((module.task(n) for n in range(60)), **asked))
+    assert sorted(o.key for o in outcomes) == sorted(f"k{n}" for n in range(60))
+    assert sum(isinstance(o, Done) and o.stored for o in outcomes) == 20
+    assert all(isinstance(o, Done) and o.stored for o in again)
+    assert sent == 60
+    assert not list(tmp_path.glob("store-shard*"))

@@ -55,7 +55,7 @@ def test_other_advantages_by_name():
     batch = replies([(1.0, 5), (0.0, 5), (0.0, 5), (0.0, 5)])
     grpo = hybrid(name="grpo", options={"norm_by_std": False}).run(batch).advantages
     assert grpo == pytest.approx([0.75, -0.25, -0.25, -0.25])
-    with pytest.raises(ValueError, match="no estimator 'grop'; did you mean 'grpo'"):
+    with pytest.raises(ValueError, match="no advantage 'grop'; did you mean 'grpo'"):
         hybrid(name="grop")
     with pytest.raises(ValueError, match="no option 'norm'"):
         hybrid(name="grpo", options={"norm": True})

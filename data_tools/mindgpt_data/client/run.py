@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from mindgpt_data import engines
 from mindgpt_data.client import wire
 from mindgpt_data.client.request import Done, Failed, Task
 from mindgpt_data.client.sender import Item, Sender
@@ -63,6 +64,16 @@ def ask_all(
     """
     if not endpoints:
         raise ValueError(f"{step}: no endpoint is configured")
+    if engines.current() == "ray":
+        from mindgpt_data.engines import ray_data
+
+        tally = Tally(step, total, progress)
+        for outcome in ray_data.ask_all(tasks, step=step, store=store, endpoints=endpoints):
+            tally.count(outcome)
+            tally.show(0)
+            yield outcome
+        tally.show(0, last=True)
+        return
     run = _Run(iter(tasks), step, store, endpoints, Tally(step, total, progress))
     try:
         yield from run.outcomes()

@@ -31,13 +31,14 @@ CREATE TABLE IF NOT EXISTS answers (
     model TEXT NOT NULL, seconds REAL NOT NULL, PRIMARY KEY (step, key)
 ) WITHOUT ROWID"""
 # Tokens, cost and attempts add up over runs: a repeated item was paid for each time.
-_SAVE = """
-INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+_REPEATED = """
 ON CONFLICT (step, key) DO UPDATE SET
     fingerprint = excluded.fingerprint, status = excluded.status, answer = excluded.answer, error = excluded.error,
     attempts = attempts + excluded.attempts, prompt_tokens = prompt_tokens + excluded.prompt_tokens,
     completion_tokens = completion_tokens + excluded.completion_tokens, cost = cost + excluded.cost,
     model = excluded.model, seconds = excluded.seconds"""
+_SAVE = f"INSERT INTO main.answers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) {_REPEATED}"
+_ABSORB = f"INSERT INTO main.answers SELECT * FROM other.answers WHERE true {_REPEATED}"
 
 
 class StoreError(ValueError):
@@ -146,6 +147,20 @@ class Store:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise
+
+    def absorb(self, path: Path) -> None:
+        """Move everything in another store into this one and delete its file.
+
+        Killed half way, the same call finishes it; the other's costs may then be counted twice.
+        """
+        Store(path).close()  # a store, and of this version
+        self._db.execute("ATTACH ? AS other", (str(path),))
+        try:
+            self._db.execute(_ABSORB)
+        finally:
+            self._db.execute("DETACH other")
+        for suffix in ("", "-wal", "-shm"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
 
     def counts(self, step: str) -> dict[str, int]:
         """``{"done": …, "failed": …}`` of a step."""

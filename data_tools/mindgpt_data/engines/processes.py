@@ -18,6 +18,8 @@ A = TypeVar("A")
 B = TypeVar("B")
 WINDOW = 4
 """Items under way per worker."""
+HOPELESS = 5
+"""So many worker deaths before a single item came through: it is not the items."""
 
 
 def workers() -> int:
@@ -34,6 +36,7 @@ def map_items(function: Callable[[A], B], items: Iterable[A]) -> Iterator[Outcom
     source = iter(items)
     waiting: deque[tuple[A, Future[Outcome[B]]]] = deque()
     pool = _pool(count)
+    worked = False
     try:
         while True:
             while len(waiting) < WINDOW * count and (item := next(source, _END)) is not _END:
@@ -42,14 +45,24 @@ def map_items(function: Callable[[A], B], items: Iterable[A]) -> Iterator[Outcom
                 return
             item, future = waiting.popleft()
             try:
-                yield future.result()
+                outcome = future.result()
+                worked = True
+                yield outcome
             except BrokenProcessPool:
                 # A native library took its process down. Everything under way is done again, one item per process at
                 # a time, so that only the item that does it again is lost.
                 pool.shutdown(wait=False, cancel_futures=True)
                 again = [item, *(each for each, _ in waiting)]
                 waiting.clear()
-                yield from (_alone(function, each) for each in again)
+                for number, each in enumerate(again, 1):
+                    outcome = _alone(function, each)
+                    worked = worked or outcome.error != DIED
+                    if not worked and number == HOPELESS:
+                        raise RuntimeError(
+                            f"{number} worker processes died before a single item came through; a script that starts "
+                            "them needs `if __name__ == '__main__':` around its work, and each needs memory"
+                        ) from None
+                    yield outcome
                 pool = _pool(count)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
@@ -60,7 +73,7 @@ def _alone(function: Callable[[A], B], item: A) -> Outcome[B]:
         try:
             return pool.submit(partial(guarded, function), item).result()
         except BrokenProcessPool:
-            return Outcome(None, "its worker process died (a crash in a native library, or out of memory)")
+            return Outcome(None, DIED)
 
 
 def _pool(count: int) -> ProcessPoolExecutor:
@@ -70,3 +83,4 @@ def _pool(count: int) -> ProcessPoolExecutor:
 
 
 _END = object()
+DIED = "its worker process died (a crash in a native library, or out of memory)"

@@ -9,9 +9,10 @@ import pickle
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from mindgpt_data.client.request import Done, Failed, Task
+from mindgpt_data.client.store import Store
 from mindgpt_data.config import EndpointSettings
 from mindgpt_data.engines import Outcome, guarded, plugins
 from mindgpt_plugins.registry import load_plugins
@@ -22,7 +23,7 @@ T = TypeVar("T")
 BLOCK = 16
 """Items per Ray Data batch."""
 SHARDS = 8
-"""Request shards; fixed, because a shard's answers live in a store of its own."""
+"""Shards of requests: more workers than this do not ask at once."""
 
 
 def require() -> None:
@@ -54,23 +55,45 @@ def map_items(function: Callable[[A], B], items: Iterable[A]) -> Iterator[Outcom
 def ask_all(
     tasks: Iterable[Task[T]], *, step: str, store: Path, endpoints: Sequence[EndpointSettings]
 ) -> Iterator[Done[T] | Failed]:
-    """Ask in shards, each with its own store beside ``store``; rate limits and concurrency are divided among them.
+    """Ask in shards; rate limits and requests in flight are divided among them.
 
-    A shard is decided by the task's key alone, so a killed run finds every answer it paid for.
+    Every shard commits to a store of its own beside ``store``, on a file system that the workers share. What a killed
+    run left in them is taken over first, and everything moves into ``store`` at the end.
     """
     shards: list[list[Task[T]]] = [[] for _ in range(SHARDS)]
-    for task in tasks:
-        shards[zlib.crc32(task.key.encode()) % SHARDS].append(task)
-    rows = [{"number": number, "tasks": _dumps(shard)} for number, shard in enumerate(shards) if shard]
-    if not rows:
-        return
-    shares = [_share(endpoint, len(rows)) for endpoint in endpoints]
-    asked = _dataset(rows).map_batches(_Ask(step, store, shares, plugins()), batch_size=1)
-    for row in asked.iter_rows():
-        outcome = pickle.loads(row["value"])
-        if isinstance(outcome, Exception):
-            raise outcome
-        yield outcome
+    with Store(store) as stored:
+        _gather(store, stored)
+        for task in tasks:
+            answer = stored.find(step, task.key, task.fingerprint)
+            try:
+                value = None if answer is None else task.parse(answer)
+            except ValueError:  # its parser has become stricter since: ask again
+                answer = None
+            if answer is None:
+                shards[zlib.crc32(task.key.encode("utf-8", "backslashreplace")) % SHARDS].append(task)
+            else:
+                yield Done(task.key, cast(T, value), answer, stored=True)
+        rows = [{"number": number, "tasks": _dumps(shard)} for number, shard in enumerate(shards) if shard]
+        try:
+            if rows:
+                ask = _Ask(step, store, [_share(endpoint, len(rows)) for endpoint in endpoints], plugins())
+                for row in _dataset(rows).map_batches(ask, batch_size=1).iter_rows():
+                    outcome = pickle.loads(row["value"])
+                    if isinstance(outcome, Exception):
+                        raise outcome
+                    yield outcome
+        finally:
+            _gather(store, stored)
+
+
+def _shard(store: Path, number: int) -> Path:
+    return store.with_name(f"{store.stem}-shard{number}{store.suffix}")
+
+
+def _gather(store: Path, stored: Store) -> None:
+    for number in range(SHARDS):
+        if _shard(store, number).is_file():
+            stored.absorb(_shard(store, number))
 
 
 class _Apply:
@@ -94,7 +117,7 @@ class _Ask:
 
         load_plugins(self.plugins)
         for number, tasks in zip(batch["number"], batch["tasks"], strict=True):
-            store = self.store.with_name(f"{self.store.stem}-{int(number)}{self.store.suffix}")
+            store = _shard(self.store, int(number))
             try:
                 for outcome in ask_here(pickle.loads(tasks), step=self.step, store=store, endpoints=self.endpoints):
                     yield {"value": [_dumps(outcome)]}
