@@ -114,6 +114,14 @@ SEAMS = (
     ),
     Seam("transformers.trainer", "Trainer.log", "function", ("logs", "start_time"), "per-source logs"),
     Seam("transformers.trainer", "Trainer._save_checkpoint", "function", ("model", "trial"), "sampler state"),
+    Seam(
+        "transformers.trainer_callback",
+        "TrainerCallback.on_evaluate",
+        "function",
+        ("args", "state", "control"),
+        "development sets steer a mixture",
+    ),
+    Seam("accelerate.utils", "gather_object", "function", ("object",), "every rank hears of the same losses"),
     Seam("transformers.trainer", "Trainer._run_epoch", "function", ("epoch",), "no step past the last one on resume"),
 )
 
