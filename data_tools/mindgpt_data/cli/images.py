@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from typing import Annotated
 
 import typer
@@ -15,7 +17,7 @@ def add(app: typer.Typer) -> None:
     @app.command()
     def images(
         overrides: OverridesArgument = None,
-        work: WorkOption = ...,  # type: ignore[assignment]
+        work: WorkOption = Path("work"),
         path: Annotated[
             str | None, typer.Option("--images", help="Folder of pictures, manifest .jsonl, or COCO .json.")
         ] = None,

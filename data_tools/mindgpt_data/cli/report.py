@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import typer
 
 from mindgpt_data.cli.options import ConfigOption, OverridesArgument, SeedOption, WorkOption
@@ -13,7 +15,7 @@ def add(app: typer.Typer) -> None:
     @app.command()
     def report(
         overrides: OverridesArgument = None,
-        work: WorkOption = ...,  # type: ignore[assignment]
+        work: WorkOption = Path("work"),
         config: ConfigOption = None,
         seed: SeedOption = 0,
     ) -> None:

@@ -17,7 +17,7 @@ def add(app: typer.Typer) -> None:
 
 def run(
     overrides: OverridesArgument = None,
-    work: WorkOption = Path("data_work"),
+    work: WorkOption = Path("work"),
     config: ConfigOption = None,
     seed: SeedOption = 0,
     start: Annotated[
