@@ -193,6 +193,8 @@ def check_against_host(section: Section, host: Mapping[str, Any], environment: M
     for key, why in refuse.items():
         if host.get(key):
             raise SettingsError(f"mindgpt: cannot be combined with {key} ({why})")
+    if host.get("streaming"):
+        _check_streaming(section, host)
     if host.get("packing") or host.get("neat_packing"):
         _check_packing(section, host)
     _check_feedback(section, host, stage)
@@ -201,6 +203,24 @@ def check_against_host(section: Section, host: Mapping[str, Any], environment: M
             raise SettingsError("mindgpt.loss and mindgpt.kl act on stage sft; with dpo use pref_loss, pref_ftx, …")
     elif section.kl is not None and section.loss is None:
         raise SettingsError("mindgpt.kl: needs a loss of ours; remove `loss: null`")
+
+
+def _check_streaming(section: Section, host: Mapping[str, Any]) -> None:
+    """Refuse host settings under which streamed pictures break in the middle of loading."""
+    accelerator = host.get("accelerator_config")
+    if not int(host.get("dataloader_num_workers") or 0):
+        raise SettingsError(
+            "mindgpt: streaming needs dataloader_num_workers: 1 or more (the host makes so many shards)"
+        )
+    if not isinstance(accelerator, Mapping) or accelerator.get("dispatch_batches") is not False:
+        raise SettingsError(
+            "mindgpt: streaming needs accelerator_config: {dispatch_batches: false}; one rank would cut other ranks' "
+            "pictures at the wrong place"
+        )
+    if section.sources is None:
+        raise SettingsError("mindgpt.sources: list them when streaming, because the data cannot be looked through")
+    if section.trace is not None:
+        raise SettingsError("mindgpt.trace: does not go with streaming, because the data cannot be looked through")
 
 
 def _check_packing(section: Section, host: Mapping[str, Any]) -> None:

@@ -246,3 +246,12 @@ def test_preference_pairs_follow_a_schedule_and_their_lengths(world: Path, tmp_p
     for first in range(0, steps, 2):  # a window holds what easy_to_hard would show in it
         assert sorted(sum(seen[first : first + 2], [])) == sorted(sum(plain[first : first + 2], []))
     assert seen != plain
+
+
+def test_streamed_rows_keep_their_sources(world: Path, tmp_path: Path) -> None:
+    section = {"sources": ["domain", "general"], "loss": {"name": "weighted_ce", "weights": {"domain": 2.0}}}
+    streaming = {"streaming": True, "dataloader_num_workers": 1, "accelerator_config": {"dispatch_batches": False}}
+    lines = metrics(train(host_config(world, tmp_path / "run", mindgpt=section, buffer_size=48, **streaming)))
+    assert len(lines) == 6
+    assert sum(line.get("tokens/domain", 0) for line in lines) > 0
+    assert sum(line.get("tokens/general", 0) for line in lines) > 0

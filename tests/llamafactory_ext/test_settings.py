@@ -13,6 +13,8 @@ from mindgpt_plugins.llamafactory_ext.settings import (
 )
 from mindgpt_plugins.registry import PluginError, RegistryError
 
+STREAMING = {"streaming": True, "dataloader_num_workers": 1, "accelerator_config": {"dispatch_batches": False}}
+
 
 def test_a_choice_is_a_name_or_a_name_with_options():
     section = parse({"curriculum": "shuffled", "mixture": {"name": "fixed", "by": "dataset", "weights": {"a": 1}}})
@@ -68,6 +70,10 @@ def test_bad_sections_name_place_and_fix(raw, error, message):
             {},
             "loss.length_weighting: does not go with packing",
         ),
+        ({}, {"streaming": True}, {}, "dataloader_num_workers: 1 or more"),
+        ({}, {"streaming": True, "dataloader_num_workers": 1}, {}, "dispatch_batches: false"),
+        ({}, STREAMING, {}, "mindgpt.sources: list them"),
+        ({"sources": ["a"], "trace": "t"}, STREAMING, {}, "trace: does not go with streaming"),
         ({"trace": "t"}, {"neat_packing": True}, {}, "trace: does not go with packing"),
         ({"curriculum": "shuffled"}, {"dataloader_drop_last": True}, {}, "dataloader_drop_last"),
         ({"curriculum": "shuffled"}, {"ignore_data_skip": True}, {}, "ignore_data_skip"),
@@ -96,10 +102,11 @@ def test_ordinary_combinations_pass():
     check_against_host(parse({"curriculum": "easy_to_hard"}), {"stage": "dpo"}, {})
     check_against_host(parse({"loss": {"name": "weighted_ce", "weights": {"a": 2.0}}}), {"packing": True}, {})
     check_against_host(parse({"curriculum": "easy_to_hard"}), {"neat_packing": True}, {})
+    check_against_host(parse({"sources": ["a"]}), STREAMING, {})
     measured = {"eval_dataset": "dev", "eval_on_each_dataset": True, "eval_strategy": "steps"}
     dynamic = {"mixture": {"name": "dynamic", "weights": {"a": 1}, "signal": "eval_loss"}}
     check_against_host(parse(dynamic), {**measured, "stage": "dpo"}, {})
-    check_against_host(parse({"loss": None}), {"use_dft_loss": True, "streaming": True}, {"USE_MCA": "0"})
+    check_against_host(parse({"loss": None}), {"use_dft_loss": True}, {"USE_MCA": "0"})
 
 
 def test_what_a_section_needs_of_the_data():
