@@ -43,11 +43,21 @@ def test_every_verb_in_the_readme_exists() -> None:
     from typer.testing import CliRunner
 
     from mindgpt_plugins import cli
-    from mindgpt_plugins.cli import doctor, listing, report, run, validate
 
-    for verb in (run, validate, doctor, listing, report):
-        verb.add(cli.app)
-    runner = CliRunner()
-    for name in set(re.findall(r"`mindgpt (\w+)", README.read_text(encoding="utf-8"))) - {"llamafactory"}:
-        shown = runner.invoke(cli.app, [name, "--help"])
+    documents = [README, README.parent / "docs" / "data.md"]
+    text = "".join(path.read_text(encoding="utf-8") for path in documents)
+    named = set(re.findall(r"mindgpt (data \w+|\w+)", text)) - {"llamafactory", "data VERB"}
+    assert {"run", "data run", "data generate"} <= named
+    for name in named:
+        shown = CliRunner().invoke(cli.verbs(), [*name.split(), "--help"])
         assert shown.exit_code == 0, name
+
+
+def test_the_gate_in_the_data_docs_is_a_gate() -> None:
+    from mindgpt_plugins.registry import check_options, get
+
+    text = (README.parent / "docs" / "data.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    exec(compile(code, "docs/data.md", "exec"), {"__name__": "docs_data"})
+    check_options("gate", "no_brand_names", ["brands"])
+    assert get("gate", "no_brand_names").__doc__

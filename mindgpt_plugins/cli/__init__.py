@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import typer
@@ -17,30 +18,41 @@ app = typer.Typer(
 )
 
 
+def verbs() -> typer.Typer:
+    """The command with every verb."""
+    from mindgpt_data import cli as data
+
+    from mindgpt_plugins.cli import doctor, listing, plan, report, run, validate
+
+    if not app.registered_commands:
+        for verb in (run, validate, plan, doctor, listing, report):
+            verb.add(app)
+        app.add_typer(data.app())
+        app.command(
+            "llamafactory", help="Run LLaMA-Factory on your own YAML with an extra mindgpt: section: … train x.yaml."
+        )(lambda: None)
+    return app
+
+
 def main() -> None:
     """Console entry point: runs a verb; an expected fault is one clear message and a non-zero exit."""
-    from mindgpt_plugins.cli import doctor, listing, llamafactory, plan, report, run, validate
+    from mindgpt_plugins.cli import llamafactory
     from mindgpt_plugins.pipeline.stage import StageError
-    from mindgpt_plugins.recipe.loading import RecipeError
-    from mindgpt_plugins.registry import PluginError, RegistryError
+    from mindgpt_plugins.registry import PluginError
 
     if sys.argv[1:2] == ["llamafactory"]:  # its arguments belong to the host: hand them over untouched
         llamafactory.main(sys.argv[2:])
         return
-    for verb in (run, validate, plan, doctor, listing, report):
-        verb.add(app)
-    if sys.argv[1:2] == ["data"] or len(sys.argv) < 3:  # its verbs are imported only when one of them may be meant
-        from mindgpt_data import cli as data
-
-        app.add_typer(data.app())
-    app.command(
-        "llamafactory", help="Run LLaMA-Factory on your own YAML with an extra mindgpt: section: … train x.yaml."
-    )(lambda: None)
     try:
-        app()
+        verbs()()
     except (ValueError, StageError, PluginError, FileNotFoundError, RuntimeError) as error:
-        Console(stderr=True, soft_wrap=True).print(f"[bold red]error[/]: {_escape(str(error))}")
-        raise SystemExit(2 if isinstance(error, (RecipeError, RegistryError, PluginError, ValueError)) else 1) from None
+        if os.environ.get("MINDGPT_TRACEBACK"):
+            raise
+        console = Console(stderr=True, soft_wrap=True)
+        console.print(f"[bold red]error[/]: {_escape(str(error))}")
+        if type(error) in (ValueError, RuntimeError):  # not one of ours: perhaps a bug
+            console.print("MINDGPT_TRACEBACK=1 shows where it came from", style="dim")
+        raise SystemExit(2 if isinstance(error, (ValueError, PluginError)) else 1) from None
     except KeyboardInterrupt:
         Console(stderr=True).print("stopped; run the same command again to go on")
         raise SystemExit(130) from None
