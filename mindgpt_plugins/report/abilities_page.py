@@ -222,6 +222,25 @@ def _gates(rows: list[dict[str, Any]]) -> str:
     return text
 
 
+def interpolations(data: dict[str, Any]) -> str:
+    """Candidates of every interpolation whose alpha was chosen on a dev set."""
+    text = ""
+    for found in data["interpolations"]:
+        body = [
+            [
+                f"<b>{c['alpha']:g}</b>" if c["alpha"] == found["alpha"] else f"{c['alpha']:g}",
+                points(c["domain"]),
+                points(c["general"]),
+                MISSING if c["retention"] is None else f"{points(c['retention'])} %",
+                f'<b class="bad">{escape(", ".join(c["fell"]))}</b>' if c["fell"] else MISSING,
+            ]
+            for c in found["candidates"]
+        ]
+        head = ["a", "domain, %", "general, %", "kept", "groups that fell"]
+        text += f"<h3>{escape(found['stage'])}: a = {found['alpha']:g}</h3>{table(head, body)}"
+    return f"<h2>Interpolation</h2><p class=soft>θ0 + a(θ1 − θ0), judged on dev.</p>{text}" if text else ""
+
+
 def pass_at(data: dict[str, Any]) -> str:
     """pass@k curves per source, one line per model."""
     charts = ""

@@ -46,6 +46,11 @@ def figures(run: Run) -> dict[str, Any]:
         "evaluations": [{key: e[key] for key in ("stage", "model", "cells", "gate")} for e in evaluations],
         "matrix": matrix,
         "retention": retention,
+        "interpolations": [
+            {"stage": s.name, **chosen}
+            for s in run.of_kind("interpolate")
+            if (chosen := s.json("chosen.json")) is not None
+        ],
         "pass_at": abilities.pass_at(evaluations, held_out),
         "training": training,
         "data": [

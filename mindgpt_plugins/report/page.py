@@ -19,6 +19,7 @@ def render(data: dict[str, Any], run: Run) -> str:
         ("stages", "Stages", training_page.stages(data)),
         ("matrix", "Accuracy", abilities_page.matrix(data)),
         ("retention", "Retention", abilities_page.retention(data)),
+        ("interpolation", "Interpolation", abilities_page.interpolations(data)),
         ("passk", "pass@k", abilities_page.pass_at(data)),
         ("training", "Training", training_page.curves(data)),
         ("data", "Data", training_page.data(data)),

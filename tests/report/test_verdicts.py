@@ -44,3 +44,12 @@ def test_an_undecided_gate_is_neither_good_nor_bad() -> None:
     entry = {"stage": "e", "model": "m", "passed": result["passed"], "verdict": result["verdict"], "fell": []}
     assert (entry["passed"], entry["verdict"]) == (False, "undecided")
     assert 'class="warn">undecided' in abilities_page._verdict(result)
+
+
+def test_the_candidates_of_an_interpolation() -> None:
+    shared = {"domain": 0.5, "general": 0.7, "retention": 0.98, "undecided": []}
+    candidates = [{"alpha": 0.5, "fell": [], **shared}, {"alpha": 1.0, "fell": ["colour"], **shared}]
+    found = [{"stage": "soup", "alpha": 0.5, "candidates": candidates}]
+    page = abilities_page.interpolations({"interpolations": found})
+    assert "soup: a = 0.5" in page and "<b>0.5</b>" in page and '<b class="bad">colour</b>' in page
+    assert abilities_page.interpolations({"interpolations": []}) == ""
