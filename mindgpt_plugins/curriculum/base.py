@@ -150,7 +150,8 @@ class Sampler(ABC):
         self._fetched = 0
         for index, chunk in enumerate(self._chunks(epoch)):
             if self.clock is not None:
-                self._fetched = epoch * self.clock.steps_per_epoch + (index + 1) * (self.window or 1)
+                within = min((index + 1) * (self.window or 1), self.clock.steps_per_epoch)  # the last may be shorter
+                self._fetched = epoch * self.clock.steps_per_epoch + within
             yield from chunk
 
     def _chunks(self, epoch: int) -> Iterator[list[int]]:

@@ -3,7 +3,7 @@ import math
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mindgpt_plugins.curriculum.base import Clock, CurriculumError, Examples
@@ -161,6 +161,9 @@ def test_the_floor_holds_for_every_positive_weight(weights, floor):
 
 
 @settings(deadline=None, max_examples=60)
+@example(
+    2, 4, [(1, 0.0, 0.0), (36, 0.0, 1.0)], 0, Bucketed
+)  # a change at the end of an epoch that windows do not divide
 @given(
     st.integers(1, 6),
     st.sampled_from([1, 4]),
