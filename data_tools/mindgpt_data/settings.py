@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
 from mindgpt_data.config import DataSettings
-from mindgpt_plugins.recipe.loading import describe
+from mindgpt_plugins.recipe.loading import describe, override
 
 
 class SettingsError(ValueError):
@@ -30,16 +30,19 @@ def load(config: Path | None, overrides: Sequence[str], given: Mapping[str, Any]
         SettingsError: see the class.
     """
     where = str(config or "settings")
-    for override in overrides:
-        if "=" not in override:
-            raise SettingsError(f"override {override!r} is not of the form key=value")
     try:
-        merged = OmegaConf.merge(
-            _section(config) if config else {}, dict(given), OmegaConf.from_dotlist(list(overrides))
-        )
-        plain = OmegaConf.to_container(merged, resolve=True)
+        base = OmegaConf.create(_section(config) if config else {})
+        merged = OmegaConf.merge(base, OmegaConf.create(dict(given)))
+        assert isinstance(merged, DictConfig)
+        merged = override(merged, overrides)
     except (OmegaConfBaseException, OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{where} cannot be read: {error}") from None
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
+    try:
+        plain = OmegaConf.to_container(merged, resolve=True)
+    except OmegaConfBaseException as error:
+        raise SettingsError(f"{where}: {error}") from None
     try:
         return DataSettings.model_validate(plain)
     except ValidationError as error:

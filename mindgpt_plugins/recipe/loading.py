@@ -63,16 +63,35 @@ def load(name: str, overrides: Sequence[str] = ()) -> Recipe:
     """
     path = find(name)
     tree = _merge_extended(path, seen=())
-    for override in overrides:
-        if "=" not in override:
-            raise RecipeError("command line", [f"override {override!r} is not of the form key=value"])
     try:
-        merged = OmegaConf.merge(tree, OmegaConf.from_dotlist(list(overrides)))
+        merged = override(tree, overrides)
+    except ValueError as error:
+        raise RecipeError("command line", [str(error)]) from None
+    try:
         data = OmegaConf.to_container(merged, resolve=True)
     except (OmegaConfBaseException, YAMLError) as error:
         raise RecipeError(str(path), [_first_line(error)]) from error
     assert isinstance(data, dict)
     return validate({str(key): value for key, value in data.items()}, path)
+
+
+def override(tree: DictConfig, overrides: Sequence[str]) -> DictConfig:
+    """Lay ``key=value`` over a tree; keys are dotted, lists by number: ``endpoints.teacher.0.model=big``.
+
+    Raises:
+        ValueError: naming the override that does not fit.
+    """
+    merged = OmegaConf.create(tree)
+    for one in overrides:
+        key, equals, _ = one.partition("=")
+        if not equals:
+            raise ValueError(f"override {one!r} is not of the form key=value")
+        try:
+            value = OmegaConf.select(OmegaConf.from_dotlist([f"value={one[len(key) + 1 :]}"]), "value")
+            OmegaConf.update(merged, key, value, force_add=True)
+        except (OmegaConfBaseException, YAMLError, ValueError, IndexError) as error:
+            raise ValueError(f"override {one!r} does not fit: {_first_line(error)}") from None
+    return merged
 
 
 def validate(data: dict[str, Any], path: Path) -> Recipe:
