@@ -82,13 +82,18 @@ def figures(scores: Mapping[str, Any]) -> Candidate:
         found = [cells[source] for source in sources if source in cells]
         return float(sum(c["correct"] for c in found) / sum(c["n"] for c in found))
 
-    by = {v: [g["group"] for g in gate["groups"] if g["verdict"] == v] for v in ("failed", "undecided")}
+    # A choice must be made from the items there are: on too few to decide, the observed change counts.
+    fell = [
+        g["group"]
+        for g in gate["groups"]
+        if g["verdict"] == "failed" or (g["verdict"] == "undecided" and g["change"] < -gate["margin"])
+    ]
     return {
         "domain": share(scores["domain"]),
         "general": share(scores["general"]),
         "retention": gate["retention"],
-        "fell": by["failed"],
-        "undecided": by["undecided"],
+        "fell": fell,
+        "undecided": [g["group"] for g in gate["groups"] if g["verdict"] == "undecided"],
     }
 
 

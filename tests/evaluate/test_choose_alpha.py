@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from mindgpt_plugins.merging.__main__ import main
 from mindgpt_plugins.merging.checkpoint import MergeError
-from mindgpt_plugins.merging.choose import pick
+from mindgpt_plugins.merging.choose import figures, pick
 from mindgpt_plugins.merging.interpolate import interpolate
 from mindgpt_plugins.pipeline.stage import Context
 from mindgpt_plugins.pipeline.stages.interpolate import Interpolate
@@ -37,6 +37,19 @@ def test_mean_and_ties() -> None:
     by_mean, by_domain = pick(table, "mean"), pick(table, "domain")
     assert by_mean is not None and by_mean["alpha"] == 0.25
     assert by_domain is not None and by_domain["alpha"] == 0.5  # the nearer of two equal ones
+
+
+def test_a_fall_on_too_few_items_still_counts_when_choosing() -> None:
+    groups = [
+        {"group": "a", "verdict": "passed", "change": -0.01},
+        {"group": "b", "verdict": "undecided", "change": -0.02},
+        {"group": "c", "verdict": "undecided", "change": -0.05},
+        {"group": "d", "verdict": "failed", "change": -0.2},
+    ]
+    cells = [{"set": "dev", "source": s, "capability": "all", "n": 10, "correct": 4} for s in ("general", "domain")]
+    gate = {"set": "dev", "groups": groups, "margin": 0.03, "retention": 0.9}
+    found = figures({"gate": gate, "cells": cells, "domain": ["domain"], "general": ["general"]})
+    assert (found["fell"], found["undecided"]) == (["c", "d"], ["b", "c"])
 
 
 @pytest.mark.parametrize("keys", [{}, {"alpha": 0.5, "choose": {"sets": ["w/dev"]}}])
