@@ -49,7 +49,7 @@ def main(argv: list[str]) -> int:
             print(f"{step} {state}", flush=True)
             write(0.0, {})
 
-        with engines.use(config["engine"], config["plugins"]):
+        with engines.use(config["engine"]):
             pipeline.run(work, settings, seed=seed, progress=progress, listen=listen, plugins=config["plugins"])
     write_report(work, settings, seed=seed)
     return 0

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from mindgpt_data import engines
 from mindgpt_data.config import DataSettings
 from mindgpt_data.progress import Progress, silent
 from mindgpt_data.work import Work
@@ -113,9 +114,10 @@ def run(
         # The old mark goes first: a killed step must not look done with the previous run's numbers.
         work.summary(step.name).unlink(missing_ok=True)
         began = time.monotonic()
-        summary = importlib.import_module(f"mindgpt_data.steps.{step.name}").run(
-            work, settings, seed=seed, progress=progress
-        )
+        with engines.use(engines.current(), plugins):
+            summary = importlib.import_module(f"mindgpt_data.steps.{step.name}").run(
+                work, settings, seed=seed, progress=progress
+            )
         seconds = round(time.monotonic() - began, 3)
         done[step.name] = {"seconds": seconds, **summary, "fingerprint": wanted}
         work.write_summary(step.name, done[step.name])

@@ -56,7 +56,7 @@ def run(
         elif summary is not None:
             console.print(f"[bold]{step}[/] {state}: {pipeline_line(summary)}")
 
-    with engines.use(engine, plugins or []), options.progress_line("run") as progress:
+    with engines.use(engine), options.progress_line("run") as progress:
         pipeline.run(
             folder,
             settings,
