@@ -87,7 +87,7 @@ def test_a_gate_and_an_estimator_of_ones_own(corpus: Path, tmp_path: Path) -> No
         "from mindgpt_plugins.registry import register\n"
         "@register('gate')\n"
         "def no_counting(item, *, word='many'):\n"
-        "    return 'asks for a count' if word in item.row.question else None\n"
+        "    return 'asks for a count' if word in item.row.question.lower() else None\n"
         "@register('estimator')\n"
         "def flat(picture, *, level=2.0):\n"
         "    return dict.fromkeys(('subjects', 'spatial', 'text', 'knowledge'), level)\n"
