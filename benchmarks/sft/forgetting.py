@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from forgetting_arms import ARMS, BATCH, OURS, TRAINED, arm, recipe
+from forgetting_arms import ARMS, BATCH, OURS, arm, recipe, trained
 from forgetting_table import Line, table
 
 from mindgpt_plugins import compat
@@ -54,7 +54,7 @@ def run_seed(seed: int, names: Sequence[str], runs: Path, results: Path, scale: 
         command = [sys.executable, "-m", "mindgpt_plugins.cli", "run", str(path), "--runs", str(runs)]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         run = stages(find_run(runs, str(content["name"])))
-        spent = sum(trained_tokens(stage, run) for stage in TRAINED)
+        spent = sum(trained_tokens(stage, run) for stage in trained(name))
         if name == OURS:
             budget, ours = spent, run
         if missing:
@@ -91,16 +91,14 @@ def figures(run: dict[str, Path]) -> Line:
 
 def trained_tokens(stage: str, run: dict[str, Path]) -> float:
     """Tokens a training stage has consumed: steps × batch × mean length, both replies of a pair counted."""
-    if stage not in run:
-        return 0.0
     settings = read_json(run[stage] / "stage.json")["settings"]
     return float(settings["max_steps"] * BATCH * mean_length(settings["data"], run))
 
 
 def tokens_per_sample(name: str, run: dict[str, Path]) -> float:
     """Mean length of what a one-stage arm would train on."""
-    (stage,) = (s for key, s in arm(name, 1).items() if key in TRAINED)
-    return mean_length(stage["data"], run)
+    (stage,) = trained(name)
+    return mean_length(arm(name, 1)[stage]["data"], run)
 
 
 def mean_length(data: Sequence[Any], run: dict[str, Path]) -> float:

@@ -7,8 +7,6 @@ from typing import Any
 OURS = "three_stage_kl"
 ARMS = (OURS, "three_stage", "three_stage_dynamic", "stage1", "one_mix", "interpolation")
 """In the order they are run: the first one sets the token budget."""
-TRAINED = ("domain", "restore", "align", "alone", "mixed")
-"""Stages whose tokens count; the base model is every arm's start."""
 BATCH = 16
 STEPS = {"base": 1000, "domain": 400, "restore": 350, "align": 30}
 
@@ -131,6 +129,15 @@ def arm(name: str, steps: int | None) -> Stages:
     choose = {"grid": grid, "sets": ["world/dev"], "groups": "source", "margin": 0.03}
     between = {"kind": "interpolate", "start": "base", "end": "alone", "choose": choose}
     return {**alone, "between": between, "evaluated": evaluation("between")}
+
+
+def trained(name: str) -> tuple[str, ...]:
+    """The stages an arm's model went through after the base, which is every arm's start: their tokens count."""
+    return (
+        ("domain", "restore", "align")
+        if name.startswith("three_stage")
+        else ("mixed" if name == "one_mix" else "alone",)
+    )
 
 
 def recipe(name: str, seed: int, steps: int | None, scale: float) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "sft"))
 
-from forgetting_arms import ARMS, BATCH, OURS, recipe, scaled
+from forgetting_arms import ARMS, BATCH, OURS, recipe, scaled, trained
 from forgetting_table import decide, holm, interval, p_value, pareto, table
 
 from mindgpt_plugins.recipe.loading import validate
@@ -56,6 +56,13 @@ def test_every_arm_is_a_valid_recipe(name: str, tmp_path: Path) -> None:
     content = recipe(name, 3, None if name.startswith("three_stage") else 800, 1.0)
     valid = validate(content, tmp_path / "r.yaml")
     assert list(valid.stages)[-1] == "evaluated" and valid.seed == 3
+    lineage, model = [], valid.stages["evaluated"].model
+    while model not in ("base", "alone"):  # what the evaluated model came from, back to the common start
+        stage = valid.stages[model]
+        lineage.append(model)
+        model = stage.end if stage.kind == "interpolate" else stage.model
+    lineage = [*lineage, "alone"] if model == "alone" else lineage
+    assert {x for x in lineage if x != "between"} == set(trained(name))
 
 
 def test_all_arms_share_base_and_data() -> None:
