@@ -161,6 +161,7 @@ def test_the_floor_holds_for_every_positive_weight(weights, floor):
 
 
 @settings(deadline=None, max_examples=60)
+@example(2, 4, [(1, 0.0, 0.0), (10, 0.0, 1.0)], 0, Bucketed)  # inside a window that has been planned
 @example(
     2, 4, [(1, 0.0, 0.0), (36, 0.0, 1.0)], 0, Bucketed
 )  # a change at the end of an epoch that windows do not divide
@@ -204,6 +205,23 @@ def test_what_is_trained_on_is_what_the_recorded_changes_say(batch, delay, event
             assert resumed.order(epoch)[start : start + clock.size(step)] == trained[step]
             if step + 1 in events:
                 resumed.measured(step + 1, events[step + 1])
+
+
+@pytest.mark.parametrize("kind", [Shuffled, EasyToHard])
+def test_each_source_goes_through_its_passes_whatever_the_changes(kind):
+    examples = Examples([0] * 20 + [1] * 20, ("domain", "general"), [i / 40 for i in range(40)])
+    sampler = built(
+        kind, examples, lambda n, s: Dynamic(n, s, weights={"domain": 1, "general": 1}, delay=2), 4, epochs=5
+    )
+    drawn = ([], [])
+    for epoch in range(5):
+        sampler.measured(10 * epoch + 1, {"domain": 1.0, "general": [1.0, 1.1, 0.97, 1.03, 1.0][epoch]})
+        for position in sampler.order(epoch):
+            drawn[examples.group[position]].append(position)
+    assert len(drawn[1]) % 20  # epochs and passes have parted
+    for pool, group in zip(examples.pools(), drawn, strict=True):
+        for start in range(0, len(group) - 19, 20):
+            assert sorted(group[start : start + 20]) == pool
 
 
 def test_a_change_that_comes_too_late_stops_instead_of_breaking_the_order():
