@@ -6,6 +6,13 @@ BUILTINS: dict[str, dict[str, str]] = {
         "format": "mindgpt_plugins.rewards.format:answer_format",
         "conciseness": "mindgpt_plugins.rewards.conciseness:conciseness",
         "diversity": "mindgpt_plugins.rewards.diversity:diversity",
+        "diversity_embedding": "mindgpt_plugins.rewards.diversity_embedding:diversity_embedding",
+        "fabrication": "mindgpt_plugins.rewards.fabrication:fabrication",
+        "judge": "mindgpt_plugins.rewards.judge:judge",
+        "language": "mindgpt_plugins.rewards.language:language",
+        "overlong": "mindgpt_plugins.rewards.overlong:overlong",
+        "refusal": "mindgpt_plugins.rewards.refusal:refusal",
+        "repetition": "mindgpt_plugins.rewards.repetition:repetition",
     },
     "estimator": {
         "annotations": "mindgpt_data.density.annotations:from_truth",

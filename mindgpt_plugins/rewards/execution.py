@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import os
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from functools import cache
 from typing import Any
 
+from mindgpt_plugins.rewards.per_process import PerProcess
 from mindgpt_plugins.rewards.sdk import Group, Rollout
 
 
@@ -49,7 +48,7 @@ class Call:
     def start(self, subject: Rollout | Group) -> Future[Any]:
         """Begin one call; whatever it raises is in the future."""
         if self.deferred:
-            return asyncio.run_coroutine_threadsafe(self._limited(subject), _loop(os.getpid()))
+            return asyncio.run_coroutine_threadsafe(self._limited(subject), _loop())
         done: Future[Any] = Future()
         try:
             done.set_result(self.function(subject, **self.options))
@@ -90,9 +89,8 @@ def _in_thread(work: Callable[[], Any]) -> Future[Any]:
     return done
 
 
-@cache
-def _loop(pid: int) -> asyncio.AbstractEventLoop:
-    """The event loop of this process; by its id, because a loop does not survive a fork."""
+@PerProcess
+def _loop() -> asyncio.AbstractEventLoop:
     loop = asyncio.new_event_loop()
-    threading.Thread(target=loop.run_forever, name=f"mindgpt-rewards-{pid}", daemon=True).start()
+    threading.Thread(target=loop.run_forever, name="mindgpt-rewards", daemon=True).start()
     return loop

@@ -42,14 +42,14 @@ def test_a_closed_gate_keeps_a_punishment(temporary):
 
 
 def test_tasks_are_averaged_over_those_that_scored(temporary):
-    @reward(name="judge")
-    def judge(r: Rollout) -> float | None:
+    @reward(name="grader")
+    def grader(r: Rollout) -> float | None:
         return None if r.difficulty else 0.25
 
-    s = suite(accuracy={"weight": 1.0}, judge={"weight": 3.0})
+    s = suite(accuracy={"weight": 1.0}, grader={"weight": 3.0})
     assert s.score_sample(right()).score == pytest.approx((1.0 + 3 * 0.25) / 4)
     scored = s.score_sample(right(difficulty=1.0))
-    assert (scored.score, scored.components["judge"]) == (1.0, None)
+    assert (scored.score, scored.components["grader"]) == (1.0, None)
 
 
 def test_a_sample_that_nothing_scores_is_an_error():

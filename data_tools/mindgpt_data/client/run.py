@@ -44,7 +44,8 @@ def ask_all(
     """Do every task once and yield outcomes as they complete.
 
     Args:
-        tasks: drawn lazily, in another thread, a bounded number ahead; keys are unique.
+        tasks: drawn lazily, in another thread, a bounded number ahead; keys are unique. An iterator that waits for its
+            tasks can have a method ``stop()``, which is called when the run ends early.
         step: names this set of tasks in the store.
         store: SQLite file of answers. A stored answer with the task's fingerprint is yielded without a request; tasks
             that failed in an earlier run are tried again.
@@ -124,6 +125,8 @@ class _Run(Generic[T]):
     def close(self) -> None:
         """Stop everything; answers that have arrived are still committed."""
         self.stopping = True
+        if hasattr(self.tasks, "stop"):
+            self.tasks.stop()
         self.sender.stop()
         self.sending.join()
         for _ in self.feeders:

@@ -1,0 +1,18 @@
+"""Task reward: punishes an invented answer to a question that has none; says nothing about anything else. Source: ours.
+
+For recipes whose refusals are graded by something else (a judge): a reply that does not invent is not scored by it.
+``refusal`` has the same punishment in its table.
+"""
+
+from __future__ import annotations
+
+from mindgpt_plugins.rewards.sdk import Rollout, Score, reward
+from mindgpt_plugins.rewards.stance import stance_of, unanswerable
+
+
+@reward(signed=True)
+def fabrication(r: Rollout, *, value: float = -1.0) -> Score | None:
+    """``value`` for a final answer to an unanswerable prompt; None for a refusal, no answer, and answerable prompts."""
+    if unanswerable(r.target) is None or stance_of(r.text).kind != "answers":
+        return None
+    return Score(value, log={"fabricated": 1})
