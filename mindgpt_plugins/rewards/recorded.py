@@ -1,0 +1,116 @@
+"""Recorded rollouts: our own dump of an ``rl`` stage, or any JSONL with a prompt id, a text and a target per line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mindgpt_plugins.registry import nearest
+from mindgpt_plugins.rewards.schedule import progress_of
+from mindgpt_plugins.rewards.sdk import Rollout
+
+#: Field → names it may have in a line; the last ones are those of verl's dump.
+NAMES: dict[str, tuple[str, ...]] = {
+    "text": ("text", "reply", "response", "completion", "output"),
+    "target": ("target", "answer", "ground_truth", "gts"),
+    "prompt": ("prompt", "question", "input"),
+    "uid": ("uid", "prompt_id", "id", "row"),
+    "length": ("length", "tokens"),
+}
+
+
+class RecordedError(ValueError):
+    """A file of rollouts cannot be read; the message names the file, the line and the fix."""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """One line."""
+
+    rollout: Rollout
+    group: str
+    components: Mapping[str, float | None]
+    """What the run that wrote it scored; empty when the line does not say."""
+    guessed: tuple[str, ...]
+    """Fields that rewards may need and the line does not have."""
+
+
+def read(
+    path: Path, *, total_steps: int = 1, progress: float | None = None, images: Path | None = None
+) -> list[Recorded]:
+    """Read a JSONL file, or all of a folder in the order of their numbers.
+
+    Args:
+        path: file or folder.
+        total_steps: of the run, to turn a line's step into its share of the run.
+        progress: share of the run for all lines instead.
+        images: folder that the lines' image names are relative to; without it rewards get no images.
+
+    Raises:
+        RecordedError: no file, no JSON, or a line without a text.
+    """
+    files = sorted(path.glob("*.jsonl"), key=lambda p: (len(p.stem), p.stem)) if path.is_dir() else [path]
+    if not files or not all(file.is_file() for file in files):
+        raise RecordedError(f"{path}: no such file, or a folder without .jsonl files")
+    found = []
+    for file in files:
+        with file.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, 1):
+                if line.strip():
+                    found.append(_parse(line, f"{file}:{number}", total_steps, progress, images))
+    if not found:
+        raise RecordedError(f"{path}: it is empty")
+    return found
+
+
+def grouped(recorded: list[Recorded]) -> Iterator[list[int]]:
+    """Places of the lines of each group, in order of first appearance."""
+    groups: dict[str, list[int]] = {}
+    for place, one in enumerate(recorded):
+        groups.setdefault(one.group, []).append(place)
+    yield from groups.values()
+
+
+def _parse(line: str, where: str, total: int, progress: float | None, images: Path | None) -> Recorded:
+    try:
+        data = json.loads(line)
+    except ValueError as error:
+        raise RecordedError(f"{where}: no JSON: {error}") from None
+    if not isinstance(data, dict):
+        raise RecordedError(f"{where}: a line is an object, not {type(data).__name__}")
+    values = {field: next((data[n] for n in names if data.get(n) is not None), None) for field, names in NAMES.items()}
+    if values["text"] is None:
+        close = next((hint for name in NAMES["text"] if (hint := nearest(name, data))), "")
+        raise RecordedError(f"{where}: no reply; it is called one of: {', '.join(NAMES['text'])}{close}")
+    text, step = str(values["text"]), int(data.get("step") or 1)
+    uid = str(values["uid"] if values["uid"] is not None else where.rpartition(":")[2])
+    pictures = data.get("image") or []
+    rollout = Rollout(
+        text=text,
+        target="" if values["target"] is None else str(values["target"]),
+        prompt=str(values["prompt"] or ""),
+        answer_type=str(data.get("answer_type") or "text"),
+        type=str(data.get("type") or "verifiable"),
+        source=str(data.get("source") or data.get("data_source") or ""),
+        labels={str(k): str(v) for k, v in (data.get("labels") or {}).items()},
+        boxes=data.get("boxes"),
+        difficulty=float(data.get("difficulty") or 0.0),
+        length=len(text.split()) if values["length"] is None else int(values["length"]),
+        uid=uid,
+        step=step,
+        progress=progress_of(step, total) if progress is None else progress,
+        load_images=None if images is None or not pictures else lambda: [_open(images / name) for name in pictures],
+    )
+    guessed = [name for name in ("answer_type", "type") if not data.get(name)]
+    guessed += ["length"] if values["length"] is None else []
+    group = str(data["group"]) if data.get("group") is not None else f"{uid}@{step}"
+    return Recorded(rollout, group, data.get("components") or {}, tuple(guessed))
+
+
+def _open(path: Path) -> Any:
+    from mindgpt_data.images import open_image
+
+    return open_image(path)

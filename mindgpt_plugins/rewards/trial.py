@@ -1,0 +1,118 @@
+"""Scores recorded rollouts with a recipe's rewards, without training; an error costs only its own reply."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from mindgpt_plugins.rewards.recorded import Recorded, grouped
+from mindgpt_plugins.rewards.sdk import Group, RewardError
+from mindgpt_plugins.rewards.suite import SampleScores, Suite
+
+AT_ONCE = 256
+"""Replies under way; the rewards' own concurrency bounds what is asked of a server."""
+
+
+@dataclass
+class Scored:
+    """One reply with everything the rewards say about it."""
+
+    recorded: Recorded
+    score: float | None = None
+    """Gated task score r; None when a reward failed."""
+    modulated: float | None = None
+    components: dict[str, float | None] = field(default_factory=dict)
+    log: dict[str, Any] = field(default_factory=dict)
+    error: str = ""
+
+    def as_row(self) -> dict[str, Any]:
+        """Plain data, one line of the output file."""
+        r = self.recorded.rollout
+        return {
+            "uid": r.uid, "group": self.recorded.group, "step": r.step, "prompt": r.prompt, "text": r.text,
+            "target": r.target, "type": r.type, "answer_type": r.answer_type, "source": r.source, "length": r.length,
+            "score": self.score, "modulated": self.modulated, "components": self.components, "log": self.log,
+            "error": self.error,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Component:
+    """One reward over all replies."""
+
+    name: str
+    role: str
+    scored: int
+    mean: float | None
+    std: float | None
+    low: float | None
+    high: float | None
+    errors: int
+    """Replies it failed on where its policy is not to score them."""
+    changed: int
+    """Replies whose value is another one than the record's."""
+
+
+def score(suite: Suite, recorded: Sequence[Recorded]) -> list[Scored]:
+    """Score every reply, then every group over its replies that could be scored."""
+    found = [Scored(one) for one in recorded]
+    for start in range(0, len(found), AT_ONCE):
+        asyncio.run(_samples(suite, found[start : start + AT_ONCE]))
+    for places in grouped(list(recorded)):
+        members = [found[place] for place in places if found[place].score is not None]
+        if not members:
+            continue
+        group = Group([m.recorded.rollout for m in members], [m.score or 0.0 for m in members])
+        try:
+            scores = suite.score_groups([(group, [m.components for m in members])])[0]
+        except RewardError as error:
+            for member in members:
+                member.error = str(error)
+            continue
+        for i, member in enumerate(members):
+            member.modulated = scores.modulated[i]
+            member.components |= {name: values[i] for name, values in scores.components.items()}
+            member.log |= scores.log[i]
+    return found
+
+
+def components(suite: Suite, found: Sequence[Scored]) -> list[Component]:
+    """Figures of each reward, in recipe order."""
+    result = []
+    for entry in suite.entries:
+        name = entry.spec.name
+        values = [v for one in found if (v := one.components.get(name)) is not None]
+        changed = sum(
+            one.recorded.components[name] != one.components.get(name)
+            for one in found
+            if name in one.recorded.components and not one.error
+        )
+        result.append(
+            Component(
+                name,
+                entry.spec.role,
+                len(values),
+                statistics.fmean(values) if values else None,
+                statistics.pstdev(values) if values else None,
+                min(values, default=None),
+                max(values, default=None),
+                sum(f"{name}.error" in one.log for one in found),
+                changed,
+            )
+        )
+    return result
+
+
+async def _samples(suite: Suite, some: Sequence[Scored]) -> None:
+    async def one(scored: Scored) -> None:
+        try:
+            scores: SampleScores = await suite.score_sample_async(scored.recorded.rollout)
+        except RewardError as error:
+            scored.error = str(error)
+            return
+        scored.score, scored.components, scored.log = scores.score, dict(scores.components), dict(scores.log)
+
+    await asyncio.gather(*(one(scored) for scored in some))

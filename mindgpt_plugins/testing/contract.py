@@ -1,0 +1,138 @@
+"""What every reward must do, as tests."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import pickle
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import pytest
+
+from mindgpt_plugins.registry import RegistryError, check_options, check_signature, get
+from mindgpt_plugins.rewards.execution import Call
+from mindgpt_plugins.rewards.sdk import Group, Rollout, Score, Spec, checked, spec_of
+from mindgpt_plugins.testing.samples import groups, rollouts
+
+_FRESH = """
+import pickle, sys
+from importlib import import_module
+from mindgpt_plugins.rewards.sdk import spec_of
+module, name = sys.argv[1:3]
+function = getattr(import_module(module), name)
+assert pickle.loads(bytes.fromhex(sys.argv[3])) is function
+print(spec_of(name, function).name)
+"""
+
+
+class RewardContract:
+    """Subclass it as ``Test…`` and set ``reward``; needs ``pytest``."""
+
+    reward: ClassVar[Any] = None
+    options: ClassVar[Mapping[str, Any]] = {}
+    """Options to call it with; those without a default must be here."""
+    examples: ClassVar[Sequence[tuple[Rollout | Group, Any]]] = ()
+    """Subjects with the value they must get: a number, None, or for a group a list of those."""
+    seconds: ClassVar[float] = 1.0
+    """For one call, however long the reply."""
+
+    @pytest.fixture
+    def spec(self) -> Spec:
+        """What the decorator recorded."""
+        return spec_of(_name(self._function()), self._function())
+
+    def test_it_is_registered_with_options_by_keyword(self, spec: Spec) -> None:
+        """Decorated, found by its name, one positional parameter, and every option has a default or is given."""
+        function = self._function()
+        assert get("reward", spec.name) is function, f"reward {spec.name!r} is another function"
+        check_signature("reward", spec.name, function)
+        check_options("reward", spec.name, self.options)
+        missing = [
+            p.name
+            for p in inspect.signature(function).parameters.values()
+            if p.kind is p.KEYWORD_ONLY and p.default is p.empty and p.name not in self.options
+        ]
+        assert not missing, f"options without a default: {missing}; give them in `options` of the test class"
+
+    def test_unknown_options_are_refused(self, spec: Spec) -> None:
+        """A misspelt option in a recipe must not be swallowed (by ``**kwargs``, for instance)."""
+        with pytest.raises(RegistryError, match="no option 'mindgpt_no_such_option'"):
+            check_options("reward", spec.name, ["mindgpt_no_such_option"])
+
+    def test_scores_are_finite_in_range_and_can_be_logged(self, spec: Spec) -> None:
+        """For every sort of reply: None, or a finite value of its role; empty, Unicode and endless texts included."""
+        for name, subject in self._subjects(spec).items():
+            for score in self._scores(spec, subject, name):
+                if score is not None:
+                    json.dumps(dict(score.log), default=str)
+
+    def test_it_is_deterministic(self, spec: Spec) -> None:
+        """The same reply gets the same value and log, also after other replies: resumed runs must be equal."""
+        subjects = self._subjects(spec)
+        first = {name: self._scores(spec, subject, name) for name, subject in subjects.items()}
+        again = {name: self._scores(spec, subjects[name], name) for name in reversed(list(subjects))}
+        assert first == again
+
+    def test_it_keeps_within_its_time(self, spec: Spec) -> None:
+        """No reply, however long, holds up a step."""
+        for name, subject in self._subjects(spec).items():
+            started = time.perf_counter()
+            self._scores(spec, subject, name)
+            spent = time.perf_counter() - started
+            assert spent <= self.seconds, f"{name}: took {spent:.2f} s, more than {self.seconds} s"
+
+    def test_group_order_does_not_matter(self, spec: Spec) -> None:
+        """Reversed replies of a group get reversed scores."""
+        if spec.scope != "group":
+            pytest.skip("scores one reply at a time")
+        for name, group in groups().items():
+            turned = Group(group.rollouts[::-1], group.scores[::-1])
+            forth, back = self._scores(spec, group, name), self._scores(spec, turned, name)[::-1]
+            assert [s and s.value for s in forth] == pytest.approx([s and s.value for s in back], nan_ok=False), name
+
+    def test_it_can_be_imported_by_another_process(self, spec: Spec) -> None:
+        """Ray workers import it by its module: nothing may hang on this process."""
+        function = self._function()
+        code = [sys.executable, "-c", _FRESH, function.__module__, function.__qualname__, pickle.dumps(function).hex()]
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        done = subprocess.run(code, capture_output=True, text=True, env=environment, timeout=120, check=False)
+        assert done.returncode == 0, f"{function.__module__} in a fresh process: {done.stderr}"
+        assert done.stdout.split() == [spec.name]
+
+    def test_examples(self, spec: Spec) -> None:
+        """The values its author promises."""
+        if not self.examples:
+            pytest.skip("no examples given")
+        for subject, wanted in self.examples:
+            found = [s and s.value for s in self._scores(spec, subject, repr(subject)[:200])]
+            assert found == pytest.approx(wanted if spec.scope == "group" else [wanted]), repr(subject)[:500]
+
+    def _function(self) -> Any:
+        # Through the class's own dict: as an attribute of an instance a function would become a method.
+        function = inspect.getattr_static(type(self), "reward")
+        if function is None:
+            pytest.skip("no reward: pass --mindgpt-reward module:name, or set `reward` in a subclass")
+        return function.__func__ if isinstance(function, staticmethod) else function
+
+    def _subjects(self, spec: Spec) -> Mapping[str, Rollout | Group]:
+        return groups() if spec.scope == "group" else rollouts()
+
+    def _scores(self, spec: Spec, subject: Rollout | Group, name: str) -> list[Score | None]:
+        try:
+            found = Call(self._function(), self.options).start(subject).result()
+        except Exception as error:
+            pytest.fail(f"{name}: raised {type(error).__name__}: {error}")
+        if isinstance(subject, Rollout):
+            return [checked(spec, found, subject)]
+        assert isinstance(found, (list, tuple)), f"{name}: a group reward returns a list, not {type(found).__name__}"
+        assert len(found) == len(subject.rollouts), f"{name}: {len(found)} scores for {len(subject.rollouts)} replies"
+        return [checked(spec, score, rollout) for score, rollout in zip(found, subject.rollouts, strict=True)]
+
+
+def _name(function: Any) -> str:
+    return str(getattr(function, "__name__", function))

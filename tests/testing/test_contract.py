@@ -1,0 +1,127 @@
+"""The contract accepts our rewards and refuses broken ones, each for its own reason."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mindgpt_plugins.builtins import BUILTINS
+
+BROKEN = """
+import random
+import time
+from mindgpt_plugins.rewards.sdk import Group, Rollout, Score, reward
+
+@reward
+def fine(r: Rollout, *, credit: float = 1.0) -> float | None:
+    return None if r.type == "open" else credit * (r.target in r.text)
+
+@reward
+async def fine_async(r: Rollout) -> float:
+    return 0.5
+
+@reward
+def swallows(r: Rollout, **options) -> float:
+    return 0.0
+
+@reward
+def demands(r: Rollout, *, unit: str) -> float:
+    return 0.0
+
+@reward
+def dices(r: Rollout) -> float:
+    return random.random()
+
+@reward
+def divides(r: Rollout) -> float:
+    return 1 / len(r.text.split())
+
+@reward
+def too_much(r: Rollout) -> float:
+    return float(len(r.text))
+
+@reward
+def answers_in_words(r: Rollout) -> str:
+    return "good"
+
+@reward
+def sleepy(r: Rollout) -> float:
+    time.sleep(0.3)
+    return 0.0
+
+@reward(role="modulator", scope="group")
+def first_only(group: Group) -> list:
+    return [1.0]
+
+@reward(role="modulator", scope="group")
+def by_place(group: Group) -> list:
+    return [i / len(group.rollouts) for i in range(len(group.rollouts))]
+
+@reward
+def not_json(r: Rollout) -> Score:
+    return Score(1.0, log={(1, 2): 3})
+
+def undecorated(r: Rollout) -> float:
+    return 1.0
+
+if __name__ != "broken_rewards":
+    raise ImportError("only by its own name")
+"""
+
+
+def contract(folder: Path, name: str, *more: str) -> tuple[int, str]:
+    (folder / "broken_rewards.py").write_text(BROKEN)
+    command = [
+        *(sys.executable, "-m", "pytest", "-q", "-p", "mindgpt_plugins.testing.plugin", "-p", "no:cacheprovider"),
+        *("--pyargs", "mindgpt_plugins.testing", "--mindgpt-reward", name, *more),
+    ]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(folder), *filter(None, sys.path)])}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", ["fine", "fine_async"])
+def test_a_sound_reward_passes(tmp_path: Path, name: str):
+    code, told = contract(tmp_path, f"broken_rewards:{name}")
+    assert code == 0, told
+    assert re.search(r"\b6 passed, 2 skipped", told)  # no group, no examples
+
+
+@pytest.mark.parametrize(
+    ("name", "test", "why"),
+    [
+        ("swallows", "unknown_options", "DID NOT RAISE"),
+        ("demands", "registered", "options without a default: ..unit"),
+        ("dices", "deterministic", "assert"),
+        ("divides", "finite", "empty: raised ZeroDivisionError"),
+        ("too_much", "finite", "must return a number from 0 to 1"),
+        ("answers_in_words", "finite", "returned 'good'"),
+        ("sleepy", "time", "more than 0.2 s"),
+        ("first_only", "finite", "1 scores for 13 replies"),
+        ("by_place", "order", "mixed"),
+        ("not_json", "finite", "TypeError"),
+        ("undecorated", "registered", "write `@reward`"),
+        ("missing", "registered", "has no attribute 'missing'"),
+    ],
+)
+def test_a_broken_one_fails_for_its_reason(tmp_path: Path, name: str, test: str, why: str):
+    code, told = contract(tmp_path, f"broken_rewards:{name}", "-k", test, "--mindgpt-reward-seconds", "0.2")
+    assert code == 1, told
+    assert re.search(why, told), told
+
+
+def test_a_name_without_a_module_is_refused(tmp_path: Path):
+    code, told = contract(tmp_path, "unit_match", "-k", "registered")
+    assert code != 0 and "is not of the form module:name" in told
+
+
+def test_every_reward_of_ours_keeps_the_contract(tmp_path: Path):
+    own = [t for name, t in BUILTINS["reward"].items() if name not in ("judge", "overlong")]
+    code, told = contract(tmp_path, own[0], *(x for t in own[1:] for x in ("--mindgpt-reward", t)))
+    assert code == 0, told
+    options = ("--mindgpt-reward-options", '{"limit": 64, "soft": 16}')
+    code, told = contract(tmp_path, BUILTINS["reward"]["overlong"], *options)
+    assert code == 0, told
