@@ -15,6 +15,23 @@ or as a test class of your own package, with your options and examples::
         examples: ClassVar = [(Rollout("answer: 5 m", "500 cm"), 1.0)]
 """
 
-from mindgpt_plugins.testing.contract import RewardContract
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mindgpt_plugins.testing.contract import RewardContract
 
 __all__ = ["RewardContract"]
+
+
+def __getattr__(name: str) -> Any:
+    # On first use: pytest imports this package in every session of an environment we are installed in.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import pytest
+
+    pytest.register_assert_rewrite(f"{__name__}.contract")  # failed asserts then show their values
+    from mindgpt_plugins.testing import contract
+
+    return contract.RewardContract

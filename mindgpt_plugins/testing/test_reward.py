@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mindgpt_plugins.testing.contract import RewardContract
+from mindgpt_plugins.testing import RewardContract
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
