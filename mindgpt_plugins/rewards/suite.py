@@ -15,9 +15,10 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mindgpt_plugins.registry import check_options, get
+from mindgpt_plugins.registry import get
 from mindgpt_plugins.rewards.config import RewardConfig
 from mindgpt_plugins.rewards.execution import Call
+from mindgpt_plugins.rewards.options import prepared
 from mindgpt_plugins.rewards.schedule import extremes, value_at
 from mindgpt_plugins.rewards.sdk import Group, RewardError, Rollout, Score, Spec, checked, place, spec_of
 
@@ -72,7 +73,8 @@ class Suite:
 
     Raises:
         RegistryError: unknown reward or option.
-        RewardError: no task reward, or modulators strong enough to make a right reply lose to a wrong one.
+        RewardError: an option is missing or of another type, no task reward, or modulators strong enough to make a
+            right reply lose to a wrong one.
     """
 
     def __init__(self, rewards: Mapping[str, RewardConfig]):
@@ -80,10 +82,9 @@ class Suite:
         for name, config in rewards.items():
             registered = config.reward or name
             function = get("reward", registered)
-            check_options("reward", registered, config.options)
             # An entry point may offer a reward under another name than its decorator's; the recipe's name counts.
             spec = replace(spec_of(registered, function), name=name)
-            call = Call(function, config.options, config.timeout, config.concurrency)
+            call = Call(function, prepared(registered, function, config.options), config.timeout, config.concurrency)
             self.entries.append(_Entry(spec, call, config))
         if not any(e.spec.role == "task" and e.config.weight > 0 for e in self.entries):
             raise RewardError(

@@ -202,3 +202,29 @@ def test_a_closed_gate_keeps_a_signed_punishment():
 def test_bad_entries_are_refused(bad: dict):
     with pytest.raises(ValidationError):
         RewardConfig.model_validate(bad)
+
+
+@pytest.mark.parametrize(
+    ("rewards", "message"),
+    [
+        ({"overlong": {"options": {"limit": 9}}}, "'overlong' needs soft: set them under its `options:`"),
+        ({"judge": {}}, "'judge' needs endpoints"),
+        ({"conciseness": {"options": {"budget": "lots"}}}, "option 'budget': 'lots' does not fit.*valid integer"),
+        ({"accuracy": {"options": {"types": "verifiable"}}}, "option 'types': 'verifiable' does not fit.*tuple"),
+    ],
+)
+def test_options_are_checked_before_anything_runs(rewards: dict, message: str):
+    with pytest.raises(RewardError, match=message):
+        suite(**{"accuracy": {}} | rewards)
+
+
+def test_options_come_as_the_function_annotates_them():
+    seen = []
+
+    @reward
+    def notes(r: Rollout, *, names: tuple[str, ...], share: float = 0.5, other=None) -> float:
+        seen.append((names, share, other))
+        return 1.0
+
+    suite(notes={"options": {"names": ["a"], "share": 1, "other": {"x": 1}}}).score_sample(right())
+    assert seen == [(("a",), 1.0, {"x": 1})] and isinstance(seen[0][1], float)
