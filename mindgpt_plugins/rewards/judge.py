@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from mindgpt_plugins.rewards.asker import asker
 from mindgpt_plugins.rewards.sdk import Rollout, Score, reward
 
 if TYPE_CHECKING:
-    from mindgpt_data.client.request import Answer, Request
+    from mindgpt_data.client.request import Answer, Request, Task
 
 CRITERIA = (
     "Is it correct, does it rest on what the picture shows, does it answer what was asked, and is nothing invented or "
@@ -73,7 +73,6 @@ async def judge(
         AskError: no valid answer, after the endpoint's attempts and waits.
         ValueError: bad endpoint settings or options.
     """
-    from mindgpt_data.client.request import Task
     from mindgpt_data.config import EndpointSettings
 
     if r.type not in types:
@@ -83,30 +82,40 @@ async def judge(
     if not r.text.strip():
         return Score(0.0, log={"reason": "empty reply"})
     servers = [EndpointSettings.model_validate(one) for one in endpoints]
-    pictures = r.images() if images and r.load_images is not None else []
+    shown = r.images if images and r.load_images is not None else list
     text = _TASK.format(
-        about=" about the picture" if pictures else "",
+        about=" about the picture" if images and r.load_images is not None else "",
         question=r.prompt,
         reference=f"\nReference answer:\n{r.target}\n" if reference and r.target else "",
-        reply=r.text[:LONGEST],
+        reply=r.text[:LONGEST].replace("</reply>", "< /reply>"),  # a reply must not step out of its place
         criteria=criteria,
         scale=scale,
     )
-    print_ = hashlib.sha256(
-        json.dumps([text, [one.model for one in servers], scale, max_tokens, max_pixels], sort_keys=True).encode()
-    )
-    for picture in pictures:  # a megapixel takes about a millisecond
-        print_.update(f"{picture.size}{picture.mode}".encode() + picture.tobytes())
-    fingerprint = print_.hexdigest()
-    task = Task(
-        key=fingerprint,
-        fingerprint=fingerprint,
-        build=lambda: _request(text, pictures, scale, max_pixels, max_tokens),
-        parse=lambda answer: _parse(answer, scale),
-    )
+    models = [one.model for one in servers]
+    # Pictures are decoded and hashed beside the loop that all async rewards share.
+    task = await asyncio.to_thread(_task, text, shown, models, scale, max_pixels, max_tokens)
     path = Path(store or Path(os.environ.get("MINDGPT_CACHE") or "~/.cache/mindgpt") / "judge.sqlite").expanduser()
     reason, points = await asyncio.wrap_future(asker("judge", path, servers).ask(task))
     return Score(points / scale, log={"reason": reason})
+
+
+def _task(
+    text: str, images: Callable[[], Sequence[Any]], models: Sequence[str], scale: int, max_pixels: int, max_tokens: int
+) -> Task[tuple[str, int]]:
+    """The question, named by everything that decides its answer."""
+    from mindgpt_data.client.request import Task
+
+    pictures = images()
+    digest = hashlib.sha256(json.dumps([text, list(models), scale, max_tokens, max_pixels]).encode())
+    for picture in pictures:
+        digest.update(f"{picture.size}{picture.mode}".encode() + picture.tobytes())
+    name = digest.hexdigest()
+    return Task(
+        key=name,
+        fingerprint=name,
+        build=lambda: _request(text, pictures, scale, max_pixels, max_tokens),
+        parse=lambda answer: _parse(answer, scale),
+    )
 
 
 def _request(text: str, pictures: Sequence[Any], scale: int, max_pixels: int, max_tokens: int) -> Request:

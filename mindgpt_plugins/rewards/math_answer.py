@@ -17,11 +17,12 @@ import subprocess
 import sys
 import threading
 import time
+from functools import lru_cache
 from typing import Any
 
 from mindgpt_plugins.rewards.per_process import PerProcess
 
-LIMIT = 5.0
+LIMIT = 2.0
 """Seconds for one comparison; an expression that needs longer is not the answer."""
 START = 60.0
 """Seconds for the helper to import SymPy on a busy machine."""
@@ -33,6 +34,7 @@ class MathError(RuntimeError):
     """math-verify is missing, its process does not start, or the gold answer cannot be read."""
 
 
+@lru_cache(maxsize=8192)  # the replies of a group share their answers
 def same_expression(got: str, want: str) -> bool:
     r"""Are two answers the same number, expression, interval, set or equation (LaTeX or plain)?
 

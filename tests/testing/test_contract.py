@@ -10,6 +10,7 @@ import pytest
 
 from mindgpt_plugins.builtins import BUILTINS
 
+THIRD_PARTY = Path(__file__).parents[1] / "third_party_plugin" / "src"
 BROKEN = """
 import random
 import time
@@ -78,7 +79,7 @@ def contract(folder: Path, *arguments: str) -> tuple[int, str]:
         *(sys.executable, "-m", "pytest", "-q", "-p", "mindgpt_plugins.testing.plugin", "-p", "no:cacheprovider"),
         *("--pyargs", "mindgpt_plugins.testing", *arguments),
     ]
-    path = os.pathsep.join([str(folder), *filter(None, sys.path)])
+    path = os.pathsep.join([str(folder), str(THIRD_PARTY), *filter(None, sys.path)])
     environment = os.environ | {"PYTHONPATH": path, "COLUMNS": "600"}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr
@@ -129,9 +130,9 @@ def test_a_name_without_a_module_is_refused(tmp_path: Path):
     assert code != 0 and "is not of the form module:name" in told
 
 
-def test_every_reward_of_ours_keeps_the_contract(tmp_path: Path):
+def test_every_reward_of_ours_and_the_example_package_keep_the_contract(tmp_path: Path):
     own = [t for name, t in BUILTINS["reward"].items() if name not in ("judge", "overlong")]
-    code, told = contract(tmp_path, *rewards(*own))
+    code, told = contract(tmp_path, *rewards(*own, "mindgpt_example_reward.rewards:mentions_target"))
     assert code == 0, told
     options = ("--mindgpt-reward-options", '{"limit": 64, "soft": 16}')
     code, told = contract(tmp_path, *rewards(BUILTINS["reward"]["overlong"]), *options)
