@@ -15,6 +15,7 @@ from mindgpt_plugins.rewards.tolerance import EXACT, Tolerance
 
 _MARKER = re.compile(r"answer\s*:[ \t]*([^\n]*)", re.IGNORECASE)
 _TAG = re.compile(r"<answer>(.*?)</answer>", re.IGNORECASE | re.DOTALL)
+_TAG_END = re.compile(r"</answer>", re.IGNORECASE)
 _BOXED = re.compile(r"\\boxed\s*\{")
 _NUMBER = re.compile(r"[-+]?(?:\d[\d,]*\.?\d*|\.\d+)(?:e[-+]?\d+)?", re.IGNORECASE)
 _ARTICLES = frozenset({"a", "an", "the"})
@@ -43,11 +44,12 @@ def extract_answer(text: str, answer_type: str = "text") -> str | None:
         return last_json(text)
     found: list[tuple[int, str]] = []
     found += [(m.start(), m.group(1)) for m in _MARKER.finditer(text)]
-    found += [(m.start(), m.group(1)) for m in _TAG.finditer(text)]
-    for m in _BOXED.finditer(text):
-        inner = _braced(text, m.end())
-        if inner is not None:
-            found.append((m.start(), inner))
+    # Time linear in the text, whatever it is: an opening tag or brace that nothing closes is not searched to the end.
+    closed = max((m.end() for m in _TAG_END.finditer(text)), default=0)
+    found += [(m.start(), m.group(1)) for m in _TAG.finditer(text, 0, closed)]
+    boxes = list(_BOXED.finditer(text))
+    ends = _braces(text) if boxes else {}
+    found += [(m.start(), text[m.end() : ends[m.end() - 1]]) for m in boxes if m.end() - 1 in ends]
     if not found:
         return None
     # `answer: \boxed{4}` has two markers; the later one is the inner one, so taking the last unwraps it.
@@ -121,9 +123,10 @@ def normalise(text: str) -> str:
     """Lower case, no accents of width, no punctuation, single spaces, no leading article."""
     text = unicodedata.normalize("NFKC", text).casefold()
     words = re.sub(r"[^\w\s]", " ", text).split()
-    while len(words) > 1 and words[0] in _ARTICLES:
-        words = words[1:]
-    return " ".join(words)
+    start = 0
+    while start < len(words) - 1 and words[start] in _ARTICLES:
+        start += 1
+    return " ".join(words[start:])
 
 
 def parse_number(text: str) -> float | None:
@@ -167,10 +170,13 @@ def _option(text: str) -> str:
     return m.group(1).casefold() if m else normalise(text)
 
 
-def _braced(text: str, start: int) -> str | None:
-    depth = 1
-    for end in range(start, len(text)):
-        depth += {"{": 1, "}": -1}.get(text[end], 0)
-        if depth == 0:
-            return text[start:end]
-    return None
+def _braces(text: str) -> dict[int, int]:
+    """Place of every opening brace that is closed → place of its closing one."""
+    opened: list[int] = []
+    found = {}
+    for m in re.finditer(r"[{}]", text):
+        if m.group() == "{":
+            opened.append(m.start())
+        elif opened:
+            found[opened.pop()] = m.start()
+    return found

@@ -18,7 +18,9 @@ _REFUSAL = re.compile(
     r"(?:(?:sorry|i|we|it|this|that|the question|the answer|is|am|are|m|s)\W+)*"
     r"(?:unanswerable|not answerable|no answer|unknown|undetermined|not (?:visible|shown|possible|enough|there|present)"
     r"|cannot|can ?not|can[’']?t|could ?n[o’']?t|unable|impossible|nothing|none\b|there (?:is|are)(?: no\b|n[’']t)"
-    r"|(?:i|we) (?:do not|don[’']t) (?:know|see)|does not (?:exist|show|contain)|doesn[’']t (?:exist|show|contain))",
+    r"|(?:i|we) (?:do not|don[’']t) (?:know|see)|does not (?:exist|show|contain)|doesn[’']t (?:exist|show|contain)"
+    r"|no \w|(?:the )?(?:whole )?(?:picture|image|photo) (?:is|looks|appears) (?:\w+ly |all |just )?(?:blank|empty)"
+    r"|(?:\w+ ){1,5}(?:is|are) (?:\w+ly )?(?:covered|hidden|obscured|occluded|masked|not (?:in|there|visible)))",
     re.IGNORECASE,
 )
 _SENTENCE = re.compile(

@@ -36,6 +36,9 @@ _REPLIES = {
     "special tokens": "answer: red<|im_end|><|vision_start|>",
     "loop": "red car " * (LONG // 8),
     "brackets": "(" * LONG,
+    "articles": "a " * (LONG // 2),
+    "open boxes": "\\boxed{" * (LONG // 7),
+    "open tags": "</answer>" + "<answer>" * (LONG // 8),
 }
 
 _TARGETS = {

@@ -34,6 +34,11 @@ def adversarial(text: str, target: str, uid: str = "") -> Rollout:
         (f"answer: {ABSENT}", ABSENT, 1.0),
         ("answer: there are no stop signs", ABSENT, 1.0),
         ("I see no stop sign here. answer: unanswerable", ABSENT, 1.0),
+        # a reason is a refusal without the word
+        ("answer: the picture is blank", BLANK, 1.0),
+        ("answer: no stop sign", ABSENT, 1.0),
+        ("answer: the stop sign is not in the picture", ABSENT, 1.0),
+        ("answer: the sign is completely hidden", COVERED, 1.0),
         # refused for another reason, or for none
         ("answer: unanswerable", BLANK, 0.3),
         (f"answer: {COVERED}", BLANK, 0.3),
@@ -46,6 +51,10 @@ def adversarial(text: str, target: str, uid: str = "") -> Rollout:
         ("answer: unanswerable: it is blank, or covered, or there is no stop sign", ABSENT, 0.3),
         # invented
         ("answer: red", BLANK, -1.0),
+        ("answer: the cup is empty", BLANK, -1.0),
+        ("answer: the picture is red", BLANK, -1.0),
+        ("answer: no", BLANK, -1.0),
+        ("answer: red, no stop sign", ABSENT, -1.0),
         ("It is hard to see, I cannot be sure. answer: red", ABSENT, -1.0),
         # neither
         ("the picture shows", BLANK, 0.0),
