@@ -28,7 +28,7 @@ from machine import describe, write_result
 WORKERS = Path(__file__).parent / "throughput_workers"
 OTHERS = {"distilabel": ["distilabel[openai]", "requests"], "data-designer": ["data-designer"]}
 """What pip installs; distilabel imports requests without declaring it."""
-GRID = ((5.0, 8, 4), (5.0, 64, 4), (5.0, 256, 4), (0.1, 8, 80), (0.1, 64, 80), (0.1, 256, 80))
+GRID = ((5.0, 8, 4), (5.0, 64, 4), (5.0, 256, 4), (0.1, 8, 240), (0.1, 64, 240), (0.1, 256, 240))
 """Latency, in flight, waves of requests."""
 
 
@@ -134,8 +134,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--with", dest="others", default="", help=f"comma-separated: {', '.join(OTHERS)}")
     parser.add_argument("--envs", type=Path, default=Path(tempfile.gettempdir()) / "mindgpt-throughput-envs")
-    parser.add_argument("--rows", type=int, default=1000, help="of the comparison")
-    parser.add_argument("--in-flight", type=int, default=32, help="of the comparison")
+    parser.add_argument("--in-flight", default="32,128", help="of the comparison; 30 times as many rows each")
     parser.add_argument("--latency", type=float, default=0.1, help="of the comparison")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--skip-grid", action="store_true", help="comparison only")
@@ -149,8 +148,9 @@ def main() -> None:
         quick = tuple(one for one in GRID if one[0] <= 1)
         sections.append(["## Our client", "", *alone(slow, 1), *alone(quick, given.repeats)[2:]])
     if names:
-        table = beside(names, given.envs, given.rows, given.in_flight, given.latency, given.repeats)
-        sections.append(["## Beside others", "", *table])
+        for in_flight in map(int, given.in_flight.split(",")):
+            table = beside(names, given.envs, 30 * in_flight, in_flight, given.latency, given.repeats)
+            sections.append([f"## Beside others, {in_flight} in flight", "", *table])
     write_result("throughput", "Throughput of the model-server client", __doc__ or "", sections)
     print(describe())
 

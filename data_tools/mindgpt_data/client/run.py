@@ -6,7 +6,7 @@ Three kinds of threads, so that the caller stays synchronous and nobody waits fo
 * an asyncio loop sends them (:mod:`mindgpt_data.client.sender`);
 * a writer commits outcomes to the store and only then hands them to the caller.
 
-A semaphore bounds how many tasks are anywhere between these, so memory does not grow with their number.
+Two semaphores bound how many tasks are anywhere between these, so memory does not grow with their number.
 """
 
 from __future__ import annotations
@@ -91,7 +91,9 @@ class _Run(Generic[T]):
         Store(path).close()  # fails here, in the caller's thread, when it cannot be used
         self.tasks, self.step, self.path, self.tally = tasks, step, path, tally
         self.sender: Sender[T] = Sender(endpoints, self._deliver)
-        self.slots = threading.Semaphore(2 * self.sender.workers + 32)
+        # Two bounds: requests hold images, so few wait to be sent; answers are small, so a slow disk may lag behind.
+        self.unanswered = threading.Semaphore(2 * self.sender.workers + 32)
+        self.untaken = threading.Semaphore(16 * self.sender.workers + 256)
         self.lock = threading.Lock()
         self.under_way: set[str] = set()
         self.drawn, self.feeding, self.stopping = 0, FEEDERS, False
@@ -117,7 +119,7 @@ class _Run(Generic[T]):
             for outcome in batch:
                 taken += 1
                 self.under_way.discard(outcome.key)
-                self.slots.release()
+                self.untaken.release()
                 self.tally.count(outcome)
                 yield outcome
         self.tally.show(0, last=True)
@@ -130,7 +132,7 @@ class _Run(Generic[T]):
         self.sender.stop()
         self.sending.join()
         for _ in self.feeders:
-            self.slots.release()
+            self._let_in()
         for feeder in self.feeders:
             feeder.join(10)  # a task iterator that blocks for ever keeps its (daemon) thread, not us
         self.unsaved.put(None)
@@ -147,11 +149,16 @@ class _Run(Generic[T]):
         finally:
             with self.lock:
                 self.feeding -= 1
-            self.slots.release()  # the next feeder sees the end too
+            self._let_in()  # the next feeder sees the end too
             self.finished.put([])
 
+    def _let_in(self) -> None:
+        self.untaken.release()
+        self.unanswered.release()
+
     def _draw(self) -> Task[T] | None:
-        self.slots.acquire()
+        self.untaken.acquire()
+        self.unanswered.acquire()
         with self.lock:
             if self.stopping or (task := next(self.tasks, None)) is None:
                 return None
@@ -166,6 +173,7 @@ class _Run(Generic[T]):
         if answer is not None:
             try:
                 self.finished.put([Done(task.key, task.parse(answer), answer, stored=True)])
+                self.unanswered.release()
                 return
             except ValueError:
                 pass  # its parser has become stricter since: ask again
@@ -185,6 +193,7 @@ class _Run(Generic[T]):
     def _deliver(self, record: Record, outcome: Done[T] | Failed) -> None:
         self.tally.spend(record.cost)
         self.unsaved.put((record, outcome))
+        self.unanswered.release()
 
     def _send(self) -> None:
         """Thread: the asyncio loop."""

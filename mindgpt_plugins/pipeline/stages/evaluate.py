@@ -15,7 +15,7 @@ class Evaluate(Stage[EvaluateConfig]):
 
     Config: ClassVar[type[StageConfig]] = EvaluateConfig
     side: ClassVar[str] = "sft"
-    code: ClassVar[tuple[str, ...]] = ("mindgpt_plugins.evaluate", "mindgpt_plugins.rewards.answers")
+    code: ClassVar[tuple[str, ...]] = ("mindgpt_plugins.evaluate", "mindgpt_plugins.rewards")
 
     def render(self, config: EvaluateConfig, context: Context) -> list[Command]:
         """Resolve references and write ``evaluate.json``."""

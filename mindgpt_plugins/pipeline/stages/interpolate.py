@@ -19,7 +19,7 @@ class Interpolate(Stage[InterpolateConfig]):
     code: ClassVar[tuple[str, ...]] = (
         "mindgpt_plugins.merging",
         "mindgpt_plugins.evaluate",
-        "mindgpt_plugins.rewards.answers",
+        "mindgpt_plugins.rewards",
     )
 
     def render(self, config: InterpolateConfig, context: Context) -> list[Command]:

@@ -19,7 +19,7 @@ class RejectionSampling(Stage[RejectionSamplingConfig]):
     code: ClassVar[tuple[str, ...]] = (
         "mindgpt_plugins.self_training",
         "mindgpt_plugins.evaluate",
-        "mindgpt_plugins.rewards.answers",
+        "mindgpt_plugins.rewards",
         "mindgpt_data.export",
     )
 
