@@ -180,7 +180,7 @@ def test_a_slow_caller_does_not_make_tasks_pile_up(tmp_path):
     drawn = []
 
     def tasks():
-        for i in range(500):
+        for i in range(1500):
             drawn.append(i)
             yield make_task(i)
 
@@ -189,7 +189,7 @@ def test_a_slow_caller_does_not_make_tasks_pile_up(tmp_path):
         for taken, _ in enumerate(ask_all(tasks(), step="ask", store=tmp_path / "s.sqlite", endpoints=[endpoint]), 1):
             if taken % 100 == 0:
                 time.sleep(0.05)
-            assert len(drawn) - taken <= 2 * 2 + 32
+            assert len(drawn) - taken <= 16 * 2 + 256  # answers that wait for the caller; requests: see the benchmark
 
 
 def test_progress_tells_failures_rate_cost_and_the_end(tmp_path):
