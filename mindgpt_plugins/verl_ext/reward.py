@@ -36,15 +36,12 @@ class MindGPTRewardManager(RewardManagerBase):  # type: ignore[misc]
     async def run_single(self, data: Any) -> dict[str, Any]:
         """Score the last trajectory of one session."""
         item = data[-1:][0]
-        return await asyncio.get_running_loop().run_in_executor(None, self._score, item)
-
-    def _score(self, item: Any) -> dict[str, Any]:
         rollout: Rollout | None = None
         components: dict[str, float | None] = dict.fromkeys(self.suite.names("sample"))
         score, error, log = 0.0, "", "{}"
         try:
-            rollout = self._rollout(item)
-            scores = self.suite.score_sample(rollout)
+            rollout = await asyncio.to_thread(self._rollout, item)
+            scores = await self.suite.score_sample_async(rollout)
             score, components = scores.score, components | scores.components
             log = json.dumps(scores.log, default=str)
         except Exception as problem:

@@ -37,6 +37,7 @@ def as_rollout(
         prompt=str(extra.get("question") or ""),
         answer_type=str(extra.get("answer_type") or "text"),
         type=str(extra.get("type") or "verifiable"),
+        boxes=extra.get("boxes"),
         source=str(source),
         labels={k: str(extra[k]) for k in ("knowledge", "capability") if extra.get(k)},
         difficulty=float(extra.get("difficulty") or 0.0),
