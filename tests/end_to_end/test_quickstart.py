@@ -33,7 +33,7 @@ def gate(report: dict[str, Any], stage: str) -> dict[str, Any]:
 def test_every_stage_finished(report: dict[str, Any]) -> None:
     assert report["complete"], report["notes"]
     kinds = {stage["kind"] for stage in report["stages"]}
-    assert {"data", "model", "sft", "rejection_sampling", "preference_pairs", "dpo", "rl", "evaluate"} <= kinds
+    assert {"world", "model", "sft", "rejection_sampling", "preference_pairs", "dpo", "rl", "evaluate"} <= kinds
 
 
 def test_base_is_well_above_chance_and_not_saturated(report: dict[str, Any]) -> None:
