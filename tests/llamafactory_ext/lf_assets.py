@@ -193,6 +193,8 @@ def environment(**extra: str) -> dict[str, str]:
 
     return {
         **os.environ,
+        # The stock launcher calls torchrun by name: an environment that is not activated has it beside its python.
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(SITE),
         "HF_HUB_OFFLINE": "1",
         "TOKENIZERS_PARALLELISM": "false",
