@@ -57,8 +57,9 @@ def ask_all(
 ) -> Iterator[Done[T] | Failed]:
     """Ask in shards; rate limits and requests in flight are divided among them.
 
-    Every shard commits to a store of its own beside ``store``, on a file system that the workers share. What a killed
-    run left in them is taken over first, and everything moves into ``store`` at the end.
+    Every shard commits to a store of its own beside ``store``. What a killed run left in them is taken over first, and
+    everything moves into ``store`` at the end. The workers must see that folder; SQLite's WAL wants it on a local disk,
+    so this was tried on one machine only.
     """
     shards: list[list[Task[T]]] = [[] for _ in range(SHARDS)]
     with Store(store) as stored:
