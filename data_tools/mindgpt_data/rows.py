@@ -13,7 +13,8 @@ from typing import Any
 
 SCHEMA = 2
 """Version of the row schema; 1 had no ``schema``, ``video`` and ``boxes``."""
-ANSWER_TYPES = ("text", "number", "choice", "yesno", "box")
+ANSWER_TYPES = ("text", "number", "choice", "yesno", "box", "unit", "json", "math")
+"""How answers are compared; those of :mod:`mindgpt_plugins.rewards.answers`, which is not imported for a tuple."""
 BOX_CONVENTIONS = ("relative_1000", "pixels")
 """Qwen3-VL speaks 0–1000 relative to the picture, Qwen2.5-VL absolute pixels of the picture it is shown."""
 ITEM_TYPES = ("verifiable", "open", "adversarial")
@@ -36,7 +37,7 @@ class Row:
         question: what is asked, without ``<image>`` tags.
         answer: the short gold answer, e.g. ``red``.
         response: the supervised reply; ends with ``answer: <answer>``. Empty for prompts-only sets.
-        answer_type: how answers are compared: ``text``, ``number``, ``choice``, ``yesno`` or ``box``.
+        answer_type: how answers are compared, one of :data:`ANSWER_TYPES`.
         source: where the row comes from (``general``, ``domain``, …): mixtures and losses weight by it.
         knowledge: label-tree leaf of the knowledge dimension, or None.
         capability: label-tree leaf of the capability dimension, e.g. ``perception.colour``.

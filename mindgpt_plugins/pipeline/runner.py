@@ -73,21 +73,19 @@ def _run_stage(stage: PlannedStage, plan: Plan, console: Console, position: str)
         record = _record(stage, plan)
         folders.write_json(stage.folder / "stage.json", record)
         (stage.folder / "command.sh").write_text(_script(stage, rendered, environments), encoding="utf-8")
-        started = time.monotonic()
+        spent = _Spent(record, stage.folder / "stage.json")
         tail = Tail(stage.folder / "metrics.jsonl")
         with display.StageProgress(console, stage.name, position) as progress:
+
+            def tick(peak: int) -> None:
+                progress.update(tail.update(), peak)
+                spent.tick(peak)
+
             for command, environment in zip(rendered, environments, strict=True):
                 status, peak = process.run(
-                    [stage.python, *command.argv],
-                    folder=stage.folder,
-                    env=environment,
-                    lock=lock,
-                    tick=lambda peak: progress.update(tail.update(), peak),
+                    [stage.python, *command.argv], folder=stage.folder, env=environment, lock=lock, tick=tick
                 )
-                record["peak_rss_bytes"] = max(record["peak_rss_bytes"], peak)
-                record["seconds"] += time.monotonic() - started
-                started = time.monotonic()
-                folders.write_json(stage.folder / "stage.json", record)
+                spent.write(peak)
                 if status != 0:
                     raise StageError(_failure(stage, status))
         promised = stage.stage.artefacts(stage.config, stage.context)
@@ -108,6 +106,27 @@ def _run_stage(stage: PlannedStage, plan: Plan, console: Console, position: str)
         )
     finally:
         lock.release()
+
+
+class _Spent:
+    """Keeps time and memory of ``stage.json`` up to date while the stage runs: a killed attempt counts as well."""
+
+    def __init__(self, record: dict[str, Any], path: Path, every: float = 5.0):
+        self.record, self.path, self.every = record, path, every
+        self.last = time.monotonic()
+
+    def tick(self, peak: int) -> None:
+        """Write when the last time was some seconds ago."""
+        if time.monotonic() - self.last >= self.every:
+            self.write(peak)
+
+    def write(self, peak: int) -> None:
+        """Add the seconds since the last time; ``peak`` in bytes."""
+        now = time.monotonic()
+        self.record["seconds"] += now - self.last
+        self.record["peak_rss_bytes"] = max(self.record["peak_rss_bytes"], peak)
+        self.last = now
+        folders.write_json(self.path, self.record)
 
 
 def _environment(command: Command, stage: PlannedStage, plan: Plan) -> dict[str, str]:

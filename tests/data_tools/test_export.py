@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 from mindgpt_data.export import read_preference_set, read_set, save_image, sets, write_preference_set, write_set
-from mindgpt_data.rows import Pair, Row, RowError
+from mindgpt_data.rows import ANSWER_TYPES, Pair, Row, RowError
 from PIL import Image
+
+from mindgpt_plugins.rewards import answers
 
 
 def make(folder: Path, count: int = 3) -> list[Row]:
@@ -99,3 +101,7 @@ def test_a_malformed_line_names_field_and_place(tmp_path: Path, change, message)
     with pytest.raises(RowError, match=message) as error:
         Row.from_json(data, "train.jsonl line 3")
     assert "line 3" in str(error.value)
+
+
+def test_every_answer_type_a_row_can_have_is_one_a_reply_can_be_compared_by() -> None:
+    assert ANSWER_TYPES == answers.ANSWER_TYPES

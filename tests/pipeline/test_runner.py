@@ -128,6 +128,17 @@ def test_kill_nine_then_the_same_command_goes_on(write_recipe: Write) -> None:
     assert (folder / "work.txt").read_text().split() == [str(step) for step in range(1, 9)]
 
 
+def test_time_and_memory_are_on_disk_while_a_stage_runs(tmp_path: Path) -> None:
+    path = tmp_path / "stage.json"
+    spent = runner._Spent({"seconds": 2.0, "peak_rss_bytes": 5}, path, every=0.02)
+    spent.tick(7)
+    assert not path.exists()
+    time.sleep(0.03)
+    spent.tick(9)
+    found = folders.read_json(path)
+    assert 2.03 <= found["seconds"] < 3 and found["peak_rss_bytes"] == 9
+
+
 def test_a_locked_folder_is_refused(tmp_path: Path) -> None:
     lock = process.Lock(tmp_path)
     with pytest.raises(RuntimeError, match=f"in use by another run .process {os.getpid()}"):

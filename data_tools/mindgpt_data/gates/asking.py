@@ -21,6 +21,9 @@ _FORM = {
     "choice": "the option, by its letter where the question lists letters",
     "box": "the box as [x0, y0, x1, y1]",
     "text": "a word or a short phrase",
+    "unit": "a number with its unit",
+    "json": "one JSON value on one line",
+    "math": "one mathematical expression",
 }
 
 
@@ -100,7 +103,9 @@ def solve(
         def right(answer: Answer) -> list[bool]:
             if len(answer.texts) < how.samples:
                 raise ValueError(f"asked for n={how.samples} answers, got {len(answer.texts)}: the server ignores n")
-            return [match(extract_answer(reply), row.answer, row.answer_type) for reply in answer.texts]
+            return [
+                match(extract_answer(reply, row.answer_type), row.answer, row.answer_type) for reply in answer.texts
+            ]
 
         # The gold answer decides only the reading, which is done anew each time; it is no part of the request.
         mark = fingerprint(batch, item, text, pictures, how.samples, how.temperature, how.max_tokens)

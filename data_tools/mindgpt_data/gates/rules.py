@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 
 from mindgpt_data.gates.item import Item
 from mindgpt_data.rows import Row
 from mindgpt_plugins.rewards.answers import parse_box
+from mindgpt_plugins.rewards.units import parse_quantity
 
 _META = re.compile(r"\b(annotation|bounding box|ground truth|metadata|the caption|as an ai)\b", re.IGNORECASE)
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
@@ -57,6 +59,10 @@ def _answer_form(row: Row, extent: tuple[int, int] | None) -> str | None:
         return "answer type number, but the answer is no number"
     if row.answer_type == "yesno" and row.answer not in ("yes", "no"):
         return "answer type yesno, but the answer is neither"
+    if row.answer_type == "unit" and parse_quantity(row.answer) is None:
+        return "answer type unit, but the answer is no number with a known unit"
+    if row.answer_type == "json" and not _is_json(row.answer):
+        return "answer type json, but the answer is no JSON"
     if row.answer_type == "choice":
         return _choice_form(row)
     if row.answer_type == "box":
@@ -68,6 +74,14 @@ def _answer_form(row: Row, extent: tuple[int, int] | None) -> str | None:
         inside = box[0] >= 0 and box[1] >= 0 and box[2] <= x and box[3] <= y
         return None if inside else "box lies outside the picture"
     return None
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _choice_form(row: Row) -> str | None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import Field, TypeAdapter, ValidationError
 
 from mindgpt_data.boxes import BoxError, parse, text
 from mindgpt_data.client.request import Answer, Request, Task
-from mindgpt_data.rows import ANSWER_TYPES
 from mindgpt_data.teachers.base import Candidate, Job, Slot, Written
 from mindgpt_data.teachers.messages import closed, fingerprint, messages
 from mindgpt_data.teachers.prompts import LEVELS, SYSTEM, prompt
@@ -18,6 +17,8 @@ from mindgpt_plugins.recipe.base import Strict
 
 NONE = "none"
 """Topic of slots without one."""
+AnswerType = Literal["text", "number", "choice", "yesno", "box"]
+"""What a model is asked to write; rows may also hold units, JSON and mathematics, for sets of one's own."""
 
 
 class _Pair(Strict):
@@ -26,7 +27,7 @@ class _Pair(Strict):
     question: str
     rationale: str
     answer: str
-    answer_type: Literal["text", "number", "choice", "yesno", "box"]
+    answer_type: AnswerType
     difficulty: int = Field(ge=min(LEVELS), le=max(LEVELS))
 
 
@@ -88,7 +89,7 @@ class Endpoint:
             topic={"type": "string", "enum": [slot.knowledge or NONE]},
             question={"type": "string", "minLength": 1, "maxLength": self.max_question},
             rationale={"type": "string", "maxLength": self.max_rationale},
-            answer_type={"type": "string", "enum": list(ANSWER_TYPES)},
+            answer_type={"type": "string", "enum": list(get_args(AnswerType))},
             answer={"type": "string", "minLength": 1, "maxLength": self._longest(slot)},
             difficulty={"type": "integer", "minimum": min(LEVELS), "maximum": max(LEVELS)},
         )
