@@ -25,6 +25,10 @@ BUILTINS: dict[str, dict[str, str]] = {
         "grpo": "mindgpt_plugins.advantage.estimators:grpo",
         "dr_grpo": "mindgpt_plugins.advantage.estimators:dr_grpo",
         "pass_at_k": "mindgpt_plugins.advantage.estimators:pass_at_k",
+        "pass_at_k_analytic": "mindgpt_plugins.advantage.estimators:pass_at_k_analytic",
+        "gdpo": "mindgpt_plugins.advantage.estimators:gdpo",
+        "reward_sum": "mindgpt_plugins.advantage.estimators:reward_sum",
+        "grpo_passk": "mindgpt_plugins.advantage.estimators:grpo_passk",
     },
     "sampler": {
         "shuffled": "mindgpt_plugins.curriculum.shuffled:Shuffled",

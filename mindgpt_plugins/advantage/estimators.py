@@ -4,49 +4,75 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from mindgpt_plugins.advantage.core import Normalise, grpo_advantage, modulated_advantage, pass_at_k_advantage
+from mindgpt_plugins.advantage.components import gdpo_advantage, reward_sum_advantage
+from mindgpt_plugins.advantage.core import (
+    Normalise,
+    analytic_pass_at_k_advantage,
+    best_minus_second_advantage,
+    grpo_advantage,
+    modulated_advantage,
+    pass_at_k_advantage,
+)
+from mindgpt_plugins.advantage.groups import Groups
 from mindgpt_plugins.registry import check_options, get, register
 
-
-@dataclass(frozen=True)
-class Groups:
-    """Scores of one batch, one row per prompt."""
-
-    modulated: Tensor
-    """(groups, n) float64: g."""
-    raw: Tensor
-    """(groups, n) float64: gated task score r."""
-    mask: Tensor
-    """(groups, n) bool."""
+__all__ = ["Groups", "accepted", "check"]
 
 
 @register("advantage")
 def modulated(groups: Groups, *, k: int = 4, lam: float = 0.5, normalise: Normalise = "none") -> Tensor:
-    """The default; see :func:`mindgpt_plugins.advantage.core.modulated_advantage`."""
-    return modulated_advantage(groups.modulated, k=k, lam=lam, mask=groups.mask, normalise=normalise)
+    """The default; see :func:`mindgpt_plugins.advantage.core.modulated_advantage`. Adversarial groups have λ = 0."""
+    share: float | Tensor = lam
+    if groups.adversarial is not None:
+        share = lam * (~groups.adversarial).to(torch.float64)
+    return modulated_advantage(groups.modulated, k=k, lam=share, mask=groups.mask, normalise=normalise)
 
 
 @register("advantage")
 def grpo(groups: Groups, *, norm_by_std: bool = True) -> Tensor:
-    """GRPO on the modulated scores."""
+    """GRPO on the modulated scores (arXiv 2402.03300)."""
     return grpo_advantage(groups.modulated, groups.mask, norm_by_std=norm_by_std)
 
 
 @register("advantage")
 def dr_grpo(groups: Groups) -> Tensor:
-    """GRPO without division by the standard deviation (arXiv 2503.20783)."""
+    """GRPO without division by the standard deviation, on the modulated scores (arXiv 2503.20783)."""
     return grpo_advantage(groups.modulated, groups.mask, norm_by_std=False)
 
 
 @register("advantage")
+def reward_sum(groups: Groups, *, norm_by_std: bool = True) -> Tensor:
+    """GRPO on the plain weighted sum of all components: no gates, no modulation."""
+    return reward_sum_advantage(groups.components, groups.weights, groups.mask, norm_by_std=norm_by_std)
+
+
+@register("advantage")
+def gdpo(groups: Groups, *, norm_by_std: bool = True) -> Tensor:
+    """Stock GDPO: components normalised one by one, weighted sum, batch whitening (arXiv 2601.05242)."""
+    return gdpo_advantage(groups.components, groups.weights, groups.mask, tokens=groups.tokens, norm_by_std=norm_by_std)
+
+
+@register("advantage")
 def pass_at_k(groups: Groups, *, k: int = 4) -> Tensor:
-    """Pure pass@k on the modulated scores."""
+    """Pure pass@k on the modulated scores: the default with λ = 1."""
     return pass_at_k_advantage(groups.modulated, k, groups.mask)
+
+
+@register("advantage")
+def pass_at_k_analytic(groups: Groups, *, k: int = 4) -> Tensor:
+    """Pass@k in closed form, divided by its own standard deviation, on the modulated scores (arXiv 2508.10751)."""
+    return analytic_pass_at_k_advantage(groups.modulated, k, groups.mask)
+
+
+@register("advantage")
+def grpo_passk(groups: Groups, *, norm_by_std: bool = True) -> Tensor:
+    """verl's: only the best reply, by its lead over the second best, on the modulated scores (arXiv 2503.19595)."""
+    return best_minus_second_advantage(groups.modulated, groups.mask, norm_by_std=norm_by_std)
 
 
 def accepted(name: str, offered: Mapping[str, Any]) -> dict[str, Any]:
