@@ -1,0 +1,267 @@
+"""Cross-entropy and log-probabilities straight from hidden states, without a (tokens, vocabulary) tensor of logits.
+
+Why: LLaMA-Factory's weighted and preference losses and Hugging Face's make one in float32, several times over; Liger's
+fused loss has no weight per token (linkedin/Liger-Kernel#338) and projects ignored rows; verl's chunked one projects
+prompts and sums dW in bfloat16. Here rows without a target are never projected, memory is a fixed budget beside the
+gradients themselves, and dW is summed in float32. Chunked torch on every device; ours, after the idea of
+cut-cross-entropy (2411.09009) and Liger.
+
+Labels are **aligned with hidden**: row i is scored against ``labels[i]``. Nothing is shifted here; for a causal model
+pass ``hidden[:, :-1]`` and ``labels[:, 1:]``.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from mindgpt_patches.projection import Projection, check, compute_dtype, target_rows
+
+IGNORE = -100
+
+
+class LinearCrossEntropy(NamedTuple):
+    """What :func:`linear_cross_entropy` returns.
+
+    Attributes:
+        loss: scalar Σ w·ce in nats, with gradient; divide it as you like.
+        nll: ce of every row in nats, shaped as the labels, 0 where there is none; without gradient.
+        sums: float64 (sources, 3): Σ w·ce, Σ ce, rows with a target; ``None`` without ``source_ids``.
+    """
+
+    loss: Tensor
+    nll: Tensor
+    sums: Tensor | None
+
+
+def linear_cross_entropy(
+    hidden: Tensor,
+    weight: Tensor,
+    labels: Tensor,
+    *,
+    token_weights: Tensor | None = None,
+    source_ids: Tensor | None = None,
+    num_sources: int | None = None,
+    bias: Tensor | None = None,
+    ignore_index: int = IGNORE,
+    chunk_bytes: int | None = None,
+) -> LinearCrossEntropy:
+    """Weighted sum of cross-entropies. Gradients are made in the forward pass: three multiplications, not four.
+
+    Args:
+        hidden: (…, H) last hidden states, any float type.
+        weight: (V, H) of the head, in the same type unless autocast is on.
+        labels: (…) targets aligned with ``hidden``; ``ignore_index`` where there is none.
+        token_weights: (…) weight of each row, no gradient; default 1.
+        source_ids: (…) ids ≥ 0; sums are returned for each source.
+        num_sources: rows of ``sums``; default: largest id + 1.
+        bias: (V,) of the head.
+        ignore_index: rows with this label are not computed at all.
+        chunk_bytes: size of the logits buffer; default 64 MiB on CPU, 1 GiB elsewhere.
+
+    Raises:
+        PatchRefused: a sharded weight.
+        ValueError: tensors that do not fit, labels outside the vocabulary, weights that want a gradient.
+    """
+    check(hidden, weight, bias, labels)
+    if token_weights is not None and token_weights.requires_grad:
+        raise ValueError("token_weights get no gradient here; detach them, or weight linear_log_probs yourself")
+    rows, targets = target_rows(labels, ignore_index, len(weight))
+    math = torch.float64 if hidden.dtype == torch.float64 else torch.float32
+    weights = (
+        torch.ones(len(rows), dtype=math, device=hidden.device)
+        if token_weights is None
+        else token_weights.detach().expand(labels.shape).reshape(-1)[rows].to(math)
+    )
+    loss, nll = _LossAndGradients.apply(  # type: ignore[no-untyped-call]
+        hidden.reshape(-1, hidden.shape[-1]), weight, bias, rows, targets, weights, chunk_bytes, torch.is_grad_enabled()
+    )
+    sums = None
+    if source_ids is not None:
+        ids = source_ids.expand(labels.shape).reshape(-1).long()
+        count = num_sources if num_sources is not None else int(ids.max()) + 1 if len(ids) else 0
+        exact = torch.float32 if nll.device.type == "mps" else torch.float64  # mps has no float64
+        columns = torch.stack([weights * nll, nll, torch.ones_like(nll)], 1).to(exact)
+        sums = torch.zeros(count, 3, dtype=exact, device=nll.device).index_add_(0, ids[rows], columns)
+    return LinearCrossEntropy(loss, _spread(nll, rows, labels), sums)
+
+
+def linear_log_probs(
+    hidden: Tensor,
+    weight: Tensor,
+    labels: Tensor,
+    *,
+    temperature: float = 1.0,
+    return_entropy: bool = False,
+    bias: Tensor | None = None,
+    ignore_index: int = IGNORE,
+    chunk_bytes: int | None = None,
+) -> tuple[Tensor, Tensor | None]:
+    """Log-probability of each label, and the entropy of each row's distribution, both with gradient.
+
+    The gradient of each row is only known in the backward pass, so logits are computed once more there.
+
+    Args:
+        hidden: as in :func:`linear_cross_entropy`, and so are the other tensors.
+        weight: (V, H).
+        labels: (…).
+        temperature: logits are divided by it, > 0.
+        return_entropy: also return entropies in nats.
+        bias: (V,).
+        ignore_index: rows with this label are not computed; they get 0.
+        chunk_bytes: size of the logits buffer.
+
+    Returns:
+        (…) log-probabilities in nats, and (…) entropies or ``None``.
+
+    Raises:
+        PatchRefused: a sharded weight.
+        ValueError: tensors that do not fit, labels outside the vocabulary, a temperature that is not positive.
+    """
+    check(hidden, weight, bias, labels)
+    if not temperature > 0:
+        raise ValueError(f"temperature must be positive, got {temperature}")
+    rows, targets = target_rows(labels, ignore_index, len(weight))
+    log_probs, entropy = _LogProbs.apply(  # type: ignore[no-untyped-call]
+        hidden.reshape(-1, hidden.shape[-1]), weight, bias, rows, targets, temperature, return_entropy, chunk_bytes
+    )
+    return _spread(log_probs, rows, labels), _spread(entropy, rows, labels) if return_entropy else None
+
+
+class _LossAndGradients(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, hidden, weight, bias, rows, targets, weights, chunk_bytes, grad):  # type: ignore[no-untyped-def]
+        d_hidden, d_weight, d_bias = (grad and need for need in ctx.needs_input_grad[:3])
+        dtype = compute_dtype(hidden, weight)
+        with torch.autocast(hidden.device.type, enabled=False):
+            work = Projection(weight, bias, dtype, len(rows), chunk_bytes, d_weight=d_weight, d_bias=d_bias)
+            # The gradients of 16-bit inputs are made for weights of size 1 and scaled in the backward pass, where the
+            # caller's own scale (such as fp16's loss scaling) comes in; 1/N alone would underflow.
+            scale = weights.abs().max() if len(weights) else weights.new_ones(())
+            scale = torch.where(scale > 0, scale, 1.0)
+            nll = torch.empty(len(rows), dtype=work.math, device=hidden.device)
+            of_hidden = torch.zeros_like(hidden, memory_format=torch.contiguous_format) if d_hidden else None
+            for start in range(0, len(rows), work.size):
+                piece = slice(start, start + work.size)
+                x = hidden.index_select(0, rows[piece]).to(dtype)
+                probs, nll[piece] = _exponentials(work.logits(x), targets[piece])
+                if not (d_hidden or d_weight or d_bias):
+                    continue
+                factor = (weights[piece] / scale).to(work.math)
+                probs.mul_((factor / probs.sum(-1))[:, None])
+                _at(probs, targets[piece], -factor)
+                d_x = work.backward(probs, x, d_x=d_hidden)
+                if of_hidden is not None and d_x is not None:
+                    of_hidden.index_copy_(0, rows[piece], d_x.to(of_hidden.dtype))
+            ctx.save_for_backward(
+                of_hidden,
+                work.d_weight.to(weight.dtype) if work.d_weight is not None else None,
+                work.d_bias.to(bias.dtype) if work.d_bias is not None else None,
+                scale,
+            )
+        ctx.mark_non_differentiable(nll)
+        return (weights.to(work.math) * nll).sum(), nll
+
+    @staticmethod
+    def backward(ctx: Any, d_loss: Tensor, _: Tensor) -> tuple[Any, ...]:
+        _refuse_second_derivative()
+        *gradients, scale = ctx.saved_tensors
+        factor = d_loss * scale
+        # In place, or dW would exist twice; unless the graph is kept for another pass, which needs them unscaled.
+        scaled = torch.Tensor.mul if torch._C._autograd._get_current_graph_task_keep_graph() else torch.Tensor.mul_
+        return *(None if g is None else scaled(g, factor) for g in gradients), *(None,) * 5
+
+
+class _LogProbs(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, hidden, weight, bias, rows, targets, temperature, with_entropy, chunk_bytes):  # type: ignore[no-untyped-def]
+        ctx.dtype = compute_dtype(hidden, weight)
+        with torch.autocast(hidden.device.type, enabled=False):
+            work = Projection(weight, bias, ctx.dtype, len(rows), chunk_bytes, copies=1 + with_entropy)
+            log_probs = torch.empty(len(rows), dtype=work.math, device=hidden.device)
+            entropy = torch.zeros_like(log_probs)
+            for start in range(0, len(rows), work.size):
+                piece = slice(start, start + work.size)
+                logits = work.logits(hidden.index_select(0, rows[piece]).to(ctx.dtype)).div_(temperature)
+                if with_entropy:
+                    log_p, _, entropy[piece] = _distribution(logits)
+                    log_probs[piece] = log_p.gather(1, targets[piece, None])[:, 0]
+                else:
+                    log_probs[piece] = -_exponentials(logits, targets[piece])[1]
+        ctx.save_for_backward(hidden, weight, bias, rows, targets)
+        ctx.options = temperature, with_entropy, chunk_bytes
+        if not with_entropy:
+            ctx.mark_non_differentiable(entropy)
+        return log_probs, entropy
+
+    @staticmethod
+    def backward(ctx: Any, d_log_probs: Tensor, d_entropy: Tensor) -> tuple[Any, ...]:
+        _refuse_second_derivative()
+        hidden, weight, bias, rows, targets = ctx.saved_tensors
+        temperature, with_entropy, chunk_bytes = ctx.options
+        d_hidden, d_weight, d_bias = ctx.needs_input_grad[:3]
+        with torch.autocast(hidden.device.type, enabled=False):
+            size = {"copies": 1 + with_entropy, "d_weight": d_weight, "d_bias": d_bias}
+            work = Projection(weight, bias, ctx.dtype, len(rows), chunk_bytes, **size)
+            of_hidden = torch.zeros_like(hidden, memory_format=torch.contiguous_format) if d_hidden else None
+            for start in range(0, len(rows), work.size):
+                piece = slice(start, start + work.size)
+                x = hidden.index_select(0, rows[piece]).to(ctx.dtype)
+                logits = work.logits(x).div_(temperature)
+                up = (d_log_probs[piece] / temperature).to(work.math)
+                if with_entropy:
+                    # d entropy / d logit = -p (log p + entropy)
+                    log_p, probs, own = _distribution(logits)
+                    slope = (d_entropy[piece] / temperature).to(work.math)
+                    log_p.add_(own[:, None]).mul_(slope[:, None]).add_(up[:, None])
+                    gradient = probs.mul_(log_p).neg_()
+                else:
+                    probs, _ = _exponentials(logits, targets[piece])
+                    gradient = probs.mul_((-up / probs.sum(-1))[:, None])
+                _at(gradient, targets[piece], up)
+                d_x = work.backward(gradient, x, d_x=d_hidden)
+                if of_hidden is not None and d_x is not None:
+                    of_hidden.index_copy_(0, rows[piece], d_x.to(of_hidden.dtype))
+        return (
+            of_hidden,
+            work.d_weight.to(weight.dtype) if work.d_weight is not None else None,
+            work.d_bias.to(bias.dtype) if work.d_bias is not None else None,
+            *(None,) * 5,
+        )
+
+
+def _exponentials(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """``exp(logits - max)`` in the logits' own memory, and each row's cross-entropy."""
+    largest = logits.amax(-1, keepdim=True)
+    chosen = (logits.gather(1, targets[:, None]) - largest)[:, 0]
+    exponentials = logits.sub_(largest).exp_()
+    return exponentials, exponentials.sum(-1).log_() - chosen
+
+
+def _distribution(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Log-probabilities in the logits' own memory, probabilities, and each row's entropy."""
+    shifted = logits.sub_(logits.amax(-1, keepdim=True))
+    probs = shifted.exp()
+    total = probs.sum(-1, keepdim=True)
+    log_p = shifted.sub_(total.log())
+    return log_p, probs.div_(total), -torch.einsum("ij,ij->i", probs, log_p)
+
+
+def _refuse_second_derivative() -> None:
+    if torch.is_grad_enabled():  # only with create_graph=True
+        raise RuntimeError(
+            "linear cross-entropy has no second derivative: call backward without create_graph, or use "
+            "torch.nn.functional.cross_entropy on logits"
+        )
+
+
+def _at(matrix: Tensor, columns: Tensor, values: Tensor) -> None:
+    """Add one value to each row."""
+    matrix[torch.arange(len(matrix), device=matrix.device), columns] += values
+
+
+def _spread(values: Tensor, rows: Tensor, labels: Tensor) -> Tensor:
+    """Values of the computed rows at their places, 0 elsewhere, shaped as ``labels``."""
+    return values.new_zeros(labels.numel()).index_copy(0, rows, values).view(labels.shape)
