@@ -1,6 +1,6 @@
 """What our side of a verl run needs to know.
 
-``trainer.v1.mindgpt_sync.settings`` holds it: the path of a YAML/JSON file, or an inline mapping.
+``trainer.v1.mindgpt_<mode>.settings`` holds it: the path of a YAML/JSON file, or an inline mapping.
 """
 
 from __future__ import annotations
@@ -13,15 +13,25 @@ from typing import Any
 from pydantic import Field
 
 from mindgpt_plugins.recipe.base import Strict
-from mindgpt_plugins.recipe.rl import AdvantageConfig, CurriculumConfig
+from mindgpt_plugins.recipe.perception import PerceptionConfig
+from mindgpt_plugins.recipe.rl import AdvantageConfig, CurriculumConfig, GroupSizes, Mode
 from mindgpt_plugins.rewards.suite import RewardConfig
 
-MODE = "mindgpt_sync"
-KEY = f"trainer.v1.{MODE}.settings"
+PREFIX = "mindgpt_"
 
 
 class SettingsError(ValueError):
     """The settings are missing or wrong; the message says where and what to do."""
+
+
+def trainer_name(mode: Mode) -> str:
+    """Under which name verl knows our trainer of this mode."""
+    return PREFIX + mode
+
+
+def settings_key(mode: Mode) -> str:
+    """Where verl's configuration holds our settings."""
+    return f"trainer.v1.{trainer_name(mode)}.settings"
 
 
 class Settings(Strict):
@@ -30,6 +40,8 @@ class Settings(Strict):
     rewards: dict[str, RewardConfig] = Field(min_length=1)
     advantage: AdvantageConfig = AdvantageConfig()
     curriculum: CurriculumConfig | None = Field(None, description="null: verl's own order (data.shuffle, data.seed).")
+    perception: PerceptionConfig | None = Field(None, description="null: no masked-picture pass.")
+    group_size_by_difficulty: GroupSizes = Field({}, description="Difficulty → replies from there on; else rollout.n.")
     plugins: tuple[str, ...] = ()
     seed: int = 0
     metrics_path: str | None = Field(None, description="JSONL with one line per step; appended to on resume.")
@@ -48,15 +60,18 @@ def load(config: Any) -> Settings:
     """
     from omegaconf import OmegaConf
 
-    found = OmegaConf.select(config, KEY, default=None)
+    # The trainer renames the mode to verl's own name, which is what reward workers see.
+    mode = str(config.trainer.v1.trainer_mode).removeprefix(PREFIX)
+    key = settings_key(mode)  # type: ignore[arg-type]
+    found = OmegaConf.select(config, key, default=None)
     if found is None:
         raise SettingsError(
-            f"trainer_mode={MODE} needs rewards: pass +{KEY}=/path/to/settings.yaml, "
+            f"trainer_mode={PREFIX}{mode} needs rewards: pass +{key}=/path/to/settings.yaml, "
             "with at least `rewards: {accuracy: {weight: 1.0}}`"
         )
     if isinstance(found, str):
         return read(Path(found))
-    return parse(OmegaConf.to_container(found, resolve=True), KEY)
+    return parse(OmegaConf.to_container(found, resolve=True), key)
 
 
 def read(path: Path) -> Settings:
@@ -66,7 +81,7 @@ def read(path: Path) -> Settings:
         SettingsError: the file is missing or not valid.
     """
     if not path.is_file():
-        raise SettingsError(f"{KEY}: {path} is not a file; give an absolute path, Ray workers run elsewhere")
+        raise SettingsError(f"settings: {path} is not a file; give an absolute path, Ray workers run elsewhere")
     import yaml
 
     text = path.read_text(encoding="utf-8")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from mindgpt_plugins.pipeline.stage import Command, Context, Stage, TokenLimit
+from mindgpt_plugins.pipeline.stages import rl_verl
 from mindgpt_plugins.pipeline.stages.hydra_overrides import flatten, render_override
 from mindgpt_plugins.recipe.base import StageConfig
 from mindgpt_plugins.recipe.rl import RLConfig
@@ -49,12 +50,14 @@ class RL(Stage[RLConfig]):
         "mindgpt_plugins.rewards",
         "mindgpt_plugins.advantage",
         "mindgpt_plugins.curriculum",
+        "mindgpt_plugins.pipeline.stages.rl_verl",
         "mindgpt_patches.cpu.verl",
+        "mindgpt_patches.cpu.vllm",
         "mindgpt_patches.verl_equal_length",
     )
 
     def render(self, config: RLConfig, context: Context) -> list[Command]:
-        """Write ``settings.json``; return verl's command, on GPUs its model merger's, and our check of the run."""
+        """Write ``settings.json``; return verl's command, its model merger's where needed, and our check of the run."""
         from mindgpt_plugins.verl_ext.settings import Settings, write
 
         folder = context.folder.resolve()
@@ -64,6 +67,7 @@ class RL(Stage[RLConfig]):
                 rewards=config.rewards,
                 advantage=config.advantage,
                 curriculum=config.curriculum,
+                perception=config.perception,
                 plugins=context.plugins,
                 seed=seed,
                 metrics_path=str(folder / "metrics.jsonl"),
@@ -74,19 +78,23 @@ class RL(Stage[RLConfig]):
         _token(folder / "ray_token")
         overrides = self.overrides(config, context, folder, seed)
         environment = _environment(config, context, folder)
-        name = "mindgpt_cpu" if context.cpu else "mindgpt"
+        name = "mindgpt_cpu" if context.cpu else {"fsdp2": "mindgpt"}.get(config.strategy, f"mindgpt_{config.strategy}")
         argv = ("-m", "verl.trainer.main_ppo", "--config-path", "pkg://mindgpt_plugins.verl_ext.conf", "--config-name")
         commands = [Command((*argv, name, *overrides), environment)]
-        if not context.cpu:
-            actor = folder / "checkpoints" / f"global_step_{config.steps}" / "actor"
-            merge = ("-m", "verl.model_merger", "merge", "--backend", "fsdp", "--local_dir", str(actor))
-            commands.append(Command((*merge, "--target_dir", str(folder / "model")), environment))
+        if _merged(config, context):
+            target = folder / ("shards_merged" if config.lora else "model")
+            merge = ("-m", "verl.model_merger", "merge", "--backend", "fsdp", "--local_dir", str(_actor(folder, config)))
+            commands.append(Command((*merge, "--target_dir", str(target)), environment))
+            if config.lora:
+                add = ("-m", "mindgpt_plugins.verl_ext.merge_lora", context.model(config.model))
+                commands.append(Command((*add, str(target / "lora_adapter"), str(folder / "model")), environment))
         return [*commands, Command(("-m", "mindgpt_plugins.verl_ext.verify", str(folder)))]
 
     def overrides(self, config: RLConfig, context: Context, folder: Path, seed: int) -> list[str]:
         """All Hydra overrides, the recipe's own last."""
-        dataset, name = context.dataset(config.train)
-        parquet = str(dataset / f"{name}.parquet")
+        sets = [context.dataset(reference) for reference in _sets(config)]
+        files = [str(dataset / f"{name}.parquet") for dataset, name in sets]
+        parquet = files if len(files) > 1 else files[0]
         values: dict[str, Any] = {
             "data.train_files": parquet,
             "data.val_files": parquet,  # verl wants one; it is only read when the recipe turns validation on
@@ -98,9 +106,7 @@ class RL(Stage[RLConfig]):
             "actor_rollout_ref.actor.optim.lr": config.lr,
             "actor_rollout_ref.actor.ppo_mini_batch_size": config.prompts_per_step,
             "actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu": config.micro_batch,
-            "actor_rollout_ref.actor.clip_ratio_low": config.clip[0],
-            "actor_rollout_ref.actor.clip_ratio_high": config.clip[1],
-            "actor_rollout_ref.rollout.name": _backend(config, context),
+            "actor_rollout_ref.rollout.name": rl_verl.backend(config, context.cpu),
             "actor_rollout_ref.rollout.n": config.group_size,
             "actor_rollout_ref.rollout.seed": seed,
             "actor_rollout_ref.rollout.temperature": config.temperature,
@@ -114,9 +120,12 @@ class RL(Stage[RLConfig]):
             "trainer.rollout_data_dir": str(folder / "rollouts"),
             f"+{SETTINGS}": str(folder / "settings.json"),
             "+ray_kwargs.ray_init._temp_dir": str(_ray_folder(folder)),
+            **rl_verl.preset(config, context.cpu),
+            **rl_verl.engine(config),
+            **rl_verl.lora(config, context.cpu),
+            **rl_verl.rollout(config, context.cpu),
         }
         if context.cpu:
-            values["actor_rollout_ref.rollout.max_num_seqs"] = max(64, config.prompts_per_step * config.group_size)
             values["ray_kwargs.ray_init.num_gpus"] = config.workers
             values["ray_kwargs.ray_init.num_cpus"] = 10 + 3 * config.workers
         else:
@@ -128,35 +137,37 @@ class RL(Stage[RLConfig]):
 
     def artefacts(self, config: RLConfig, context: Context) -> dict[str, str]:
         """The Hugging Face folder of the last checkpoint, and the rollout dump."""
-        folder = context.folder
-        last = folder / "checkpoints" / f"global_step_{config.steps}" / "actor" / "huggingface"
-        return {"model": str(last if context.cpu else folder / "model"), "rollouts": str(folder / "rollouts")}
+        if _merged(config, context):
+            model = context.folder / "model"
+        else:
+            inner = "model/huggingface" if config.strategy == "megatron" else "huggingface"
+            model = _actor(context.folder, config) / inner
+        return {"model": str(model), "rollouts": str(context.folder / "rollouts")}
 
     def token_limits(self, config: RLConfig) -> list[TokenLimit]:
         """A longer prompt would stop the run in its first steps."""
         return [
-            TokenLimit(config.train, config.model, config.max_prompt_tokens, "max_prompt_tokens", with_response=False)
+            TokenLimit(name, config.model, config.max_prompt_tokens, "max_prompt_tokens", with_response=False)
+            for name in _sets(config)
         ]
 
     def check(self, config: RLConfig, context: Context) -> list[str]:
         """Names, options and divisibility; nothing heavy is imported."""
-        problems = _names(config, context)
-        replies = config.prompts_per_step * config.group_size
+        problems = _names(config, context) + rl_verl.problems(config, context.cpu)
+        ranks, replies = rl_verl.ranks(config), config.prompts_per_step * config.group_size
         if config.advantage.k > config.group_size:
             problems.append(f"advantage.k is {config.advantage.k}, above group_size {config.group_size}; lower k")
-        if replies % config.workers:
+        if replies % ranks:
+            problems.append(f"prompts_per_step × group_size = {replies} replies cannot be shared by workers = {ranks}")
+        elif (replies // ranks) % config.micro_batch:
             problems.append(
-                f"prompts_per_step × group_size = {replies} replies cannot be shared by workers = {config.workers}"
-            )
-        elif (replies // config.workers) % config.micro_batch:
-            problems.append(
-                f"each worker has {replies // config.workers} replies per step, not divisible by micro_batch = "
+                f"each worker has {replies // ranks} replies per step, not divisible by micro_batch = "
                 f"{config.micro_batch}; choose a divisor"
             )
         low, high = extremes(config.advantage.lam)
         if low < 0 or high > 1:
             problems.append(f"advantage.lambda runs from {low:g} to {high:g}; it must stay in [0, 1]")
-        if not 0 < config.clip[0] < 1 or config.clip[1] <= 0:
+        if config.clip is not None and (not 0 < config.clip[0] < 1 or config.clip[1] <= 0):
             problems.append(f"clip {config.clip}: the lower range lies in (0, 1), the upper one is positive")
         for key in flatten(config.verl):
             plain = key.lstrip("+")
@@ -165,8 +176,6 @@ class RL(Stage[RLConfig]):
             )
             if taken:
                 problems.append(f"verl.{plain}: {taken} is set by this stage from the recipe's own keys; remove it")
-        if _backend(config, context) == "hf_cpu" and not context.cpu:
-            problems.append("rollout: hf_cpu is for CPU runs (device: cpu); use vllm on accelerators")
         return problems + _plugin_problems(config)
 
 
@@ -207,8 +216,17 @@ def _plugin_problems(config: RLConfig) -> list[str]:
     return []
 
 
-def _backend(config: RLConfig, context: Context) -> str:
-    return config.rollout if config.rollout != "auto" else ("hf_cpu" if context.cpu else "vllm")
+def _sets(config: RLConfig) -> list[str]:
+    return [config.train] if isinstance(config.train, str) else config.train
+
+
+def _actor(folder: Path, config: RLConfig) -> Path:
+    return folder / "checkpoints" / f"global_step_{config.steps}" / "actor"
+
+
+def _merged(config: RLConfig, context: Context) -> bool:
+    """Must the checkpoint be gathered into a Hugging Face folder? Otherwise verl writes one itself."""
+    return config.strategy == "fsdp2" and (not context.cpu or config.lora is not None)
 
 
 def _environment(config: RLConfig, context: Context, folder: Path) -> dict[str, str]:
