@@ -1,4 +1,4 @@
-"""Writes ``report.html`` and ``report.json`` into a run folder."""
+"""Writes ``report.html``, ``report.json`` and ``rollouts.html`` into a run folder."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 
+from mindgpt_plugins.report import browser
 from mindgpt_plugins.report.figures import figures
 from mindgpt_plugins.report.page import render
 from mindgpt_plugins.report.run import load
@@ -18,7 +19,7 @@ def build(run: Path) -> Path:
         run: folder with ``manifest.json``. Stages may be unfinished or missing; the page says so.
 
     Returns:
-        Path of ``report.html``; ``report.json`` lies beside it.
+        Path of ``report.html``; ``report.json`` lies beside it, and ``rollouts.html`` when an RL stage has recorded any.
 
     Raises:
         FileNotFoundError: there is no manifest.
@@ -28,6 +29,9 @@ def build(run: Path) -> Path:
     _write(run / "report.json", json.dumps(data, indent=1, ensure_ascii=False) + "\n")
     page = run / "report.html"
     _write(page, render(data, loaded))
+    rollouts = browser.page(loaded)
+    if rollouts is not None:
+        _write(run / "rollouts.html", rollouts)
     return page
 
 

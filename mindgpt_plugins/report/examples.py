@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any, TypeVar
 
+from mindgpt_plugins.report import dump
 from mindgpt_plugins.report.run import Run, StageView, read_json, read_jsonl
 
 T = TypeVar("T")
@@ -92,50 +92,25 @@ def rollout_groups(run: Run, stage: StageView) -> list[dict[str, Any]]:
         Groups with stage, step, uid, prompt, target, source, images, size and replies (reply, score, advantage,
         components).
     """
-    files = sorted((stage.folder / "rollouts").glob("*.jsonl"), key=lambda p: (_digits(p.stem), p.name))
-    folders = [
-        s.folder / str(made["datasets"]) for s in run.stages if "datasets" in (made := s.json("artefacts.json") or {})
-    ]
-    groups = []
+    files, folders = dump.files(stage), dump.picture_folders(run)
+    chosen: list[list[dict[str, Any]]] = []
     for path in _spread(files):
-        found: dict[tuple[int, str], list[dict[str, Any]]] = {}
-        for line in map(_named, read_jsonl(path)):
-            found.setdefault((int(line["step"] or 0), str(line["group"])), []).append(line)
-        order = sorted(found, key=lambda key: (not _mixed(found[key]), _rank(key[1])))
+        order = sorted(dump.groups(path), key=lambda lines: (not _mixed(lines), _rank(lines[0]["group"])))
         if len(files) > 1:
-            chosen = order[:1]
+            chosen += order[:1]
         else:  # one file with all steps
-            chosen = [next(k for k in order if k[0] == step) for step in _spread(sorted({s for s, _ in found}))]
-        groups += [_group(stage.name, key[0], found[key], folders) for key in chosen]
-    return groups
+            steps = _spread(sorted({lines[0]["step"] for lines in order}))
+            chosen += [next(lines for lines in order if lines[0]["step"] == step) for step in steps]
+    return [_group(stage.name, lines, folders) for lines in chosen]
 
 
-def _named(line: dict[str, Any]) -> dict[str, Any]:
-    """One reply of the dump. verl's own writer calls the texts input, output and gts."""
-    return {
-        "step": line.get("step"),
-        "group": line.get("group", line.get("uid", line.get("row", ""))),
-        "uid": line.get("row", line.get("uid", "")),
-        "prompt": line.get("prompt", line.get("input", "")),
-        "reply": line.get("reply", line.get("output", "")),
-        "target": line.get("target", line.get("gts", "")),
-        "source": line.get("source", ""),
-        "image": line.get("image") or [],
-        "score": line.get("score"),
-        "advantage": line.get("advantage"),
-        "components": _components(line.get("components")),
-    }
-
-
-def _group(stage: str, step: int, lines: list[dict[str, Any]], folders: list[Path]) -> dict[str, Any]:
+def _group(stage: str, lines: list[dict[str, Any]], folders: list[Path]) -> dict[str, Any]:
     first = lines[0]
-    names = [first["image"]] if isinstance(first["image"], str) else list(first["image"])
     keep = ("reply", "score", "advantage", "components")
     return {
         "stage": stage,
-        "step": step,
-        **{key: first[key] for key in ("uid", "prompt", "target", "source")},
-        "images": [str(next((f / name for f in folders if (f / name).is_file()), name)) for name in names],
+        **{key: first[key] for key in ("step", "uid", "prompt", "target", "source")},
+        "images": dump.pictures(first, folders),
         "size": len(lines),
         "replies": [{key: line[key] for key in keep} for line in lines[:WIDEST_GROUP]],
     }
@@ -149,15 +124,5 @@ def _spread(items: list[T]) -> list[T]:
     return [items[place] for place in places]
 
 
-def _components(value: Any) -> dict[str, float | None]:
-    if isinstance(value, str):
-        value = json.loads(value)
-    return dict(value) if isinstance(value, dict) else {}
-
-
 def _mixed(lines: list[dict[str, Any]]) -> bool:
     return len({line["score"] for line in lines}) > 1
-
-
-def _digits(text: str) -> int:
-    return int("".join(c for c in text if c.isdigit()) or 0)

@@ -33,7 +33,7 @@ class Page(HTMLParser):
         found = dict(attrs)
         for name in ("src", "href"):
             value = found.get(name) or ""
-            if value and not value.startswith(("data:", "#")):
+            if tag != "a" and value and not value.startswith(("data:", "#")):
                 self.external.append(value)
         if tag == "data":
             self._key = (found["data-key"] or "", float(found["value"] or "nan"))
