@@ -45,6 +45,7 @@ BUILTINS: dict[str, dict[str, str]] = {
     "patch": {
         "cpu_wheels": "mindgpt_patches.cpu.wheels:apply",
         "cpu_verl": "mindgpt_patches.cpu.verl:apply",
+        "cpu_vllm": "mindgpt_patches.cpu.vllm:apply",
         "verl_equal_length": "mindgpt_patches.verl_equal_length:apply",
     },
     "teacher": {

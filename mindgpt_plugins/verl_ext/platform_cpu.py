@@ -31,9 +31,10 @@ def install() -> None:
         )
     platform_manager.PlatformRegistry.register("cpu")(_platform_class())
     os.environ.setdefault("VERL_ENGINE_DEVICE", "cuda")  # the FSDP engine verl registers for "cuda" is device neutral
-    from mindgpt_patches.cpu import verl as patches
+    from mindgpt_patches.cpu import verl, vllm
 
-    patches.apply()
+    verl.apply()
+    vllm.apply()
 
 
 def device_module() -> ModuleType:

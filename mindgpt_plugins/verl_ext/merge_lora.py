@@ -1,0 +1,59 @@
+"""``python -m mindgpt_plugins.verl_ext.merge_lora BASE ADAPTER OUT``: one Hugging Face model for the next stage.
+
+verl's model merger gathers the shards of a LoRA run into the untouched base and, beside it, the adapter; it does not
+add the two. The base is read from where the run read it, so it keeps its precision.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+
+def merge(base: str, adapter: Path, out: Path) -> None:
+    """Add the adapter to the base's weights.
+
+    Args:
+        base: folder or hub id of the model the run started from.
+        adapter: verl's ``lora_adapter`` folder; its parent holds the tokenizer and processor files.
+        out: folder to write. It appears whole or not at all.
+
+    Raises:
+        FileNotFoundError: there is no adapter.
+        ValueError: the adapter does not fit, or is exactly zero: nothing was trained.
+    """
+    from peft import PeftModel
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
+
+    if not (adapter / "adapter_model.safetensors").is_file():
+        raise FileNotFoundError(f"{adapter} holds no adapter; did the run train with lora?")
+    vision = hasattr(AutoConfig.from_pretrained(base), "vision_config")
+    model = (AutoModelForImageTextToText if vision else AutoModelForCausalLM).from_pretrained(base, dtype="auto")
+    tuned = PeftModel.from_pretrained(model, str(adapter))
+    ups = [p for name, p in tuned.named_parameters() if "lora_B" in name]
+    if not any(bool(p.any()) for p in ups):
+        raise ValueError(f"{adapter}: the adapter's {len(ups)} up-projections are all zero; nothing was trained")
+    merged = tuned.merge_and_unload(safe_merge=True)
+    unfinished = out.with_name(out.name + ".tmp")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    merged.save_pretrained(unfinished)
+    for file in sorted(adapter.parent.iterdir()):
+        if file.is_file() and not file.name.startswith("model") and not (unfinished / file.name).exists():
+            shutil.copy2(file, unfinished)
+    shutil.rmtree(out, ignore_errors=True)
+    os.replace(unfinished, out)
+
+
+def main() -> None:
+    """Exit 1 with one line when something is wrong."""
+    base, adapter, out = sys.argv[1:]
+    try:
+        merge(base, Path(adapter), Path(out))
+    except (OSError, ValueError) as error:
+        raise SystemExit(f"mindgpt: {error}") from error
+
+
+if __name__ == "__main__":
+    main()

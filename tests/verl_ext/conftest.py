@@ -1,0 +1,44 @@
+"""A tiny world for tests that start verl."""
+
+from pathlib import Path
+
+import pytest
+import real_verl
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory) -> Path:
+    """A folder with a tiny model and a handful of questions about coloured squares."""
+    from mindgpt_data.export import write_set
+    from mindgpt_data.rows import Row
+    from PIL import Image
+
+    from mindgpt_plugins.models.tiny_qwen3_vl import build
+    from mindgpt_plugins.recipe.model import ModelConfig
+
+    root = tmp_path_factory.mktemp("world")
+    images = root / "data" / "images"
+    images.mkdir(parents=True)
+    rows = []
+    for i in range(16):
+        colour = ("red", "green", "blue", "yellow")[i % 4]
+        Image.new("RGB", (64, 64), colour).save(images / f"{i}.png")
+        rows.append(
+            Row(
+                uid=f"r{i}", image=[f"images/{i}.png"], question="what colour is it?", answer=colour,
+                response=f"answer: {colour}", answer_type="text", source="general", capability="perception.colour",
+                difficulty=i / 16,
+            )
+        )  # fmt: skip
+    write_set(rows, root / "data", "train")
+    sizes = ModelConfig(kind="model", tokenizer_from=["data/train"], hidden_size=64, layers=2, vision_layers=2)
+    build(sizes, [row.question + " " + row.response for row in rows], root / "model", 0, 32 * 32, 96 * 96)
+    return root
+
+
+@pytest.fixture
+def spread(tmp_path) -> str:
+    """A plugin file with a reward every reply differs in."""
+    plugin = tmp_path / "spread.py"
+    plugin.write_text(real_verl.SPREAD)
+    return str(plugin)
