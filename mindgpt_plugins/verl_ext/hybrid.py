@@ -6,22 +6,25 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import comb
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from mindgpt_plugins.advantage.estimators import Groups, accepted, check
+from mindgpt_plugins.advantage.filter import draw, dropped_groups
+from mindgpt_plugins.advantage.layout import Layout
 from mindgpt_plugins.recipe.rl import AdvantageConfig
 from mindgpt_plugins.registry import get
 from mindgpt_plugins.rewards.schedule import extremes, value_at
-from mindgpt_plugins.rewards.sdk import Rollout
-from mindgpt_plugins.rewards.suite import GroupScores, Suite
+from mindgpt_plugins.rewards.sdk import Group, Rollout
+from mindgpt_plugins.rewards.suite import Suite
+from mindgpt_plugins.verl_ext.figures import Scored, alpha_figures, figures, share_figures
+from mindgpt_plugins.verl_ext.refusals import refusal_figures
 
 
 class RolloutError(RuntimeError):
-    """Replies are missing or a reward failed; the step must not be trained on."""
+    """Replies are missing or unusable, or a reward failed; the step must not be trained on."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,8 @@ class Step:
     modulated: list[float]
     log: list[dict[str, Any]]
     metrics: dict[str, float]
+    dropped: list[bool]
+    """The group filter takes the reply's group out of the update; its advantage is given all the same."""
 
 
 class Hybrid:
@@ -53,7 +58,7 @@ class Hybrid:
 
     Raises:
         RegistryError, RewardError: unknown names or options, or rewards that cannot be combined.
-        ValueError: λ leaves [0, 1].
+        ValueError: λ leaves [0, 1], or an option of the advantage has a value that it refuses.
     """
 
     def __init__(self, suite: Suite, advantage: AdvantageConfig):
@@ -62,108 +67,136 @@ class Hybrid:
         if low < 0.0 or high > 1.0:
             raise ValueError(f"advantage.lambda runs from {low:g} to {high:g}; it must stay in [0, 1]")
         self.suite, self.config = suite, advantage
+        self._try()
 
-    def run(self, replies: Sequence[Reply]) -> Step:
+    def run(self, replies: Sequence[Reply], *, alpha: Sequence[float] | None = None) -> Step:
         """Score groups and compute advantages.
 
         Args:
             replies: of one step; groups in any order.
+            alpha: perception weight of each reply; multiplies its advantage after centring.
+
+        Raises:
+            RewardError: a group reward failed.
+            RolloutError: no replies, or a score, weight or advantage that is not finite.
         """
-        groups: dict[str, list[int]] = {}
-        for position, reply in enumerate(replies):
-            groups.setdefault(reply.group, []).append(position)
+        _refuse_unusable(replies, alpha)
+        scored = self._scored(replies)
         progress = replies[0].rollout.progress
-        scored = [self._score([replies[i] for i in members]) for members in groups.values()]
-        shape = (len(groups), max(map(len, groups.values())))
-        raw, modulated = torch.zeros(shape, dtype=torch.float64), torch.zeros(shape, dtype=torch.float64)
-        mask = torch.zeros(shape, dtype=torch.bool)
-        for row, (members, scores) in enumerate(zip(groups.values(), scored, strict=True)):
-            n = len(members)
-            raw[row, :n] = torch.tensor([replies[i].score for i in members], dtype=torch.float64)
-            modulated[row, :n] = torch.tensor(scores.modulated, dtype=torch.float64)
-            mask[row, :n] = True
-        advantage = self._advantage(Groups(modulated, raw, mask), progress)
-        metrics = self._figures(replies, groups, scored, Groups(modulated, raw, mask), advantage, progress)
-        order = [(i, row, column) for row, members in enumerate(groups.values()) for column, i in enumerate(members)]
-        order.sort()
+        lam = self.lam(progress)
+        plain = self._advantage(scored.groups, lam)
+        weight = None if alpha is None else scored.layout.spread(alpha)
+        advantage = plain if weight is None else plain * weight
+        dropped, filtered = self._filter(scored, advantage)
+        metrics = {
+            "advantage/lambda": lam,
+            **figures(scored, advantage, self.suite, self.config.k, progress),
+            **share_figures(scored, plain, self.suite, progress, lambda groups: self._advantage(groups, lam)),
+            **filtered,
+            **refusal_figures([(r.rollout, r.score) for r in replies]),
+        }
+        if lam > 0 and accepted(self.config.name, {"lam": lam}):
+            total = float(plain.abs().sum())
+            changed = float((plain - self._advantage(scored.groups, 0.0)).abs().sum())
+            metrics["advantage/share/pass_at_k"] = changed / total if total else 0.0
+        if weight is not None:
+            metrics |= alpha_figures(plain, weight, scored.groups.mask)
         return Step(
-            advantages=[float(advantage[row, column]) for _, row, column in order],
-            components=[
-                dict(replies[i].components) | {name: values[column] for name, values in scored[row].components.items()}
-                for i, row, column in order
-            ],
-            modulated=[float(modulated[row, column]) for _, row, column in order],
-            log=[dict(replies[i].log) | scored[row].log[column] for i, row, column in order],
-            metrics=metrics,
+            advantages=scored.layout.flat(advantage),
+            components=scored.components,
+            modulated=scored.layout.flat(scored.groups.modulated),
+            log=scored.log,
+            metrics={name: value for name, value in metrics.items() if math.isfinite(value)},
+            dropped=dropped,
         )
 
     def lam(self, progress: float) -> float:
         """λ at a share of the run."""
         return value_at(self.config.lam, progress)
 
-    def _score(self, replies: list[Reply]) -> GroupScores:
-        return self.suite.score_group(
-            [r.rollout for r in replies], [r.score for r in replies], [r.components for r in replies]
+    def _scored(self, replies: Sequence[Reply]) -> Scored:
+        layout = Layout.of([reply.group for reply in replies])
+        members = list(layout.members.values())
+        found = self.suite.score_groups(
+            [
+                (
+                    Group([replies[i].rollout for i in own], [replies[i].score for i in own]),
+                    [replies[i].components for i in own],
+                )
+                for own in members
+            ]
         )
+        modulated = [0.0] * len(replies)
+        components: list[dict[str, float | None]] = [dict(reply.components) for reply in replies]
+        log = [dict(reply.log) for reply in replies]
+        effects = {name: [0.0] * len(replies) for name in found[0].effects}
+        for own, scores in zip(members, found, strict=True):
+            for column, i in enumerate(own):
+                modulated[i] = scores.modulated[column]
+                components[i] |= {name: values[column] for name, values in scores.components.items()}
+                log[i] |= scores.log[column]
+                for name, values in scores.effects.items():
+                    effects[name][i] = values[column]
+        groups = Groups(
+            modulated=layout.spread(modulated),
+            raw=layout.spread([reply.score for reply in replies]),
+            mask=layout.mask,
+            components={
+                name: layout.spread([math.nan if (v := own.get(name)) is None else v for own in components])
+                for name in self.suite.names()
+            },
+            weights=self._signed_weights(replies[0].rollout.progress),
+            tokens=layout.spread([float(reply.rollout.length) for reply in replies]),
+            adversarial=torch.tensor([replies[own[0]].rollout.type == "adversarial" for own in members]),
+        )
+        return Scored(replies, layout, groups, components, {n: layout.spread(v) for n, v in effects.items()}, log)
 
-    def _advantage(self, groups: Groups, progress: float, lam: float | None = None) -> Tensor:
-        lam = self.lam(progress) if lam is None else lam
+    def _signed_weights(self, progress: float) -> dict[str, float]:
+        """Of every reward, gates included: a plain sum has no gates, only components."""
+        return {e.spec.name: e.weight(progress) * (-1.0 if e.spec.penalty else 1.0) for e in self.suite.entries}
+
+    def _advantage(self, groups: Groups, lam: float) -> Tensor:
         options = accepted(self.config.name, {"k": self.config.k, "lam": lam}) | self.config.options
         result: Tensor = get("advantage", self.config.name)(groups, **options)
+        if result.shape != groups.mask.shape or not bool(torch.isfinite(result).all()):
+            raise RolloutError(
+                f"advantage {self.config.name!r} returned {tuple(result.shape)} with {int((~result.isfinite()).sum())} "
+                f"values that are not finite; it must return one finite number for each of {tuple(groups.mask.shape)}"
+            )
         return result
 
-    def _figures(
-        self,
-        replies: Sequence[Reply],
-        groups: Mapping[str, list[int]],
-        scored: Sequence[GroupScores],
-        batch: Groups,
-        advantage: Tensor,
-        progress: float,
-    ) -> dict[str, float]:
-        mask, lam = batch.mask, self.lam(progress)
-        total = float(advantage.abs().sum())
-        right = (batch.raw >= 0.5) & mask
-        count, size = right.sum(1).tolist(), mask.sum(1).tolist()
-        k = self.config.k
-        figures: dict[str, float] = {
-            "advantage/lambda": lam,
-            "advantage/abs_mean": total / max(1, int(mask.sum())),
-            "advantage/order_violations": float(_violations(advantage, right, mask)),
-            "advantage/correct_pushed_down": float(((advantage < 0) & right).sum() / max(1, int(right.sum()))),
-            "group/pass@1": _mean([c / n for c, n in zip(count, size, strict=True)]),
-            f"group/pass@{k}": _mean(
-                [_pass_at(int(n), int(c), min(k, int(n))) for c, n in zip(count, size, strict=True)]
-            ),
-            "group/all_correct": _mean([float(c == n) for c, n in zip(count, size, strict=True)]),
-            "group/all_wrong": _mean([float(c == 0) for c in count]),
-            "group/size": _mean([float(n) for n in size]),
-            "score/mean": _mean([r.score for r in replies]),
-            "score/modulated_mean": float(batch.modulated[mask].mean()),
-            "reply/tokens": _mean([float(r.rollout.length) for r in replies]),
-            "reply/tokens_correct": _mean([float(r.rollout.length) for r in replies if r.score >= 0.5]),
-            "prompt/difficulty": _mean([r.rollout.difficulty for r in replies]),
-        }
-        for name in self.suite.names():
-            values = [r.components[name] for r in replies if name in r.components]
-            values += [v for s in scored for v in s.components.get(name, [])]
-            known = [v for v in values if v is not None]
-            figures[f"reward/{name}/mean"], figures[f"reward/{name}/std"] = _mean(known), _std(known)
-            figures[f"reward/{name}/scored"] = len(known) / max(1, len(values))
-        for name, weight in self.suite.weights(progress).items():
-            figures[f"reward/{name}/weight"] = weight
-        # How much of the push comes from a part: what changes in A when the part is left out.
-        for name in scored[0].effects:
-            without = batch.modulated.clone()
-            for row, (members, s) in enumerate(zip(groups.values(), scored, strict=True)):
-                effect = torch.tensor(s.effects[name], dtype=torch.float64)
-                without[row, : len(members)] -= batch.raw[row, : len(members)] * effect
-            changed = self._advantage(Groups(without, batch.raw, mask), progress)
-            figures[f"advantage/share/{name}"] = float((advantage - changed).abs().sum()) / total if total else 0.0
-        if lam > 0 and accepted(self.config.name, {"lam": lam}):
-            changed = self._advantage(batch, progress, lam=0.0)
-            figures["advantage/share/pass_at_k"] = float((advantage - changed).abs().sum()) / total if total else 0.0
-        return {name: value for name, value in figures.items() if math.isfinite(value)}
+    def _filter(self, scored: Scored, advantage: Tensor) -> tuple[list[bool], dict[str, float]]:
+        config = self.config.filter
+        if config is None:
+            return [False] * len(scored.replies), {}
+        modulators = any(e.spec.role == "modulator" and e.config.weight > 0 for e in self.suite.entries)
+        first = [scored.replies[own[0]] for own in scored.layout.members.values()]
+        dropped = dropped_groups(
+            advantage,
+            (scored.right | ~scored.groups.mask).all(dim=1),
+            [draw(reply.rollout.step, reply.rollout.uid or reply.group) for reply in first],
+            epsilon=config.epsilon,
+            keep_all_correct=config.keep_all_correct if modulators else 1.0,
+        )
+        silent = advantage.abs().amax(dim=1) < config.epsilon
+        share = {"filter/dropped": dropped, "filter/no_signal": silent}
+        return [bool(v) for v in scored.layout.flat(dropped)], {n: float(v.double().mean()) for n, v in share.items()}
+
+    def _try(self) -> None:
+        """Refuse option values that the advantage cannot work with before anything is generated."""
+        shape = (2, max(2, self.config.k))
+        scores = torch.zeros(shape, dtype=torch.float64)
+        scores[0, 0] = 1.0
+        components = dict.fromkeys(self.suite.names(), scores)
+        mask = torch.ones(shape, dtype=torch.bool)
+        adversarial = torch.tensor([False, True])
+        weights = self._signed_weights(0.0)
+        try:
+            self._advantage(
+                Groups(scores, scores, mask, components, weights, mask.double(), adversarial), self.lam(0.0)
+            )
+        except (ValueError, TypeError, RolloutError) as error:
+            raise ValueError(f"advantage {self.config.name!r}, options {self.config.options}: {error}") from error
 
 
 def refuse_errors(errors: Sequence[str]) -> None:
@@ -202,23 +235,15 @@ def refuse_missing(sessions: Mapping[str, int], prompts: int, expected: int) -> 
         )
 
 
-def _violations(advantage: Tensor, right: Tensor, mask: Tensor) -> int:
-    wrong = ~right & mask
-    lowest = advantage.masked_fill(~right, torch.inf).min(1).values
-    highest = advantage.masked_fill(~wrong, -torch.inf).max(1).values
-    return int(((lowest <= highest) & right.any(1) & wrong.any(1)).sum())
-
-
-def _pass_at(n: int, c: int, k: int) -> float:
-    return 1.0 - comb(n - c, k) / comb(n, k)
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values) if values else math.nan
-
-
-def _std(values: Sequence[float]) -> float:
-    if not values:
-        return math.nan
-    mean = _mean(values)
-    return math.sqrt(sum((v - mean) ** 2 for v in values) / len(values))
+def _refuse_unusable(replies: Sequence[Reply], alpha: Sequence[float] | None) -> None:
+    if not replies:
+        raise RolloutError("there are no replies to compute advantages from")
+    for reply in replies:
+        if not math.isfinite(reply.score):
+            raise RolloutError(
+                f"reply {reply.session} to prompt {reply.rollout.uid or reply.group!r} has the score {reply.score}"
+            )
+    if alpha is not None and len(alpha) != len(replies):
+        raise RolloutError(f"{len(alpha)} perception weights for {len(replies)} replies; there must be one for each")
+    if alpha is not None and not all(math.isfinite(a) and a >= 0 for a in alpha):
+        raise RolloutError("perception weights must be finite and not negative")
