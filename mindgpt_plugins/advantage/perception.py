@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -158,14 +158,15 @@ class Seen:
 
 @dataclass(frozen=True)
 class Perception:
-    """What the pass amounts to; lists follow the step's replies."""
+    """What the pass amounts to; without one, nothing changes."""
 
-    alpha: list[float]
-    dependence: list[float | None]
-    """Mean D_t; None where it was not measured."""
-    kept: dict[str, Tensor]
-    added: dict[str, Tensor]
-    metrics: dict[str, float]
+    alpha: list[float] = field(default_factory=list)
+    """Of each reply of the step."""
+    dependence: dict[int, float] = field(default_factory=dict)
+    """Place of each reply that was measured → its mean D_t."""
+    kept: dict[str, Tensor] = field(default_factory=dict)
+    added: dict[str, Tensor] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
 
     def shape(self, key: str, mask: Tensor, advantage: float) -> Tensor:
         """Per-token advantages of one trajectory.
@@ -222,7 +223,7 @@ def perceive(config: PerceptionConfig, seen: Mapping[str, Seen], replies: int) -
         metrics["perception/papo_abs_mean"] = float(flat.abs().mean())
     return Perception(
         alpha=alpha.tolist(),
-        dependence=[float(m) if k else None for m, k in zip(means.tolist(), known.tolist(), strict=True)],
+        dependence={i: float(means[i]) for i in known.nonzero().flatten().tolist()},
         kept={key: k.to(torch.float32) for key, k in kept.items()},
         added=added,
         metrics=metrics,

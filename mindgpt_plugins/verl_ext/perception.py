@@ -64,17 +64,17 @@ class PerceptionPass:
 
     Args:
         config: what to do with it.
-        processor: the model's; must write patches as Qwen-VL's do.
-        workers: verl's actor worker group.
-        host: verl's whole configuration.
         seed: of the masks, with the step and the prompt.
+        processor: the model's; must write patches as Qwen-VL's do.
+        host: verl's whole configuration.
+        workers: verl's actor worker group.
 
     Raises:
         SettingsError: the model has no picture processor, or one with another layout.
     """
 
-    def __init__(self, config: PerceptionConfig, *, processor: Any, workers: Any, host: Any, seed: int):
-        self.config, self.workers, self.host, self.seed = config, workers, host, seed
+    def __init__(self, config: PerceptionConfig, seed: int, processor: Any, host: Any, workers: Any):
+        self.config, self.seed, self.host, self.workers = config, seed, host, workers
         self.layouts = {
             "pixel_values": _layout(getattr(processor, "image_processor", None)),
             "pixel_values_videos": _layout(getattr(processor, "video_processor", None)),

@@ -171,7 +171,7 @@ def test_trajectories_of_a_session_are_one_reply_and_tool_tokens_do_not_count():
     two = {"a_0_0": seen(0, [-1.0, -9.0], [1, 0]), "a_0_1": seen(0, [-2.0]), "a_1_0": seen(1, [0.0])}
     found = perceive(PerceptionConfig(), two, 3)
     d = [math.exp(-x) + x - 1 for x in (1.0, 2.0)]
-    assert found.dependence == pytest.approx([sum(d) / 2, 0.0, None])
+    assert found.dependence == pytest.approx({0: sum(d) / 2, 1: 0.0})
     assert found.alpha == pytest.approx([1.1, 0.9, 1.0])
     assert found.metrics["perception/measured"] == pytest.approx(2 / 3)
 
@@ -224,4 +224,4 @@ def test_a_section_that_asks_for_nothing_is_refused():
 def test_nothing_measured_is_no_error():
     found = perceive(PerceptionConfig(token_share=0.4, papo=PapoConfig()), {}, 2)
     assert found.alpha == [1.0, 1.0]
-    assert found.dependence == [None, None]
+    assert found.dependence == {}
