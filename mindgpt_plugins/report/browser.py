@@ -151,7 +151,7 @@ def _finite(data: Any) -> Any:
     return str(data) if isinstance(data, float) and not math.isfinite(data) else data
 
 
-def _html(name: str, index: str, chunks: list[str], pictures: list[str]) -> str:
+def _html(recipe: str, index: str, chunks: list[str], pictures: list[str]) -> str:
     files = resources.files("mindgpt_plugins.report")
     style, own, body, script = (
         (files / part).read_text(encoding="utf-8")
@@ -165,8 +165,8 @@ def _html(name: str, index: str, chunks: list[str], pictures: list[str]) -> str:
         # Nothing a reply holds could load or run anything, even if it became markup.
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
         "style-src 'unsafe-inline'; script-src 'unsafe-inline'\">"
-        f"<title>{escape(name)} · rollouts</title><style>{style}{own}</style></head>"
-        f"<body class=browser><h1>{escape(name)} · rollouts</h1>{body}"
+        f"<title>{escape(recipe)} · rollouts</title><style>{style}{own}</style></head>"
+        f"<body class=browser><h1>{escape(recipe)} · rollouts</h1>{body}"
         f'<script type="text/plain" id="index">{index}</script>{data}{images}<script>{script}</script></body></html>\n'
     )
 

@@ -19,7 +19,7 @@ def build(run: Path) -> Path:
         run: folder with ``manifest.json``. Stages may be unfinished or missing; the page says so.
 
     Returns:
-        Path of ``report.html``; ``report.json`` lies beside it, and ``rollouts.html`` when an RL stage has recorded any.
+        Path of ``report.html``; ``report.json`` lies beside it, and ``rollouts.html`` when there are any.
 
     Raises:
         FileNotFoundError: there is no manifest.

@@ -42,7 +42,7 @@ def rollouts(data: dict[str, Any]) -> str:
     """A few RL groups side by side, with scores, components and advantages."""
     cards = "".join(_group(group) for group in data["rollouts"])
     return (
-        "<h2>RL groups</h2><p class=soft>All replies to one prompt, from early to late steps; groups with mixed outcomes "
+        "<h2>RL groups</h2><p class=soft>All replies to one prompt, from early to late steps; mixed groups "
         'preferred. <a href="rollouts.html">All groups, to filter and search</a>.</p>'
         f'<div class="examples wide">{cards}</div>'
         if cards
