@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field
 
+from mindgpt_plugins.llamafactory_ext.settings import Choice
 from mindgpt_plugins.recipe.base import DatasetRef, ModelRef, StageConfig, Strict
 from mindgpt_plugins.recipe.perception import PerceptionConfig
 from mindgpt_plugins.rewards.schedule import Ramp, Scheduled
@@ -48,6 +49,9 @@ class CurriculumConfig(Strict):
 
     name: str = Field("easy_to_hard", description="A registered sampler: easy_to_hard, shuffled, or a plugin's.")
     options: dict[str, Any] = Field(default_factory=dict)
+    mixture: Choice | None = Field(
+        None, description="Share of each source: {name: fixed, weights: {domain: 3, general: 1}}, or scheduled."
+    )
 
 
 class LoraConfig(Strict):

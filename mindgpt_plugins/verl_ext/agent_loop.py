@@ -14,6 +14,7 @@ from typing import Any
 
 from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop
 
+from mindgpt_plugins.verl_ext.reward_fields import ASKED
 from mindgpt_plugins.verl_ext.seeds import sample_seed
 
 NAME = "mindgpt_single_turn"
@@ -56,8 +57,9 @@ class SeededSingleTurnAgentLoop(SingleTurnAgentLoop):  # type: ignore[misc]
         sampling_params = {**sampling_params, "seed": seed & 0x7FFFFFFF}
         if self.rollout_config.name == "hf_cpu":
             replicas = self.config.trainer.n_gpus_per_node * self.config.trainer.nnodes
-            if replicas == 1:
-                sampling_params[EXPECTED] = int(self.config.data.train_batch_size) * int(self.rollout_config.n)
+            announced = int(kwargs.get(ASKED, {}).get("step", 0))
+            if replicas == 1 and announced:
+                sampling_params[EXPECTED] = announced
         self.uid = kwargs["uid"]
         return await super().run(sampling_params, priority=priority, **kwargs)
 

@@ -1,6 +1,6 @@
 """The ``verl.plugins`` entry point: verl imports this module in every process, at the end of ``import verl``.
 
-It stays light (standard library only; < 0.3 s) and changes nothing by itself: it registers the trainer ``mindgpt_sync``
+It stays light (standard library only; < 0.3 s) and changes nothing by itself: it registers the trainers ``mindgpt_…``
 when verl's own trainer package is loaded, which is long after ``import verl``. The CPU platform and its patches come in
 only under ``VERL_PLATFORM=cpu``, other patches only when ``MINDGPT_PATCHES`` names them.
 
@@ -58,6 +58,8 @@ def guarded(action: object) -> None:
 
 def install() -> None:
     """Everything this module does. Loading twice is harmless."""
+    if os.environ.get("MINDGPT_REQUIRED") == "1":
+        os.environ.setdefault("MINDGPT_DRIVER", str(os.getpid()))  # inherited by Ray's workers; see roles.py
     if os.environ.get("VERL_PLATFORM", "").strip().lower() == "cpu":
         from mindgpt_plugins.verl_ext import platform_cpu
 

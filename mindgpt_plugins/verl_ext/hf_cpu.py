@@ -5,12 +5,15 @@ Chosen with ``actor_rollout_ref.rollout.name=hf_cpu`` and
 runner, the training workers and the agent-loop workers). Text and images.
 
 Every reply has its own random stream, from the ``seed`` in its sampling parameters; the requests of a step are sorted
-and run as one batch, so that the samples do not depend on the order in which requests arrive.
+and run as one batch, so that the samples do not depend on the order in which requests arrive. In the asynchronous modes
+verl aborts what is under way before an update: generation stops at the next token, and verl asks again with
+what there is so far.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -20,6 +23,7 @@ from verl.workers.rollout.base import _ROLLOUT_REGISTRY, BaseRollout
 from verl.workers.rollout.replica import RolloutReplica, RolloutReplicaRegistry, TokenOutput
 
 from mindgpt_plugins.verl_ext.agent_loop import EXPECTED
+from mindgpt_plugins.verl_ext.seeds import sample_seed
 
 NAME = "hf_cpu"
 _STARTED: list[Any] = []  # an actor lives as long as somebody holds its handle
@@ -52,6 +56,9 @@ class HFServer:
         self.banned = torch.tensor(sorted(set(unused)), dtype=torch.long)
         self.queue: asyncio.Queue[_Request] | None = None
         self.worker: asyncio.Task[None] | None = None
+        self.paused = self.running = False
+        self.cut: set[tuple[int, int]] = set()
+        """(seed, tokens so far) of replies that were cut off."""
 
     async def generate(
         self,
@@ -84,22 +91,31 @@ class HFServer:
                     batch.append(await asyncio.wait_for(self.queue.get(), PATIENCE if announced else GRACE))
                 except TimeoutError:
                     break
-            batch.sort(key=lambda r: (len(r.prompt_ids), r.prompt_ids, r.params.get("seed", 0)))
+            batch.sort(key=lambda r: (r.sampling, len(r.prompt_ids), r.prompt_ids, r.params.get("seed", 0)))
             size = int(self.config.max_num_seqs)
-            for start in range(0, len(batch), size):
-                part = batch[start : start + size]
-                try:
-                    outputs = await asyncio.to_thread(self._run, part)
-                except Exception as error:
-                    for request in part:
-                        request.answer.set_exception(error)
-                    continue
-                for request, output in zip(part, outputs, strict=True):
-                    request.answer.set_result(output)
+            for _, alike in itertools.groupby(batch, key=lambda r: r.sampling):
+                requests = list(alike)
+                for start in range(0, len(requests), size):
+                    await self._answer(requests[start : start + size])
+
+    async def _answer(self, part: list[_Request]) -> None:
+        while self.paused:
+            await asyncio.sleep(0.01)
+        self.running = True
+        try:
+            outputs = await asyncio.to_thread(self._run, part)
+        except Exception as error:
+            for request in part:
+                request.answer.set_exception(error)
+        else:
+            for request, output in zip(part, outputs, strict=True):
+                request.answer.set_result(output)
+        finally:
+            self.running = False
 
     def _run(self, batch: list[_Request]) -> list[TokenOutput]:
         import torch
-        from transformers import LogitsProcessorList
+        from transformers import LogitsProcessorList, StoppingCriteriaList
 
         from mindgpt_plugins.verl_ext.seeded_choice import SeededChoice
 
@@ -112,37 +128,45 @@ class HFServer:
         if images:
             inputs |= self._pixels(images)
             inputs["mm_token_type_ids"] = (ids == self.processor.image_token_id).long() * mask
-        params = batch[0].params
+        temperature, top_k, top_p = batch[0].sampling
         choice = SeededChoice(
-            [int(r.params.get("seed", 0)) for r in batch],
-            temperature=float(params.get("temperature", 1.0)),
-            top_k=int(params.get("top_k", -1)),
-            top_p=float(params.get("top_p", 1.0)),
-            banned=self.banned,
+            [self._seed(r) for r in batch], temperature=temperature, top_k=top_k, top_p=top_p, banned=self.banned
         )
-        limit = params.get("max_tokens") or params.get("max_new_tokens") or self.config.response_length
+        limits = [
+            int(r.params.get("max_tokens") or r.params.get("max_new_tokens") or self.config.response_length)
+            for r in batch
+        ]
         with torch.no_grad():
             sequences = self.model.generate(
                 **inputs,
-                max_new_tokens=int(limit),
+                max_new_tokens=max(limits),
                 do_sample=False,
                 eos_token_id=end,
                 pad_token_id=pad,
                 logits_processor=LogitsProcessorList([choice]),
+                stopping_criteria=StoppingCriteriaList([lambda ids, _: torch.full((len(ids),), self.paused)]),
             )
         replies, log_probs = sequences[:, width:].tolist(), choice.log_probs()
         outputs = []
-        for reply, probabilities in zip(replies, log_probs, strict=True):
-            length = reply.index(end) + 1 if end in reply else len(reply)
+        for request, limit, reply, probabilities in zip(batch, limits, replies, log_probs, strict=True):
+            length = min(limit, reply.index(end) + 1 if end in reply else len(reply))
+            whole = length == limit or end in reply
+            if not whole:
+                self.cut.add((int(request.params.get("seed", 0)), len(request.prompt_ids) + length))
             outputs.append(
                 TokenOutput(
                     token_ids=reply[:length],
                     log_probs=probabilities[:length],
-                    stop_reason="completed",
+                    stop_reason="completed" if whole else "aborted",
                     extra_fields={"global_steps": self.global_steps},
                 )
             )
         return outputs
+
+    def _seed(self, request: _Request) -> int:
+        """Its own; another one where it goes on with a reply, whose first random numbers are used up."""
+        seed, so_far = int(request.params.get("seed", 0)), len(request.prompt_ids)
+        return sample_seed(seed, "go on", 0, so_far) & 0x7FFFFFFF if (seed, so_far) in self.cut else seed
 
     def _pixels(self, images: list[Any]) -> dict[str, Any]:
         import torch
@@ -174,16 +198,28 @@ class HFServer:
         """Nothing to wake, to put to sleep or to flush."""
 
     async def abort_all_requests(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Nothing runs while verl aborts: the trainer is synchronous."""
+        """Cut off what is under way and hold the rest until :meth:`resume_generation`."""
+        self.paused = True
+        while self.running:
+            await asyncio.sleep(0.005)
         return {"aborted_count": 0, "request_ids": []}
 
+    async def resume_generation(self, *args: Any, **kwargs: Any) -> None:
+        """Go on, with the new weights."""
+        self.paused = False
+
     wake_up = sleep = clear_kv_cache = release_kv_cache = resume_kv_cache = start_profile = stop_profile = idle
-    resume_generation = wait_for_requests_to_drain = idle
+    wait_for_requests_to_drain = idle
 
 
 class _Request:
     def __init__(self, prompt_ids: list[int], params: dict[str, Any], images: list[Any]):
         self.prompt_ids, self.params, self.images = prompt_ids, params, images
+        self.sampling = (
+            float(params.get("temperature", 1.0)),
+            int(params.get("top_k", -1)),
+            float(params.get("top_p", 1.0)),
+        )
         self.answer: asyncio.Future[TokenOutput] = asyncio.get_running_loop().create_future()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -46,15 +47,36 @@ class MetricsFile:
             file.write(json.dumps(record) + "\n")
 
 
-def mark_loaded(path: Path, trainer: type, reward_pids: list[int]) -> None:
-    """Write the file that proves our trainer and reward code ran, and in which processes."""
+def mark_loaded(path: Path, trainer: type, reward_pids: list[int], roles: Mapping[str, Any]) -> None:
+    """Write the file that proves our trainer and reward code ran, and in which processes.
+
+    Args:
+        path: of the file.
+        trainer: class of the running trainer.
+        reward_pids: processes that computed rewards of ours.
+        roles: role → process ids where our code was found before the first step.
+    """
     record = {
         "trainer": {"pid": os.getpid(), "class": f"{trainer.__module__}.{trainer.__qualname__}"},
         "reward": {"pids": reward_pids},
+        "roles": dict(roles),
         "verl": version("verl"),
         "mindgpt-plugins": version("mindgpt-plugins"),
     }
     _replace(path, json.dumps(record, indent=1) + "\n")
+
+
+def repair_tracker(folder: Path) -> None:
+    """Point an empty tracker (verl writes it in place, so a kill can leave it so) at the last whole checkpoint."""
+    tracker = folder / "latest_checkpointed_iteration.txt"
+    if not tracker.is_file() or tracker.read_text().strip().isdigit():
+        return
+    found = (re.fullmatch(r"global_step_(\d+)", data.parent.name) for data in folder.glob("*/data.pt"))
+    steps = [int(match.group(1)) for match in found if match]
+    if steps:
+        _replace(tracker, str(max(steps)))
+    else:
+        tracker.unlink()
 
 
 def _replace(path: Path, text: str) -> None:

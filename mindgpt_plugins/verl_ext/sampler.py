@@ -1,14 +1,18 @@
-"""Puts a curriculum sampler of ours behind verl's stateful data loader."""
+"""Puts a curriculum sampler of ours, with or without a mixture, behind verl's stateful data loader."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from torch.utils.data import Sampler
 
-from mindgpt_plugins.curriculum.base import Examples
+from mindgpt_plugins.curriculum.base import Clock, CurriculumError, Examples, require_same
+from mindgpt_plugins.curriculum.feeding import unknown_in_rl
+from mindgpt_plugins.recipe.rl import CurriculumConfig
 from mindgpt_plugins.registry import get
+from mindgpt_plugins.verl_ext.twins import Twins
 
 
 class CurriculumSampler(Sampler[int]):
@@ -18,38 +22,68 @@ class CurriculumSampler(Sampler[int]):
     to hard" spans the run and not a part of it. State: epoch and position; orders follow from the seed.
 
     Args:
-        difficulty: of each row, larger is harder.
+        difficulty: of each row, larger is harder; ``None`` where a row does not say.
         source: of each row.
-        name: a registered sampler.
-        options: its keyword-only options.
+        choice: sampler and mixture.
         seed: of every random choice.
-        draws: prompts the whole run asks for.
+        prompts_per_step: prompts of one step.
+        steps: of the run.
+        twins: rows that share a step.
+
+    Raises:
+        CurriculumError: the choice cannot work in RL or on these rows.
+        TwinError: steps of this size cannot hold the twins.
     """
 
     def __init__(
         self,
-        difficulty: Sequence[float],
+        difficulty: Sequence[float | None],
         source: Sequence[str],
+        choice: CurriculumConfig,
         *,
-        name: str,
-        options: Mapping[str, Any],
         seed: int,
-        draws: int,
+        prompts_per_step: int,
+        steps: int,
+        twins: Twins | None = None,
     ):
         if len(difficulty) != len(source):
             raise ValueError(f"{len(difficulty)} difficulties for {len(source)} rows")
-        self.rows = _subset(len(difficulty), draws, seed)
+        if problem := unknown_in_rl(choice.name, choice.mixture and choice.mixture.name):
+            raise CurriculumError(f"curriculum: {problem}")
+        kind = get("sampler", choice.name)
+        missing = sum(value is None for value in difficulty)
+        if missing and getattr(kind, "needs_difficulty", False):
+            raise CurriculumError(
+                f"curriculum {choice.name!r} needs a difficulty, and {missing} of {len(difficulty)} rows have none in "
+                "extra_info; add it or use `curriculum: {name: shuffled}`"
+            )
+        self.twins = twins or None  # no families: none
+        if self.twins and choice.mixture is not None:
+            raise CurriculumError(
+                f"curriculum.mixture draws prompts one by one and would part {len(self.twins)} adversarial twins from "
+                "their answerable partners; remove the mixture, or train on a set without adversarial twins"
+            )
+        choose = self.twins.subset if self.twins else partial(_subset, len(difficulty))
+        self.rows = choose(prompts_per_step * steps, seed)
+        if self.twins:
+            self.twins.check(self.rows)
         names = tuple(sorted(set(source)))
+        mixture = None
+        if choice.mixture is not None:
+            build = get("mixture", choice.mixture.name)
+            if getattr(build, "moves", False):  # its clock counts whole steps; verl drops an epoch's last part of one
+                whole = len(self.rows) // prompts_per_step * prompts_per_step
+                self.rows = [self.rows[i] for i in _subset(len(self.rows), whole, seed)]
+            counts = [sum(source[row] == name for row in self.rows) for name in names]
+            mixture = build(names, counts, **choice.mixture.options)
         examples = Examples(
             group=[names.index(source[row]) for row in self.rows],
             names=names,
-            difficulty=[float(difficulty[row]) for row in self.rows],
+            difficulty=[float(difficulty[row] or 0.0) for row in self.rows],
         )
-        kind = get("sampler", name)
-        for attribute, what in (("needs_losses", "training losses"), ("needs_clock", "token lengths")):
-            if getattr(kind, attribute, False):
-                raise ValueError(f"curriculum {name!r} needs {what}, which are not known in RL; use easy_to_hard")
-        self.inner = kind(examples, seed, **options)
+        self.inner = kind(examples, seed, mixture, **choice.options)
+        if mixture is not None and mixture.moves:
+            self.inner.attach(Clock(prompts_per_step, len(self.rows), steps))
         self.epoch = 0
 
     def __len__(self) -> int:
@@ -70,7 +104,8 @@ class _Walk(Iterator[int]):
         self.epoch, self.position = epoch, position
         self.sampler.epoch = epoch
         self.sampler.inner.set_epoch(epoch)
-        self.order = [self.sampler.rows[i] for i in self.sampler.inner]
+        order = [self.sampler.rows[i] for i in self.sampler.inner]
+        self.order = self.sampler.twins.arrange(order) if self.sampler.twins else order
 
     def __next__(self) -> int:
         if self.position >= len(self.order):
@@ -82,12 +117,45 @@ class _Walk(Iterator[int]):
 
     def state_dict(self) -> dict[str, Any]:
         """Where this walk is, and what its order follows from."""
-        return {"epoch": self.epoch, "position": self.position, "inner": self.sampler.inner.state_dict()}
+        place = {"epoch": self.epoch, "position": self.position, "inner": self.sampler.inner.state_dict()}
+        return place | ({"twins": self.sampler.twins.digest()} if self.sampler.twins else {})
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where another walk was; refuses other data, seed or options."""
         self.sampler.inner.load_state_dict(state["inner"])
+        mine = self.sampler.twins.digest() if self.sampler.twins else None
+        require_same("steps and twins", {"twins": mine}, {"twins": state.get("twins")})
         self._start(int(state["epoch"]), int(state["position"]))
+
+
+def curriculum_loader(base: Any, dataset: Any, choice: CurriculumConfig, **run: int) -> Any:
+    """The train loader that verl has made once more, in curriculum order.
+
+    Args:
+        base: the loader verl has made.
+        dataset: verl's ``RLHFDataset``; rows have ``extra_info.difficulty`` and ``data_source``.
+        choice: sampler and mixture.
+        run: ``seed``, ``prompts_per_step`` and ``steps``.
+    """
+    from torchdata.stateful_dataloader import StatefulDataLoader  # type: ignore[import-untyped]
+    from verl.utils.dataset.rl_dataset import collate_fn
+
+    frame = dataset.dataframe
+    extra = [row or {} for row in frame["extra_info"]]
+    return StatefulDataLoader(
+        dataset=dataset,
+        batch_size=base.batch_size,
+        num_workers=base.num_workers,
+        drop_last=True,
+        collate_fn=collate_fn,
+        sampler=CurriculumSampler(
+            [row.get("difficulty") for row in extra],
+            [str(name) for name in frame["data_source"]],
+            choice,
+            twins=Twins.of(extra, run["prompts_per_step"]),
+            **run,
+        ),
+    )
 
 
 def _subset(size: int, draws: int, seed: int) -> list[int]:

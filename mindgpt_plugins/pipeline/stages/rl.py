@@ -1,4 +1,4 @@
-"""Stage ``rl``: hybrid RL with ``python -m verl.trainer.main_ppo`` and the trainer ``mindgpt_sync``."""
+"""Stage ``rl``: hybrid RL with ``python -m verl.trainer.main_ppo`` and one of our trainers, ``mindgpt_<mode>``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from mindgpt_plugins.pipeline.stage import Command, Context, Stage, TokenLimit
-from mindgpt_plugins.pipeline.stages import rl_verl
+from mindgpt_plugins.pipeline.stages import rl_modes, rl_verl
 from mindgpt_plugins.pipeline.stages.hydra_overrides import flatten, render_override
 from mindgpt_plugins.recipe.base import StageConfig
 from mindgpt_plugins.recipe.rl import RLConfig
@@ -19,11 +19,12 @@ from mindgpt_plugins.rewards.schedule import extremes
 from mindgpt_plugins.rewards.sdk import RewardError
 from mindgpt_plugins.rewards.suite import Suite
 
-SETTINGS = "trainer.v1.mindgpt_sync.settings"
 #: Overrides the stage itself writes; changing them would bypass our trainer or the runner's bookkeeping.
 RESERVED = (
     "trainer.v1.trainer_mode",
     "trainer.v1.mindgpt_sync",
+    "trainer.v1.mindgpt_colocate_async",
+    "trainer.v1.mindgpt_separate_async",
     "trainer.use_v1",
     "trainer.total_training_steps",
     "trainer.default_local_dir",
@@ -50,6 +51,7 @@ class RL(Stage[RLConfig]):
         "mindgpt_plugins.rewards",
         "mindgpt_plugins.advantage",
         "mindgpt_plugins.curriculum",
+        "mindgpt_plugins.pipeline.stages.rl_modes",
         "mindgpt_plugins.pipeline.stages.rl_verl",
         "mindgpt_patches.cpu.verl",
         "mindgpt_patches.cpu.vllm",
@@ -68,6 +70,7 @@ class RL(Stage[RLConfig]):
                 advantage=config.advantage,
                 curriculum=config.curriculum,
                 perception=config.perception,
+                group_size_by_difficulty=config.group_size_by_difficulty,
                 plugins=context.plugins,
                 seed=seed,
                 metrics_path=str(folder / "metrics.jsonl"),
@@ -104,7 +107,6 @@ class RL(Stage[RLConfig]):
             "data.seed": seed,
             "actor_rollout_ref.model.path": context.model(config.model),
             "actor_rollout_ref.actor.optim.lr": config.lr,
-            "actor_rollout_ref.actor.ppo_mini_batch_size": config.prompts_per_step,
             "actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu": config.micro_batch,
             "actor_rollout_ref.rollout.name": rl_verl.backend(config, context.cpu),
             "actor_rollout_ref.rollout.n": config.group_size,
@@ -118,8 +120,8 @@ class RL(Stage[RLConfig]):
             "trainer.experiment_name": context.name,
             "trainer.default_local_dir": str(folder / "checkpoints"),
             "trainer.rollout_data_dir": str(folder / "rollouts"),
-            f"+{SETTINGS}": str(folder / "settings.json"),
             "+ray_kwargs.ray_init._temp_dir": str(_ray_folder(folder)),
+            **rl_modes.overrides(config, str(folder / "settings.json")),
             **rl_verl.preset(config, context.cpu),
             **rl_verl.engine(config),
             **rl_verl.lora(config, context.cpu),
@@ -154,16 +156,7 @@ class RL(Stage[RLConfig]):
     def check(self, config: RLConfig, context: Context) -> list[str]:
         """Names, options and divisibility; nothing heavy is imported."""
         problems = _names(config, context) + rl_verl.problems(config, context.cpu)
-        ranks, replies = rl_verl.ranks(config), config.prompts_per_step * config.group_size
-        if config.advantage.k > config.group_size:
-            problems.append(f"advantage.k is {config.advantage.k}, above group_size {config.group_size}; lower k")
-        if replies % ranks:
-            problems.append(f"prompts_per_step × group_size = {replies} replies cannot be shared by workers = {ranks}")
-        elif (replies // ranks) % config.micro_batch:
-            problems.append(
-                f"each worker has {replies // ranks} replies per step, not divisible by micro_batch = "
-                f"{config.micro_batch}; choose a divisor"
-            )
+        problems += rl_modes.problems(config, context.cpu, rl_verl.ranks(config))
         low, high = extremes(config.advantage.lam)
         if low < 0 or high > 1:
             problems.append(f"advantage.lambda runs from {low:g} to {high:g}; it must stay in [0, 1]")
@@ -199,7 +192,21 @@ def _names(config: RLConfig, context: Context) -> list[str]:
                 check_options(kind, name, options)
             except (RegistryError, PluginError) as error:
                 problems.append(f"{field}.options: {error}")
-    return problems
+    return problems + _curriculum(config)
+
+
+def _curriculum(config: RLConfig) -> list[str]:
+    """A curriculum or mixture that is not there, or that RL cannot feed."""
+    from mindgpt_plugins.curriculum.feeding import unknown_in_rl
+
+    mixture = config.curriculum.mixture
+    if mixture is not None and mixture.name not in names("mixture"):
+        known = names("mixture")
+        return [f"curriculum.mixture: there is no {mixture.name!r}{nearest(mixture.name, known)} Known: {known}."]
+    if config.curriculum.name not in names("sampler"):
+        return []  # already said
+    problem = unknown_in_rl(config.curriculum.name, mixture and mixture.name)
+    return [f"curriculum: {problem}"] if problem else []
 
 
 def _plugin_problems(config: RLConfig) -> list[str]:

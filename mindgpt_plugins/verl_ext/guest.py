@@ -1,0 +1,323 @@
+"""What our trainers add to verl's, whichever way generation and training alternate.
+
+What the base trainer does stays: rollout correction, multi-trajectory sessions, padding rows, native group filtering,
+parameter synchronisation, checkpoints. The base advantage is computed first and only its numbers are replaced.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+import transfer_queue as tq
+from omegaconf import OmegaConf
+from tensordict import TensorDict
+from verl.utils import tensordict_utils as tu
+
+from mindgpt_plugins.advantage.perception import Perception
+from mindgpt_plugins.registry import load_plugins
+from mindgpt_plugins.rewards.suite import Suite
+from mindgpt_plugins.verl_ext.group_size import group_size_of
+from mindgpt_plugins.verl_ext.hybrid import Hybrid, Reply, refuse_errors
+from mindgpt_plugins.verl_ext.keys import final_rows, split_key
+from mindgpt_plugins.verl_ext.mini_batches import multiple_for, rows_of_updates, rows_without_loss
+from mindgpt_plugins.verl_ext.perception import PerceptionPass
+from mindgpt_plugins.verl_ext.records import MetricsFile, mark_loaded, repair_tracker
+from mindgpt_plugins.verl_ext.replies import Replies
+from mindgpt_plugins.verl_ext.reward_fields import ASKED, ERROR
+from mindgpt_plugins.verl_ext.roles import check_driver, check_roles
+from mindgpt_plugins.verl_ext.sampler import curriculum_loader
+from mindgpt_plugins.verl_ext.settings import Mode, load
+from mindgpt_plugins.verl_ext.siblings import Sibling, refuse_incomplete
+from mindgpt_plugins.verl_ext.takeover import REWARD_CLASS, check, take_over
+
+
+class Guest:
+    """Mixed in before one of verl's trainers; see the module's docstring."""
+
+    mode: ClassVar[Mode]
+    config: Any
+    global_steps: int
+    total_training_steps: int
+    parameter_sync_step: int
+    train_dataset: Any
+    tokenizer: Any
+    processor: Any
+    actor_rollout_wg: Any
+
+    def __init__(self, config: Any):
+        started = time.time()
+        self.settings = load(config)
+        load_plugins(self.settings.plugins)
+        self.hybrid = Hybrid(Suite(self.settings.rewards), self.settings.advantage)
+        check(config, self.mode)
+        take_over(config, self.mode)
+        self._metrics_file = MetricsFile(self.settings.metrics_path)
+        self._dump: dict[str, dict[str, Any]] = {}
+        self._perceived = Perception()
+        self._numbered = (0, 0)
+        self._roles: dict[str, Any] = {}
+        self._reward_pids: set[int] = set()
+        self._last_line = started
+        super().__init__(config)  # type: ignore[call-arg]
+
+    def fit(self, agent_loop_manager: Any) -> None:
+        """Train, once every process is known to have our code."""
+        base: Any = self
+        self._roles = {
+            "driver": check_driver(own_cluster=not OmegaConf.select(self.config, "ray_kwargs.ray_init.address")),
+            **check_roles(
+                {
+                    "reward": base.reward_loop_manager.reward_loop_worker_handles,
+                    "agent_loop": getattr(agent_loop_manager, "agent_loop_workers", []),
+                    "training": self.actor_rollout_wg.workers,
+                    "rollout": [h for m in base._rollout_server_managers() for h in m.server_handles],
+                },
+                REWARD_CLASS,
+            ),
+        }
+        super().fit(agent_loop_manager)  # type: ignore[misc]
+
+    # --- data -------------------------------------------------------------------------------------------------------
+
+    def _build_replay_buffer(self) -> Any:
+        from mindgpt_plugins.verl_ext.replay import strict
+
+        buffer = strict(super()._build_replay_buffer())  # type: ignore[misc]
+        buffer.poll_interval = self.settings.poll_interval  # verl's constructor default of 2 s dominates a small step
+        return buffer
+
+    def _setup(self) -> None:
+        if self.config.actor_rollout_ref.rollout.name == "hf_cpu":
+            from mindgpt_plugins.verl_ext import hf_cpu
+
+            hf_cpu.start_early(self.config)
+        super()._setup()  # type: ignore[misc]
+
+    def _init_dataloader(self) -> None:
+        super()._init_dataloader()  # type: ignore[misc]
+        OmegaConf.update(  # reward workers need it
+            self.config, "trainer.total_training_steps", self.total_training_steps, force_add=True
+        )
+        if self.settings.curriculum is not None:
+            base: Any = self
+            self.train_dataloader: Any = curriculum_loader(
+                base.train_dataloader,
+                self.train_dataset,
+                self.settings.curriculum,
+                seed=self.settings.seed,
+                prompts_per_step=int(self.config.data.train_batch_size),
+                steps=self.total_training_steps,
+            )
+
+    @property
+    def _sizes_vary(self) -> bool:
+        """Do prompts get different numbers of replies?"""
+        return bool(self.settings.group_size_by_difficulty) or (
+            "__rollout_n__" in self.train_dataset.dataframe.column_names
+        )
+
+    def _next_train_batch(self, num_prompts: int | None = None) -> Any:
+        batch = super()._next_train_batch(num_prompts)  # type: ignore[misc]
+        step, number = self._numbered
+        first = number if step == self.global_steps else 0
+        self._numbered = (self.global_steps, first + len(batch))
+        n = int(self.config.actor_rollout_ref.rollout.n)
+        sizes = [n] * len(batch)
+        if by_difficulty := self.settings.group_size_by_difficulty:
+            extra = [getattr(item, "data", item) for item in batch["extra_info"]]
+            sizes = [group_size_of(float(row.get("difficulty") or 0.0), n, by_difficulty) for row in extra]
+            tu.assign_non_tensor(batch, __rollout_n__=sizes)
+        elif "__rollout_n__" in batch.keys():  # noqa: SIM118 - a TensorDict's `in` wants keys()
+            sizes = [int(getattr(item, "data", item)) for item in batch["__rollout_n__"]]
+        announced = sum(sizes) if self.mode == "sync" and not self._filters_groups else 0
+        tu.assign_non_tensor(
+            batch,
+            # verl's uid is random. One that follows from step and place gives replies the same order in every run.
+            uid=[f"s{self.global_steps}p{first + i:05d}" for i in range(len(batch))],
+            **{ASKED: [{"n": size, "step": announced} for size in sizes]},
+        )
+        return batch
+
+    @property
+    def _filters_groups(self) -> bool:
+        return bool(OmegaConf.select(self.config, "algorithm.filter_groups.enable", default=False))
+
+    # --- rows of an update ------------------------------------------------------------------------------------------
+
+    @property
+    def _prompts(self) -> int:
+        """Prompts sampled at once."""
+        return int(self.config.data.train_batch_size) // self.parameter_sync_step
+
+    @property
+    def _updates(self) -> int:
+        """Optimizer updates made of them."""
+        return max(1, self._prompts // int(self.config.actor_rollout_ref.actor.ppo_mini_batch_size))
+
+    def _balance_batch(self, batch: Any, metrics: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        # First stop after sampling: put replies in order of (prompt, session).
+        batch.reorder(sorted(range(len(batch.keys)), key=lambda i: split_key(batch.keys[i])))
+        real = len(batch.keys)
+        batch = super()._balance_batch(batch, metrics, *args, **kwargs)  # type: ignore[misc]
+        metrics["group/padding_rows"] = len(batch.keys) - real
+        return batch
+
+    def _get_required_batch_multiple(self, dp_size: int) -> int:
+        if not self._sizes_vary:
+            return int(super()._get_required_batch_multiple(dp_size))  # type: ignore[misc]
+        # verl's multiple is prompts × rollout.n, so any other total would make further optimizer updates.
+        c = self.config.actor_rollout_ref
+        sizes = [] if c.actor.use_dynamic_bsz else [c.actor.ppo_micro_batch_size_per_gpu]
+        sizes += [] if c.rollout.log_prob_use_dynamic_bsz else [c.rollout.log_prob_micro_batch_size_per_gpu]
+        sizes += [] if c.ref.log_prob_use_dynamic_bsz else [c.ref.log_prob_micro_batch_size_per_gpu]
+        return multiple_for(dp_size, self._updates, [int(size) for size in sizes if size])
+
+    def _update_actor(self, batch: Any, metrics: dict[str, Any]) -> Any:
+        with self._rows_per_update(len(batch.keys) // self._updates):
+            return super()._update_actor(batch, metrics)  # type: ignore[misc]
+
+    @contextmanager
+    def _rows_per_update(self, rows: int) -> Iterator[None]:
+        """Where sizes vary, let verl's prompts × rollout.n be the rows there are."""
+        if not self._sizes_vary:
+            yield
+            return
+        actor, rollout = self.config.actor_rollout_ref.actor, self.config.actor_rollout_ref.rollout
+        before = actor.ppo_mini_batch_size, rollout.n
+        actor.ppo_mini_batch_size, rollout.n = rows, 1
+        try:
+            yield
+        finally:
+            actor.ppo_mini_batch_size, rollout.n = before
+
+    # --- advantage --------------------------------------------------------------------------------------------------
+
+    def _compute_advantage(self, batch: Any, metrics: dict[str, Any]) -> Any:
+        batch = super()._compute_advantage(batch, metrics)  # type: ignore[misc]
+        rows = [i for i, tag in enumerate(batch.tags) if not tag.get("is_padding", False)]
+        final = final_rows([batch.keys[i] for i in rows], rows)
+        found = Replies(batch, list(final.values()))
+        refuse_incomplete(
+            [
+                Sibling(uid, session, asked, int(batch.tags[place]["global_steps"]))
+                for ((uid, session), place), asked in zip(final.items(), found.asked, strict=True)
+            ],
+            self._prompts,
+        )
+        self._note_processes(found.reward_pids)
+        replies, facts = found.scored(self.tokenizer, self.global_steps, self.total_training_steps)
+        alpha = self._perception_weights(batch, replies)
+        step = self.hybrid.run(replies, alpha=alpha)
+        metrics.update(step.metrics | self._perceived.metrics)
+        metrics["group/dropped_replies"] = self._store(batch, final, step.advantages, step.dropped)
+        for (session, place), reply, fact, i in zip(final.items(), replies, facts, range(len(replies)), strict=True):
+            self._dump["_".join((session[0], str(session[1])))] = fact | {
+                "score": reply.score,
+                "modulated": step.modulated[i],
+                "advantage": step.advantages[i],
+                "alpha": 1.0 if alpha is None else alpha[i],
+                "dependence": self._perceived.dependence.get(i),
+                "dropped": step.dropped[i],
+                "tokens": reply.rollout.length,
+                "components": step.components[i],
+                "log": step.log[i],
+                "key": batch.keys[place],
+            }
+        return batch
+
+    def _perception_weights(self, batch: Any, replies: list[Reply]) -> list[float] | None:
+        """Weight of each reply's advantage by how much it depends on the image; ``None``: all 1."""
+        if self.settings.perception is None:
+            return None
+        settings, workers = self.settings, self.actor_rollout_wg
+        measure = PerceptionPass(settings.perception, settings.seed, self.processor, self.config, workers)
+        self._perceived = measure.run(batch, replies, self.global_steps)
+        return self._perceived.alpha
+
+    def _store(
+        self, batch: Any, final: dict[tuple[str, int], int], advantages: list[float], dropped: list[bool]
+    ) -> int:
+        """Write advantages and take dropped groups out of the loss; returns how many rows that are.
+
+        Every trajectory of a session gets its final one's advantage; padding rows keep 0.
+        """
+        of_session = {s: (0.0 if d else a, d) for s, a, d in zip(final, advantages, dropped, strict=True)}
+        padding = [bool(tag.get("is_padding", False)) for tag in batch.tags]
+        per_row = [
+            (0.0, False) if pad else of_session[split_key(key)[:2]]
+            for key, pad in zip(batch.keys, padding, strict=True)
+        ]
+        gone = [False] * len(per_row)
+        if any(dropped):
+            updates = rows_of_updates(len(per_row), self._workers, self._updates)
+            gone = rows_without_loss([d for _, d in per_row], padding, updates)
+        # Rollout correction may have rewritten the mask, so it is read again.
+        where = {"keys": batch.keys, "partition_id": batch.partition_id}
+        masks = tq.kv_batch_get(**where, select_fields=["response_mask"])["response_mask"].unbind()
+        rows = zip(batch.keys, masks, per_row, strict=True)
+        values = _nested([self._perceived.shape(key, mask * (not out), a) for key, mask, (a, out) in rows])
+        fields = {"advantages": values, "returns": values.clone()}
+        if any(gone):
+            kept = _nested([mask * (not out) for mask, out in zip(masks, gone, strict=True)])
+            # The loss reads response_mask; its denominator counts tokens of loss_mask.
+            fields |= {"response_mask": kept, "loss_mask": kept.clone()}
+        tq.kv_batch_put(**where, fields=TensorDict(fields, batch_size=len(batch.keys)))
+        return sum(gone)
+
+    @property
+    def _workers(self) -> int:
+        return int(max(self.actor_rollout_wg._dispatch_info["actor"])) + 1
+
+    # --- records ----------------------------------------------------------------------------------------------------
+
+    def _load_checkpoint(self) -> None:
+        repair_tracker(Path(self.config.trainer.default_local_dir))
+        super()._load_checkpoint()  # type: ignore[misc]
+        self._metrics_file.resume(self.global_steps)
+
+    def step(self, metrics: dict[str, Any], timing_raw: dict[str, float]) -> Any:
+        """One step; its metrics line is written before the checkpoint that may follow."""
+        self._dump = {}
+        batch = super().step(metrics, timing_raw)  # type: ignore[misc]
+        now = time.time()
+        timing = {f"seconds/{name}": value for name, value in timing_raw.items() if name != "step"}
+        line = metrics | timing | {"seconds": now - self._last_line}
+        self._last_line = now
+        self._metrics_file.append(self.global_steps, self.total_training_steps, line)
+        return batch
+
+    def _val_metrics_update(self, data_sources: Any, sample_uids: Any, infos: Any, *args: Any, **kwargs: Any) -> Any:
+        refuse_errors([str(error or "") for error in infos.get(ERROR, [])])
+        return super()._val_metrics_update(data_sources, sample_uids, infos, *args, **kwargs)  # type: ignore[misc]
+
+    def _log_rollout_data(self, batch: Any, timing_raw: dict[str, float], rollout_data_dir: str) -> None:
+        # Replaces verl's dump, which knows neither components nor advantages nor images.
+        rows = sorted(self._dump.values(), key=lambda row: (row["group"], row["session"]))
+        columns = {
+            name: [row[name] for row in rows] for name in rows[0] if name not in ("prompt", "reply", "target", "score")
+        }
+        base: Any = self
+        base._dump_generations(
+            inputs=[row["prompt"] for row in rows],
+            outputs=[row["reply"] for row in rows],
+            gts=[row["target"] for row in rows],
+            scores=[row["score"] for row in rows],
+            reward_extra_infos_dict=columns,
+            dump_path=rollout_data_dir,
+        )
+
+    def _note_processes(self, reward_pids: set[int]) -> None:
+        if reward_pids <= self._reward_pids:
+            return
+        self._reward_pids |= reward_pids
+        if self.settings.loaded_path:
+            mark_loaded(Path(self.settings.loaded_path), type(self), sorted(self._reward_pids), self._roles)
+
+
+def _nested(rows: list[torch.Tensor]) -> torch.Tensor:
+    return torch.nested.as_nested_tensor(rows, layout=torch.jagged)

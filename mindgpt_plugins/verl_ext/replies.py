@@ -1,0 +1,88 @@
+"""Fetches what the reward workers wrote about the replies of a step."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import transfer_queue as tq
+
+from mindgpt_plugins.verl_ext.hybrid import Reply, refuse_errors
+from mindgpt_plugins.verl_ext.keys import split_key
+from mindgpt_plugins.verl_ext.reward_fields import ASKED, ERROR, LOG, PID, PREFIX
+from mindgpt_plugins.verl_ext.rows import as_rollout
+from mindgpt_plugins.verl_ext.settings import SettingsError
+
+FIELDS = ["responses", "extra_fields", "extra_info", "reward_model", "data_source", ASKED]
+
+
+class Replies:
+    """The final trajectories of a step.
+
+    Args:
+        batch: verl's batch.
+        places: of the final trajectories in it.
+
+    Raises:
+        RolloutError: a reward raised.
+        SettingsError: other code than ours scored them.
+    """
+
+    def __init__(self, batch: Any, places: Sequence[int]):
+        self.keys = [batch.keys[i] for i in places]
+        data = tq.kv_batch_get(keys=self.keys, partition_id=batch.partition_id, select_fields=FIELDS)
+        self.tokens = [tokens.tolist() for tokens in data["responses"].unbind()]
+        self.columns = {name: [getattr(item, "data", item) for item in data[name]] for name in FIELDS[1:]}
+        self.infos = [(extra or {}).get("reward_extra_info") or {} for extra in self.columns["extra_fields"]]
+        foreign = sum(PID not in info for info in self.infos)
+        if foreign:
+            raise SettingsError(
+                f"{foreign} replies were scored by other code than ours; remove reward.reward_manager and "
+                "reward.custom_reward_function from the overrides: our trainer brings its own"
+            )
+        refuse_errors([info[ERROR] for info in self.infos])
+
+    @property
+    def reward_pids(self) -> set[int]:
+        """Processes that computed the rewards."""
+        return {int(info[PID]) for info in self.infos}
+
+    @property
+    def asked(self) -> list[int]:
+        """Replies asked for each one's prompt."""
+        return [int(asked["n"]) for asked in self.columns[ASKED]]
+
+    def scored(self, tokenizer: Any, step: int, total: int) -> tuple[list[Reply], list[dict[str, Any]]]:
+        """Each reply, and what the rollout dump says about it and its prompt."""
+        texts = tokenizer.batch_decode(self.tokens, skip_special_tokens=True)
+        replies, facts = [], []
+        for i, (key, text, info) in enumerate(zip(self.keys, texts, self.infos, strict=True)):
+            uid, session, _ = split_key(key)
+            extra = self.columns["extra_info"][i]
+            truth, source = self.columns["reward_model"][i], self.columns["data_source"][i]
+            rollout = as_rollout(text, self.tokens[i], extra, truth, source, step, total)
+            components = {
+                name.removeprefix(PREFIX): None if value != value else float(value)  # NaN: not scored
+                for name, value in info.items()
+                if name.startswith(PREFIX)
+            }
+            replies.append(Reply(uid, session, rollout, float(info["score"]), components, json.loads(info[LOG])))
+            facts.append(
+                {
+                    "row": rollout.uid,
+                    "prompt": rollout.prompt,
+                    "reply": text,
+                    "target": rollout.target,
+                    "source": rollout.source,
+                    "type": rollout.type,
+                    "answer_type": rollout.answer_type,
+                    "boxes": rollout.boxes,
+                    "labels": dict(rollout.labels),
+                    "difficulty": rollout.difficulty,
+                    "image": [str(name) for name in extra.get("image") or []],
+                    "group": uid,
+                    "session": session,
+                }
+            )
+        return replies, facts
