@@ -74,6 +74,7 @@ def lora(config: RLConfig, cpu: bool) -> dict[str, Any]:
         f"{MODEL}.lora_rank": config.lora.rank,
         f"{MODEL}.lora_alpha": config.lora.alpha,
         f"{MODEL}.target_modules": config.lora.targets,
+        f"{MODEL}.exclude_modules": ".*visual.*",  # vLLM takes adapters of the language model only
         # verl writes the adapter's parameter names into a Hugging Face folder; `merge_lora` makes the real one.
         f"{ACTOR}.checkpoint.save_contents": ["model", "optimizer", "extra"],
     }
@@ -90,7 +91,7 @@ def rollout(config: RLConfig, cpu: bool) -> dict[str, Any]:
         return {f"{ROLLOUT}.max_num_seqs": max(64, config.prompts_per_step * config.group_size)}
     values: dict[str, Any] = {
         f"{ROLLOUT}.tensor_model_parallel_size": config.vllm.tensor_parallel,
-        f"{ROLLOUT}.gpu_memory_utilization": config.vllm.gpu_memory_utilization,
+        f"{ROLLOUT}.gpu_memory_utilization": config.vllm.gpu_memory_utilization or (0.1 if cpu else 0.6),
         f"{ROLLOUT}.max_model_len": config.max_prompt_tokens + config.max_response_tokens,
     }
     options = flatten(config.vllm.options)
