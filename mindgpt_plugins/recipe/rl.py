@@ -66,7 +66,9 @@ class VLLMConfig(Strict):
     """vLLM rollouts."""
 
     tensor_parallel: int = Field(1, ge=1, description="GPUs per server; divides workers.")
-    gpu_memory_utilization: float = Field(0.6, gt=0, lt=1, description="Share of GPU memory while it generates.")
+    gpu_memory_utilization: float | None = Field(
+        None, gt=0, lt=1, description="Share of the device's memory while it generates; null: 0.6, on CPU 0.1."
+    )
     options: dict[str, Any] = Field(default_factory=dict, description="vLLM's own engine arguments, passed through.")
 
 
