@@ -19,7 +19,6 @@ import transfer_queue as tq
 from torch import Tensor
 from transfer_queue import KVBatchMeta
 from verl.utils import tensordict_utils as tu
-from verl.workers.utils.padding import response_from_nested
 
 from mindgpt_plugins.advantage.perception import Perception, Seen, blacken, log_ratio, patch_mask, perceive
 from mindgpt_plugins.recipe.perception import PerceptionConfig
@@ -183,10 +182,10 @@ class PerceptionPass:
                 "micro_batch_size_per_gpu": micro,
             }
             self.workers.compute_log_prob(job)
-            data = tq.kv_batch_get(
-                keys=names[:count], partition_id=PARTITION, select_fields=["log_probs", "response_mask"]
-            )
-            return _unbound(response_from_nested(data["log_probs"], data["response_mask"]))
+            data = tq.kv_batch_get(keys=names[:count], partition_id=PARTITION, select_fields=["log_probs"])
+            # Of the whole sequence; a token's stands at the place before it.
+            whole = _unbound(data["log_probs"])
+            return [one[-len(row["responses"]) - 1 : -1] for one, row in zip(whole, rows, strict=True)]
         finally:
             tq.kv_clear(keys=names, partition_id=PARTITION)
 
