@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from mindgpt_plugins.evaluate.engine import EngineError
 from mindgpt_plugins.evaluate.run import GateFailed, evaluate
 
 if __name__ == "__main__":
@@ -15,5 +16,5 @@ if __name__ == "__main__":
         sys.exit("usage: python -m mindgpt_plugins.evaluate CONFIG.json")
     try:
         evaluate(Path(sys.argv[1]))
-    except GateFailed as error:
+    except (EngineError, GateFailed) as error:
         sys.exit(str(error))

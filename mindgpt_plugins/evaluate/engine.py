@@ -96,10 +96,10 @@ class Engine:
         self.max_new_tokens = max_new_tokens
         self.pixels = {"shortest_edge": min_pixels, "longest_edge": max_pixels}
         self.seed = seed
-        self.eos = _eos(self.model, self.tokenizer)
+        self.eos = stop_ids(self.model.generation_config, self.tokenizer)
         pad = self.tokenizer.pad_token_id
         self.pad = pad if pad is not None else min(self.eos)
-        self.banned = _banned(self.model, self.tokenizer, self.eos)
+        self.banned = banned_ids(self.model.config, self.tokenizer, self.eos)
         self.share_prefill = self.model.config.model_type in SHARED_PREFILL
 
     def generate(self, prompts: Sequence[Prompt], *, n: int = 0, temperature: float = 1.0) -> list[list[Reply]]:
@@ -165,14 +165,8 @@ class Engine:
         return [[prompts[i] for i in order[at : at + size]] for at in range(0, len(order), size)]
 
     def _encode(self, prompts: Sequence[Prompt]) -> dict[str, Any]:
-        texts = []
-        for p in prompts:
-            content: list[dict[str, Any]] = [{"type": "image"}] * len(p.images) + [{"type": "text", "text": p.question}]
-            text = self.processor.apply_chat_template(
-                [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
-            )
-            texts.append(text + p.prefix)
-        images = [_open(path, p.blank) for p in prompts for path in p.images]
+        texts = [chat_text(self.processor, p) for p in prompts]
+        images = [open_image(path, p.blank) for p in prompts for path in p.images]
         options: dict[str, Any] = {"padding": True, "padding_side": "left", "return_tensors": "pt"}
         if images:
             options |= {"images": images, "size": self.pixels}
@@ -234,7 +228,22 @@ def _draws(seed: int, key: str, n: int, length: int) -> torch.Tensor:
     return torch.from_numpy(generator.random((n, length)))
 
 
-def _open(path: Path, blank: bool) -> Image:
+def chat_text(processor: Any, prompt: Prompt) -> str:
+    """The prompt through the model's own chat template, one placeholder per image, up to where the reply goes on."""
+    content: list[dict[str, Any]] = [{"type": "image"}] * len(prompt.images)
+    content.append({"type": "text", "text": prompt.question})
+    text: str = processor.apply_chat_template(
+        [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
+    )
+    return text + prompt.prefix
+
+
+def open_image(path: Path, blank: bool) -> Image:
+    """An image in RGB, or a uniform grey one of its size.
+
+    Raises:
+        EngineError: it cannot be read.
+    """
     import PIL.Image
 
     try:
@@ -244,8 +253,13 @@ def _open(path: Path, blank: bool) -> Image:
         raise EngineError(f"image {path} cannot be read ({error}); restore it or drop its row") from error
 
 
-def _eos(model: Any, tokenizer: Any) -> list[int]:
-    found = model.generation_config.eos_token_id
+def stop_ids(generation_config: Any, tokenizer: Any) -> list[int]:
+    """Token ids that end a reply.
+
+    Raises:
+        EngineError: there are none.
+    """
+    found = generation_config.eos_token_id
     ids = set(found if isinstance(found, list) else [found]) | {tokenizer.eos_token_id}
     ids.discard(None)
     if not ids:
@@ -253,9 +267,8 @@ def _eos(model: Any, tokenizer: Any) -> list[int]:
     return sorted(int(i) for i in ids)
 
 
-def _banned(model: Any, tokenizer: Any, eos: list[int]) -> list[int]:
+def banned_ids(config: Any, tokenizer: Any, eos: list[int]) -> list[int]:
     """Ids a reply must not hold: padded vocabulary rows and vision placeholders (rollout engines ban the same)."""
-    config = model.config
     rows = config.get_text_config().vocab_size
     names = ("image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id")
     placeholders = {int(getattr(config, name)) for name in names if getattr(config, name, None) is not None}

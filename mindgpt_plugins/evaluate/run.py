@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +13,9 @@ from mindgpt_data.export import read_set
 from mindgpt_data.rows import Row
 
 from mindgpt_plugins.evaluate import forgetting, scoring
-from mindgpt_plugins.evaluate.collect import (
-    Answerer,
-    Progress,
-    collect,
-    read_lines,
-    write_lines,
-    write_text,
-)
-from mindgpt_plugins.evaluate.engine import Engine, Prompt, Reply
+from mindgpt_plugins.evaluate.collect import Progress, collect, read_lines, write_lines, write_text
+from mindgpt_plugins.evaluate.engine import Prompt, Reply
+from mindgpt_plugins.evaluate.engines import engine_name, load_once
 from mindgpt_plugins.rewards.answers import extract_answer, match
 
 
@@ -72,6 +66,7 @@ def evaluate(config_path: Path) -> dict[str, Any]:
     scores = {
         "version": scoring.VERSION,
         "model": config["model_name"],
+        "engine": engine_name(config),
         "sets": [s["name"] for s in config["sets"]],
         "general": config["general"],
         "domain": config["domain"],
@@ -90,23 +85,6 @@ def evaluate(config_path: Path) -> dict[str, Any]:
                 "replay, or set `gate.on_fail: continue` for this stage to go on regardless."
             )
     return scores
-
-
-def load_once(config: Mapping[str, Any]) -> Callable[[], Answerer]:
-    """An engine from a stage's settings that is loaded at first use and then kept."""
-
-    @functools.cache
-    def load() -> Answerer:
-        return Engine(
-            config["model"],
-            max_new_tokens=config["max_new_tokens"],
-            min_pixels=config["min_pixels"],
-            max_pixels=config["max_pixels"],
-            seed=config["seed"],
-            device=config.get("device"),
-        )
-
-    return load
 
 
 def right(row: Row, reply: Reply) -> bool:

@@ -6,7 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from mindgpt_plugins.recipe.base import DatasetRef, ModelRef, Reference, StageConfig, Strict
+from mindgpt_plugins.recipe.base import DatasetRef, ModelRef, Reference, Strict
+from mindgpt_plugins.recipe.generation import GeneratingStage
 
 EvaluationRef = Annotated[str, Reference("scores")]
 """Another ``evaluate`` stage, whose predictions are compared with this one's."""
@@ -52,7 +53,7 @@ class Gate(Strict):
         return self
 
 
-class EvaluateConfig(StageConfig):
+class EvaluateConfig(GeneratingStage):
     """Accuracy, pass@k and reply length of one model on held-out sets."""
 
     kind: Literal["evaluate"]
@@ -61,8 +62,6 @@ class EvaluateConfig(StageConfig):
     rows: int | None = Field(None, ge=1, description="Rows per set; all by default.")
     samples: Sampling | None = Field(Sampling(), description="null: greedy replies only.")
     blank: bool = Field(True, description="Also answer the sampled rows with the image blanked.")
-    batch_size: int = Field(128, ge=1, description="Replies generated at once.")
-    max_new_tokens: int = Field(64, ge=1)
     general: list[str] = Field(["general"], description="Sources whose ability must be kept.")
     domain: list[str] = Field(["domain"], description="Sources to be learnt.")
     gate: Gate | None = None

@@ -6,7 +6,8 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from mindgpt_plugins.recipe.base import DatasetRef, ModelRef, StageConfig, Strict
+from mindgpt_plugins.recipe.base import DatasetRef, ModelRef, Strict
+from mindgpt_plugins.recipe.generation import GeneratingStage
 
 
 class Shares(Strict):
@@ -23,7 +24,7 @@ class Shares(Strict):
         return self
 
 
-class PreferencePairsConfig(StageConfig):
+class PreferencePairsConfig(GeneratingStage):
     """Preference pairs from a model's own samples."""
 
     kind: Literal["preference_pairs"]
@@ -38,5 +39,3 @@ class PreferencePairsConfig(StageConfig):
     shares: Shares = Shares()
     pairs: int | None = Field(None, ge=1, description="Pairs wanted; default: one per prompt.")
     set: str = Field("align", pattern=r"^[A-Za-z0-9_-]+$", description="Name of the preference set that is written.")
-    batch_size: int = Field(128, ge=1, description="Replies generated at once.")
-    max_new_tokens: int = Field(64, ge=1)

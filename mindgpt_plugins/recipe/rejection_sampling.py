@@ -6,7 +6,8 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from mindgpt_plugins.recipe.base import DatasetRef, ModelRef, StageConfig, Strict
+from mindgpt_plugins.recipe.base import DatasetRef, ModelRef, Strict
+from mindgpt_plugins.recipe.generation import GeneratingStage
 
 
 class Replay(Strict):
@@ -16,7 +17,7 @@ class Replay(Strict):
     share: float = Field(gt=0, lt=1, description="Of the finished set.")
 
 
-class RejectionSamplingConfig(StageConfig):
+class RejectionSamplingConfig(GeneratingStage):
     """A model's own verified-correct answers, as a training set that restores what it could do."""
 
     kind: Literal["rejection_sampling"]
@@ -31,8 +32,6 @@ class RejectionSamplingConfig(StageConfig):
     shrink: float = Field(2.0, ge=0, description="Pseudo-answers that pull p towards its capability's mean.")
     replay: list[Replay] = []
     set: str = Field("restore", pattern=r"^[A-Za-z0-9_-]+$", description="Name of the set that is written.")
-    batch_size: int = Field(128, ge=1, description="Replies generated at once.")
-    max_new_tokens: int = Field(64, ge=1)
 
     @model_validator(mode="after")
     def _shares(self) -> Self:

@@ -9,6 +9,7 @@ import json
 import sys
 from pathlib import Path
 
+from mindgpt_plugins.evaluate.engine import EngineError
 from mindgpt_plugins.self_training import preference_pairs, rejection_sampling
 from mindgpt_plugins.self_training.prompts import SelfTrainingError
 
@@ -20,6 +21,6 @@ if __name__ == "__main__":
     path = Path(sys.argv[1])
     try:
         summary = STAGES[json.loads(path.read_text())["kind"]](path)
-    except SelfTrainingError as error:
+    except (EngineError, SelfTrainingError) as error:
         sys.exit(str(error))
     print(json.dumps(summary, indent=1), flush=True)

@@ -19,7 +19,8 @@ from mindgpt_data.rows import PAIR_KINDS, Pair
 
 from mindgpt_plugins.evaluate.collect import Answerer, Progress, collect, write_text
 from mindgpt_plugins.evaluate.engine import Reply
-from mindgpt_plugins.evaluate.run import load_once, right
+from mindgpt_plugins.evaluate.engines import engine_name, load_once
+from mindgpt_plugins.evaluate.run import right
 from mindgpt_plugins.self_training.prompts import Item, SelfTrainingError, adopt, read_items
 
 Candidate = tuple[str, str]
@@ -66,6 +67,7 @@ def run(
             **asked,
         )
     summary = build(config, items, replies, good, blind, folder / "datasets")
+    summary["engine"] = engine_name(config)
     write_text(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
     return summary
 

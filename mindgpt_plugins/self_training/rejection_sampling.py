@@ -18,7 +18,8 @@ from mindgpt_data.rows import Row
 
 from mindgpt_plugins.evaluate.collect import Answerer, Progress, collect, write_text
 from mindgpt_plugins.evaluate.engine import Reply
-from mindgpt_plugins.evaluate.run import load_once, right
+from mindgpt_plugins.evaluate.engines import engine_name, load_once
+from mindgpt_plugins.evaluate.run import right
 from mindgpt_plugins.self_training.prompts import Item, SelfTrainingError, adopt, read_items
 from mindgpt_plugins.self_training.weights import apportion, shrunk
 
@@ -49,6 +50,7 @@ def run(
         for name, model in models.items()
     }
     summary = build(config, items, replies["before"], replies.get("after"), folder / "datasets")
+    summary["engine"] = engine_name(config)
     write_text(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
     return summary
 

@@ -69,12 +69,12 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "num_hidden_layers": 2,
             "num_attention_heads": 2,
             "num_key_value_heads": 1,
-            "head_dim": 16,
+            "head_dim": 32,  # the smallest that vLLM knows on CPU
             "max_position_embeddings": 512,
             "rope_parameters": {
                 "rope_type": "default",
                 "rope_theta": 1e4,
-                "mrope_section": [4, 2, 2],
+                "mrope_section": [8, 4, 4],
                 "mrope_interleaved": True,
             },
             "initializer_range": 0.2,

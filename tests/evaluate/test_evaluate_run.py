@@ -93,7 +93,7 @@ def test_a_finished_evaluation_does_not_load_the_model_again(
 ) -> None:
     config = render(tmp_path / "stage", tiny_model, datasets)
     scores = evaluate(config)
-    monkeypatch.setattr("mindgpt_plugins.evaluate.run.Engine", None)
+    monkeypatch.setattr("mindgpt_plugins.evaluate.engine.Engine", None)
     assert evaluate(config) == scores
 
 
