@@ -1,0 +1,1 @@
+"""What a recipe's rewards and advantage do with recorded rollouts, without training; no host import."""

@@ -1,0 +1,119 @@
+"""What length costs: how many tokens a recipe trades for one point of accuracy."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mindgpt_plugins.explain.algebra import combine
+from mindgpt_plugins.explain.board import Board
+from mindgpt_plugins.explain.replay import Replay
+from mindgpt_plugins.explain.scoring import group_scores, sample_scores
+from mindgpt_plugins.rewards.recorded import Recorded
+
+GROUPS = 400
+"""Groups that are looked at, evenly spread over the run."""
+BANDS = ((0.0, 0.25), (0.25, 0.5), (0.5, 0.75), (0.75, 0.999), (0.999, 1.0))
+"""Shares of right replies, above … to."""
+POINT = 0.01
+
+
+def exchange(replay: Replay) -> dict[str, Any]:
+    """Tokens that right replies may grow by before it costs as much as one point of accuracy brings.
+
+    Every right reply is made one token longer, alone, and scored again (its text stays). With p the share of right
+    replies, ḡ their mean modulated score and s what they lose per token, a prompt is worth p·ḡ; so a point of accuracy
+    brings 0.01·ḡ, a token costs p·s, and the rate is 0.01·ḡ / (p·s). Weights are those of the reply's own step
+    (``recorded``) and of the last step (``end``).
+
+    Returns:
+        ``recorded`` and ``end``: {``rate`` (tokens per point; None: length is free), ``cost`` (loss per token, mean of
+        p·s), ``by``: reward → its part of the cost, ``bands``: [{above, to, groups, rate}]}; ``tokens`` mean length of
+        the right replies looked at; ``replies`` of them.
+    """
+    groups = replay.scores.right.any(dim=1).nonzero().flatten().tolist()
+    chosen = [groups[i * len(groups) // GROUPS] for i in range(GROUPS)] if len(groups) > GROUPS else groups
+    if not chosen:
+        nothing: dict[str, Any] = {"rate": None, "cost": 0.0, "by": {}, "bands": []}
+        return {"recorded": nothing, "end": nothing, "tokens": None, "replies": 0}
+    short, right = replay.board.take(chosen), replay.scores.right[chosen]
+    row, column = right.nonzero(as_tuple=True)
+    long, components = _lengthened(replay, short, row.tolist(), column.tolist())
+    result: dict[str, Any] = {
+        "tokens": float(torch.tensor([float(r.rollout.length) for r in _at(short, row, column)]).mean()),
+        "replies": len(row),
+    }
+    each, share = torch.arange(len(row)), right.sum(dim=1) / short.sizes
+    for when in ("recorded", "end"):
+        boards = (short, long) if when == "recorded" else (short.at(1.0), long.at(1.0))
+        old, new = (combine(replay.setup, b, c) for b, c in zip(boards, (replay.components, components), strict=True))
+        lost = old.modulated[row, column] - new.modulated[each, column]
+        by = {
+            name: old.raw[row, column] * (effect[row, column] - new.effects[name][each, column])
+            for name, effect in old.effects.items()
+        }
+        by["task scores"] = lost - sum(by.values(), torch.zeros_like(lost))
+        worth = (old.modulated * right).sum(dim=1) / right.sum(dim=1)
+        result[when] = _rates(lost, by, row, share, worth)
+    return result
+
+
+def _lengthened(replay: Replay, short: Board, row: list[int], column: list[int]) -> tuple[Board, dict[str, Tensor]]:
+    """One copy of its group for each right reply, in which it is a token longer; scored."""
+    recorded: list[Recorded] = []
+    origin: list[int] = []
+    longer: list[int] = []
+    for copy, (g, j) in enumerate(zip(row, column, strict=True)):
+        for k, place in enumerate(short.members(g)):
+            one = replace(short.recorded[place], group=str(copy))
+            if k == j:
+                longer.append(len(recorded))
+                one = replace(one, rollout=replace(one.rollout, length=one.rollout.length + 1))
+            recorded.append(one)
+            origin.append(place)
+    board = Board.of(recorded)
+    components = {name: flat[origin] for name, flat in replay.components.items()}
+    entries = [e for e in replay.setup.suite.entries if not e.call.is_async]  # a server is not asked about lengths
+    alone = Board(
+        recorded, torch.tensor(longer).unsqueeze(1), torch.ones(len(longer), 1, dtype=torch.bool), board.progress
+    )
+    for entry in entries:
+        if entry.spec.scope == "sample":
+            components[entry.spec.name] = sample_scores(alone, entry, components[entry.spec.name])
+    raw = combine(replay.setup, board, components).raw
+    for entry in entries:
+        if entry.spec.scope == "group":
+            components[entry.spec.name] = group_scores(board, entry, raw)
+    return board, components
+
+
+def _at(board: Board, row: Tensor, column: Tensor) -> list[Recorded]:
+    return [board.recorded[place] for place in board.places[row, column].tolist()]
+
+
+def _rates(lost: Tensor, by: dict[str, Tensor], row: Tensor, share: Tensor, worth: Tensor) -> dict[str, Any]:
+    """Means over groups; a group's cost is p times the mean loss of its right replies."""
+    count = torch.bincount(row, minlength=len(share)).to(torch.float64)
+
+    def cost(values: Tensor) -> Tensor:
+        return share * torch.bincount(row, values, minlength=len(share)) / count
+
+    total = cost(lost)
+    bands = []
+    for above, to in BANDS:
+        own = (share > above) & (share <= to)
+        if bool(own.any()):
+            bands.append({"above": above, "to": to, "groups": int(own.sum()), "rate": _rate(worth[own], total[own])})
+    return {
+        "rate": _rate(worth, total),
+        "cost": float(total.mean()),
+        "by": {name: float(cost(values).mean()) for name, values in by.items() if float(values.abs().max()) > 1e-12},
+        "bands": bands,
+    }
+
+
+def _rate(worth: Tensor, cost: Tensor) -> float | None:
+    return POINT * float(worth.mean()) / float(cost.mean()) if float(cost.mean()) > 1e-12 else None

@@ -1,0 +1,80 @@
+"""All findings about recorded rollouts as plain data: the content of ``--json`` (keys: ``docs/explain.md``)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from mindgpt_plugins.explain.board import Board
+from mindgpt_plugins.explain.difficulty import by_right
+from mindgpt_plugins.explain.exchange import exchange
+from mindgpt_plugins.explain.flips import flips, violations
+from mindgpt_plugins.explain.replay import Replay, again, replay
+from mindgpt_plugins.explain.scoring import Source
+from mindgpt_plugins.explain.sensitivity import sensitivity
+from mindgpt_plugins.explain.setup import Setup
+from mindgpt_plugins.explain.shares import shares
+from mindgpt_plugins.explain.verdicts import rewards
+from mindgpt_plugins.rewards.recorded import Recorded
+
+VERSION = 1
+"""Raised when a key changes its meaning or goes away."""
+SAME = 1e-6
+"""A component differs from the record when it is further away: records are rounded."""
+
+
+def explain(
+    recorded: Sequence[Recorded], setup: Setup, against: Setup | None = None, *, source: Source = "local"
+) -> dict[str, Any]:
+    """Replay and look at everything.
+
+    Args:
+        recorded: replies.
+        setup: the recipe's rewards and advantage.
+        against: another recipe's, to compare the order of replies with.
+        source: which rewards are run and which are taken from the record.
+
+    Raises:
+        RewardError: a reward failed where a run would stop.
+    """
+    started = time.perf_counter()
+    base = replay(setup, Board.of(recorded), source)
+    other = None if against is None else again(base, against, source=source)
+    data = {
+        "version": VERSION,
+        "recipe": setup.name,
+        "against": against.name if against else None,
+        "advantage": setup.advantage.name,
+        "replies": base.board.replies,
+        "groups": len(base.board.places),
+        "steps": sorted({one.rollout.step for one in recorded}),
+        "progress": [float(base.board.progress[0]), float(base.board.progress[-1])],
+        "record": _record(base, recorded),
+        "rewards": rewards(base),
+        "shares": shares(base),
+        "by_right": by_right(base),
+        "order": violations(base),
+        "flips": None if other is None else flips(base, other),
+        "exchange": exchange(base),
+        "parameters": sensitivity(base),
+    }
+    return data | {"seconds": time.perf_counter() - started}
+
+
+def _record(base: Replay, recorded: Sequence[Recorded]) -> dict[str, Any]:
+    """How the replay compares with what the run wrote, and what lines do not say."""
+    differs = {}
+    for name, values in base.components.items():
+        pairs = [
+            (one.components[name], value)
+            for one, value in zip(base.board.recorded, values.tolist(), strict=True)
+            if name in one.components
+        ]
+        # A value that is not a number is one that was not scored.
+        differs[name] = sum((a is None) != (b != b) or (a is not None and abs(a - b) > SAME) for a, b in pairs)
+    guessed = {name: sum(name in one.guessed for one in recorded) for name in ("answer_type", "type", "length")}
+    return {
+        "differs": {name: count for name, count in differs.items() if count},
+        "guessed": {name: count for name, count in guessed.items() if count},
+    }

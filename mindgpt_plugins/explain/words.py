@@ -1,0 +1,121 @@
+"""Sentences that the terminal and the page share: what each section means, and what stands out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+SECTIONS = {
+    "rewards": (
+        "Rewards",
+        "What each reward said. One with the same value everywhere, or within every group, teaches nothing: advantages "
+        "compare the replies to one prompt. Modulators count on right replies only.",
+    ),
+    "shares": (
+        "Whose push is it?",
+        "The share of |A| that changes when a part is left out. The only task has 100 %; parts that pull against each "
+        "other add up to more.",
+    ),
+    "by_right": (
+        "The weight of a prompt",
+        "Σ|A| over the replies to one prompt, by how many are right: where the update goes. 'bare' is the same for right "
+        "and wrong alone, without modulators, at the first and the last step's λ.",
+    ),
+    "order": (
+        "Order",
+        "Does every right reply end up above every wrong one? A right reply can still be pushed down: below its "
+        "group's mean, for example when it is long and the group is nearly solved.",
+    ),
+    "flips": (
+        "Order flips between the two recipes",
+        "Pairs of replies to one prompt that one recipe orders one way and the other the other way: what you really "
+        "change when you change the recipe.",
+    ),
+    "exchange": (
+        "What length costs",
+        "Tokens that the right replies may grow by before that costs as much as one point of accuracy brings. A small "
+        "number: the recipe would give up accuracy for brevity.",
+    ),
+    "parameters": (
+        "Hyper-parameters that change nothing",
+        "Every number and switch was changed by half, up and down (switches: turned), and the advantages compared. One "
+        "that moves no advantage here decides nothing on replies like these.",
+    ),
+}
+"""Key of the data → title and explanation."""
+_BAD = ("never_scored", "never_fires", "saturated", "no_spread")
+UNUSUAL = 0.5
+"""Tokens per point of accuracy below which length is pressed hard."""
+
+
+def headlines(data: dict[str, Any]) -> list[str]:
+    """What a reader should know first, worst first."""
+    found = [
+        f"reward {r['name']}: {r['verdict'].replace('_', ' ')}: {r['told']}"
+        for r in data["rewards"]
+        if r["verdict"] in _BAD
+    ]
+    found += [
+        f"reward {r['name']} saturates late: {r['told']}" for r in data["rewards"] if r["verdict"] == "saturates_late"
+    ]
+    order, flips = data["order"], data["flips"]
+    if order["order"]:
+        found.append(f"in {order['order']} of {order['mixed']} mixed groups a wrong reply is at or above a right one")
+    if order["no_signal"]:
+        found.append(f"{percent(order['no_signal'], order['groups'])} of the groups have no signal: every A is 0")
+    if flips and flips["flipped"]:
+        pairs = f"{flips['flipped']} of {flips['pairs']} ordered pairs"
+        found.append(f"the recipes order {pairs} the other way round, in {flips['groups']} groups")
+    rate = data["exchange"]["end"]["rate"]
+    if rate is not None and rate < UNUSUAL:
+        found.append(f"at the end of the run {rate:.2g} tokens weigh as much as a point of accuracy")
+    dead = [p["path"] for p in data["parameters"] if p["dead"] and not p["default"]]
+    if dead:
+        found.append(f"set in the recipe, and without any effect here: {', '.join(dead)}")
+    return found
+
+
+def notes(data: dict[str, Any]) -> list[str]:
+    """What the reader must know to trust the figures."""
+    found = [
+        f"{name}: {count} replies score otherwise than recorded" for name, count in data["record"]["differs"].items()
+    ]
+    told = {"answer_type": "text", "type": "verifiable", "length": "the number of words"}
+    found += [
+        f"{count} lines have no {name}: taken as {told[name]}" for name, count in data["record"]["guessed"].items()
+    ]
+    if len(data["steps"]) == 1 and data["progress"] == [0.0, 0.0]:
+        found.append(
+            "all lines are of the first step, so every schedule is at its start; --progress 0.5 looks at the middle"
+        )
+    return found
+
+
+def percent(part: float, whole: float) -> str:
+    """``12.3 %``; of nothing, a dash."""
+    return f"{100 * part / whole:.1f} %" if whole else "–"
+
+
+def short(value: Any) -> str:
+    """A number with three digits; a dash for none."""
+    if value is None:
+        return "–"
+    return str(value).lower() if isinstance(value, bool) else f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def rates(exchange: dict[str, Any]) -> list[str]:
+    """The exchange rate in words."""
+    if exchange["tokens"] is None:
+        return ["No reply is right, so there is nothing to trade."]
+    found = []
+    for key, when in (
+        ("recorded", "with the weights of the replies' own steps"),
+        ("end", "with the last step's weights"),
+    ):
+        rate = exchange[key]
+        if rate["rate"] is None:
+            found.append(f"{when}: length is free, no reward changes when a right reply grows by a token")
+            continue
+        by = ", ".join(f"{name} {percent(cost, rate['cost'])}" for name, cost in rate["by"].items())
+        found.append(f"{when}: 1 point of accuracy = {short(float(rate['rate']))} tokens ({by})")
+    found.append(f"right replies have {exchange['tokens']:.1f} tokens on average; {exchange['replies']} were looked at")
+    return found
