@@ -5,6 +5,9 @@ hard prompts. With Q_i = E[max over a k-subset | i in it] (see :mod:`mindgpt_plu
 
     A_i = (1−λ)·(g_i − mean g) + λ·k·(Q_i − mean Q)
 
+Centring in the group scales the two parts of the expected update: mean of A_i·∇log π is (1−λ)·(1−1/n)·∇E[g] +
+λ·(1−k/n)·∇E[max of k]. With k = n the second is 0.
+
 Source: ours, of the PKPO family (arXiv 2505.15201).
 """
 
@@ -26,7 +29,7 @@ def pass_at_k_advantage(rewards: Tensor, k: int, mask: Tensor | None = None) -> 
 
     Args:
         rewards: (groups, n) scores of the replies to each prompt.
-        k: subset size; a group smaller than ``k`` uses its own size and warns.
+        k: subset size; a group of at most ``k`` replies uses its own size, gets 0 and warns.
         mask: (groups, n) bool, true where a reply exists; default: everywhere.
 
     Returns:
@@ -50,7 +53,7 @@ def modulated_advantage(
 
     Args:
         scores: (groups, n) modulated scores g.
-        k: subset size of the pass@k part; a group smaller than ``k`` uses its own size and warns.
+        k: subset size of the pass@k part, which is 0 in groups of at most ``k`` replies (a warning says so).
         lam: weight λ of the pass@k part, in [0, 1]: one for all, or (groups,).
         mask: (groups, n) bool, true where a reply exists.
         normalise: ``none``, or ``group_std`` (divide by the group's sample standard deviation + 1e-6) for ablation.
@@ -95,7 +98,7 @@ def analytic_pass_at_k_advantage(rewards: Tensor, k: int, mask: Tensor | None = 
 
     Args:
         rewards: (groups, n) scores.
-        k: subset size; a group smaller than ``k`` uses its own size and warns.
+        k: subset size; a group of at most ``k`` replies uses its own size, gets 0 and warns.
         mask: (groups, n) bool, true where a reply exists.
 
     Returns:

@@ -17,8 +17,8 @@ from torch import Tensor
 def expected_max_with(scores: Tensor, k: int, mask: Tensor) -> Tensor:
     """Expected maximum of a random k-subset that contains reply i; (groups, n).
 
-    Q_i = [C(r_i−1, k−1)·g_i + Σ_{j>r_i} C(j−2, k−2)·g_(j)] / C(n−1, k−1), r_i the rank of reply i. A group smaller than
-    ``k`` uses its own size and warns.
+    Q_i = [C(r_i−1, k−1)·g_i + Σ_{j>r_i} C(j−2, k−2)·g_(j)] / C(n−1, k−1), r_i the rank of reply i. A group of at most
+    ``k`` replies uses its own size, where all Q are equal, and warns.
     """
     order, ranked = _ranked(scores, mask)
     own, above = _weights_of(mask, k)
@@ -54,9 +54,17 @@ def _weights_of(mask: Tensor, k: int) -> tuple[Tensor, Tensor]:
     if k < 1:
         raise ValueError(f"k must be at least 1, got {k}")
     distinct, which = torch.unique(mask.sum(dim=1), return_inverse=True)
-    small = [int(size) for size in distinct if 1 < int(size) < k]
-    if small:
-        warnings.warn(f"groups of {small} replies are smaller than k={k}; they use their own size as k", stacklevel=4)
+    sizes = [int(size) for size in distinct if 1 < int(size) <= k]
+    for relation, small in (
+        ("smaller than", [n for n in sizes if n < k]),
+        ("as small as", [n for n in sizes if n == k]),
+    ):
+        if small:
+            warnings.warn(
+                f"groups of {small} replies are {relation} k={k}: their only k-subset is the group itself, "
+                "so that pass@k pushes nothing in them; choose a smaller k or larger groups",
+                stacklevel=4,
+            )
     rows = [_weights(int(size), min(k, max(1, int(size))), mask.shape[1]) for size in distinct]
     table = torch.tensor(rows, dtype=torch.float64, device=mask.device).reshape(len(rows), 2, mask.shape[1])
     return table[which, 0], table[which, 1]

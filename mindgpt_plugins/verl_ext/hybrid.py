@@ -184,7 +184,7 @@ class Hybrid:
 
     def _try(self) -> None:
         """Refuse option values that the advantage cannot work with before anything is generated."""
-        shape = (2, max(2, self.config.k))
+        shape = (2, self.config.k + 1)
         scores = torch.zeros(shape, dtype=torch.float64)
         scores[0, 0] = 1.0
         components = dict.fromkeys(self.suite.names(), scores)

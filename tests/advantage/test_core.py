@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from mindgpt_plugins.advantage.core import grpo_advantage, modulated_advantage, pass_at_k_advantage
 
+pytestmark = pytest.mark.filterwarnings("ignore:groups of")
 SETTINGS = settings(max_examples=150, deadline=None)
 
 

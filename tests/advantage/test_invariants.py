@@ -1,5 +1,6 @@
 """What the default advantage promises, on 10,000 random groups with any modulators that a recipe may have."""
 
+import itertools
 import random
 
 import pytest
@@ -9,6 +10,7 @@ from mindgpt_plugins.advantage.core import modulated_advantage
 from mindgpt_plugins.rewards.sdk import Group, RewardError, Rollout
 from mindgpt_plugins.rewards.suite import RewardConfig, Suite
 
+pytestmark = pytest.mark.filterwarnings("ignore:groups of")
 COUNT = 10_000
 SIZES = (2, 5, 8, 16)
 
@@ -63,6 +65,28 @@ def test_without_modulators_right_is_up_and_wrong_is_down(n: int):
     mixed = (r.mean(1) > 0) & (r.mean(1) < 1)
     assert bool((advantage[mixed] * (2 * r[mixed] - 1) > 0).all())
     assert float(advantage[~mixed].abs().max()) < 1e-12
+
+
+@pytest.mark.parametrize(("n", "k", "lam"), [(5, 2, 1.0), (5, 3, 0.4), (4, 1, 0.5), (3, 3, 0.5)])
+def test_the_expected_update_is_the_objectives_gradient(n: int, k: int, lam: float):
+    """Exactly, over all groups that a policy of three replies can draw; centring costs (1−1/n) and (1−k/n)."""
+    scores = torch.tensor([0.0, 0.7, 1.0], dtype=torch.float64)
+    logits = torch.tensor([0.3, -0.2, -1.1], dtype=torch.float64, requires_grad=True)
+
+    def drawn(size: int) -> tuple[torch.Tensor, torch.Tensor]:
+        groups = torch.tensor(list(itertools.product(range(3), repeat=size)))
+        return groups, logits.softmax(0)[groups].prod(1)
+
+    def gradient(of: torch.Tensor) -> torch.Tensor:
+        return torch.autograd.grad(of, logits)[0]
+
+    groups, chance = drawn(n)
+    advantage = modulated_advantage(scores[groups], k=k, lam=lam)
+    update = gradient((chance.detach() * (advantage * logits.log_softmax(0)[groups]).mean(1)).sum())
+    subsets, share = drawn(k)
+    best = gradient((share * scores[subsets].amax(1)).sum())
+    mean = gradient((logits.softmax(0) * scores).sum())
+    assert torch.allclose(update, (1 - lam) * (1 - 1 / n) * mean + lam * (1 - k / n) * best, atol=1e-12)
 
 
 @pytest.mark.parametrize("k", [1, 4, 8])

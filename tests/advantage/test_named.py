@@ -19,6 +19,7 @@ from mindgpt_plugins.advantage.core import (
 from mindgpt_plugins.advantage.estimators import Groups, modulated
 from mindgpt_plugins.registry import get, names
 
+pytestmark = pytest.mark.filterwarnings("ignore:groups of")
 SETTINGS = settings(max_examples=60, deadline=None)
 NAN = float("nan")
 
@@ -39,7 +40,6 @@ def padded(groups: list[list[float]]) -> tuple[torch.Tensor, torch.Tensor]:
     return scores, ~scores.isnan()
 
 
-@pytest.mark.filterwarnings("ignore:groups of")
 @settings(max_examples=40, deadline=None)
 @given(ragged(), st.integers(1, 12))
 def test_pass_at_k_and_analytic_equal_brute_force_over_all_subsets(groups: list[list[float]], k: int):
@@ -141,7 +141,6 @@ def test_gdpo_lets_a_weak_component_beat_a_right_answer_and_ours_does_not():
 
 
 @pytest.mark.parametrize("name", sorted(names("advantage")))
-@pytest.mark.filterwarnings("ignore:groups of")
 @SETTINGS
 @given(groups=ragged(), order=st.randoms(use_true_random=False))
 def test_every_named_advantage(name: str, groups: list[list[float]], order):
@@ -182,7 +181,10 @@ def test_no_groups_and_no_replies():
 def test_a_group_smaller_than_k_says_so():
     with pytest.warns(UserWarning, match=r"groups of \[3\] replies are smaller than k=4"):
         got = analytic_pass_at_k_advantage(rows([1.0, 0.0, 0.5]), 4)
-    assert torch.equal(got, analytic_pass_at_k_advantage(rows([1.0, 0.0, 0.5]), 3))
+    assert not got.any()
+    with pytest.warns(UserWarning, match=r"groups of \[3\] replies are as small as k=3: .*pushes nothing"):
+        got = modulated_advantage(rows([1.0, 0.0, 0.5]), k=3, lam=0.5)
+    assert torch.allclose(got, rows([0.25, -0.25, 0.0]))
 
 
 @pytest.mark.parametrize("advantage", [reward_sum_advantage, gdpo_advantage])

@@ -8,6 +8,8 @@ from mindgpt_plugins.rewards.sdk import Rollout
 from mindgpt_plugins.rewards.suite import RewardConfig, Suite
 from mindgpt_plugins.verl_ext.hybrid import Hybrid, Reply, RolloutError, refuse_errors, refuse_missing
 
+pytestmark = pytest.mark.filterwarnings("ignore:groups of")
+
 
 def hybrid(**advantage) -> Hybrid:
     rewards = {"accuracy": {}, "conciseness": {"weight": 0.2, "options": {"budget": 10}}}
