@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -56,10 +58,17 @@ def test_llamafactory_accepts_every_training_stage(name: str, tmp_path: Path, mo
 
 
 @pytest.mark.parametrize("name", having("rl"))
-def test_verl_accepts_every_rl_stage(name: str, tmp_path: Path) -> None:
+def test_verl_accepts_every_rl_stage(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from hydra import compose, initialize_config_module
     from omegaconf import OmegaConf
+    from verl.trainer.ppo.utils import need_reference_policy
+    from verl.utils.config import omega_conf_to_dataclass, validate_config
 
+    if importlib.util.find_spec("vllm") is None:
+        # verl asks vLLM which adapter ranks it has; these are vLLM 0.28's.
+        ranks = types.ModuleType("verl.workers.rollout.vllm_rollout.utils")
+        ranks.get_vllm_max_lora_rank = {1, 8, 16, 32, 64, 128, 256, 320, 512}.__contains__  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, ranks.__name__, ranks)
     stages = rendered(name, tmp_path, ("rl",))
     assert stages
     for _, commands in stages:
@@ -69,5 +78,38 @@ def test_verl_accepts_every_rl_stage(name: str, tmp_path: Path) -> None:
         with initialize_config_module("mindgpt_plugins.verl_ext.conf", version_base=None):
             config = compose(config_name, overrides=overrides)
         OmegaConf.resolve(config)
-        assert config.trainer.v1.trainer_mode == "mindgpt_sync"
-        assert config.trainer.v1.mindgpt_sync.settings.endswith("settings.json")
+        mode = config.trainer.v1.trainer_mode
+        assert mode.startswith("mindgpt_") and config.trainer.v1[mode].settings.endswith("settings.json")
+        # What verl's task runner does before it starts a worker, less the model's files, which are not here.
+        validate_config(config, use_reference_policy=need_reference_policy(config), use_critic=False)
+        actor = omega_conf_to_dataclass(config.actor_rollout_ref.actor)
+        rollout = omega_conf_to_dataclass(config.actor_rollout_ref.rollout)
+        omega_conf_to_dataclass(config.algorithm)
+        assert actor.strategy == actor.engine.strategy
+        assert rollout.name in ("vllm", "hf_cpu") and rollout.n == actor.rollout_n
+
+
+def test_the_stages_of_rl_hand_their_weights_on(tmp_path: Path) -> None:
+    for name in ("rl/three_stages_4b", "rl/three_stages_4b_lora", "rl/three_stages_30b_a3b"):
+        stages = {stage.name: stage for stage in plan.make(load(name), tmp_path / "runs").stages}
+        for before, after in (("reasoning", "perception"), ("perception", "experience")):
+            scratch = tmp_path / name / after
+            scratch.mkdir(parents=True)
+            made = stages[before].context.folder
+            argv = runner.commands(stages[after], scratch)[0].argv
+            path = next(a for a in argv if a.startswith("actor_rollout_ref.model.path="))
+            assert str(made) in path
+
+
+def test_the_moe_preset_becomes_gspo_with_replayed_experts(tmp_path: Path) -> None:
+    _, commands = rendered("rl/three_stages_30b_a3b", tmp_path, ("rl",))[0]
+    argv = commands[0].argv
+    assert {
+        "actor_rollout_ref.actor.policy_loss.loss_mode=gspo",
+        "actor_rollout_ref.actor.clip_ratio_low=0.0003",
+        "actor_rollout_ref.actor.clip_ratio_high=0.0004",
+        "actor_rollout_ref.actor.megatron.router_replay.mode=R3",
+        "actor_rollout_ref.rollout.enable_rollout_routing_replay=true",
+        "algorithm.rollout_correction.rollout_is=token",
+        "actor_rollout_ref.actor.megatron.expert_model_parallel_size=8",
+    } <= set(argv)

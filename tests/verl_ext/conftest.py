@@ -31,7 +31,8 @@ def world(tmp_path_factory) -> Path:
             )
         )  # fmt: skip
     write_set(rows, root / "data", "train")
-    sizes = ModelConfig(kind="model", tokenizer_from=["data/train"], hidden_size=64, layers=2, vision_layers=2)
+    # 32 per head: the least that vLLM has an attention kernel for.
+    sizes = ModelConfig(kind="model", tokenizer_from=["data/train"], hidden_size=64, heads=2, layers=2, vision_layers=2)
     build(sizes, [row.question + " " + row.response for row in rows], root / "model", 0, 32 * 32, 96 * 96)
     return root
 

