@@ -47,6 +47,10 @@ BUILTINS: dict[str, dict[str, str]] = {
         "cpu_verl": "mindgpt_patches.cpu.verl:apply",
         "cpu_vllm": "mindgpt_patches.cpu.vllm:apply",
         "verl_equal_length": "mindgpt_patches.verl_equal_length:apply",
+        "verl_linear_log_probs": "mindgpt_patches.verl_linear_log_probs:apply",
+        "patch_embed_linear": "mindgpt_patches.patch_embed_linear:apply",
+        "pos_embed_cache": "mindgpt_patches.pos_embed_cache:apply",
+        "processor_typed_dict": "mindgpt_patches.processor_typed_dict:apply",
     },
     "teacher": {
         "annotations": "mindgpt_data.teachers.annotations:Annotations",

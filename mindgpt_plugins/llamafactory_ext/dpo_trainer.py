@@ -1,9 +1,13 @@
-"""The DPO trainer: LLaMA-Factory's own class with our curriculum and a resumable BCO baseline."""
+"""The DPO trainer: LLaMA-Factory's class with our curriculum, log-probabilities and a resumable BCO baseline."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import torch
+from mindgpt_patches.linear_cross_entropy import IGNORE, linear_log_probs
+
+from mindgpt_plugins.llamafactory_ext import linear_head
 from mindgpt_plugins.llamafactory_ext.columns import take
 from mindgpt_plugins.llamafactory_ext.guest import Guest, Run
 
@@ -19,12 +23,40 @@ def dpo_trainer(base: type[Any], the_run: Run) -> type[Any]:
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
             self.settle()
+            if self.train_dataset is not None:
+                weighted = "ld_alpha weighs a reply's tokens by their place" if self.ld_alpha is not None else None
+                self.without_logits = self.decide_linear_head(weighted, sequences=2)
 
         def get_batch_loss_metrics(self, model: Any, batch: Any, train_eval: str = "train") -> Any:
             batch, carried = take(batch)
             if train_eval == "train":
                 self.observe(carried)
             return super().get_batch_loss_metrics(model, batch, train_eval)
+
+        def concatenated_forward(self, model: Any, batch: Any, is_ref_model: bool = False) -> Any:
+            if not self.without_logits:
+                return super().concatenated_forward(model, batch, is_ref_model)
+            inputs = {key: value for key, value in batch.items() if key != "labels"}
+            targets, means = batch["labels"][:, 1:], []
+
+            def compute(hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+                # The host logs the mean of all logits of a side; the mean of x @ W.T is the product of the means.
+                of_words = weight.detach().mean(0), 0.0 if bias is None else bias.detach().mean()
+                means.extend(half.mean((0, 1)) @ of_words[0] + of_words[1] for half in hidden.detach().chunk(2))
+                return linear_log_probs(hidden[:, :-1], weight, targets, bias=bias)[0]
+
+            network = self.accelerator.unwrap_model(model)
+            log_probs = linear_head.call(model, network, {**inputs, "use_cache": False}, compute).float().sum(-1)
+            lengths = (targets != IGNORE).sum(-1)
+            averages = log_probs / lengths
+            chosen, rejected = (averages if self.loss_type in ("ipo", "orpo", "simpo") else log_probs).chunk(2)
+            return {
+                "chosen_logps": chosen,
+                "rejected_logps": rejected,
+                "chosen_logits": means[0],
+                "rejected_logits": means[1],
+                "chosen_logps_avg": averages.chunk(2)[0],
+            }
 
         def guest_state(self) -> dict[str, Any]:
             state = super().guest_state()

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from mindgpt_patches import Outcome, PatchRefused, records
 
 from mindgpt_plugins.curriculum.base import CurriculumError, Sampler, require_same
 from mindgpt_plugins.curriculum.mixture import Moving
-from mindgpt_plugins.llamafactory_ext import checkpoints, metrics, ordering
+from mindgpt_plugins.llamafactory_ext import checkpoints, linear_head, metrics, ordering
 from mindgpt_plugins.llamafactory_ext.callback import GuestCallback
 from mindgpt_plugins.llamafactory_ext.columns import (
     DATASET,
@@ -24,7 +25,7 @@ from mindgpt_plugins.llamafactory_ext.columns import (
     lengths,
 )
 from mindgpt_plugins.llamafactory_ext.feedback import Feedback
-from mindgpt_plugins.llamafactory_ext.settings import Section
+from mindgpt_plugins.llamafactory_ext.settings import Section, SettingsError
 
 if TYPE_CHECKING:
     from transformers import Trainer as _Host
@@ -38,6 +39,8 @@ class Run:
 
     section: Section
     arguments: dict[str, Any] = field(default_factory=dict)
+    patches: list[Outcome] = field(default_factory=list)
+    """What came of each patch so far."""
 
 
 class Guest(_Host):  # type: ignore[misc]
@@ -46,6 +49,8 @@ class Guest(_Host):  # type: ignore[misc]
     run: Run
     sampler: Sampler | None = None
     feedback: Feedback | None = None
+    without_logits = False
+    """Loss or log-probabilities come straight from hidden states."""
     data_collator: Any
     train_dataset: Any
 
@@ -80,6 +85,33 @@ class Guest(_Host):  # type: ignore[misc]
         self._sums = torch.zeros(len(self.sources), 3, dtype=torch.float64)
         self._difficulty = torch.zeros(2, dtype=torch.float64)
         self.add_callback(GuestCallback(self, path))
+
+    def decide_linear_head(self, obstacle: str | None, sequences: int = 1) -> bool:
+        """Decide once whether logits are made, say so and note it in ``patches.json``.
+
+        Args:
+            obstacle: what speaks against it in this run.
+            sequences: sequences per sample of a batch.
+        """
+        data = self.run.arguments["data_args"]
+        if obstacle is None and self.args.n_gpu > 1:
+            obstacle = "torch.nn.DataParallel gathers logits; start one process per GPU"
+        tokens = self.args.per_device_train_batch_size * sequences * data.cutoff_len
+        mode = self.run.section.patches.get(linear_head.NAME, "auto")
+        try:
+            outcome = linear_head.decide(mode, self.accelerator.unwrap_model(self.model), tokens, obstacle)
+        except PatchRefused as error:
+            raise SettingsError(f"mindgpt.patches: {error}") from None
+        self.run.patches.append(outcome)
+        if self.is_world_process_zero():
+            print(f"mindgpt: {outcome.name}: {outcome.state} ({outcome.reason})", flush=True)
+            records.write(self.run.patches, self.stage_folder())
+        return outcome.state == "applied"
+
+    def stage_folder(self) -> Path:
+        """Where the records of this run lie."""
+        path = self.run.section.metrics_path
+        return Path(path).parent if path is not None else Path(self.args.output_dir)
 
     def _declared_sources(self, found: list[str] | None) -> tuple[str, ...]:
         declared = self.run.section.sources

@@ -12,13 +12,16 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
+from mindgpt_patches import PatchRefused, catalog
+
 from mindgpt_plugins.curriculum.base import CurriculumError
 from mindgpt_plugins.llamafactory_ext import checkpoints, seams
 from mindgpt_plugins.llamafactory_ext.columns import DataError
 from mindgpt_plugins.llamafactory_ext.settings import Section, SettingsError, check_against_host, parse
+from mindgpt_plugins.pipeline import device
 from mindgpt_plugins.registry import PluginError, RegistryError
 
-_FAULTS = (SettingsError, DataError, CurriculumError, RegistryError, PluginError, seams.SeamError)
+_FAULTS = (SettingsError, DataError, CurriculumError, RegistryError, PluginError, PatchRefused, seams.SeamError)
 _OURS = "MINDGPT_LLAMAFACTORY_RANK"
 
 
@@ -75,7 +78,10 @@ def train(section: Section, host: dict[str, Any]) -> None:
     from mindgpt_plugins.llamafactory_ext.install import rebindings
 
     _let_cpu_ranks_resume()
-    with seams.rebound(rebindings(Run(section))):
+    accelerator = not host.get("use_cpu") and device.resolve("auto") != "cpu"
+    wanted = catalog.modes(section.patches, host.get("stage", "sft"))
+    run = Run(section, patches=catalog.apply(wanted, accelerator=accelerator))
+    with seams.rebound(rebindings(run)):
         from llamafactory.train.tuner import run_exp
 
         run_exp(args=host)

@@ -91,6 +91,13 @@ SEAMS = (
         "takes our columns out of the batch",
     ),
     Seam(
+        "llamafactory.train.dpo.trainer",
+        "CustomDPOTrainer.concatenated_forward",
+        "function",
+        ("model", "batch", "is_ref_model"),
+        "log-probabilities without logits",
+    ),
+    Seam(
         "llamafactory.train.trainer_utils",
         "create_ref_model",
         "function",

@@ -6,9 +6,11 @@ import inspect
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from mindgpt_patches.catalog import PatchesError, modes
 from pydantic import Field, ValidationError, model_validator
 
 from mindgpt_plugins.recipe.base import Strict
+from mindgpt_plugins.recipe.patches import Patches
 from mindgpt_plugins.registry import check_options, get, load_plugins
 
 
@@ -79,6 +81,7 @@ class Section(Strict):
         4, ge=1, description="With packing and a curriculum: a pack's rows come from one of so many difficulty buckets."
     )
     metrics_path: str | None = Field(None, description="Default: metrics.jsonl in output_dir.")
+    patches: Patches = Field(default_factory=dict, description="Patch → auto, on or off; default: all auto.")
     trace: str | None = Field(None, description="Write what every step consumed to <trace>.rank<k>.jsonl.")
 
     def needs_source(self) -> bool:
@@ -168,6 +171,10 @@ def check_against_host(section: Section, host: Mapping[str, Any], environment: M
     stage = host.get("stage", "sft")
     if stage not in ("sft", "dpo"):
         raise SettingsError(f"mindgpt: supports stage sft and dpo, not {stage!r}; remove the section for this stage")
+    try:
+        modes(section.patches, stage)
+    except PatchesError as error:
+        raise SettingsError(f"mindgpt.{error}") from None
     refuse = {
         "use_hyper_parallel": "another trainer is used",
         "use_unsloth": "its patched forward returns no logits",

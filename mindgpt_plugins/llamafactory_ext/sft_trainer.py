@@ -7,10 +7,12 @@ from typing import Any
 
 import torch
 
+from mindgpt_plugins.llamafactory_ext import linear_head
 from mindgpt_plugins.llamafactory_ext.columns import SOURCE, take
 from mindgpt_plugins.llamafactory_ext.guest import Guest, Run
 from mindgpt_plugins.llamafactory_ext.reference import reference_model
 from mindgpt_plugins.losses.kl_anchor import KLAnchor
+from mindgpt_plugins.losses.weighted_ce import Loss
 from mindgpt_plugins.registry import get
 
 
@@ -34,6 +36,8 @@ def sft_trainer(base: type[Any], the_run: Run) -> type[Any]:
                 self._loss = kind(self.sources, self.source_shares(), anchor, **section.loss.options)
                 # A marker: Trainer then neither divides by the number of micro-batches nor leaves labels to the model.
                 self.compute_loss_func = _not_called
+            if self.train_dataset is not None:
+                self.without_logits = self.decide_linear_head(self._obstacle())
 
         def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: Any) -> Any:
             samples, count = super().get_batch_samples(epoch_iterator, num_batches, device)
@@ -56,9 +60,13 @@ def sft_trainer(base: type[Any], the_run: Run) -> type[Any]:
                     self.observe(carried)
                 return super().compute_loss(model, inputs, return_outputs, num_items_in_batch=num_items_in_batch)
             labels = inputs.pop("labels")
-            outputs = model(**inputs)
-            reference = self._reference_logits(model, inputs, carried[SOURCE])
-            loss = self._loss(outputs.logits, labels, carried[SOURCE], num_items_in_batch, reference)
+            outputs = None
+            if self.without_logits and not return_outputs:
+                loss = self._linear_loss(model, inputs, labels, carried[SOURCE], num_items_in_batch)
+            else:
+                outputs = model(**inputs)
+                reference = self._reference_logits(model, inputs, carried[SOURCE])
+                loss = self._loss(outputs.logits, labels, carried[SOURCE], num_items_in_batch, reference)
             self.observe(carried, loss.sums, loss.samples)
             # Data parallelism averages gradients over ranks; ours add up, so undo that.
             total = loss.total * self.accelerator.num_processes
@@ -68,6 +76,23 @@ def sft_trainer(base: type[Any], the_run: Run) -> type[Any]:
             if self.args.predict_with_generate:
                 inputs, _ = take(inputs)
             return super().prediction_step(model, inputs, *args, **kwargs)
+
+        def _obstacle(self) -> str | None:
+            if self._loss is None:
+                return "loss: null leaves the loss to the host"
+            if self._loss.anchor is not None:
+                return "the KL anchor compares whole distributions and needs logits"
+            return None if hasattr(self._loss, "linear") else f"{type(self._loss).__name__} has no method `linear`"
+
+        def _linear_loss(self, model: Any, inputs: Any, labels: Any, source: Any, normaliser: Any) -> Loss:
+            made: list[Loss] = []
+
+            def compute(hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+                made.append(self._loss.linear(hidden, weight, labels, source, normaliser, bias))
+                return made[0].total
+
+            total = linear_head.call(model, self.accelerator.unwrap_model(model), inputs, compute)
+            return Loss(total, made[0].sums, made[0].samples)
 
         def _reference_logits(self, model: Any, inputs: dict[str, Any], source: torch.Tensor) -> torch.Tensor | None:
             anchor = self._loss.anchor if self._loss is not None else None

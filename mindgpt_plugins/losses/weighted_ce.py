@@ -3,7 +3,7 @@
 L = Σ_i w_src(i) · n_i^-a Σ_t ce_it / Σ_i n_i^(1-a) over all samples i (n_i target tokens) of the optimizer step, all
 micro-batches and ranks. a = 0 (``token``), ½ (``sqrt``, as in Qwen3-VL 2511.21631) or 1 (``sample``). Weights are
 scaled to mean 1 over the declared mixture and not divided by Σw of the step, which would cancel them in a step that
-holds one source (ours). Plain torch in float32; only target positions are upcast.
+holds one source (ours). In float32, from logits (only target positions are upcast) or straight from hidden states.
 """
 
 from __future__ import annotations
@@ -94,8 +94,7 @@ class WeightedCE:
         import torch
         import torch.nn.functional as F
 
-        targets = labels[:, 1:].to(logits.device)
-        is_target = targets != IGNORE
+        targets, is_target = _targets(labels, logits)
         row = is_target.nonzero()[:, 0]
         source_of = source.to(logits.device)[row]
         picked = logits[:, :-1][is_target].float()
@@ -114,5 +113,59 @@ class WeightedCE:
         columns = torch.stack([ce.detach(), torch.ones_like(kl), kl.detach()], 1).to(exact)
         sums.index_add_(0, source_of, columns)
         samples = torch.zeros(len(targets), device=ce.device).index_add_(0, row, ce.detach()) / is_target.sum(1)
-        # A step without any target has loss 0, not 0/0; a sample with targets adds at least 1 to the normaliser.
-        return Loss(total / normaliser.to(total.device, total.dtype).clamp(min=1.0), sums, samples)
+        return Loss(_share(total, normaliser), sums, samples)
+
+    def linear(
+        self,
+        hidden: Tensor,
+        weight: Tensor,
+        labels: Tensor,
+        source: Tensor,
+        normaliser: Tensor,
+        bias: Tensor | None = None,
+    ) -> Loss:
+        """The same as :meth:`__call__` without ever holding logits; has no anchor, which needs them.
+
+        Args:
+            hidden: (batch, length, H) last hidden states of the policy.
+            weight: (vocabulary, H) of its output head.
+            labels: (batch, length), ``-100`` where there is no target; shifted here.
+            source: (batch,) source ids.
+            normaliser: as in :meth:`__call__`.
+            bias: (vocabulary,) of the head.
+
+        Raises:
+            CurriculumError: there is an anchor.
+            PatchRefused: the head is sharded.
+        """
+        import torch
+        from mindgpt_patches.linear_cross_entropy import linear_cross_entropy
+
+        if self.anchor is not None:
+            raise CurriculumError("kl: the anchor compares whole distributions and needs logits")
+        targets, is_target = _targets(labels, hidden)
+        source = source.to(hidden.device)
+        lengths = is_target.sum(1)
+        factor = lengths.float() ** -self.exponent
+        got = linear_cross_entropy(
+            hidden[:, :-1],
+            weight,
+            targets,
+            token_weights=(torch.tensor(self.scaled, device=hidden.device)[source] * factor)[:, None],
+            source_ids=source[:, None],
+            num_sources=len(self.names),
+            bias=bias,
+        )
+        assert got.sums is not None
+        sums = torch.stack([got.sums[:, 1], got.sums[:, 2], torch.zeros_like(got.sums[:, 0])], 1)
+        return Loss(_share(got.loss, normaliser), sums, got.nll.sum(1) / lengths)
+
+
+def _targets(labels: Tensor, beside: Tensor) -> tuple[Tensor, Tensor]:
+    targets = labels[:, 1:].to(beside.device)
+    return targets, targets != IGNORE
+
+
+def _share(total: Tensor, normaliser: Tensor) -> Tensor:
+    # A step without any target has loss 0, not 0/0; a sample with targets adds at least 1 to the normaliser.
+    return total / normaliser.to(total.device, total.dtype).clamp(min=1.0)

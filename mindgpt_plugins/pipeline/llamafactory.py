@@ -194,6 +194,8 @@ def _section(
         ours["mixture"] = {"name": "fixed", "by": "dataset", "weights": weights}
     if media:
         ours["media_dirs"] = media
+    if config.patches:
+        ours["patches"] = config.patches
     if config.trace:
         ours["trace"] = str(context.folder / "trace")
     return {**ours, **section, "metrics_path": str(context.folder / "metrics.jsonl")}

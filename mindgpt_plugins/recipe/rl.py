@@ -8,6 +8,7 @@ from pydantic import AliasChoices, Field
 
 from mindgpt_plugins.llamafactory_ext.settings import Choice
 from mindgpt_plugins.recipe.base import DatasetRef, ModelRef, StageConfig, Strict
+from mindgpt_plugins.recipe.patches import Patches
 from mindgpt_plugins.recipe.perception import PerceptionConfig
 from mindgpt_plugins.rewards.schedule import Ramp, Scheduled
 from mindgpt_plugins.rewards.suite import RewardConfig
@@ -20,6 +21,7 @@ class FilterConfig(Strict):
     keep_all_correct: float = Field(
         0.25, ge=0, le=1, description="Probability that an all-correct group stays; only with modulators."
     )
+
 
 Mode = Literal["sync", "colocate_async", "separate_async"]
 GroupSizes = dict[float, Annotated[int, Field(ge=1)]]
@@ -127,6 +129,9 @@ class RLConfig(StageConfig):
         "actor.megatron (tensor_model_parallel_size, …).",
     )
     lora: LoraConfig | None = Field(None, description="null: all weights are trained.")
+    patches: Patches = Field(
+        default_factory=dict, description="Patch → auto, on or off; see `mindgpt list patches`. Default: all auto."
+    )
     verl: dict[str, Any] = Field(
         default_factory=dict, description="Passed through to verl's Hydra configuration, nested as there."
     )

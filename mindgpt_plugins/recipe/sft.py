@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from mindgpt_plugins.llamafactory_ext.settings import Choice, Mixing
 from mindgpt_plugins.recipe.base import DatasetRef, ModelRef, StageConfig, Strict
+from mindgpt_plugins.recipe.patches import Patches
 
 
 class TrainingSet(Strict):
@@ -57,6 +58,9 @@ class TrainingConfig(StageConfig):
         100, ge=1, description="Steps between evaluations on eval_data; the first is before step 1."
     )
     trace: bool = Field(False, description="Record which samples every step consumed.")
+    patches: Patches = Field(
+        default_factory=dict, description="Patch → auto, on or off; see `mindgpt list patches`. Default: all auto."
+    )
     llamafactory: dict[str, Any] = Field(
         default_factory=dict, description="LLaMA-Factory keys; they win over everything rendered."
     )

@@ -64,10 +64,10 @@ def install() -> None:
         from mindgpt_plugins.verl_ext import platform_cpu
 
         platform_cpu.install()
-    for name in filter(None, os.environ.get("MINDGPT_PATCHES", "").split(",")):
-        from mindgpt_plugins.registry import get
+    if os.environ.get("MINDGPT_PATCHES"):
+        from mindgpt_patches.catalog import apply_from_environment
 
-        get("patch", name.strip())()
+        apply_from_environment()
     if any(type(finder).__name__ == RegisterTrainerFinder.__name__ for finder in sys.meta_path):
         return
     if TRAINERS in sys.modules:

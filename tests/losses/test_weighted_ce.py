@@ -136,3 +136,29 @@ def test_each_samples_own_loss_is_reported():
     want = [float(mean(logits[i, :-1], labels[i, 1:])) for i in (0, 1)]  # unweighted, ignoring -100
     assert got[:2].tolist() == pytest.approx(want)
     assert got[2].isnan()
+
+
+@pytest.mark.parametrize("length_weighting", ["token", "sqrt", "sample"])
+def test_straight_from_hidden_states_it_is_the_same(length_weighting):
+    _, labels, source = batch()
+    labels[2] = -100  # a sample without a target
+    hidden, weight, bias = torch.randn(6, 9, 5), torch.randn(11, 5), torch.randn(11)
+    loss = WeightedCE(NAMES, (0.5, 0.5), weights={"domain": 2.0}, length_weighting=length_weighting)
+    one, other = ([t.clone().requires_grad_() for t in (hidden, weight, bias)] for _ in "ab")
+    n = loss.normaliser(labels)
+    plain = loss(one[0] @ one[1].t() + one[2], labels, source, n)
+    linear = loss.linear(other[0], other[1], labels, source, n, other[2])
+    torch.testing.assert_close(linear.total, plain.total, rtol=1e-6, atol=0)
+    torch.testing.assert_close(linear.sums, plain.sums, rtol=1e-6, atol=0)
+    torch.testing.assert_close(linear.samples, plain.samples, rtol=1e-6, atol=0, equal_nan=True)
+    plain.total.backward()
+    linear.total.backward()
+    for a, b in zip(one, other, strict=True):
+        assert (a.grad - b.grad).abs().max() <= 1e-6 * a.grad.abs().max()
+
+
+def test_an_anchor_needs_logits():
+    _, labels, source = batch()
+    loss = WeightedCE(NAMES, (0.5, 0.5), KLAnchor(NAMES, ["general"], 0.5))
+    with pytest.raises(CurriculumError, match="needs logits"):
+        loss.linear(torch.randn(6, 9, 5), torch.randn(11, 5), labels, source, loss.normaliser(labels))

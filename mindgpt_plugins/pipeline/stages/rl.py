@@ -9,6 +9,8 @@ import secrets
 from pathlib import Path
 from typing import Any, ClassVar
 
+from mindgpt_patches import catalog
+
 from mindgpt_plugins.pipeline.stage import Command, Context, Stage, TokenLimit
 from mindgpt_plugins.pipeline.stages import rl_modes, rl_verl
 from mindgpt_plugins.pipeline.stages.hydra_overrides import flatten, render_override
@@ -55,7 +57,7 @@ class RL(Stage[RLConfig]):
         "mindgpt_plugins.pipeline.stages.rl_verl",
         "mindgpt_patches.cpu.verl",
         "mindgpt_patches.cpu.vllm",
-        "mindgpt_patches.verl_equal_length",
+        *(f"mindgpt_patches.{name}" for name in catalog.modes({}, "rl")),
     )
 
     def render(self, config: RLConfig, context: Context) -> list[Command]:
@@ -86,7 +88,15 @@ class RL(Stage[RLConfig]):
         commands = [Command((*argv, name, *overrides), environment)]
         if _merged(config, context):
             target = folder / ("shards_merged" if config.lora else "model")
-            merge = ("-m", "verl.model_merger", "merge", "--backend", "fsdp", "--local_dir", str(_actor(folder, config)))
+            merge = (
+                "-m",
+                "verl.model_merger",
+                "merge",
+                "--backend",
+                "fsdp",
+                "--local_dir",
+                str(_actor(folder, config)),
+            )
             commands.append(Command((*merge, "--target_dir", str(target)), environment))
             if config.lora:
                 add = ("-m", "mindgpt_plugins.verl_ext.merge_lora", context.model(config.model))
@@ -169,6 +179,10 @@ class RL(Stage[RLConfig]):
             )
             if taken:
                 problems.append(f"verl.{plain}: {taken} is set by this stage from the recipe's own keys; remove it")
+        try:
+            catalog.modes(config.patches, "rl")
+        except catalog.PatchesError as error:
+            problems.append(str(error))
         return problems + _plugin_problems(config)
 
 
@@ -239,7 +253,8 @@ def _merged(config: RLConfig, context: Context) -> bool:
 def _environment(config: RLConfig, context: Context, folder: Path) -> dict[str, str]:
     environment = {
         "MINDGPT_REQUIRED": "1",
-        "MINDGPT_PATCHES": "verl_equal_length",
+        "MINDGPT_PATCHES": catalog.render(catalog.modes(config.patches, "rl")),
+        "MINDGPT_PATCH_RECORDS": str(folder),
         # A token of this run's own instead of one in the home folder.
         "RAY_AUTH_TOKEN_PATH": str(folder / "ray_token"),
         "RAY_USAGE_STATS_ENABLED": "0",

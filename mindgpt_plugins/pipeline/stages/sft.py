@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from mindgpt_patches.catalog import modes
+
 from mindgpt_plugins.pipeline import llamafactory, reference
 from mindgpt_plugins.pipeline.stage import Command, Context, Stage, TokenLimit
 from mindgpt_plugins.recipe.base import StageConfig
@@ -14,6 +16,8 @@ CODE = (
     "mindgpt_plugins.curriculum",
     "mindgpt_plugins.losses",
     "mindgpt_plugins.pipeline.llamafactory",
+    "mindgpt_patches.projection",
+    *(f"mindgpt_patches.{name}" for name in modes({}, "sft")),
 )
 
 

@@ -1,0 +1,140 @@
+"""What a recipe's ``patches:`` can name, in which stages, and what ``auto`` means. Imports neither torch nor a host."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from mindgpt_patches import Outcome, PatchRefused, records
+from mindgpt_patches.guard import after_import
+
+Mode = Literal["auto", "on", "off"]
+Auto = Literal["always", "accelerator", "large", "never"]
+AUTO: dict[Auto, str] = {
+    "always": "on",
+    "accelerator": "on with an accelerator",
+    "large": "on where a micro-batch's logits would take 1 GiB or more",
+    "never": "off",
+}
+"""What ``auto`` does, in words."""
+_VISION = "transformers.models.qwen3_vl.modeling_qwen3_vl"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One patch.
+
+    Attributes:
+        stages: stage kinds it can act in.
+        auto: when ``auto`` applies it. What changes the last digits of a CPU run is never ``always``.
+        what: in a few words.
+        target: host module it changes; empty: the trainer uses it, because it needs the model.
+    """
+
+    stages: tuple[str, ...]
+    auto: Auto
+    what: str
+    target: str = ""
+
+
+_ALL = ("sft", "dpo", "rl")
+CATALOG: dict[str, Entry] = {
+    "linear_cross_entropy": Entry(("sft", "dpo"), "large", "loss and log-probabilities without a tensor of logits"),
+    "patch_embed_linear": Entry(_ALL, "accelerator", "patch embedding as one matrix product", _VISION),
+    "pos_embed_cache": Entry(_ALL, "always", "position embeddings without Python lists", _VISION),
+    "processor_typed_dict": Entry(
+        _ALL, "always", "processors do not rebuild their schema per call", "transformers.processing_utils"
+    ),
+    "verl_equal_length": Entry(
+        ("rl",), "always", "batches of equal lengths do not crash verl", "verl.utils.tensordict_utils"
+    ),
+    "verl_linear_log_probs": Entry(
+        ("rl",), "accelerator", "verl's fused kernels sum dW in float32", "verl.utils.experimental.torch_functional"
+    ),
+}
+
+
+class PatchesError(ValueError):
+    """The ``patches:`` of a recipe names something that is not there."""
+
+
+def modes(given: Mapping[str, Mode], stage: str) -> dict[str, Mode]:
+    """Every patch of a stage kind with its mode; those not given are ``auto``.
+
+    Raises:
+        PatchesError: an unknown patch, or one that does nothing in this kind of stage.
+    """
+    known = [name for name, entry in CATALOG.items() if stage in entry.stages]
+    for name in given:
+        if name not in known:
+            where = f"acts in {', '.join(CATALOG[name].stages)} stages only" if name in CATALOG else "is unknown"
+            raise PatchesError(f"patches: {name!r} {where}; here: {', '.join(known)}. See `mindgpt list patches`")
+    return {name: given.get(name, "auto") for name in known}
+
+
+def apply(wanted: Mapping[str, Mode], *, accelerator: bool) -> list[Outcome]:
+    """Apply those that change a host, in this process.
+
+    Args:
+        wanted: from :func:`modes`.
+        accelerator: whether this run computes on one.
+
+    Returns:
+        What came of each. One that ``auto`` would apply and that refuses is recorded, and the host left as it is.
+
+    Raises:
+        PatchRefused: one that is ``on`` refuses.
+    """
+    return [one(name, mode, accelerator=accelerator) for name, mode in wanted.items() if CATALOG[name].target]
+
+
+def one(name: str, mode: Mode, *, accelerator: bool) -> Outcome:
+    """Apply one patch, with its certificate; see :func:`apply`."""
+    auto = CATALOG[name].auto
+    if mode == "off":
+        return Outcome(name, "off", "patches: off")
+    if mode == "auto" and (auto == "never" or (auto == "accelerator" and not accelerator)):
+        return Outcome(name, "not needed", f"auto: {AUTO[auto]}")
+    module = importlib.import_module(f"mindgpt_patches.{name}")
+    try:
+        state, _, reason = str(module.apply()).partition(": ")
+        certify = getattr(module, "certify", None)
+        return Outcome(name, "applied", reason, certify() if certify is not None else None)
+    except PatchRefused as error:
+        if mode == "on":
+            raise PatchRefused(f"patch {name}: {error}. Set patches: {{{name}: off}}") from error
+        return Outcome(name, "refused", str(error))
+
+
+def render(wanted: Mapping[str, Mode]) -> str:
+    """For ``MINDGPT_PATCHES``, see :func:`apply_from_environment`."""
+    return ",".join(f"{name}={mode}" for name, mode in wanted.items())
+
+
+def apply_from_environment() -> None:
+    """Apply what ``MINDGPT_PATCHES`` (``name=mode,…``) asks for, each when its target is imported.
+
+    Outcomes go to ``patches.json`` in ``MINDGPT_PATCH_RECORDS``, if set. A refusal of one that is ``on`` ends the
+    process: hosts swallow what an import raises.
+    """
+    for item in filter(None, os.environ.get("MINDGPT_PATCHES", "").split(",")):
+        name, _, mode = item.strip().partition("=")
+        if name not in CATALOG or not CATALOG[name].target:
+            raise PatchesError(f"MINDGPT_PATCHES: there is no patch {name!r} of a host. See `mindgpt list patches`")
+        after_import(CATALOG[name].target, lambda name=name, mode=mode: _in_host(name, mode or "on"))  # type: ignore[misc]
+
+
+def _in_host(name: str, mode: Mode) -> None:
+    try:
+        outcome = one(name, mode, accelerator=os.environ.get("VERL_PLATFORM", "").strip().lower() != "cpu")
+    except PatchRefused as error:
+        print(f"mindgpt: error: {error}", file=sys.stderr, flush=True)
+        raise SystemExit(str(error)) from error
+    folder = os.environ.get("MINDGPT_PATCH_RECORDS")
+    if folder:
+        records.write([outcome], Path(folder))

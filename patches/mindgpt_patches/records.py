@@ -1,0 +1,34 @@
+"""``patches.json``: what came of each patch in a run."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from mindgpt_patches import Outcome
+
+FILE = "patches.json"
+
+
+def write(outcomes: Sequence[Outcome], folder: Path) -> None:
+    """Add outcomes to a stage's file; a newer one replaces that of the same patch. Processes may do it at once."""
+    import fcntl
+
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / FILE
+    with open(folder / f".{FILE}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        latest = {one.name: one for one in [*read(folder), *outcomes]}
+        aside = folder / f".{FILE}.new"
+        lines = json.dumps([asdict(one) for one in latest.values()], indent=1, ensure_ascii=False)
+        aside.write_text(lines + "\n", encoding="utf-8")
+        os.replace(aside, path)
+
+
+def read(folder: Path) -> list[Outcome]:
+    """Outcomes written so far."""
+    path = folder / FILE
+    return [Outcome(**one) for one in json.loads(path.read_text(encoding="utf-8"))] if path.is_file() else []

@@ -1,0 +1,116 @@
+"""Patches of Qwen3-VL's vision tower: same numbers, applied once, refused elsewhere, reversible."""
+
+import pytest
+import torch
+from mindgpt_patches import PatchRefused, patch_embed_linear, pos_embed_cache
+from mindgpt_patches.guard import restore
+from transformers.models.qwen3_vl import Qwen3VLConfig
+from transformers.models.qwen3_vl import modeling_qwen3_vl as dense
+from transformers.models.qwen3_vl_moe import modeling_qwen3_vl_moe as moe
+
+VISION = dict(
+    depth=1,
+    hidden_size=32,
+    intermediate_size=48,
+    num_heads=2,
+    out_hidden_size=16,
+    num_position_embeddings=64,
+    deepstack_visual_indexes=[0],
+    patch_size=8,
+    temporal_patch_size=2,
+    spatial_merge_size=2,
+)
+PATCHES = {
+    patch_embed_linear: [(dense.Qwen3VLVisionPatchEmbed, "forward"), (moe.Qwen3VLMoeVisionPatchEmbed, "forward")],
+    pos_embed_cache: [
+        (dense.Qwen3VLVisionModel, "fast_pos_embed_interpolate"),
+        (moe.Qwen3VLMoeVisionModel, "fast_pos_embed_interpolate"),
+    ],
+}
+
+
+@pytest.fixture(autouse=True)
+def host_left_as_found():
+    originals = [(owner, name, getattr(owner, name)) for places in PATCHES.values() for owner, name in places]
+    yield
+    for owner, name, original in originals:
+        restore(owner, name)
+        assert getattr(owner, name) is original
+
+
+@pytest.fixture(scope="module")
+def tower():
+    torch.manual_seed(0)
+    return dense.Qwen3VLVisionModel._from_config(Qwen3VLConfig(vision_config=VISION).vision_config)
+
+
+@pytest.mark.parametrize("patch", PATCHES, ids=lambda patch: patch.__name__)
+def test_twice_is_once(patch):
+    before = [getattr(owner, name) for owner, name in PATCHES[patch]]
+    assert patch.apply() == "applied"
+    once = [getattr(owner, name) for owner, name in PATCHES[patch]]
+    assert patch.apply() == "applied"
+    for (owner, name), original, mine in zip(PATCHES[patch], before, once, strict=True):
+        assert getattr(owner, name) is mine is not original
+        assert mine.__wrapped__ is original
+
+
+@pytest.mark.parametrize("patch", PATCHES, ids=lambda patch: patch.__name__)
+def test_a_changed_host_is_refused(patch, monkeypatch):
+    owner, name = PATCHES[patch][0]
+    monkeypatch.setattr(owner, name, lambda self, grid: grid)
+    with pytest.raises(PatchRefused, match="not the one this patch is for.*transformers 5.5.4"):
+        patch.apply()
+    monkeypatch.delattr(owner, name)
+    if name != "forward":  # torch.nn.Module has one
+        with pytest.raises(PatchRefused, match="does not exist"):
+            patch.apply()
+
+
+def test_patch_embedding_gives_the_same_numbers_and_gradients(tower):
+    embed = tower.patch_embed
+    patches = torch.randn(24, 3 * 2 * 8 * 8)
+
+    def run():
+        out = embed(patches)
+        return out, torch.autograd.grad(out.square().sum(), [*embed.parameters()])
+
+    want, want_slopes = run()
+    patch_embed_linear.apply()
+    got, slopes = run()
+    torch.testing.assert_close(got, want, rtol=1e-5, atol=1e-5)
+    for a, b in zip(slopes, want_slopes, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
+
+
+def test_an_adapter_in_the_patch_embedding_keeps_acting(tower, monkeypatch):
+    class Adapted(torch.nn.Conv3d):
+        def forward(self, x):
+            return super().forward(x) + 1
+
+    patch_embed_linear.apply()
+    embed = tower.patch_embed
+    patches = torch.randn(8, 3 * 2 * 8 * 8)
+    plain = embed(patches)
+    adapted = Adapted(3, 32, (2, 8, 8), stride=(2, 8, 8))
+    adapted.load_state_dict(embed.proj.state_dict())
+    monkeypatch.setitem(embed._modules, "proj", adapted)
+    torch.testing.assert_close(embed(patches), plain + 1)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("grids", [[[1, 4, 6]], [[3, 6, 2], [1, 8, 8], [3, 6, 2]], [[1, 2, 2]]])
+def test_position_embeddings_are_equal_bit_for_bit(tower, grids, dtype):
+    model, grid = tower.to(dtype), torch.tensor(grids)
+    table = model.pos_embed.weight
+
+    def run():
+        out = model.fast_pos_embed_interpolate(grid)
+        return out, torch.autograd.grad(out.float().square().sum(), table)[0]
+
+    want, want_slope = run()
+    pos_embed_cache.apply()
+    for _ in range(2):  # the second time from memory
+        got, slope = run()
+        assert torch.equal(got, want) and torch.equal(slope, want_slope)
+    tower.float()
