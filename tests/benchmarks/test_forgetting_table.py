@@ -10,7 +10,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "sft"))
 
 from forgetting_arms import ARMS, BATCH, OURS, recipe, scaled, trained
-from forgetting_table import decide, holm, interval, p_value, pareto, table
+from forgetting_table import decide, pareto, table
+from paired import holm, interval, p_value
 
 from mindgpt_plugins.recipe.loading import validate
 
