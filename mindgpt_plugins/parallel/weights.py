@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from mindgpt_plugins.parallel.config import Model, Text, Vision
@@ -44,6 +45,7 @@ class Weight:
         return self.numel // (min(ways, self.heads) if self.heads else ways)
 
 
+@lru_cache(maxsize=32)
 def of_model(model: Model, adapter_rank: int = 0) -> tuple[Weight, ...]:
     """All weights, each once (a tied head is the embedding), and the adapters of LoRA where a rank is given."""
     stem = "model.language_model." if model.vision or model.architecture.endswith(("_vl", "_vl_moe")) else "model."
@@ -70,6 +72,7 @@ def by_part(weights: tuple[Weight, ...]) -> Mapping[Part, int]:
     return found
 
 
+@lru_cache(maxsize=32)
 def active(model: Model) -> int:
     """Parameters of the language model that one token meets, the head's included and the embedding table's not."""
     count = by_part(of_model(model))
