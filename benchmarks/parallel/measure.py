@@ -1,7 +1,7 @@
 """One training step of a model with random weights, and the bytes of its live tensors at the peak.
 
-``python measure.py '{"config": {…}, "rows": 1, "seq": 512, "images": [], "checkpointing": false, "optimizer": "adamw"}'``
-prints a JSON object; memory.py does this for its cases, each in a process of its own.
+Given one of memory.py's cases as JSON, ``python measure.py '{"config": {…}, "rows": 1, "seq": 512, …}'`` prints
+the bytes.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ class LiveBytes(TorchDispatchMode):
         self.seen: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
 
     def track(self, tensor: torch.Tensor) -> None:
+        """Count a tensor's storage until it is freed."""
         storage = tensor.untyped_storage()
         if storage in self.seen:
             return

@@ -2,10 +2,11 @@
 
     python benchmarks/parallel/memory.py      (about 3 minutes on 2 idle cores; --only WORD runs the cases that say it)
 
-Each case trains two steps of a randomly initialised model of transformers in a process of its own (measure.py). The second
-step is measured, in two ways: the bytes of all live tensor storages, followed by a dispatch mode (memory inside an
-operator and the allocator's slack are not in it), and the growth of the process's resident memory (everything is in it,
-the allocator's slack too). The prediction is `mindgpt_plugins.parallel.memory`, the same formulas as in
+Each case trains two steps of a randomly initialised model of transformers in a process of its own (measure.py). The
+second step is measured, in two ways: the bytes of all live tensor storages, followed by a dispatch mode (memory inside
+an operator and the allocator's slack are not in it), and the process's resident memory less what it held beside tensors
+before the step (everything is in it, the allocator's slack too). The prediction is
+`mindgpt_plugins.parallel.memory`, the same formulas as in
 `mindgpt plan parallel` with the bytes of float32. Beside it the usual rule, 16 bytes per parameter.
 """
 
@@ -145,7 +146,8 @@ def main() -> None:
     head = ("case", "M parameters", "tokens", "patches", "optimizer", "peak at", "tensors MB", "predicted MB", "error")
     head = (*head, "to resident", "16 B rule")
     RESULT.write_text(
-        f"# Peak memory: the planner beside the measured one\n\n`python benchmarks/parallel/memory.py`\n\n{machine}.\n\n"
+        "# Peak memory: the planner beside the measured one\n\n`python benchmarks/parallel/memory.py`\n\n"
+        + f"{machine}.\n\n"
         + (__doc__ or "").split("\n\n", 2)[2]
         + f"\nLargest error {max(errors):.1%}; the bound is 10 %. Nothing here was measured on a GPU.\n\n"
         + f"| {' | '.join(head)} |\n|{'---|' * len(head)}\n"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mindgpt_plugins.cli import plan_parallel
 from mindgpt_plugins.cli.options import OverridesArgument, RecipeArgument, RunsOption
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def add(app: typer.Typer) -> None:
     plan = typer.Typer(no_args_is_help=True, help="What a run would do, computed before it does.")
     plan.callback()(lambda: None)
     plan.command("curriculum")(curriculum)
+    plan.command("parallel")(plan_parallel.parallel)
     app.add_typer(plan, name="plan")
 
 

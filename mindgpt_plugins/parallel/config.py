@@ -113,7 +113,7 @@ def parse(raw: Mapping[str, Any], name: str) -> Model:
     if architecture not in KNOWN:
         raise ModelError(
             f"{name}: model_type {architecture!r} is not one whose sizes we know"
-            f"{nearest(str(architecture), KNOWN)} Known: {', '.join(KNOWN)}."
+            f"{nearest(str(architecture), KNOWN) or '.'} Known: {', '.join(KNOWN)}."
         )
     # Qwen2.5-VL's files on the hub are flat: the sizes of the language model lie beside vision_config.
     text = _text(raw.get("text_config") or raw, raw, architecture, name)

@@ -41,7 +41,9 @@ class Layout:
     @property
     def expert_shard(self) -> int:
         """Ranks that hold the same experts."""
-        return max(1, self.dp * self.tp * self.cp // (self.ep * self.etp)) if self.sharding == "megatron" else self.shard
+        return (
+            max(1, self.dp * self.tp * self.cp // (self.ep * self.etp)) if self.sharding == "megatron" else self.shard
+        )
 
     def __str__(self) -> str:
         if self.trainer == "verl-megatron":

@@ -18,7 +18,7 @@ from mindgpt_plugins.parallel.weights import Part
 PARTS = ("weights", "gradients", "optimizer", "gathered", "activations", "logits", "vision")
 """Columns: the language model's; ``vision`` is all of the tower and its projector, states and activations."""
 RESERVE = 1.5 * GIB, 0.05
-"""Set aside for CUDA, NCCL and fragmentation: this much, and this share of the GPU. An assumption, not a measurement."""
+"""Set aside for CUDA, NCCL and fragmentation: this much, and this share of the GPU. An assumption, not measured."""
 
 
 @dataclass(frozen=True)
@@ -98,9 +98,7 @@ def train(
     return max(stages, key=lambda stage: stage.total)
 
 
-def _stage(
-    model: Model, layout: Layout, request: Request, precision: Precision, mode: Recompute, stage: int
-) -> Memory:
+def _stage(model: Model, layout: Layout, request: Request, precision: Precision, mode: Recompute, stage: int) -> Memory:
     trained_vision = request.vision_trained(layout.trainer)
     states = _states(model, layout, request, precision, stage)
     pieces = _pieces(model, layout, request, precision, mode, stage)

@@ -8,14 +8,14 @@ from mindgpt_plugins.parallel.layouts import Layout
 from mindgpt_plugins.parallel.request import Request
 
 FLOPS, INSIDE, BETWEEN = 4e14, 3e11, 4e10
-"""Assumed bfloat16 FLOP/s of a GPU, and bytes/s of one GPU inside a node and between nodes. Only their order matters."""
+"""Assumed bfloat16 FLOP/s of a GPU, and bytes/s of one GPU inside a node and between nodes; they only sort."""
 
 
 def seconds(model: Model, layout: Layout, request: Request) -> float:
     """One optimizer step: arithmetic of the busiest pipeline stage, its bubble, and what is sent meanwhile.
 
-    Exchanges of tensor, context, expert and pipeline parallelism wait; those of data parallelism and FSDP hide behind the
-    arithmetic and count for what is longer.
+    Exchanges of tensor, context, expert and pipeline parallelism wait; those of data parallelism and FSDP hide behind
+    the arithmetic and count for what is longer.
     """
     micro = request.batch // (layout.dp * request.micro_batch)
     work = _busiest(model, layout, request) * (micro + (layout.pp - 1) / layout.vpp)

@@ -158,7 +158,8 @@ def _verl_rl(plan: Plan, option: Option) -> Rendered:
         "trainer.n_gpus_per_node": _per_node(plan),
         "trainer.nnodes": _nodes(plan),
     }
-    further: dict[str, Any] = {"actor_rollout_ref": {"actor": {"freeze_vision_tower": host[f"{actor}.freeze_vision_tower"]}}}
+    frozen = {"freeze_vision_tower": host[f"{actor}.freeze_vision_tower"]}
+    further: dict[str, Any] = {"actor_rollout_ref": {"actor": frozen}}
     model = {key.rpartition(".")[2]: value for key, value in _model("model", plan, layout).items()}
     further["actor_rollout_ref"]["model"] = {key: value for key, value in model.items() if key != "lora_rank"}
     if _nodes(plan) > 1:

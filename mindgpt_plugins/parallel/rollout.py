@@ -14,7 +14,7 @@ from mindgpt_plugins.parallel.request import GIB, Request
 
 Offload = Literal["none", "optimizer", "all"]
 ASLEEP, AWAKE = 1.0 * GIB, 2.0 * GIB
-"""vLLM beyond weights and cache: while it sleeps (context, CUDA graphs) and while it runs. Assumptions, not measured."""
+"""vLLM beyond weights and cache, asleep (context, CUDA graphs) and at work. Assumptions, not measured."""
 HIGHEST = 0.9
 """Largest ``gpu_memory_utilization`` that is proposed."""
 
@@ -62,9 +62,7 @@ def cache_per_token(model: Model, tp: int) -> int:
     return 2 * 2 * model.text.layers * max(1, model.text.kv_heads // tp) * model.text.head_dim
 
 
-def _try(
-    model: Model, layout: Layout, request: Request, training: Memory, tp: int, offload: Offload
-) -> Rollout:
+def _try(model: Model, layout: Layout, request: Request, training: Memory, tp: int, offload: Offload) -> Rollout:
     resident = training.resident(offload, layout)
     size = 2.0 * weights.total(weights.of_model(model)) / tp
     share = 1 - (reserve(request) + resident) / (request.gpu_mem * GIB)

@@ -49,8 +49,6 @@ def _broken(layout: Layout, model: Model, request: Request) -> Iterator[str]:
             yield f"vocabulary % TP ({text.vocabulary})"
         if text.layers % (pp * vpp):
             yield f"layers % (PP·VPP) ({text.layers} layers)"
-        if vpp > 1 and layout.pp == 2 and vpp == text.layers:
-            yield "VPP leaves a stage without layers"
         if cp > 1 and request.seq % (2 * cp):
             yield f"seq % (2·CP) ({request.seq} tokens)"
         if request.seq % (cp * tp):
@@ -67,7 +65,8 @@ def _broken(layout: Layout, model: Model, request: Request) -> Iterator[str]:
             yield f"heads % Ulysses ({text.heads} heads)"
         if text.kv_heads % cp and cp % text.kv_heads:
             yield f"kv heads % Ulysses, or Ulysses % kv heads to repeat them ({text.kv_heads} kv heads)"
-        if layout.shard < request.gpus and (request.gpus % layout.shard or layout.shard % min(request.node, request.gpus)):
+        node = min(request.node, request.gpus)
+        if layout.shard < request.gpus and layout.shard % node:
             yield f"FSDP shard groups are whole nodes of {request.node} GPUs"
         if cp > request.node:
             yield f"Ulysses within one node of {request.node} GPUs"

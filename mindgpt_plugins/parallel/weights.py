@@ -162,9 +162,7 @@ def _adapters(weights: tuple[Weight, ...], rank: int) -> Iterator[Weight]:
         if one.part in ("attention", "mlp") and len(one.shape) == 2:
             stem = one.name.removesuffix("weight")
             rows, columns = one.shape
-            yield Weight(
-                f"{stem}lora_A.weight", (rank, columns), "adapter", 1 if one.cut == 1 else None, one.layers
-            )
+            yield Weight(f"{stem}lora_A.weight", (rank, columns), "adapter", 1 if one.cut == 1 else None, one.layers)
             yield Weight(
                 f"{stem}lora_B.weight", (rows, rank), "adapter", 0 if one.cut == 0 else None, one.layers, one.heads
             )
