@@ -16,6 +16,7 @@ COLOURS = {
     "activations": "#3ca951",
     "logits": "#ff8ab7",
     "vision": "#a463f2",
+    "states that stay": "#1f3d8f",
     "rollout weights": "#97bbf5",
     "KV cache": "#9c6b4e",
     "set aside": "#9498a0",
@@ -33,7 +34,8 @@ STYLE = (
 def page(plan: Plan, top: int) -> str:
     """The page with the first ``top`` layouts."""
     head = "".join(f"<p>{escape(line)}</p>" for line in show.heading(plan))
-    used = [name for name in COLOURS if name == "set aside" or name in show.columns(plan.options[0])]
+    phases = _phases(plan, plan.options[0])
+    used = [name for name in COLOURS if any(name in phase for phase in phases)]
     legend = "".join(f'<span><i style="background:{COLOURS[name]}"></i>{name}</span>' for name in used)
     rules = "".join(
         f"<tr><td align=right>{count}</td><td>{escape(rule)}</td></tr>" for rule, count in plan.killed.most_common()
@@ -41,7 +43,9 @@ def page(plan: Plan, top: int) -> str:
     sharing = (
         ""
         if plan.request.stage == "sft"
-        else ("<p class=soft>Two bars: the training step above, generation with the states that stay below.</p>")
+        else (
+            "<p class=soft>Two bars: above the training step, below generation with the training states that stay.</p>"
+        )
     )
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Parallel plan</title>'
@@ -88,5 +92,5 @@ def _phases(plan: Plan, option: Option) -> list[dict[str, float]]:
     generating = option.rollout
     if generating is None:
         return [step]
-    found = {"weights": generating.resident, "rollout weights": generating.weights}
+    found = {"states that stay": generating.resident, "rollout weights": generating.weights}
     return [step, found | {"KV cache": max(0.0, generating.cache)} | aside]

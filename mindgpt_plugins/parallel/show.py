@@ -79,8 +79,7 @@ def text(rendered: Rendered) -> str:
     parts = [f"# {rendered.command}\n", yaml.safe_dump(rendered.host, sort_keys=False)]
     if rendered.environment:
         pairs = " ".join(f"{key}={value}" for key, value in rendered.environment.items())
-        parts.append(f"# environment: {pairs}
-")
+        parts.append(f"# environment: {pairs}\n")
     if rendered.recipe is not None:
         parts += ["\n# The same in a stage of a recipe:\n", yaml.safe_dump(rendered.recipe, sort_keys=False)]
     return "".join(parts)
