@@ -44,6 +44,7 @@ class Guest:
     global_steps: int
     total_training_steps: int
     parameter_sync_step: int
+    use_reference_policy: bool
     train_dataset: Any
     tokenizer: Any
     processor: Any
@@ -174,7 +175,8 @@ class Guest:
         c = self.config.actor_rollout_ref
         sizes = [] if c.actor.use_dynamic_bsz else [c.actor.ppo_micro_batch_size_per_gpu]
         sizes += [] if c.rollout.log_prob_use_dynamic_bsz else [c.rollout.log_prob_micro_batch_size_per_gpu]
-        sizes += [] if c.ref.log_prob_use_dynamic_bsz else [c.ref.log_prob_micro_batch_size_per_gpu]
+        if self.use_reference_policy and not c.ref.log_prob_use_dynamic_bsz:
+            sizes.append(c.ref.log_prob_micro_batch_size_per_gpu)
         return multiple_for(dp_size, self._updates, [int(size) for size in sizes if size])
 
     def _update_actor(self, batch: Any, metrics: dict[str, Any]) -> Any:

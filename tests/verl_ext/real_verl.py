@@ -54,4 +54,5 @@ def run(folder: Path, config: RLConfig, plugins: tuple[str, ...] = ()) -> list[d
 
 def lines(path: Path) -> list[dict]:
     """A JSONL file."""
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    with path.open(encoding="utf-8") as file:  # `splitlines` would also split inside replies
+        return [json.loads(line) for line in file]

@@ -63,7 +63,10 @@ def test_the_hosts_section_replaces_what_we_render(tmp_path):
         ({"rewards": {"accuracy": {"options": {"x": 1}}}}, "no option 'x'"),
         ({"advantage": {"name": "modulate"}}, "did you mean 'modulated'"),
         ({"advantage": {"options": {"norm": 1}}}, "no option 'norm'"),
-        ({"advantage": {"k": 16}}, "above group_size 8"),
+        ({"advantage": {"k": 16}}, "above the smallest group size 8"),
+        ({"group_size_by_difficulty": {0.5: 2}, "micro_batch": 24}, "above the smallest group size 2"),
+        ({"mode": "separate_async"}, "on CPU use mode: sync or colocate_async"),
+        ({"curriculum": {"mixture": {"name": "fixxed", "weights": {}}}}, "there is no 'fixxed'"),
         ({"advantage": {"lambda": 2}}, "must stay in"),
         ({"curriculum": {"name": "easy2hard"}}, "curriculum.name: there is no 'easy2hard'"),
         ({"workers": 3}, "cannot be shared by workers = 3"),
@@ -81,6 +84,30 @@ def test_check_finds(changes: dict, problem: str, tmp_path):
 
 def test_check_is_silent_when_all_is_well(tmp_path):
     assert RL().check(config(), context(tmp_path)) == []
+    uneven = config(group_size_by_difficulty={0.5: 13}, micro_batch=24, mode="colocate_async")
+    assert RL().check(uneven, context(tmp_path)) == []
+
+
+def test_rollouts_on_gpus_of_their_own_need_to_be_told_which(tmp_path):
+    found = RL().check(config(mode="separate_async"), context(tmp_path, cpu=False))
+    assert [message.split(" needs ")[1].split(" ")[0] for message in found] == [
+        "verl.actor_rollout_ref.rollout.nnodes",
+        "verl.actor_rollout_ref.rollout.n_gpus_per_node",
+        "verl.actor_rollout_ref.rollout.checkpoint_engine.backend",
+    ]
+    rollout = {"nnodes": 1, "n_gpus_per_node": 4, "checkpoint_engine": {"backend": "nccl"}}
+    verl = {
+        "actor_rollout_ref": {"rollout": rollout},
+        "trainer": {"v1": {"separate_async": {"parameter_sync_step": 3}}},
+    }
+    (message,) = RL().check(config(mode="separate_async", verl=verl), context(tmp_path, cpu=False))
+    assert "prompts_per_step = 16 is not divisible" in message
+    verl["trainer"]["v1"]["separate_async"]["parameter_sync_step"] = 8
+    good = config(mode="separate_async", verl=verl)
+    assert RL().check(good, context(tmp_path, cpu=False)) == []
+    argv = RL().render(good, context(tmp_path, cpu=False))[0].argv
+    assert "trainer.v1.trainer_mode=mindgpt_separate_async" in argv
+    assert "actor_rollout_ref.actor.ppo_mini_batch_size=2" in argv
 
 
 def test_a_plugin_that_raises_is_a_problem(tmp_path):

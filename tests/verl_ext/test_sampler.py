@@ -2,15 +2,23 @@ import pytest
 from torchdata.stateful_dataloader import StatefulDataLoader
 
 from mindgpt_plugins.curriculum.base import CurriculumError
+from mindgpt_plugins.pipeline.stage import Context
+from mindgpt_plugins.pipeline.stages.rl import RL
+from mindgpt_plugins.recipe.rl import CurriculumConfig, RLConfig
 from mindgpt_plugins.verl_ext.sampler import CurriculumSampler
 
 ROWS = 40
 DIFFICULTY = [((row * 17) % ROWS) / ROWS for row in range(ROWS)]
 
 
-def sampler(name: str = "easy_to_hard", draws: int = ROWS, seed: int = 0, **options) -> CurriculumSampler:
-    sources = ["a" if row % 2 else "b" for row in range(ROWS)]
-    return CurriculumSampler(DIFFICULTY, sources, name=name, options=options, seed=seed, draws=draws)
+SOURCES = ["a" if row % 4 else "b" for row in range(ROWS)]
+
+
+def sampler(
+    name: str = "easy_to_hard", draws: int = ROWS, seed: int = 0, mixture: dict | None = None, **options
+) -> CurriculumSampler:
+    choice = CurriculumConfig.model_validate({"name": name, "options": options, "mixture": mixture})
+    return CurriculumSampler(DIFFICULTY, SOURCES, choice, seed=seed, prompts_per_step=4, steps=draws // 4)
 
 
 def loader(*args, **kwargs) -> StatefulDataLoader:
@@ -65,7 +73,53 @@ def test_another_seed_is_refused_on_resume():
         batches(other, 1)
 
 
-@pytest.mark.parametrize(("name", "why"), [("self_paced", "training losses"), ("bucketed", "token lengths")])
-def test_samplers_that_need_what_rl_does_not_know_are_refused(name, why):
-    with pytest.raises(ValueError, match=f"{name!r} needs {why}"):
-        sampler(name)
+FIXED = {"name": "fixed", "weights": {"a": 1, "b": 1}}
+MOVING = {"name": "scheduled", "weights": {"a": {"kind": "linear", "start": 1, "end": 0}, "b": 1}}
+DYNAMIC = {"name": "dynamic", "weights": {"a": 1, "b": 1}}
+
+
+@pytest.mark.parametrize(
+    ("name", "mixture", "why"),
+    [
+        ("self_paced", None, "'self_paced' needs training losses"),
+        ("bucketed", None, "'bucketed' needs token lengths"),
+        ("shuffled", DYNAMIC, "'dynamic' follows losses"),
+    ],
+)
+def test_what_needs_more_than_rl_knows_is_refused_here_and_by_validate(name, mixture, why, tmp_path):
+    with pytest.raises(CurriculumError, match=f"{why}.*not known in RL"):
+        sampler(name, mixture=mixture)
+    recipe = {"kind": "rl", "model": "m", "train": "d/x", "steps": 1, "curriculum": {"name": name, "mixture": mixture}}
+    context = Context(name="rl", folder=tmp_path, inputs={}, seed=0)
+    (problem,) = RL().check(RLConfig.model_validate(recipe), context)
+    assert why in problem
+
+
+def shares(order: list[int]) -> list[float]:
+    return [sum(SOURCES[row] == "a" for row in order[i : i + 4]) / 4 for i in range(0, len(order), 4)]
+
+
+def test_mixtures_hold_in_each_step_and_move_over_the_run():
+    assert sum(shares(list(sampler("shuffled", mixture=FIXED)))) / 10 == 0.5
+    found = shares(list(sampler("easy_to_hard", mixture=MOVING)))
+    assert (found[0], found[-1]) == (0.5, 0.0)
+    weights = [1 - step / 9 for step in range(10)]
+    assert all(abs(share - w / (w + 1)) < 0.25 for share, w in zip(found, weights, strict=True))  # within one prompt
+
+
+@pytest.mark.parametrize("mixture", [FIXED, MOVING])
+def test_resume_is_exact_with_a_mixture(mixture: dict):
+    straight = batches(loader("easy_to_hard", mixture=mixture), 10)
+    first = loader("easy_to_hard", mixture=mixture)
+    done = batches(first, 4)
+    resumed = loader("easy_to_hard", mixture=mixture)
+    resumed.load_state_dict(first.state_dict())
+    assert done + batches(resumed, 6) == straight
+
+
+def test_an_unknown_difficulty_is_not_taken_for_easy():
+    choice = CurriculumConfig()
+    with pytest.raises(CurriculumError, match="easy_to_hard' needs a difficulty, and 1 of 2 rows have none"):
+        CurriculumSampler([0.5, None], ["a", "a"], choice, seed=0, prompts_per_step=1, steps=2)
+    shuffled = CurriculumConfig(name="shuffled")
+    assert len(CurriculumSampler([0.5, None], ["a", "a"], shuffled, seed=0, prompts_per_step=1, steps=2)) == 2

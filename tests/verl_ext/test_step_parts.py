@@ -1,0 +1,123 @@
+"""What decides about a step without the host: whole groups, rows of an update, group sizes, modes."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+
+from mindgpt_plugins.recipe.rl import RLConfig
+from mindgpt_plugins.verl_ext.group_size import group_size_of
+from mindgpt_plugins.verl_ext.hybrid import RolloutError
+from mindgpt_plugins.verl_ext.keys import final_rows, split_key
+from mindgpt_plugins.verl_ext.mini_batches import multiple_for, rows_of_updates, rows_without_loss
+from mindgpt_plugins.verl_ext.settings import SettingsError, load
+from mindgpt_plugins.verl_ext.siblings import Sibling, refuse_incomplete
+from mindgpt_plugins.verl_ext.takeover import check
+
+
+def test_the_last_trajectory_of_a_session_counts():
+    assert split_key("s3p00001_2_0") == ("s3p00001", 2, 0)
+    keys = ["b_0_0", "a_1_1", "a_0_0", "a_1_0"]
+    assert final_rows(keys, [0, 1, 2, 3]) == {("a", 0): 2, ("a", 1): 1, ("b", 0): 0}
+
+
+def group(name: str, found: int, asked: int, submitted: int = 1) -> list[Sibling]:
+    return [Sibling(name, session, asked, submitted) for session in range(found)]
+
+
+def test_whole_groups_of_different_sizes_pass():
+    refuse_incomplete(group("a", 4, 4) + group("b", 16, 16), 2)
+
+
+@pytest.mark.parametrize(
+    ("replies", "message"),
+    [
+        (group("a", 4, 4), "1 of 2 prompts have no reply at all and 0 lack"),
+        (group("a", 4, 4) + group("b", 4, 16), "1 lack replies.*'b': '4 of 16'.*Error in _run_prompt"),
+        (group("a", 4, 4) + group("b", 5, 4), "b has 5 replies of 4.*left over"),
+        (group("a", 4, 4) + group("b", 2, 4) + group("b", 4, 4, 2)[2:], r"b has 4 .*submitted in steps \[1, 2\]"),
+        ([], "2 of 2 prompts have no reply"),
+    ],
+)
+def test_groups_that_are_not_whole_stop_the_step(replies: list[Sibling], message: str):
+    with pytest.raises(RolloutError, match=message):
+        refuse_incomplete(replies, 2)
+
+
+@given(workers=st.integers(1, 4), updates=st.integers(1, 4), per=st.integers(1, 5))
+def test_updates_share_out_all_rows(workers: int, updates: int, per: int):
+    rows = workers * updates * per
+    parts = rows_of_updates(rows, workers, updates)
+    assert sorted(i for part in parts for i in part) == list(range(rows))
+    assert {len(part) for part in parts} == {workers * per}
+    # A worker holds a run of rows and takes its first ones into the first update.
+    assert parts[0][:per] == list(range(per))
+
+
+def test_an_update_is_never_emptied():
+    updates = [[0, 1], [2, 3]]
+    assert rows_without_loss([True, False, True, True], [False] * 4, updates) == [True, False, False, False]
+    assert rows_without_loss([True, True, True, False], [False, False, False, True], updates) == [False] * 4
+    assert rows_without_loss([True, True, False, False], [False] * 4, [[0, 1, 2, 3]]) == [True, True, False, False]
+
+
+def test_rows_come_out_even():
+    assert multiple_for(2, 1, [8, 12]) == 48
+    assert multiple_for(2, 3, []) == 6
+
+
+def test_sizes_follow_the_highest_threshold_reached():
+    by = {0.5: 12, 0.8: 16}
+    assert [group_size_of(d, 4, by) for d in (0.0, 0.49, 0.5, 0.79, 0.8, 3.0)] == [4, 4, 12, 12, 16, 16]
+    assert group_size_of(0.9, 4, {}) == 4
+
+
+def host(**changes):
+    config = OmegaConf.create(
+        {
+            "algorithm": {"adv_estimator": "grpo", "use_kl_in_reward": False},
+            "reward": {"reward_model": {"enable": False}, "custom_reward_function": {"path": None}},
+            "trainer": {"device": "cuda", "v1": {"trainer_mode": "mindgpt_sync", "sampler": {}}},
+        }
+    )
+    for key, value in changes.items():
+        OmegaConf.update(config, key.replace("__", "."), value, force_add=True)
+    return config
+
+
+@pytest.mark.parametrize(
+    ("mode", "changes", "message"),
+    [
+        ("sync", {"algorithm__adv_estimator": "gae"}, "mindgpt_sync: algorithm.adv_estimator=gae.*set .*=grpo"),
+        ("sync", {"algorithm__use_kl_in_reward": True}, "use actor.use_kl_loss=true"),
+        ("colocate_async", {"trainer__v1__sampler__sync_refill_failed_groups": True}, "a failed group stops the run"),
+        ("sync", {"reward__custom_reward_function__path": "mine.py"}, "would bypass the settings' rewards"),
+        ("sync", {"reward__reward_model": {"enable": True, "enable_resource_pool": False}}, "colocated reward model"),
+        ("separate_async", {"trainer__device": "cpu"}, "none of which exists on CPU; use mode sync or colocate_async"),
+    ],
+)
+def test_what_would_bypass_us_is_refused(mode, changes: dict, message: str):
+    check(host(), mode)
+    with pytest.raises(SettingsError, match=message):
+        check(host(**changes), mode)
+
+
+@pytest.mark.parametrize("mode", ["sync", "colocate_async", "separate_async"])
+def test_settings_are_found_under_the_mode_before_and_after_it_is_renamed(mode: str):
+    config = host(trainer__v1__trainer_mode=f"mindgpt_{mode}")
+    with pytest.raises(
+        SettingsError, match=rf"mindgpt_{mode} needs rewards: pass \+trainer.v1.mindgpt_{mode}.settings"
+    ):
+        load(config)
+    OmegaConf.update(config, f"trainer.v1.mindgpt_{mode}.settings", {"rewards": {"format": {}}}, force_add=True)
+    assert list(load(config).rewards) == ["format"]
+    config.trainer.v1.trainer_mode = mode
+    assert list(load(config).rewards) == ["format"]
+
+
+def test_group_sizes_are_checked_by_the_schema():
+    base = {"kind": "rl", "model": "m", "train": "d/x", "steps": 1}
+    config = RLConfig.model_validate(base | {"group_size_by_difficulty": {"0.5": 12, 1: 16}})
+    assert config.group_size_by_difficulty == {0.5: 12, 1.0: 16}
+    with pytest.raises(ValueError, match="greater than or equal to 1"):
+        RLConfig.model_validate(base | {"group_size_by_difficulty": {0.5: 0}})
