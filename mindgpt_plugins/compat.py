@@ -16,8 +16,11 @@ class Host:
     name: str
     supported: SpecifierSet
     validated: str
+    install: str = "pip install -c constraints/cpu.txt 'mindgpt-plugins[cpu]'"
+    """What installs it together with what it needs."""
 
 
+_QUANTISE = "in an interpreter of its own: pip install -c constraints/quant.txt 'mindgpt-plugins[quantise]'"
 HOSTS: dict[str, Host] = {
     host.name: host
     for host in (
@@ -26,6 +29,7 @@ HOSTS: dict[str, Host] = {
         Host("transformers", SpecifierSet(">=5.5.3,<5.6"), "5.5.4"),
         Host("torch", SpecifierSet(">=2.10"), "2.13.0"),
         Host("transferqueue", SpecifierSet("==0.1.11"), "0.1.11"),
+        Host("llmcompressor", SpecifierSet(">=0.14,<0.15"), "0.14.0.1", _QUANTISE),
     )
 }
 
@@ -33,6 +37,7 @@ SIDES: dict[str, tuple[str, ...]] = {
     "data": (),
     "sft": ("llamafactory", "transformers", "torch"),
     "rl": ("verl", "transferqueue", "transformers", "torch"),
+    "quantise": ("llmcompressor", "torch"),
 }
 """Hosts that each side of a recipe needs."""
 
@@ -48,7 +53,7 @@ def installed(name: str) -> str | None:
 def problem(name: str, version: str | None) -> str | None:
     """One line with cause and fix if this version of a host is missing or not supported."""
     host = HOSTS[name]
-    fix = f"pip install '{name}=={host.validated}' (or pip install -c constraints/cpu.txt 'mindgpt-plugins[cpu]')"
+    fix = f"pip install '{name}=={host.validated}' (or {host.install})"
     if version is None:
         return f"{name} is not installed; {fix}"
     if not host.supported.contains(Version(version).public, prereleases=True):

@@ -164,6 +164,24 @@ class Engine:
         )
         return [[prompts[i] for i in order[at : at + size]] for at in range(0, len(order), size)]
 
+    def reply_logits(self, prompts: Sequence[Prompt]) -> list[torch.Tensor]:
+        """Logits of every position of given replies.
+
+        Args:
+            prompts: a batch; the ``prefix`` of each is its whole reply.
+
+        Returns:
+            Per prompt (tokens + 1, vocabulary) float32: before each token of the reply, and after the last.
+        """
+        import torch
+
+        starts = self._encode([replace(p, prefix="") for p in prompts])["attention_mask"].sum(1)
+        inputs = self._encode(prompts)
+        lengths = (inputs["attention_mask"].sum(1) - starts + 1).tolist()
+        with torch.inference_mode():
+            logits = self.model(**inputs, use_cache=False, logits_to_keep=max(lengths)).logits
+        return [own[-length:].float() for own, length in zip(logits, lengths, strict=True)]
+
     def _encode(self, prompts: Sequence[Prompt]) -> dict[str, Any]:
         texts = [chat_text(self.processor, p) for p in prompts]
         images = [open_image(path, p.blank) for p in prompts for path in p.images]

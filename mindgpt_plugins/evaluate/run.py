@@ -31,8 +31,8 @@ def evaluate(config_path: Path) -> dict[str, Any]:
     """
     config = json.loads(config_path.read_text())
     folder = config_path.resolve().parent
-    items = _items(config)
-    prompts = [_prompt(key, row, root) for key, (row, root) in items.items()]
+    items = items_of(config)
+    prompts = [prompt_of(key, row, root) for key, (row, root) in items.items()]
     sampling = config["samples"] or {"n": 0, "rows": 0, "temperature": 1.0}
     chosen = _subset(items, sampling["rows"])
     few = [p for p in prompts if p.key in chosen]
@@ -92,7 +92,7 @@ def right(row: Row, reply: Reply) -> bool:
     return match(extract_answer(reply.text), row.answer, row.answer_type)
 
 
-def _items(config: Mapping[str, Any]) -> dict[str, tuple[Row, Path]]:
+def items_of(config: Mapping[str, Any]) -> dict[str, tuple[Row, Path]]:
     """``set/uid`` → row and datasets folder, cut to ``rows`` per set by a hash of the uid."""
     items: dict[str, tuple[Row, Path]] = {}
     for where in config["sets"]:
@@ -105,7 +105,8 @@ def _items(config: Mapping[str, Any]) -> dict[str, tuple[Row, Path]]:
     return items
 
 
-def _prompt(key: str, row: Row, folder: Path) -> Prompt:
+def prompt_of(key: str, row: Row, folder: Path) -> Prompt:
+    """The row as a prompt for an engine."""
     return Prompt(key, row.question, tuple(folder / name for name in row.image))
 
 

@@ -37,6 +37,7 @@ class LaunchSides(Strict):
     data: Launch = Launch()
     sft: Launch = Launch()
     rl: Launch = Launch()
+    quantise: Launch = Launch()
 
 
 class RecipeHead(Strict):

@@ -1,0 +1,106 @@
+"""The quantise stage without llm-compressor: settings, calibration rows, the gate's verdict, what is refused."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mindgpt_data.rows import Row
+from pydantic import ValidationError
+
+from mindgpt_plugins.pipeline.stage import Context
+from mindgpt_plugins.pipeline.stages.quantise import Quantise
+from mindgpt_plugins.quantise.calibration import stratified
+from mindgpt_plugins.quantise.gate import shortfalls, weights_size
+from mindgpt_plugins.quantise.schemes import kept
+from mindgpt_plugins.recipe.quantise import QuantiseConfig
+
+GATE = {"sets": ["data/dev"]}
+
+
+def config(**change: Any) -> QuantiseConfig:
+    return QuantiseConfig.model_validate({"kind": "quantise", "model": "m", "gate": GATE, **change})
+
+
+def row(uid: str, capability: str) -> Row:
+    return Row(
+        uid=uid, image=[], question="?", answer="1", response="answer: 1", answer_type="number", source="general",
+        capability=capability,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"scheme": "int8"}, "there is no 'int8'; choose from fp8_dynamic"),
+        ({"scheme": "w4a16_gptq"}, "w4a16_gptq needs data to look at"),
+        ({"kv_cache": "fp8"}, "kv_cache: fp8 needs data to look at"),
+        ({"calibration": {"sets": []}}, "calibration"),
+        ({"gate": {"sets": ["data/dev"], "recovery": 0}}, "recovery"),
+    ],
+)
+def test_what_cannot_work_is_refused_with_the_recipe(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        config(**change)
+
+
+def test_a_cuda_scheme_is_refused_on_cpu(tmp_path: Path) -> None:
+    context = Context("q", tmp_path, {}, seed=0, cpu=True)
+    (problem,) = Quantise().check(config(scheme="nvfp4a16"), context)
+    assert "nvfp4a16 has kernels for CUDA only" in problem
+    assert Quantise().check(config(), context) == []
+
+
+def test_the_rendered_settings_name_folders_and_sets(tmp_path: Path) -> None:
+    context = Context("q", tmp_path, {"data": {"datasets": "/d"}, "m": {"model": "/m"}}, seed=7)
+    asked = config(scheme="int8_w8a8", calibration={"sets": ["data/train"], "rows": 4})
+    (command,) = Quantise().render(asked, context)
+    assert command.argv == ("-m", "mindgpt_plugins.quantise", "quantise.json")
+    settings = json.loads((tmp_path / "quantise.json").read_text())
+    assert settings["model"] == "/m" and settings["seed"] == 7 and settings["device"] == "cpu"
+    assert settings["calibration"]["sets"] == [{"folder": "/d", "name": "train"}]
+    assert settings["gate"]["sets"] == [{"folder": "/d", "name": "dev"}]
+
+
+def test_calibration_rows_are_spread_over_the_labels(tmp_path: Path) -> None:
+    items = [(row(f"a{i}", "count"), tmp_path) for i in range(90)] + [
+        (row(f"b{i}", "text"), tmp_path) for i in range(5)
+    ]
+    items += [(row("c", "where"), tmp_path)]
+    chosen = stratified(items, 12, "capability", seed=0)
+    assert Counter(r.capability for r, _ in chosen) == {"count": 6, "text": 5, "where": 1}
+    assert chosen == stratified(items[::-1][::-1], 12, "capability", seed=0)
+    assert chosen != stratified(items, 12, "capability", seed=1)
+    assert len(stratified(items, 1000, "capability", seed=0)) == 96
+
+
+def quality(**change: Any) -> dict[str, Any]:
+    gate = {"recovery": 0.99, "top1": None, "kl": None} | change.pop("gate", {})
+    return {"recovery": 0.995, "top1": 0.98, "kl": 1e-3, "gate": gate} | change
+
+
+@pytest.mark.parametrize(
+    ("found", "lost"),
+    [
+        (quality(), []),
+        (quality(recovery=0.98), ["accuracy recovery 0.9800 < 0.99"]),
+        (quality(gate={"top1": 0.99, "kl": 1e-4}), ["top-1 agreement 0.9800 < 0.99", "KL 1.00e-03 > 0.0001"]),
+        (quality(recovery=None), ["recovery cannot be judged"]),
+    ],
+)
+def test_the_gate_names_everything_that_is_lost(found: dict[str, Any], lost: list[str]) -> None:
+    said = shortfalls(found)
+    assert len(said) == len(lost) and all(part in line for part, line in zip(lost, said, strict=True))
+
+
+def test_the_head_everything_visual_and_routers_stay() -> None:
+    assert kept("qwen3_vl") == ["re:.*lm_head", "re:.*visual.*"]
+    assert kept("qwen3_vl_moe", ["re:.*layers.0.*"])[2:] == ["re:.*mlp.gate$", "re:.*layers.0.*"]
+
+
+def test_a_folder_without_weights_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="no .safetensors files"):
+        weights_size(tmp_path)
