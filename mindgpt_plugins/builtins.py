@@ -79,6 +79,7 @@ BUILTINS: dict[str, dict[str, str]] = {
         "dpo": "mindgpt_plugins.pipeline.stages.dpo:DPOStage",
         "evaluate": "mindgpt_plugins.pipeline.stages.evaluate:Evaluate",
         "interpolate": "mindgpt_plugins.pipeline.stages.interpolate:Interpolate",
+        "quantise": "mindgpt_plugins.pipeline.stages.quantise:Quantise",
         "rl": "mindgpt_plugins.pipeline.stages.rl:RL",
     },
 }
