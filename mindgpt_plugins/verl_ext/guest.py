@@ -7,48 +7,38 @@ parameter synchronisation, checkpoints. The base advantage is computed first and
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 import transfer_queue as tq
 from omegaconf import OmegaConf
 from tensordict import TensorDict
-from verl.utils import tensordict_utils as tu
 
 from mindgpt_plugins.advantage.perception import Perception
 from mindgpt_plugins.registry import load_plugins
 from mindgpt_plugins.rewards.suite import Suite
-from mindgpt_plugins.verl_ext.group_size import group_size_of
 from mindgpt_plugins.verl_ext.hybrid import Hybrid, Reply, refuse_errors
 from mindgpt_plugins.verl_ext.keys import final_rows, split_key
-from mindgpt_plugins.verl_ext.mini_batches import multiple_for, rows_of_updates, rows_without_loss
+from mindgpt_plugins.verl_ext.mini_batches import rows_of_updates, rows_without_loss
 from mindgpt_plugins.verl_ext.perception import PerceptionPass
+from mindgpt_plugins.verl_ext.prompts import Prompts
 from mindgpt_plugins.verl_ext.records import MetricsFile, mark_loaded, repair_tracker
 from mindgpt_plugins.verl_ext.replies import Replies
-from mindgpt_plugins.verl_ext.reward_fields import ASKED, ERROR
+from mindgpt_plugins.verl_ext.reward_fields import ERROR
 from mindgpt_plugins.verl_ext.roles import check_driver, check_roles
 from mindgpt_plugins.verl_ext.sampler import curriculum_loader
-from mindgpt_plugins.verl_ext.settings import Mode, load
-from mindgpt_plugins.verl_ext.siblings import Sibling, refuse_incomplete
+from mindgpt_plugins.verl_ext.settings import load
+from mindgpt_plugins.verl_ext.siblings import Sibling, refuse_incomplete, version_figures
 from mindgpt_plugins.verl_ext.takeover import REWARD_CLASS, check, take_over
 
 
-class Guest:
+class Guest(Prompts):
     """Mixed in before one of verl's trainers; see the module's docstring."""
 
-    mode: ClassVar[Mode]
-    config: Any
-    global_steps: int
     total_training_steps: int
-    parameter_sync_step: int
-    use_reference_policy: bool
-    train_dataset: Any
     tokenizer: Any
     processor: Any
-    actor_rollout_wg: Any
 
     def __init__(self, config: Any):
         started = time.time()
@@ -60,7 +50,6 @@ class Guest:
         self._metrics_file = MetricsFile(self.settings.metrics_path)
         self._dump: dict[str, dict[str, Any]] = {}
         self._perceived = Perception()
-        self._numbered = (0, 0)
         self._roles: dict[str, Any] = {}
         self._reward_pids: set[int] = set()
         self._last_line = started
@@ -115,88 +104,6 @@ class Guest:
                 steps=self.total_training_steps,
             )
 
-    @property
-    def _sizes_vary(self) -> bool:
-        """Do prompts get different numbers of replies?"""
-        return bool(self.settings.group_size_by_difficulty) or (
-            "__rollout_n__" in self.train_dataset.dataframe.column_names
-        )
-
-    def _next_train_batch(self, num_prompts: int | None = None) -> Any:
-        batch = super()._next_train_batch(num_prompts)  # type: ignore[misc]
-        step, number = self._numbered
-        first = number if step == self.global_steps else 0
-        self._numbered = (self.global_steps, first + len(batch))
-        n = int(self.config.actor_rollout_ref.rollout.n)
-        sizes = [n] * len(batch)
-        if by_difficulty := self.settings.group_size_by_difficulty:
-            extra = [getattr(item, "data", item) for item in batch["extra_info"]]
-            sizes = [group_size_of(float(row.get("difficulty") or 0.0), n, by_difficulty) for row in extra]
-            tu.assign_non_tensor(batch, __rollout_n__=sizes)
-        elif "__rollout_n__" in batch.keys():  # noqa: SIM118 - a TensorDict's `in` wants keys()
-            sizes = [int(getattr(item, "data", item)) for item in batch["__rollout_n__"]]
-        announced = sum(sizes) if self.mode == "sync" and not self._filters_groups else 0
-        tu.assign_non_tensor(
-            batch,
-            # verl's uid is random. One that follows from step and place gives replies the same order in every run.
-            uid=[f"s{self.global_steps}p{first + i:05d}" for i in range(len(batch))],
-            **{ASKED: [{"n": size, "step": announced} for size in sizes]},
-        )
-        return batch
-
-    @property
-    def _filters_groups(self) -> bool:
-        return bool(OmegaConf.select(self.config, "algorithm.filter_groups.enable", default=False))
-
-    # --- rows of an update ------------------------------------------------------------------------------------------
-
-    @property
-    def _prompts(self) -> int:
-        """Prompts sampled at once."""
-        return int(self.config.data.train_batch_size) // self.parameter_sync_step
-
-    @property
-    def _updates(self) -> int:
-        """Optimizer updates made of them."""
-        return max(1, self._prompts // int(self.config.actor_rollout_ref.actor.ppo_mini_batch_size))
-
-    def _balance_batch(self, batch: Any, metrics: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        # First stop after sampling: put replies in order of (prompt, session).
-        batch.reorder(sorted(range(len(batch.keys)), key=lambda i: split_key(batch.keys[i])))
-        real = len(batch.keys)
-        batch = super()._balance_batch(batch, metrics, *args, **kwargs)  # type: ignore[misc]
-        metrics["group/padding_rows"] = len(batch.keys) - real
-        return batch
-
-    def _get_required_batch_multiple(self, dp_size: int) -> int:
-        if not self._sizes_vary:
-            return int(super()._get_required_batch_multiple(dp_size))  # type: ignore[misc]
-        # verl's multiple is prompts × rollout.n, so any other total would make further optimizer updates.
-        c = self.config.actor_rollout_ref
-        sizes = [] if c.actor.use_dynamic_bsz else [c.actor.ppo_micro_batch_size_per_gpu]
-        sizes += [] if c.rollout.log_prob_use_dynamic_bsz else [c.rollout.log_prob_micro_batch_size_per_gpu]
-        if self.use_reference_policy and not c.ref.log_prob_use_dynamic_bsz:
-            sizes.append(c.ref.log_prob_micro_batch_size_per_gpu)
-        return multiple_for(dp_size, self._updates, [int(size) for size in sizes if size])
-
-    def _update_actor(self, batch: Any, metrics: dict[str, Any]) -> Any:
-        with self._rows_per_update(len(batch.keys) // self._updates):
-            return super()._update_actor(batch, metrics)  # type: ignore[misc]
-
-    @contextmanager
-    def _rows_per_update(self, rows: int) -> Iterator[None]:
-        """Where sizes vary, let verl's prompts × rollout.n be the rows there are."""
-        if not self._sizes_vary:
-            yield
-            return
-        actor, rollout = self.config.actor_rollout_ref.actor, self.config.actor_rollout_ref.rollout
-        before = actor.ppo_mini_batch_size, rollout.n
-        actor.ppo_mini_batch_size, rollout.n = rows, 1
-        try:
-            yield
-        finally:
-            actor.ppo_mini_batch_size, rollout.n = before
-
     # --- advantage --------------------------------------------------------------------------------------------------
 
     def _compute_advantage(self, batch: Any, metrics: dict[str, Any]) -> Any:
@@ -211,6 +118,8 @@ class Guest:
             ],
             self._prompts,
         )
+        if self.mode != "sync":
+            metrics.update(version_figures([batch.tags[place] for place in final.values()], self.global_steps))
         self._note_processes(found.reward_pids)
         replies, facts = found.scored(self.tokenizer, self.global_steps, self.total_training_steps)
         alpha = self._perception_weights(batch, replies)
@@ -270,10 +179,6 @@ class Guest:
             fields |= {"response_mask": kept, "loss_mask": kept.clone()}
         tq.kv_batch_put(**where, fields=TensorDict(fields, batch_size=len(batch.keys)))
         return sum(gone)
-
-    @property
-    def _workers(self) -> int:
-        return int(max(self.actor_rollout_wg._dispatch_info["actor"])) + 1
 
     # --- records ----------------------------------------------------------------------------------------------------
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from mindgpt_plugins.verl_ext.hybrid import RolloutError
 
@@ -55,3 +56,20 @@ def refuse_incomplete(replies: Sequence[Sibling], prompts: int) -> None:
                 "some are left over from an earlier attempt. No update was made. Start the same command again; it "
                 "goes on from the last checkpoint"
             )
+
+
+def version_figures(tags: Sequence[Mapping[str, Any]], step: int) -> dict[str, float]:
+    """How old the weights are that the replies of an asynchronous step come from.
+
+    Args:
+        tags: verl's, of each reply: ``min_global_steps`` and ``max_global_steps``, the weights it was begun and ended
+            with.
+        step: that trains on them.
+    """
+    spans = [(int(tag["min_global_steps"]), int(tag["max_global_steps"])) for tag in tags]
+    return {
+        "reply/weight_versions/mean": sum(last - first + 1 for first, last in spans) / len(spans),
+        "reply/weight_versions/max": float(max(last - first + 1 for first, last in spans)),
+        "reply/steps_behind/mean": sum(step - 1 - first for first, _ in spans) / len(spans),
+        "reply/steps_behind/max": float(max(step - 1 - first for first, _ in spans)),
+    }

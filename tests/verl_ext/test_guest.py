@@ -234,7 +234,7 @@ def test_verl_is_pointed_at_our_rewards_and_other_agent_loops_are_left(tmp_path)
     assert t.config.actor_rollout_ref.rollout.agent.default_agent_loop == "mine"
 
 
-def prompts_of(t: Trainer, difficulty: list[float]):
+def prompts_of(t: Trainer, difficulty: list[float | None]):
     from tensordict import TensorDict
     from verl.utils import tensordict_utils as tu
 
@@ -264,6 +264,8 @@ def test_each_prompt_asks_for_its_number_and_gets_an_id_of_its_place(tmp_path):
     t.global_steps = 2
     assert column(prompts_of(t, [0.1]), "uid") == ["s2p00000"]
     assert "__rollout_n__" not in prompts_of(trainer(tmp_path), [0.1]).keys()  # noqa: SIM118
+    with pytest.raises(SettingsError, match="1 of 2 prompts have no difficulty"):
+        prompts_of(t, [0.1, None])
 
 
 def test_no_total_is_announced_where_more_prompts_may_follow(tmp_path):

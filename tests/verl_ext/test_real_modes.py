@@ -66,6 +66,7 @@ def test_generation_goes_on_over_updates(world, tmp_path, spread):
         replies = real_verl.lines(folder / "rollouts" / f"{line['step']}.jsonl")
         assert len(replies) == 16
         assert line["actor/grad_norm"] > 0
+    assert max(line["reply/steps_behind/max"] for line in metrics) >= 1  # begun before the last update
     loaded = json.loads((folder / "loaded.json").read_text())
     assert loaded["trainer"]["class"].endswith("MindGPTColocateAsyncTrainer")
     assert (folder / "checkpoints" / "global_step_4" / "transfer_queue").exists()

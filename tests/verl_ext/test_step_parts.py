@@ -11,7 +11,7 @@ from mindgpt_plugins.verl_ext.hybrid import RolloutError
 from mindgpt_plugins.verl_ext.keys import final_rows, split_key
 from mindgpt_plugins.verl_ext.mini_batches import multiple_for, rows_of_updates, rows_without_loss
 from mindgpt_plugins.verl_ext.settings import SettingsError, load
-from mindgpt_plugins.verl_ext.siblings import Sibling, refuse_incomplete
+from mindgpt_plugins.verl_ext.siblings import Sibling, refuse_incomplete, version_figures
 from mindgpt_plugins.verl_ext.takeover import check
 
 
@@ -42,6 +42,16 @@ def test_whole_groups_of_different_sizes_pass():
 def test_groups_that_are_not_whole_stop_the_step(replies: list[Sibling], message: str):
     with pytest.raises(RolloutError, match=message):
         refuse_incomplete(replies, 2)
+
+
+def test_ages_of_the_weights():
+    tags = [{"min_global_steps": 3, "max_global_steps": 4}, {"min_global_steps": 4, "max_global_steps": 4}]
+    assert version_figures(tags, 5) == {
+        "reply/weight_versions/mean": 1.5,
+        "reply/weight_versions/max": 2.0,
+        "reply/steps_behind/mean": 0.5,
+        "reply/steps_behind/max": 1.0,
+    }
 
 
 @given(workers=st.integers(1, 4), updates=st.integers(1, 4), per=st.integers(1, 5))
