@@ -21,7 +21,6 @@ import hashlib
 import json
 import os
 import platform
-import shutil
 import subprocess
 import sys
 import time
@@ -46,51 +45,78 @@ RESULTS = Path(__file__).parent.parent / "results"
 def run_seed(
     seed: int, names: list[str], settings: Settings, start: str | None, runs: Path, results: Path, scale: float
 ) -> None:
-    """Run the arms of one seed that have no line yet."""
+    """Run the arms of one seed that have no line yet; ``start`` among them is the model that all begin with."""
+    common = identity(seed, settings, start, runs, scale)
     done = {(line["seed"], line["arm"], line["recipe"]) for line in read(results)}
-    model = Path(start.format(seed=seed)) if start else aligned(seed, runs, scale)
-    weights = model / "model.safetensors"
-    if not weights.is_file():
-        sys.exit(f"seed {seed}: {weights} is missing; name a Hugging Face folder with it in --start, or leave it out")
-    stamp = hashlib.sha256(weights.read_bytes()).hexdigest()
-    common = {"settings": asdict(settings), "start": stamp}
     missing = [name for name in names if (seed, name, digest(common, name)) not in done]
     if not missing:
         return
 
     import torch
-    from ablation_loop import reinforce, warm_up
+    from ablation_loop import reinforce
     from ablation_measures import measure
     from ablation_policy import Policy
     from ablation_prompts import Prompts
-    from ablation_world import make
 
     torch.set_num_threads(1)
-    folder = runs / "rl_ablation" / f"{seed}-{digest(common, '')}"
-    make(folder / "data", seed, settings.warm_rows, settings.train_rows, settings.test_rows)
-    warm = folder / "start"
-    if not warm.is_dir():
-        policy = Policy(model, settings.max_tokens)
-        warm_up(policy, Prompts(folder / "data", policy), settings, seed)
-        aside = folder / f".start.{os.getpid()}"
-        policy.model.save_pretrained(aside)
-        policy.engine.processor.save_pretrained(aside)
-        shutil.rmtree(warm, ignore_errors=True)
-        os.replace(aside, warm)
-    prompts = Prompts(folder / "data", Policy(warm, settings.max_tokens))
+    folder = prepare(seed, settings, common, runs)
+    prompts = Prompts(folder / "data", Policy(folder / "start", settings.max_tokens))
     for name in missing:
         started, busy = time.time(), time.process_time()
-        policy = Policy(warm, settings.max_tokens)
+        policy = Policy(folder / "start", settings.max_tokens)
         figures: dict[str, Any] = {}
         if name in ARMS:
             figures = reinforce(policy, prompts, ARMS[name], settings, seed)
         figures |= measure(policy, prompts, settings, seed)
-        line = {"seed": seed, "arm": name, "recipe": digest(common, name), "start": stamp, **rounded(figures)}
+        line = {"seed": seed, "arm": name, "recipe": digest(common, name), "start": common["start"]}
+        line |= {key: round(value, 6) if isinstance(value, float) else value for key, value in figures.items()}
         line |= {"seconds": round(time.time() - started, 1), "cpu_seconds": round(time.process_time() - busy, 1)}
         results.parent.mkdir(parents=True, exist_ok=True)
         with open(results, "a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         print(f"seed {seed}: {name}, {line['seconds']} s, pass@1 {line['pass@1']:.3f}", flush=True)
+
+
+def identity(seed: int, settings: Settings, start: str | None, runs: Path, scale: float) -> dict[str, Any]:
+    """What all arms of a seed share; makes the start model where there is none.
+
+    Args:
+        seed: of everything.
+        settings: budgets.
+        start: pattern of the start models' folders, or None for the forgetting benchmark's.
+        runs: runs folder.
+        scale: of the forgetting benchmark.
+    """
+    model = Path(start.format(seed=seed)) if start else aligned(seed, runs, scale)
+    weights = model / "model.safetensors"
+    if not weights.is_file():
+        sys.exit(f"seed {seed}: {weights} is missing; --start must name a Hugging Face folder with safetensors")
+    stamp = hashlib.sha256(weights.read_bytes()).hexdigest()
+    return {"settings": asdict(settings), "start": stamp, "model": str(model)}
+
+
+def prepare(seed: int, settings: Settings, common: dict[str, Any], runs: Path) -> Path:
+    """A seed's folder with its prompts (``data``) and the warmed-up model that all arms start from (``start``)."""
+    from ablation_loop import warm_up
+    from ablation_policy import Policy
+    from ablation_prompts import Prompts
+    from ablation_world import make
+
+    begun = {
+        key: value for key, value in common["settings"].items() if key.startswith("warm_") or key.endswith("_rows")
+    }
+    stamp = hashlib.sha256(json.dumps([begun, common["start"]], sort_keys=True).encode()).hexdigest()[:8]
+    folder = runs / "rl_ablation" / f"{seed}-{stamp}"
+    make(folder / "data", seed, settings.warm_rows, settings.train_rows, settings.test_rows)
+    start = folder / "start"
+    if not start.is_dir():
+        policy = Policy(common["model"], settings.max_tokens)
+        warm_up(policy, Prompts(folder / "data", policy), settings, seed)
+        aside = folder / f".start.{os.getpid()}"
+        policy.model.save_pretrained(aside)
+        policy.engine.processor.save_pretrained(aside)
+        os.replace(aside, start)
+    return folder
 
 
 def aligned(seed: int, runs: Path, scale: float) -> Path:
@@ -107,14 +133,10 @@ def aligned(seed: int, runs: Path, scale: float) -> Path:
 
 
 def digest(common: dict[str, Any], name: str) -> str:
-    """Of everything that decides an arm's figures but the code; ``name`` may be ``start`` or empty."""
-    content = common | ({"arm": asdict(ARMS[name])} if name in ARMS else {})
+    """Of everything that decides an arm's figures but the code; ``start`` is no arm and trains nothing."""
+    content = {key: common[key] for key in ("settings", "start")}
+    content |= {"arm": asdict(ARMS[name])} if name in ARMS else {}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
-
-
-def rounded(figures: dict[str, Any]) -> dict[str, Any]:
-    """Figures with six decimals."""
-    return {name: round(value, 6) if isinstance(value, float) else value for name, value in figures.items()}
 
 
 def read(path: Path) -> list[Line]:

@@ -31,7 +31,7 @@ class Arm:
 class Settings:
     """Budgets and hyper-parameters, chosen on a seed that is not evaluated."""
 
-    steps: int = 50
+    steps: int = 40
     prompts: int = 16
     group: int = 8
     mini_batches: int = 2

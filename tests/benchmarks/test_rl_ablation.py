@@ -15,7 +15,9 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "rl"))
 
 from ablation_arms import ARMS, MAIN, OURS, Settings
 from ablation_table import CLAIMS, METRICS, decide, matched_tokens, table
+from confirm import CONFIRMED, figures, recipe
 
+from mindgpt_plugins.recipe.loading import validate
 from mindgpt_plugins.recipe.model import ModelConfig
 
 Figures = dict[str, Any]
@@ -98,7 +100,7 @@ def test_loss_is_verls() -> None:
 
 
 TINY = Settings(
-    steps=2, prompts=4, group=4, warm_steps=2, warm_batch=8, train_rows=30, warm_rows=30, test_rows=9, samples=4,
+    steps=2, prompts=4, group=5, warm_steps=2, warm_batch=8, train_rows=30, warm_rows=30, test_rows=9, samples=4,
     few_samples=2, max_tokens=8,
 )  # fmt: skip
 
@@ -114,7 +116,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = ModelConfig(
         kind="model", tokenizer_from=["x/y"], vocab_size=300, hidden_size=64, layers=1, vision_layers=1
     )
-    build(config, ["what colour is the circle?", "answer: red"], folder / "model", 0, 32 * 32, 96 * 96)
+    build(config, ["what colour is the circle?", "answer: red"], folder / "start", 0, 32 * 32, 96 * 96)
     make(folder / "data", 3, TINY.warm_rows, TINY.train_rows, TINY.test_rows)
     return folder
 
@@ -123,7 +125,7 @@ def test_replies_are_scored_as_the_plain_model_does(tiny: Path) -> None:
     from ablation_policy import Policy
     from ablation_prompts import Prompts
 
-    policy = Policy(tiny / "model", 8)
+    policy = Policy(tiny / "start", 8)
     prompts = Prompts(tiny / "data", policy)
     encoded = prompts.encoded(prompts.sets["train"][:3])
     replies, sampled = policy.sample(encoded, list(range(6)))
@@ -150,7 +152,7 @@ def test_twins_stand_beside_their_partners_at_equal_rollouts(tiny: Path) -> None
     from ablation_policy import Policy
     from ablation_prompts import Prompts
 
-    prompts = Prompts(tiny / "data", Policy(tiny / "model", 8))
+    prompts = Prompts(tiny / "data", Policy(tiny / "start", 8))
     kinds = {row.uid.split("-")[0] for row in prompts.sets["train_twins"]}
     assert kinds <= {"blank", "swapped", "false_premise"} and "covered" not in kinds
     plain, mixed = (list(prompts.steps(TINY, twins, 3)) for twins in (0, 1))
@@ -168,7 +170,7 @@ def test_micro_run_trains_every_kind_of_arm(tiny: Path) -> None:
     from ablation_policy import Policy
     from ablation_prompts import Prompts
 
-    policy = Policy(tiny / "model", TINY.max_tokens)
+    policy = Policy(tiny / "start", TINY.max_tokens)
     prompts = Prompts(tiny / "data", policy)
     before = policy.model.model.language_model.embed_tokens.weight.clone()
     warm_up(policy, prompts, TINY, 3)
@@ -181,3 +183,24 @@ def test_micro_run_trains_every_kind_of_arm(tiny: Path) -> None:
     assert len(found["right"]) == len(found["right_tokens"]) == TINY.test_rows
     assert found["pass@1"] == pytest.approx(sum(found["right"]) / (TINY.test_rows * TINY.samples))
     assert 1 <= found["distinct"] <= TINY.samples and "pass@8" not in found
+
+
+@pytest.mark.parametrize("name", CONFIRMED)
+def test_recipes_for_verl_are_valid(name: str, tiny: Path, tmp_path: Path) -> None:
+    stage = validate(recipe(name, 3, tiny, Settings(), 30), tmp_path / "r.yaml").stages["rl"]
+    arm = ARMS[name]
+    assert set(stage.rewards) == set(arm.rewards) and stage.advantage.name == arm.advantage["name"]
+    assert (stage.perception is not None) == (arm.perception is not None)
+    assert (tiny / "data" / f"{stage.train.rpartition('/')[2]}.parquet").is_file()
+    assert (stage.prompts_per_step * stage.group_size) % stage.micro_batch == 0
+
+
+def test_figures_of_dumped_rollouts() -> None:
+    def row(group: str, score: float, kind: str = "verifiable", text: str = "a") -> Figures:
+        return {"step": 1, "group": group, "score": score, "type": kind, "tokens": 5, "output": text}
+
+    rows = [row("p0", float(i < 2), text=str(i)) for i in range(8)] + [row("p1", 0.0) for _ in range(8)]
+    rows += [row("p2", score, "adversarial") for score in (1.0, 0.3, -1.0, 0.0)]
+    found = figures(rows)
+    assert found["pass@1 (%)"] == pytest.approx(12.5) and found["pass@8 (%)"] == pytest.approx(50.0)
+    assert found["distinct of 8"] == pytest.approx(4.5) and found["refused twins (%)"] == pytest.approx(50.0)
