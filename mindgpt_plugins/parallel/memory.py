@@ -132,10 +132,12 @@ def _states(model: Model, layout: Layout, request: Request, precision: Precision
     """Weights, gradients and optimizer states in bytes, of the language model and of the vision side."""
     found = dict.fromkeys(("weights", "gradients", "optimizer"), 0.0)
     found |= dict.fromkeys(("vision weights", "vision gradients", "vision optimizer"), 0.0)
-    whole = layout.sharding in ("fsdp2", "zero3")
-    for part, count in counts.of_stage(model, layout, stage, request.lora).items():
+    rows = layout.sharding == "fsdp2"  # whole rows on a rank; the other schemes cut flat buffers
+    held = counts.of_shard(model, layout.shard, request.lora) if rows else None
+    whole = layout.sharding == "zero3"
+    for part, count in (held or counts.of_stage(model, layout, stage, request.lora)).items():
         stem = "vision " if part in counts.VISION else ""
-        ways = layout.expert_shard if part == "experts" else layout.shard
+        ways = 1 if rows else layout.expert_shard if part == "experts" else layout.shard
         trained = _trained(part, request, layout)
         weight = precision.weight if trained else precision.frozen
         found[f"{stem}weights"] += count * weight / (layout.shard if whole else 1)
@@ -143,7 +145,7 @@ def _states(model: Model, layout: Layout, request: Request, precision: Precision
             gradient = count * precision.gradient
             if layout.sharding == "ddp" and layout.dp == 1:
                 gradient = count * min(precision.gradient, 4)  # no buckets where nothing is exchanged
-            found[f"{stem}gradients"] += gradient / (1 if layout.sharding in ("megatron", "ddp") else layout.shard)
+            found[f"{stem}gradients"] += gradient / (layout.shard if layout.sharding.startswith("zero") else 1)
             found[f"{stem}optimizer"] += count * precision.optimizer / ways
     return found
 
