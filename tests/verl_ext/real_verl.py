@@ -44,6 +44,12 @@ def commands(folder: Path, config: RLConfig, plugins: tuple[str, ...]) -> list[t
     ]
 
 
+def launch(folder: Path, config: RLConfig, plugins: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    """Run verl alone, whatever comes of it."""
+    argv, environment = commands(folder, config, plugins)[0]
+    return subprocess.run(argv, cwd=folder, env=environment, capture_output=True, text=True, timeout=1500)
+
+
 def run(folder: Path, config: RLConfig, plugins: tuple[str, ...] = ()) -> list[dict]:
     """Run the whole stage and return its metrics lines; what a failing process wrote last is in the assertion."""
     for argv, environment in commands(folder, config, plugins):

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from real_verl import commands, lines, run, stage
+from real_verl import launch, lines, run, stage
 
 PACKAGE = Path(__file__).parents[1] / "third_party_plugin"
 REWARDS = {"spread": {}, "mentions_target": {"weight": 0.5, "options": {"credit": 1.0}}}
@@ -76,8 +76,7 @@ def test_a_reward_that_workers_cannot_import_stops_the_run_before_step_1(world, 
     prefix = ONLY_IN_REWARD_WORKERS.format(marker=str(tmp_path / "first"))
     on_path(monkeypatch, install(tmp_path, prefix))
     folder = tmp_path / "rl"
-    argv, environment = commands(folder, stage(world, steps=1, rewards=REWARDS), (spread,))[0]
-    done = subprocess.run(argv, cwd=folder, env=environment, capture_output=True, text=True, timeout=1500)
+    done = launch(folder, stage(world, steps=1, rewards=REWARDS), (spread,))
     assert done.returncode != 0
     said = done.stdout + done.stderr
     assert "mentions_target" in said and "no module named 'units_database' on this machine" in said
