@@ -86,25 +86,7 @@ def run(
     Returns:
         Exit status and peak memory (bytes) of the process tree: the largest sum of proportional set sizes seen.
     """
-    parent = os.getpid()
-
-    def die_with_parent() -> None:
-        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # the parent died between fork and prctl
-            os._exit(1)
-
-    with open(folder / "log.txt", "ab") as log:
-        child = subprocess.Popen(
-            argv,
-            cwd=folder,
-            env={**os.environ, **env},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            preexec_fn=die_with_parent,
-            pass_fds=[lock.descriptor],
-        )
+    child = start(argv, folder=folder, env=env, pass_fds=(lock.descriptor,))
     peak, next_look = 0, 0.0
     try:
         while child.poll() is None:
@@ -116,10 +98,35 @@ def run(
             tick(peak)
             time.sleep(interval)
     except BaseException:
-        _stop(child)
+        stop(child)
         raise
     tick(peak)
     return child.returncode, peak
+
+
+def start(
+    argv: list[str], *, folder: Path, env: Mapping[str, str], pass_fds: tuple[int, ...] = ()
+) -> subprocess.Popen[bytes]:
+    """Start a command in ``folder`` that writes to its ``log.txt`` and is killed when this process dies."""
+    parent = os.getpid()
+
+    def die_with_parent() -> None:
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # the parent died between fork and prctl
+            os._exit(1)
+
+    with open(folder / "log.txt", "ab") as log:
+        return subprocess.Popen(
+            argv,
+            cwd=folder,
+            env={**os.environ, **env},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=die_with_parent,
+            pass_fds=pass_fds,
+        )
 
 
 def tree_memory(pid: int) -> int:
@@ -138,7 +145,7 @@ def tree_memory(pid: int) -> int:
     return total
 
 
-def _stop(child: subprocess.Popen[Any]) -> None:
+def stop(child: subprocess.Popen[Any]) -> None:
     """Ask the whole process group to end, then make it."""
     for sent, patience in ((signal.SIGTERM, 10.0), (signal.SIGKILL, 5.0)):
         try:

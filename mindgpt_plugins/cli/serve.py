@@ -1,0 +1,158 @@
+"""``mindgpt serve``: vLLM's OpenAI server for a run's model, with a smoke request and a small load test."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mindgpt_plugins.cli.options import RunsOption
+
+if TYPE_CHECKING:
+    from mindgpt_plugins.serve.probe import Question
+
+
+def add(app: typer.Typer) -> None:
+    """Register the verb."""
+    app.command("serve", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(serve)
+
+
+def serve(
+    context: typer.Context,
+    run: Annotated[str, typer.Argument(help="Run folder, a recipe's name (its latest run), or a model folder.")],
+    stage: Annotated[str | None, typer.Option(help="Whose model; default: the last stage that has one.")] = None,
+    python: Annotated[str | None, typer.Option(help="Interpreter with vLLM; default: the current one.")] = None,
+    port: Annotated[int, typer.Option(help="On 127.0.0.1 unless you pass --host.")] = 8000,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    images: Annotated[int, typer.Option(min=1, help="Images per request at most.")] = 4,
+    max_model_len: Annotated[int | None, typer.Option(help="Longest prompt and reply, tokens.")] = None,
+    requests: Annotated[int, typer.Option("--load", min=0, help="Requests of the load test; 0: none.")] = 32,
+    at_once: Annotated[int, typer.Option(min=1, help="Requests in flight during the load test.")] = 8,
+    check: Annotated[bool, typer.Option("--check", help="Stop after the smoke request and the load test.")] = False,
+    runs: RunsOption = Path("runs"),
+) -> None:
+    """Serve a run's model, quantised or not, over vLLM's OpenAI-compatible API.
+
+    Starts the server with settings that fit the run (image sizes, prefix caching, image limit), asks one question with
+    a picture, measures latency and tokens per second, then serves until Ctrl-C. Everything it does not know goes to
+    vLLM's server as it is, e.g. --tensor-parallel-size 2 or --speculative-config '{…}'.
+
+    Example: mindgpt serve quickstart --python env/vllm/bin/python --check
+    """
+    from rich.console import Console
+
+    from mindgpt_plugins.pipeline import folders
+    from mindgpt_plugins.serve.probe import ask, load_test
+    from mindgpt_plugins.serve.server import Server, Settings, command
+
+    console = Console()
+    model, settings, questions = _what(run, stage, runs)
+    served = Settings(
+        model=model,
+        name=stage or model.parent.name,
+        python=python or sys.executable,
+        port=port,
+        host=host,
+        images=images,
+        max_model_len=max_model_len,
+        more=tuple(context.args),
+        **settings,
+    )
+    folder = Path(runs) / "serve" / f"{served.name}-{port}"
+    console.print(f"model: {model}", soft_wrap=True, markup=False)
+    console.print(" ".join(command(served)), style="dim", soft_wrap=True, markup=False)
+    with Server(served, folder.resolve()) as server:
+        with console.status("starting") as status:
+            seconds = server.wait_until_ready(tick=lambda passed: status.update(f"starting, {passed:.0f} s"))
+        console.print(f"[green]ready[/] after {seconds:.0f} s: {served.url}/v1, model name {served.name!r}")
+
+        def send(question: Question) -> Any:
+            return ask(served.url, served.name, question)
+
+        first = send(questions[0])
+        console.print(
+            f"asked {questions[0].text!r} about {len(questions[0].images)} picture(s): {first.text!r}", markup=False
+        )
+        record: dict[str, Any] = {"model": str(model), "ready_seconds": seconds, "reply": first.text}
+        if requests:
+            with console.status("load test"):
+                record["load"] = load_test(send, questions, requests=requests, at_once=at_once)
+            _show(console, record["load"])
+        folders.write_json(folder / "serve.json", record)
+        if not check:
+            console.print(
+                "Chat pages for OpenAI-compatible servers (Open WebUI, LibreChat, …) take this address. Ctrl-C stops."
+            )
+            while server.running():
+                time.sleep(0.5)
+            raise RuntimeError(f"the server ended. {server.log_end()}")
+
+
+def _what(run: str, stage: str | None, runs: Path) -> tuple[Path, dict[str, Any], list[Question]]:
+    """Model folder, settings that follow from the run, and questions to ask it."""
+    from mindgpt_plugins.pipeline import device, folders
+    from mindgpt_plugins.recipe.loading import RecipeError
+
+    cpu = {"cpu": device.resolve("auto") == "cpu"}
+    if (Path(run) / "config.json").is_file():
+        return Path(run).resolve(), cpu, [_drawn(runs)]
+    found = folders.find_run(runs, run)
+    done = {s["name"]: Path(s["folder"]) for s in folders.read_json(found / "manifest.json")["stages"]}
+    models = {
+        name: Path(paths["model"])
+        for name, folder in done.items()
+        if folders.is_done(folder) and "model" in (paths := folders.artefacts(folder))
+    }
+    if not models or (stage is not None and stage not in models):
+        raise RecipeError(
+            f"{found} has no finished stage {stage or 'with a model'}; it has: {', '.join(models) or 'none'}"
+        )
+    name = stage or list(models)[-1]
+    image = folders.read_json(done[name] / "stage.json")["image"]
+    return models[name], cpu | image, _questions(done, runs)
+
+
+def _questions(done: dict[str, Path], runs: Path) -> list[Question]:
+    """Questions of the run's newest evaluated set; a drawn picture when there is none."""
+    import json
+
+    from mindgpt_plugins.serve.probe import Question
+
+    for folder in reversed(done.values()):
+        if (folder / "evaluate.json").is_file():
+            where = json.loads((folder / "evaluate.json").read_text())["sets"][-1]
+            lines = Path(where["folder"]) / f"{where['name']}.jsonl"
+            if lines.is_file():
+                with open(lines, encoding="utf-8") as file:
+                    rows = [json.loads(line) for _, line in zip(range(64), file, strict=False)]
+                root = Path(where["folder"])
+                return [Question(row["question"], tuple(root / name for name in row["image"])) for row in rows]
+    return [_drawn(runs)]
+
+
+def _drawn(runs: Path) -> Question:
+    from PIL import Image, ImageDraw
+
+    from mindgpt_plugins.serve.probe import Question
+
+    path = Path(runs) / "serve" / "smoke.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture = Image.new("RGB", (224, 224), "white")
+    ImageDraw.Draw(picture).ellipse((48, 48, 176, 176), fill="red")
+    picture.save(path)
+    return Question("What colour is the circle?", (path,))
+
+
+def _show(console: Any, load: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    table = Table("seconds", "p50", "p90", "p99", title=f"{load['requests']} requests, {load['at_once']} in flight")
+    for name, key in (("to the first token", "first_token"), ("to the whole reply", "latency")):
+        table.add_row(name, *(f"{value:.3f}" for value in load[key].values()))
+    console.print(table)
+    console.print(f"{load['requests_per_second']:.1f} requests/s, {load['tokens_per_second']:.1f} reply tokens/s")
+    if load["failed"]:
+        console.print(f"[red]{len(load['failed'])} failed[/]; the first: {load['failed'][0]}")
