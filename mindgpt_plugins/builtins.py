@@ -48,6 +48,8 @@ BUILTINS: dict[str, dict[str, str]] = {
         "cpu_vllm": "mindgpt_patches.cpu.vllm:apply",
         "verl_equal_length": "mindgpt_patches.verl_equal_length:apply",
         "verl_linear_log_probs": "mindgpt_patches.verl_linear_log_probs:apply",
+        "verl_tiled_mlp": "mindgpt_patches.verl_tiled_mlp:apply",
+        "vision_dedup": "mindgpt_patches.vision_dedup:apply",
         "patch_embed_linear": "mindgpt_patches.patch_embed_linear:apply",
         "pos_embed_cache": "mindgpt_patches.pos_embed_cache:apply",
         "processor_typed_dict": "mindgpt_patches.processor_typed_dict:apply",

@@ -50,11 +50,15 @@ CATALOG: dict[str, Entry] = {
     "processor_typed_dict": Entry(
         _ALL, "always", "processors do not rebuild their schema per call", "transformers.processing_utils"
     ),
+    "vision_dedup": Entry(("dpo", "rl"), "accelerator", "a picture shared by several replies is encoded once", _VISION),
     "verl_equal_length": Entry(
         ("rl",), "always", "batches of equal lengths do not crash verl", "verl.utils.tensordict_utils"
     ),
     "verl_linear_log_probs": Entry(
         ("rl",), "accelerator", "verl's fused kernels sum dW in float32", "verl.utils.experimental.torch_functional"
+    ),
+    "verl_tiled_mlp": Entry(
+        ("rl",), "always", "verl's option model.tiled_mlp acts", "verl.workers.engine.fsdp.transformer_impl"
     ),
 }
 

@@ -1,11 +1,12 @@
 """Patches of functions of transformers and verl, and the guard they share."""
 
+import contextlib
 import subprocess
 import sys
 
 import pytest
 import torch
-from mindgpt_patches import PatchRefused, processor_typed_dict, verl_linear_log_probs
+from mindgpt_patches import PatchRefused, processor_typed_dict, verl_linear_log_probs, verl_tiled_mlp
 from mindgpt_patches.guard import restore
 
 
@@ -95,6 +96,37 @@ def test_a_changed_verl_is_refused(monkeypatch):
     monkeypatch.setattr(FusedLinearForPPO, "forward", lambda self, x: x)
     with pytest.raises(PatchRefused, match="verl 0.9.1"):
         verl_linear_log_probs.apply()
+
+
+@pytest.mark.slow
+def test_verl_builds_its_model_with_the_option(monkeypatch):
+    import types
+
+    import verl.models.transformers.tiled_mlp as tiled
+    import verl.workers.engine.fsdp.transformer_impl as module
+
+    places = [(module, "apply_monkey_patch"), (module.FSDPEngine, "_build_module")]
+    before = [getattr(owner, name) for owner, name in places]
+    seen = []
+    monkeypatch.setattr(tiled, "apply_tiled_mlp_monkey_patch", lambda **kwargs: seen.append(kwargs))
+    model = types.SimpleNamespace(config=types.SimpleNamespace(model_type="qwen3"))
+    assert verl_tiled_mlp.apply() == verl_tiled_mlp.apply() == "applied"
+    try:
+        patched = module.FSDPEngine._build_module
+        # What the engine does at this point, without loading a model.
+        build = verl_tiled_mlp._remembering(
+            lambda self: module.apply_monkey_patch(model=model, use_remove_padding=False)
+        )
+        for enabled in (False, True):
+            option = {"enabled": enabled, "num_shards": 3}
+            with contextlib.suppress(AttributeError, KeyError):  # what follows needs a real model
+                build(types.SimpleNamespace(model_config=types.SimpleNamespace(tiled_mlp=option)))
+        assert patched is not before[1]
+        assert seen == [{"num_shards": 3, "model_type": "qwen3"}]
+    finally:
+        for owner, name in places:
+            restore(owner, name)
+    assert [getattr(owner, name) for owner, name in places] == before
 
 
 def test_a_patch_waits_for_its_module():

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from mindgpt_patches import PatchRefused, patch_embed_linear, pos_embed_cache
+from mindgpt_patches import PatchRefused, patch_embed_linear, pos_embed_cache, vision_dedup
 from mindgpt_patches.guard import restore
 from transformers.models.qwen3_vl import Qwen3VLConfig
 from transformers.models.qwen3_vl import modeling_qwen3_vl as dense
@@ -26,6 +26,7 @@ PATCHES = {
         (dense.Qwen3VLVisionModel, "fast_pos_embed_interpolate"),
         (moe.Qwen3VLMoeVisionModel, "fast_pos_embed_interpolate"),
     ],
+    vision_dedup: [(dense.Qwen3VLVisionModel, "forward"), (moe.Qwen3VLMoeVisionModel, "forward")],
 }
 
 
@@ -114,3 +115,38 @@ def test_position_embeddings_are_equal_bit_for_bit(tower, grids, dtype):
         got, slope = run()
         assert torch.equal(got, want) and torch.equal(slope, want_slope)
     tower.float()
+
+
+def test_certificates():
+    for patch in PATCHES:
+        patch.apply()
+        assert max(patch.certify().values()) < 1e-5
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_equal_pictures_are_encoded_once_for_the_same_loss(tower, frozen):
+    torch.manual_seed(1)
+    one, other, longer = torch.randn(16, 384), torch.randn(16, 384), torch.randn(32, 384)
+    order = [(one, [1, 4, 4]), (other, [1, 4, 4]), (one, [1, 4, 4]), (longer, [2, 4, 4]), (one, [1, 2, 8])]
+    pixels, grid = torch.cat([picture for picture, _ in order]), torch.tensor([size for _, size in order])
+    tower.requires_grad_(not frozen)
+    mixer = torch.randn(24, 16).requires_grad_()
+    encoded = []
+    hook = tower.patch_embed.register_forward_hook(lambda module, args, out: encoded.append(len(out)))
+
+    def run():
+        out = tower(pixels, grid)
+        loss = (out.pooler_output * mixer).square().mean() + (out.deepstack_features[0] * mixer).square().mean()
+        wanted = [mixer, *(p for p in tower.parameters() if p.requires_grad)]
+        return loss, out.last_hidden_state, torch.autograd.grad(loss, wanted)
+
+    want = run()
+    vision_dedup.apply()
+    got = run()
+    hook.remove()
+    tower.requires_grad_(True)
+    assert encoded == [96, 80]  # the third picture is the first; the last has its numbers but another shape
+    assert abs(got[0] - want[0]) <= 1e-6 * abs(want[0])
+    torch.testing.assert_close(got[1], want[1], rtol=1e-5, atol=1e-6)
+    for a, b in zip(got[2], want[2], strict=True):
+        assert (a - b).abs().max() <= 1e-5 * b.abs().max().clamp(min=1e-6)
