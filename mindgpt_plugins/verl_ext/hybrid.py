@@ -215,26 +215,6 @@ def refuse_errors(errors: Sequence[str]) -> None:
         )
 
 
-def refuse_missing(sessions: Mapping[str, int], prompts: int, expected: int) -> None:
-    """Stop when replies are missing; verl would train on without them.
-
-    Args:
-        sessions: replies found for each prompt.
-        prompts: prompts asked for.
-        expected: replies asked for each.
-
-    Raises:
-        RolloutError: with what is missing and where to look.
-    """
-    short = {prompt: found for prompt, found in sessions.items() if found < expected}
-    if short or len(sessions) < prompts:
-        raise RolloutError(
-            f"{prompts - len(sessions)} of {prompts} prompts have no reply at all and {len(short)} have fewer than "
-            f"{expected} ({dict(list(short.items())[:3])}): generation or the reward worker failed for them. The cause "
-            "is the first 'Error in _run_prompt' above in the log. No update was made."
-        )
-
-
 def _refuse_unusable(replies: Sequence[Reply], alpha: Sequence[float] | None) -> None:
     if not replies:
         raise RolloutError("there are no replies to compute advantages from")

@@ -6,7 +6,7 @@ import pytest
 from mindgpt_plugins.recipe.rl import AdvantageConfig
 from mindgpt_plugins.rewards.sdk import Rollout
 from mindgpt_plugins.rewards.suite import RewardConfig, Suite
-from mindgpt_plugins.verl_ext.hybrid import Hybrid, Reply, RolloutError, refuse_errors, refuse_missing
+from mindgpt_plugins.verl_ext.hybrid import Hybrid, Reply, RolloutError, refuse_errors
 
 pytestmark = pytest.mark.filterwarnings("ignore:groups of")
 
@@ -79,14 +79,6 @@ def test_a_failed_reward_stops_the_step_with_sample_and_traceback():
     with pytest.raises(RolloutError, match=r"(?s)failed on 1 of 2 replies.*ZeroDivisionError.*r1.*No update was made"):
         refuse_errors(["", error])
     refuse_errors(["", ""])
-
-
-def test_missing_replies_stop_the_step():
-    refuse_missing({"a": 8, "b": 8}, 2, 8)
-    with pytest.raises(RolloutError, match="0 of 2 prompts have no reply at all and 1 have fewer than 8"):
-        refuse_missing({"a": 8, "b": 7}, 2, 8)
-    with pytest.raises(RolloutError, match="1 of 2 prompts"):
-        refuse_missing({"a": 8}, 2, 8)
 
 
 MIXED = [(1.0, 5), (0.0, 5), (0.0, 5), (0.0, 9)]
