@@ -6,8 +6,8 @@ Each case trains two steps of a randomly initialised model of transformers in a 
 second step is measured, in two ways: the bytes of all live tensor storages, followed by a dispatch mode (memory inside
 an operator and the allocator's slack are not in it), and the process's resident memory less what it held beside tensors
 before the step (everything is in it, the allocator's slack too). The prediction is
-`mindgpt_plugins.parallel.memory`, the same formulas as in
-`mindgpt plan parallel` with the bytes of float32. Beside it the usual rule, 16 bytes per parameter.
+`mindgpt_plugins.parallel.memory`: the formulas of `mindgpt plan parallel` with the bytes of float32. Beside it the
+usual rule, 16 bytes per parameter.
 """
 
 from __future__ import annotations
