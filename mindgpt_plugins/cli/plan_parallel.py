@@ -78,8 +78,8 @@ def parallel(
     if not 1 <= pick <= len(made.options):
         raise RequestError(f"--pick {pick}: there are layouts 1 to {len(made.options)}")
     console = Console()
-    console.width = max(console.width, 140)  # rather wrapped by the terminal than cut off
-    show.show(console, made, max(top, pick), pick, render)
+    console.width = max(console.width, 160)  # rather wrapped by the terminal than cut off
+    show.show(console, made, top, pick, render)
     if json_file is not None:
         json_file.write_text(json.dumps(show.data(made, pick), indent=1) + "\n", encoding="utf-8")
         console.print(f"everything: {json_file}", markup=False, soft_wrap=True)

@@ -56,7 +56,7 @@ def page(plan: Plan, top: int) -> str:
 
 
 def _bars(plan: Plan, top: int) -> str:
-    shown = plan.options[:top]
+    shown = [option for _, option in show.distinct(plan, top)]
     both = plan.request.stage == "rl"
     row = ROW + (BAR // 2 if both else 0)
     limit = plan.request.gpu_mem

@@ -10,6 +10,9 @@ from mindgpt_plugins.parallel.config import Model
 from mindgpt_plugins.parallel.layouts import Layout
 from mindgpt_plugins.parallel.request import GIB, Request, RequestError, check
 
+SPARE = 0.1
+"""Share of the GPU that a layout should leave beyond the reserve: the figures are estimates."""
+
 
 @dataclass(frozen=True)
 class Option:
@@ -21,6 +24,7 @@ class Option:
         rollout: how replies are generated beside it; None for SFT.
         peak: bytes of the fullest moment of all, the reserve included.
         fits: whether that is within the GPU.
+        tight: whether it fits with less than a tenth of the GPU to spare.
         seconds: the estimate that sorts, see :mod:`.preference`.
     """
 
@@ -29,6 +33,7 @@ class Option:
     rollout: rollout.Rollout | None
     peak: float
     fits: bool
+    tight: bool
     seconds: float
 
 
@@ -79,9 +84,10 @@ def _option(model: Model, layout: Layout, request: Request) -> Option:
         fits = generating.sequences >= 1
     peak += memory.reserve(request)
     fits = fits and peak <= request.gpu_mem * GIB
-    return Option(layout, training, generating, peak, fits, preference.seconds(model, layout, request))
+    tight = fits and peak > (1 - SPARE) * request.gpu_mem * GIB
+    return Option(layout, training, generating, peak, fits, tight, preference.seconds(model, layout, request))
 
 
-def _order(option: Option) -> tuple[bool, float, float]:
-    """What fits comes first, then the quicker estimate; what does not fit by how much is missing."""
-    return (not option.fits, option.seconds if option.fits else option.peak, option.peak)
+def _order(option: Option) -> tuple[bool, bool, float, float]:
+    """What fits with room to spare, then what just fits, each by the estimated time; the rest by what is missing."""
+    return (not option.fits, option.tight, option.seconds if option.fits else option.peak, option.peak)

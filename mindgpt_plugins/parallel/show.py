@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from mindgpt_plugins.parallel import memory
+from mindgpt_plugins.parallel.layouts import Layout
 from mindgpt_plugins.parallel.plan import Option, Plan
 from mindgpt_plugins.parallel.render import Rendered, render
 from mindgpt_plugins.parallel.request import GIB, Recompute
@@ -20,8 +21,9 @@ ESTIMATE = (
     "float32 on a CPU (benchmarks/results/plan_memory.md)."
 )
 ORDER = (
-    "Sorted by: fits, then an estimated step time (busiest pipeline stage with its bubble, exchanges inside and "
-    "between nodes); ‘time’ is relative to the best of all and only sorts."
+    "Sorted by: fits with a tenth of the GPU to spare, then just fits; by an estimated step time (busiest pipeline stage "
+    "with its bubble, exchanges inside and between nodes). ‘time’ is relative to the first row and only sorts. Layouts that "
+    "differ from one above in virtual stages alone are left out."
 )
 MODES: tuple[Recompute, ...] = ("none", "selective", "full")
 
@@ -98,8 +100,9 @@ def data(plan: Plan, pick: int) -> dict[str, Any]:
             {
                 "layout": asdict(option.layout),
                 "fits": option.fits,
+                "tight": option.tight,
                 "peak": round(option.peak),
-                "relative_time": round(option.seconds / min(one.seconds for one in plan.options), 4),
+                "relative_time": round(option.seconds / plan.options[0].seconds, 4),
                 "moment": option.training.moment,
                 "bytes": {name: round(size) for name, size in columns(option).items()},
                 "rollout": None if option.rollout is None else asdict(option.rollout),
@@ -125,9 +128,9 @@ def _table(console: Console, plan: Plan, top: int) -> None:
         table.add_column(short.get(name, name), justify="right", no_wrap=True)
     if plan.request.stage == "rl":
         table.add_column("vLLM", no_wrap=True)
-    table.add_column("time", justify="right")
-    best = min(option.seconds for option in plan.options)
-    for number, option in enumerate(plan.options[:top], 1):
+    table.add_column("time")
+    shown = distinct(plan, top)
+    for number, option in shown:
         sizes = [f"{size / GIB:.1f}" for size in (*columns(option).values(), option.peak)]
         generating = option.rollout
         rollout = []
@@ -136,10 +139,19 @@ def _table(console: Console, plan: Plan, top: int) -> None:
             rollout = [f"TP{generating.tp}, {generating.sequences} seqs{away}"]
         style = None if option.fits else "red"
         cells = [str(number), option.layout.trainer, str(option.layout), *sizes, *rollout]
-        table.add_row(*cells, f"{option.seconds / best:.2f}" if option.fits else "no fit", style=style)
+        time = f"{option.seconds / plan.options[0].seconds:.2f}{' tight' if option.tight else ''}"
+        table.add_row(*cells, time if option.fits else "no fit", style=style)
     console.print(table)
-    if len(plan.options) > top:
-        console.print(f"… {len(plan.options) - top} more (--top)", style="dim")
+    if len(plan.options) > len(shown):
+        console.print(f"… {len(plan.options) - len(shown)} more (--top, --json)", style="dim")
+
+
+def distinct(plan: Plan, top: int) -> list[tuple[int, Option]]:
+    """The first layouts with their numbers, without those that differ from one above in virtual stages alone."""
+    found: dict[Layout, tuple[int, Option]] = {}
+    for number, option in enumerate(plan.options, 1):
+        found.setdefault(replace(option.layout, vpp=1), (number, option))
+    return list(found.values())[:top]
 
 
 def _modes(console: Console, plan: Plan, option: Option) -> None:

@@ -123,8 +123,12 @@ def test_fitting_layouts_come_first_and_quicker_ones_before() -> None:
     options = plan.make(SPARSE, Request(gpus=16, trainers=("verl-megatron",), gpu_mem=60)).options
     fits = [option.fits for option in options]
     assert fits == sorted(fits, reverse=True) and True in fits and False in fits
-    seconds = [option.seconds for option in options if option.fits]
-    assert seconds == sorted(seconds)
+    for tight in (False, True):
+        alike = [option for option in options if option.fits and option.tight == tight]
+        assert alike and [one.seconds for one in alike] == sorted(one.seconds for one in alike)
+        assert all((one.peak > 54 * GIB) == tight for one in alike)
+    first_tight = next(i for i, option in enumerate(options) if option.tight)
+    assert not any(option.fits and not option.tight for option in options[first_tight:])
 
 
 def test_images_are_rounded_to_merged_patches() -> None:
