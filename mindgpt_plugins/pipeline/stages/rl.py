@@ -123,6 +123,7 @@ class RL(Stage[RLConfig]):
             "actor_rollout_ref.rollout.seed": seed,
             "actor_rollout_ref.rollout.temperature": config.temperature,
             "actor_rollout_ref.rollout.log_prob_micro_batch_size_per_gpu": config.micro_batch,
+            "actor_rollout_ref.ref.log_prob_micro_batch_size_per_gpu": config.micro_batch,
             "trainer.n_gpus_per_node": config.workers,
             "trainer.total_training_steps": config.steps,
             "trainer.save_freq": config.save_every,
