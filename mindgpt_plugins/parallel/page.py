@@ -21,7 +21,7 @@ COLOURS = {
     "KV cache": "#9c6b4e",
     "set aside": "#9498a0",
 }
-LEFT, BAR, ROW, WIDE = 300, 18, 26, 1040
+LEFT, BAR, ROW, WIDE = 330, 18, 26, 1040
 STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:1080px;padding:0 1rem;color:#1b1b1f;"
     "background:#fff}h1{font-size:1.4rem}svg{width:100%;height:auto;font:12px system-ui,sans-serif}"

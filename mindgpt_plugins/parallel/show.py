@@ -21,9 +21,9 @@ ESTIMATE = (
     "float32 on a CPU (benchmarks/results/plan_memory.md)."
 )
 ORDER = (
-    "Sorted by: fits with a tenth of the GPU to spare, then just fits; by an estimated step time (busiest pipeline stage "
-    "with its bubble, exchanges inside and between nodes). ‘time’ is relative to the first row and only sorts. Layouts that "
-    "differ from one above in virtual stages alone are left out."
+    "Sorted by: fits with a tenth of the GPU to spare, then just fits; by an estimated step time (busiest pipeline "
+    "stage with its bubble, exchanges inside and between nodes). ‘time’ is relative to the first row and only sorts. "
+    "Layouts that differ from one above in virtual stages alone are left out."
 )
 MODES: tuple[Recompute, ...] = ("none", "selective", "full")
 
