@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -32,7 +33,8 @@ class Replies:
     def __init__(self, batch: Any, places: Sequence[int]):
         self.keys = [batch.keys[i] for i in places]
         data = tq.kv_batch_get(keys=self.keys, partition_id=batch.partition_id, select_fields=FIELDS)
-        self.tokens = [tokens.tolist() for tokens in data["responses"].unbind()]
+        flat, ends = data["responses"].values().tolist(), data["responses"].offsets().tolist()
+        self.tokens = [flat[start:end] for start, end in itertools.pairwise(ends)]
         self.columns = {name: [getattr(item, "data", item) for item in data[name]] for name in FIELDS[1:]}
         self.infos = [(extra or {}).get("reward_extra_info") or {} for extra in self.columns["extra_fields"]]
         foreign = sum(PID not in info for info in self.infos)
@@ -67,7 +69,7 @@ class Replies:
                 for name, value in info.items()
                 if name.startswith(PREFIX)
             }
-            replies.append(Reply(uid, session, rollout, float(info["score"]), components, json.loads(info[LOG])))
+            replies.append(Reply(uid, session, rollout, float(info["score"]), components, _log(info[LOG])))
             facts.append(
                 {
                     "row": rollout.uid,
@@ -86,3 +88,8 @@ class Replies:
                 }
             )
         return replies, facts
+
+
+def _log(text: str) -> dict[str, Any]:
+    log: dict[str, Any] = json.loads(text) if text != "{}" else {}
+    return log
