@@ -37,7 +37,8 @@ def dpo_trainer(base: type[Any], the_run: Run) -> type[Any]:
             if not self.without_logits:
                 return super().concatenated_forward(model, batch, is_ref_model)
             inputs = {key: value for key, value in batch.items() if key != "labels"}
-            targets, means = batch["labels"][:, 1:], []
+            targets = batch["labels"][:, 1:]
+            means: list[torch.Tensor] = []
 
             def compute(hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
                 # The host logs the mean of all logits of a side; the mean of x @ W.T is the product of the means.

@@ -85,10 +85,11 @@ def sft_trainer(base: type[Any], the_run: Run) -> type[Any]:
             return None if hasattr(self._loss, "linear") else f"{type(self._loss).__name__} has no method `linear`"
 
         def _linear_loss(self, model: Any, inputs: Any, labels: Any, source: Any, normaliser: Any) -> Loss:
-            made: list[Loss] = []
+            kind, made = self._loss, list[Loss]()
+            assert kind is not None
 
             def compute(hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
-                made.append(self._loss.linear(hidden, weight, labels, source, normaliser, bias))
+                made.append(kind.linear(hidden, weight, labels, source, normaliser, bias))
                 return made[0].total
 
             total = linear_head.call(model, self.accelerator.unwrap_model(model), inputs, compute)

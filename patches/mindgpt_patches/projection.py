@@ -51,12 +51,12 @@ class Projection:
         most = max(1, budget // max(1, row_bytes))
         self.size = max(1, -(-rows // max(1, -(-rows // most))))
         """Rows per chunk: as even as the budget allows."""
-        empty = {"device": weight.device}
-        self._logits = torch.empty(self.size, len(weight), dtype=self.math, **empty)
-        self._narrow = torch.empty(self.size, len(weight), dtype=dtype, **empty) if dtype != self.math else None
-        self.d_weight = torch.zeros(weight.shape, dtype=self.math, **empty) if d_weight else None
+        device = weight.device
+        self._logits = torch.empty(self.size, len(weight), dtype=self.math, device=device)
+        self._narrow = torch.empty(self.size, len(weight), dtype=dtype, device=device) if dtype != self.math else None
+        self.d_weight = torch.zeros(weight.shape, dtype=self.math, device=device) if d_weight else None
         """Sum over the chunks so far, (vocabulary, hidden)."""
-        self.d_bias = torch.zeros(len(weight), dtype=self.math, **empty) if d_bias else None
+        self.d_bias = torch.zeros(len(weight), dtype=self.math, device=device) if d_bias else None
         """Sum over the chunks so far, (vocabulary,)."""
 
     def logits(self, x: Tensor) -> Tensor:
