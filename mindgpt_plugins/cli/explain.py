@@ -37,6 +37,9 @@ def explain(
     images: Annotated[
         Path | None, typer.Option(help="Folder that the lines' image names are relative to; without it, no images.")
     ] = None,
+    look: Annotated[
+        int, typer.Option(min=1, help="Replies on which a parameter must have no effect to be called dead.")
+    ] = 20_000,
     score: Annotated[
         str,
         typer.Option(
@@ -60,6 +63,8 @@ def explain(
     """
     from typing import get_args
 
+    import torch
+
     from mindgpt_plugins.explain import page, text
     from mindgpt_plugins.explain.explain import explain as findings
     from mindgpt_plugins.explain.scoring import Source
@@ -68,6 +73,7 @@ def explain(
     from mindgpt_plugins.registry import nearest
     from mindgpt_plugins.rewards import recorded
 
+    torch.set_num_threads(1)  # many small operations: threads only wait for each other
     if score not in get_args(Source):
         raise ValueError(f"--score {score}{nearest(score, get_args(Source))} One of: {', '.join(get_args(Source))}")
     where = rollouts / "rollouts" if (rollouts / "rollouts").is_dir() else rollouts
@@ -77,7 +83,7 @@ def explain(
     setup = read(recipe or str(ran), overrides or (), stage)
     other = read(against, (), stage) if against else None
     lines = recorded.read(where, total_steps=setup.steps, progress=progress, images=images)
-    data = findings(lines, setup, other, source=score)  # type: ignore[arg-type]
+    data = findings(lines, setup, other, source=score, look=look)  # type: ignore[arg-type]
     text.show(Console(), data)
     if html is not None:
         html.write_text(page.render(data), encoding="utf-8")

@@ -78,8 +78,8 @@ def task_scores(
     if bool(unscored.any()):
         one = board.recorded[int(board.places[unscored][0])].rollout
         raise RewardError(
-            f"no task reward scored {int(unscored.sum())} replies, the first to {one.uid!r} of type {one.type!r}; a run "
-            "would stop. Add a reward for this type, or leave such lines out"
+            f"no task reward scored {int(unscored.sum())} replies, the first to {one.uid!r} of type {one.type!r}; "
+            "a run would stop. Add a reward for this type, or leave such lines out"
         )
     raw = total / scale.masked_fill(scale == 0.0, 1.0)
     return torch.where(opened, raw, raw.clamp(max=0.0)) * board.mask
@@ -127,8 +127,6 @@ def advantages(setup: Setup, board: Board, scores: Combined, *, lam: float | Non
         lam: instead of the recipe's λ.
     """
     config = setup.advantage
-    tokens = board.spread(torch.tensor([float(one.rollout.length) for one in board.recorded], dtype=torch.float64))
-    adversarial = torch.tensor([board.recorded[p].rollout.type == "adversarial" for p in board.places[:, 0].tolist()])
     parts = []
     for step in board.steps():
         progress = float(board.progress[step.start])
@@ -139,8 +137,8 @@ def advantages(setup: Setup, board: Board, scores: Combined, *, lam: float | Non
             mask=board.mask[step],
             components={name: values[step] for name, values in scores.components.items()},
             weights={name: float(values[step.start, 0]) for name, values in scores.weights.items()},
-            tokens=tokens[step],
-            adversarial=adversarial[step],
+            tokens=board.tokens[step],
+            adversarial=board.adversarial[step],
         )
         parts.append(estimate(setup, groups, share))
     return torch.cat(parts)

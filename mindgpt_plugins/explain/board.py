@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -64,6 +65,17 @@ class Board:
     def rollouts(self, group: int) -> list[Rollout]:
         """A group's replies."""
         return [self.recorded[place].rollout for place in self.members(group)]
+
+    @cached_property
+    def tokens(self) -> Tensor:
+        """(groups, n) float64: length of each reply; 0 where masked."""
+        return self.spread(torch.tensor([float(one.rollout.length) for one in self.recorded], dtype=torch.float64))
+
+    @cached_property
+    def adversarial(self) -> Tensor:
+        """(groups,) bool: prompts that must not be explored."""
+        first = self.places[:, 0].tolist()
+        return torch.tensor([self.recorded[place].rollout.type == "adversarial" for place in first])
 
     @property
     def replies(self) -> int:

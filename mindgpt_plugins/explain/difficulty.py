@@ -19,9 +19,9 @@ def by_right(replay: Replay) -> dict[str, Any]:
     Groups of another size than the most frequent one count at the nearest c of that size.
 
     Returns:
-        ``n``, ``other_sizes`` (groups), ``rows`` for c = 0 … n: ``right``, ``groups``, ``push`` (mean Σ|A| of a prompt),
-        ``share`` of all |A|, ``right_mean`` and ``wrong_mean`` of A, ``start`` and ``end`` (Σ|A| of a prompt with right
-        and wrong replies only and no modulator, with λ of the first and last step).
+        ``n``, ``other_sizes`` (groups), ``rows`` for c = 0 … n: ``right``, ``groups``, ``push`` (mean Σ|A| of a
+        prompt), ``share`` of all |A|, ``right_mean`` and ``wrong_mean`` of A, ``start`` and ``end`` (Σ|A| of a prompt
+        with right and wrong replies only and no modulator, with λ of the first and last step).
     """
     advantage, right, sizes = replay.trained, replay.scores.right, replay.board.sizes
     n = int(sizes.mode().values)
@@ -59,5 +59,5 @@ def _theory(setup: Setup, n: int, progress: float) -> list[float]:
         tokens=torch.ones_like(scores),
         adversarial=torch.zeros(n + 1, dtype=torch.bool),
     )
-    found: list[float] = estimate(setup, groups, value_at(setup.advantage.lam, progress)).abs().sum(dim=1).tolist()
-    return found
+    found = estimate(setup, groups, value_at(setup.advantage.lam, progress)).abs().sum(dim=1)
+    return [round(value, 12) for value in found.tolist()]

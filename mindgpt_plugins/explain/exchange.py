@@ -8,13 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mindgpt_plugins.explain.algebra import combine
+from mindgpt_plugins.explain.algebra import advantages, combine
 from mindgpt_plugins.explain.board import Board
 from mindgpt_plugins.explain.replay import Replay
 from mindgpt_plugins.explain.scoring import group_scores, sample_scores
 from mindgpt_plugins.rewards.recorded import Recorded
 
-GROUPS = 400
+GROUPS = 300
 """Groups that are looked at, evenly spread over the run."""
 BANDS = ((0.0, 0.25), (0.25, 0.5), (0.5, 0.75), (0.75, 0.999), (0.999, 1.0))
 """Shares of right replies, above … to."""
@@ -30,20 +30,21 @@ def exchange(replay: Replay) -> dict[str, Any]:
     (``recorded``) and of the last step (``end``).
 
     Returns:
-        ``recorded`` and ``end``: {``rate`` (tokens per point; None: length is free), ``cost`` (loss per token, mean of
-        p·s), ``by``: reward → its part of the cost, ``bands``: [{above, to, groups, rate}]}; ``tokens`` mean length of
-        the right replies looked at; ``replies`` of them.
+        ``applies``: the advantage looks at modulated scores at all; ``recorded`` and ``end``: {``rate`` (tokens per
+        point; None: length is free), ``cost`` (mean of p·s), ``by``: reward → its part of the cost, ``bands``:
+        [{above, to, groups, rate}]}; ``tokens`` mean length of the right replies looked at; ``replies`` of them.
     """
     groups = replay.scores.right.any(dim=1).nonzero().flatten().tolist()
     chosen = [groups[i * len(groups) // GROUPS] for i in range(GROUPS)] if len(groups) > GROUPS else groups
     if not chosen:
         nothing: dict[str, Any] = {"rate": None, "cost": 0.0, "by": {}, "bands": []}
-        return {"recorded": nothing, "end": nothing, "tokens": None, "replies": 0}
+        return {"applies": _applies(replay), "recorded": nothing, "end": nothing, "tokens": None, "replies": 0}
     short, right = replay.board.take(chosen), replay.scores.right[chosen]
     row, column = right.nonzero(as_tuple=True)
     long, components = _lengthened(replay, short, row.tolist(), column.tolist())
     result: dict[str, Any] = {
-        "tokens": float(torch.tensor([float(r.rollout.length) for r in _at(short, row, column)]).mean()),
+        "applies": _applies(replay),
+        "tokens": float(short.tokens[right].mean()),
         "replies": len(row),
     }
     each, share = torch.arange(len(row)), right.sum(dim=1) / short.sizes
@@ -59,6 +60,12 @@ def exchange(replay: Replay) -> dict[str, Any]:
         worth = (old.modulated * right).sum(dim=1) / right.sum(dim=1)
         result[when] = _rates(lost, by, row, share, worth)
     return result
+
+
+def _applies(replay: Replay) -> bool:
+    """Do advantages change with the modulated scores?"""
+    scores = replace(replay.scores, modulated=torch.zeros_like(replay.scores.modulated))
+    return not torch.equal(advantages(replay.setup, replay.board, scores), replay.advantage)
 
 
 def _lengthened(replay: Replay, short: Board, row: list[int], column: list[int]) -> tuple[Board, dict[str, Tensor]]:
@@ -88,10 +95,6 @@ def _lengthened(replay: Replay, short: Board, row: list[int], column: list[int])
         if entry.spec.scope == "group":
             components[entry.spec.name] = group_scores(board, entry, raw)
     return board, components
-
-
-def _at(board: Board, row: Tensor, column: Tensor) -> list[Recorded]:
-    return [board.recorded[place] for place in board.places[row, column].tolist()]
 
 
 def _rates(lost: Tensor, by: dict[str, Tensor], row: Tensor, share: Tensor, worth: Tensor) -> dict[str, Any]:

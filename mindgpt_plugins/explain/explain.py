@@ -25,7 +25,12 @@ SAME = 1e-6
 
 
 def explain(
-    recorded: Sequence[Recorded], setup: Setup, against: Setup | None = None, *, source: Source = "local"
+    recorded: Sequence[Recorded],
+    setup: Setup,
+    against: Setup | None = None,
+    *,
+    source: Source = "local",
+    look: int = 20_000,
 ) -> dict[str, Any]:
     """Replay and look at everything.
 
@@ -34,6 +39,7 @@ def explain(
         setup: the recipe's rewards and advantage.
         against: another recipe's, to compare the order of replies with.
         source: which rewards are run and which are taken from the record.
+        look: replies on which a parameter must have no effect to be called dead.
 
     Raises:
         RewardError: a reward failed where a run would stop.
@@ -57,7 +63,7 @@ def explain(
         "order": violations(base),
         "flips": None if other is None else flips(base, other),
         "exchange": exchange(base),
-        "parameters": sensitivity(base),
+        "parameters": sensitivity(base, look),
     }
     return data | {"seconds": time.perf_counter() - started}
 

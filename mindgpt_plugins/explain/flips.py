@@ -55,10 +55,10 @@ def flips(one: Replay, two: Replay) -> dict[str, Any]:
     """Pairs of replies to one prompt that the first recipe orders one way and the second the other.
 
     Returns:
-        ``pairs`` that either orders, ``flipped``, ``groups`` with a flip; ``kinds``: of the flipped, how many are between
-        two right, two wrong, and a right and a wrong reply (by the first recipe); ``tied`` pairs that only one of them
-        orders; ``signs`` replies pushed up by one and down by the other; ``correlation`` of A; ``push`` = mean |A| of
-        each; ``examples``, the largest first.
+        ``pairs`` that either orders, ``flipped``, ``groups`` with a flip; ``kinds``: of the flipped, how many are
+        between two right, two wrong, and a right and a wrong reply (by the first recipe); ``tied`` pairs that only one
+        of them orders; ``signs`` replies pushed up by one and down by the other; ``correlation`` of A; ``push`` = mean
+        |A| of each; ``examples``, the largest first.
     """
     mask = one.board.mask
     a, b = one.advantage, two.advantage

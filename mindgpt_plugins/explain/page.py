@@ -6,7 +6,7 @@ from html import escape
 from importlib import resources
 from typing import Any
 
-from mindgpt_plugins.explain.words import SECTIONS, headlines, notes, percent, rates, short
+from mindgpt_plugins.explain.words import SECTIONS, band, headlines, notes, percent, rates, short
 from mindgpt_plugins.report import svg
 from mindgpt_plugins.report.html import table
 
@@ -38,8 +38,8 @@ def render(data: dict[str, Any]) -> str:
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{name} · mindgpt explain</title><style>{style}</style></head>"
-        f"<body><h1>{name}{against}</h1><p class=soft>{data['replies']} replies to {data['groups']} prompts · advantage "
-        f"{escape(data['advantage'])} · no training</p>{f'<ul class=notes>{items}</ul>' if items else ''}"
+        f"<body><h1>{name}{against}</h1><p class=soft>{data['replies']} replies to {data['groups']} prompts "
+        f"· advantage {escape(data['advantage'])} · no training</p>{f'<ul class=notes>{items}</ul>' if items else ''}"
         f"<h2>What stands out</h2><ul>{found}</ul><nav>{nav}</nav>{body}<script>{script}</script></body></html>\n"
     )
 
@@ -128,22 +128,25 @@ def _by_right(found: dict[str, Any]) -> str:
 def _order(order: dict[str, Any]) -> str:
     return (
         f"<ul><li>a wrong reply at or above a right one: {order['order']} of {order['mixed']} mixed groups</li>"
-        f"<li>right replies pushed down: {order['pushed_down']} of {order['right']}, {order['pushed_down_mixed']} of them "
-        f"in mixed groups</li><li>groups without signal: {order['no_signal']} of {order['groups']}</li></ul>"
+        f"<li>right replies pushed down: {order['pushed_down']} of {order['right']}, {order['pushed_down_mixed']} "
+        f"of them in mixed groups</li><li>groups without signal: {order['no_signal']} of {order['groups']}</li></ul>"
         + _examples(order["examples"])
     )
 
 
 def _flips(flips: dict[str, Any]) -> str:
-    kinds = flips["kinds"]
+    kinds, push = flips["kinds"], " against ".join(map(short, flips["push"]))
     return (
         f"<ul><li>flipped: {flips['flipped']} of {flips['pairs']} ordered pairs, in {flips['groups']} groups: "
-        f"{kinds['mixed']} a right with a wrong reply, {kinds['right']} two right ones, {kinds['wrong']} two wrong ones</li>"
+        f"{kinds['mixed']} a right with a wrong reply, {kinds['right']} two right ones, "
+        f"{kinds['wrong']} two wrong ones</li>"
         f"<li>ordered by only one of them: {flips['tied']} pairs</li>"
         f"<li>pushed up by one and down by the other: {flips['signs']} replies</li>"
-        f"<li>correlation of A {short(flips['correlation'])}; mean |A| {' against '.join(map(short, flips['push']))}</li></ul>"
-        + _examples(flips["examples"])
+        f"<li>correlation of A {short(flips['correlation'])}; mean |A| {push}</li></ul>" + _examples(flips["examples"])
     )
+
+
+_MARKS = {True: "<b class=good>✓</b>", False: "<b class=bad>✗</b>"}
 
 
 def _examples(examples: list[dict[str, Any]]) -> str:
@@ -155,7 +158,7 @@ def _examples(examples: list[dict[str, Any]]) -> str:
             f"<th class=num>{escape(n)}</th>" for n in ["A", *(["against"] if twice else []), "tokens", *names]
         )
         rows = "".join(
-            f"<tr><td><b class={'good' if r['right'] else 'bad'}>{'✓' if r['right'] else '✗'}</b> {escape(r['text'])}</td>"
+            f"<tr><td>{_MARKS[r['right']]} {escape(r['text'])}</td>"
             + "".join(
                 f"<td class=num>{short(v)}</td>"
                 for v in [r["A"], *([r["A_against"]] if twice else []), r["tokens"], *r["components"].values()]
@@ -175,7 +178,7 @@ def _exchange(exchange: dict[str, Any]) -> str:
     told = "".join(f"<li>{escape(line)}</li>" for line in rates(exchange))
     rows = [
         [
-            "all" if b["above"] > 0.9 else f"{100 * b['above']:.0f}–{100 * min(1.0, b['to']):.0f} %",
+            band(b),
             str(b["groups"]),
             "free" if b["rate"] is None else short(float(b["rate"])),
         ]
@@ -191,7 +194,7 @@ def _parameters(rows: list[dict[str, Any]]) -> str:
             f"<code>{escape(r['path'])}</code>{' <small>default</small>' if r['default'] else ''}",
             short(r["value"]),
             ", ".join(short(v) for v in r["tried"]) or "–",
-            f"<b class=warn>0</b>" if r["dead"] else short(r["max_change"]),
+            "<b class=warn>0</b>" if r["dead"] else short(r["max_change"]),
             "–" if r["moved"] is None else percent(r["moved"], 1),
             str(r["replies"]),
             escape(r["why"]),

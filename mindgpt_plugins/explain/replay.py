@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -33,7 +34,7 @@ class Replay:
     advantage: Tensor
     """(groups, n), before the group filter."""
 
-    @property
+    @cached_property
     def trained(self) -> Tensor:
         """(groups, n): what the update sees, 0 in groups that the filter drops."""
         return filtered(self.setup, self.board, self.scores, self.advantage)

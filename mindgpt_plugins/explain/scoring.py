@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from itertools import islice
 from typing import Any, Literal, TypeVar
@@ -16,7 +16,7 @@ from mindgpt_plugins.rewards.sdk import Group, RewardError, Rollout, Spec, check
 from mindgpt_plugins.rewards.suite import Suite
 
 Source = Literal["local", "all", "missing"]
-"""What is scored anew: rewards of this process (those that ask a server come from the record), all, or what no record has."""
+"""What is scored anew: ``local``, rewards that ask no server; ``all``; ``missing``, what the record lacks."""
 Components = dict[str, Tensor]
 """Reward → (replies,) float64, NaN where it did not score; replies in the board's order."""
 AT_ONCE = 256
@@ -51,9 +51,9 @@ def sample_scores(board: Board, entry: Any, old: Tensor | None = None) -> Tensor
     asked = ((p, board.recorded[p].rollout) for p in places)
     values: dict[int, float] = dict.fromkeys(places, math.nan)
     for some in _batches(((p, r) for p, r in asked if entry.config.when.fits(r)), AT_ONCE):
-        started = [(p, r, entry.call.start(r)) for p, r in some]
-        for p, r, future in started:
-            values[p] = _value(entry, future, r)
+        started = [(p, r, _begun(entry, r)) for p, r in some]
+        for p, r, result_of in started:
+            values[p] = _value(entry, result_of, r)
     result[places] = torch.tensor([values[p] for p in places], dtype=torch.float64)
     return result
 
@@ -77,15 +77,23 @@ def group_scores(board: Board, entry: Any, raw: Tensor, old: Tensor | None = Non
         for i in some:
             rollouts = board.rollouts(i)
             if entry.config.when.fits(rollouts[0]):
-                started.append((i, rollouts, entry.call.start(Group(rollouts, scores[i][: sizes[i]]))))
-        for i, rollouts, future in started:
-            result[board.members(i)] = torch.tensor(_values(entry, future, rollouts), dtype=torch.float64)
+                started.append((i, rollouts, _begun(entry, Group(rollouts, scores[i][: sizes[i]]))))
+        for i, rollouts, result_of in started:
+            result[board.members(i)] = torch.tensor(_values(entry, result_of, rollouts), dtype=torch.float64)
     return result
 
 
-def _value(entry: Any, future: Future[Any], rollout: Rollout) -> float:
+def _begun(entry: Any, subject: Rollout | Group) -> Callable[[], Any]:
+    """Start what waits for something; what does not is run when asked for, without a future: there are many."""
+    if entry.call.deferred:
+        future: Future[Any] = entry.call.start(subject)
+        return future.result
+    return lambda: entry.call.function(subject, **entry.call.options)
+
+
+def _value(entry: Any, result_of: Callable[[], Any], rollout: Rollout) -> float:
     try:
-        score = checked(entry.spec, _result(entry.spec, future, rollout), rollout)
+        score = checked(entry.spec, _result(entry.spec, result_of, rollout), rollout)
     except RewardError:
         if entry.config.on_error == "stop":
             raise
@@ -93,9 +101,9 @@ def _value(entry: Any, future: Future[Any], rollout: Rollout) -> float:
     return math.nan if score is None else float(score.value)
 
 
-def _values(entry: Any, future: Future[Any], rollouts: Sequence[Rollout]) -> list[float]:
+def _values(entry: Any, result_of: Callable[[], Any], rollouts: Sequence[Rollout]) -> list[float]:
     try:
-        found = _result(entry.spec, future, rollouts[0])
+        found = _result(entry.spec, result_of, rollouts[0])
         if not isinstance(found, (list, tuple)) or len(found) != len(rollouts):
             raise RewardError(f"{place(entry.spec, rollouts[0])}: a group reward returns one score for each reply")
         scores = [checked(entry.spec, one, r) for one, r in zip(found, rollouts, strict=True)]
@@ -106,9 +114,9 @@ def _values(entry: Any, future: Future[Any], rollouts: Sequence[Rollout]) -> lis
     return [math.nan if one is None else float(one.value) for one in scores]
 
 
-def _result(spec: Spec, future: Future[Any], rollout: Rollout) -> Any:
+def _result(spec: Spec, result_of: Callable[[], Any], rollout: Rollout) -> Any:
     try:
-        return future.result()
+        return result_of()
     except Exception as error:
         raise RewardError(
             f"{place(spec, rollout)}: raised {type(error).__name__}: {error}; a run would stop here. "

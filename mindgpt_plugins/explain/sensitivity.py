@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
-
-import torch
 
 from mindgpt_plugins.advantage.estimators import accepted
 from mindgpt_plugins.explain.board import Board, sample
@@ -15,58 +13,67 @@ from mindgpt_plugins.explain.replay import Replay, again
 from mindgpt_plugins.explain.setup import Setup
 from mindgpt_plugins.registry import get
 
-FIRST_LOOK = 4000
-"""Replies that are tried first; what moves there is alive, and only what does not is tried on all."""
+FIRST_LOOK = 2000
+"""Replies that are tried first; what moves there is alive, and only what does not is tried on more."""
 STILL = 1e-12
 """A change of A below this is rounding."""
 _NOT_ABOUT_A = ("timeout", "concurrency")
 Path = tuple[str | int, ...]
 
 
-def sensitivity(replay: Replay) -> list[dict[str, Any]]:
+def sensitivity(replay: Replay, most: int = 20_000) -> list[dict[str, Any]]:
     """Change every number and switch by half, up and down, and compare the advantages.
 
     Options that a recipe leaves at their defaults are tried too. Options of rewards that ask a server are not.
+
+    Args:
+        replay: the recipe on the replies.
+        most: replies (whole steps, evenly spread) on which a parameter must have no effect to be called dead.
 
     Returns:
         Per parameter, dead ones first: ``path``, ``value``, ``default`` (the recipe leaves it alone), ``tried`` values,
         ``max_change`` of |A| (None: not tried), ``moved`` share of the replies whose A changed, ``replies`` looked at,
         ``dead``, ``why``.
     """
-    first = sample(replay.board, FIRST_LOOK)
-    found = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # about values of ours that nobody wants to train with
+        looks = [_on(replay, sample(replay.board, size)) for size in dict.fromkeys((min(FIRST_LOOK, most), most))]
+        found = list(_rows(replay, looks))
+    return sorted(found, key=lambda r: (not r["dead"], r["max_change"] is None, r["max_change"] or 0.0))
+
+
+def _rows(replay: Replay, looks: list[Replay]) -> Iterator[dict[str, Any]]:
     for path, value, default in _parameters(replay.setup):
         row = {"path": ".".join(map(str, path)), "value": value, "default": default}
         entry = next((e for e in replay.setup.suite.entries if path[:2] == ("rewards", e.spec.name)), None)
         if entry is not None and path[2] == "options" and entry.call.is_async:
             untried = {"tried": [], "max_change": None, "moved": None, "replies": 0, "dead": False}
-            found.append(row | untried | {"why": "not tried: the reward asks a server"})
-            continue
-        found.append(row | _try(replay, path, value, [first, replay.board]))
-    return sorted(found, key=lambda r: (not r["dead"], r["max_change"] is None, r["max_change"] or 0.0))
+            yield row | untried | {"why": "not tried: the reward asks a server"}
+        else:
+            yield row | _try(replay, path, value, looks)
 
 
-def _try(replay: Replay, path: Path, value: float, boards: list[Board]) -> dict[str, Any]:
+def _try(replay: Replay, path: Path, value: float, looks: list[Replay]) -> dict[str, Any]:
     tried: list[float] = []
     refused = ""
     most = moved = 0.0
-    board = boards[0]
-    for board in boards if boards[0] is not boards[1] else boards[:1]:
-        before = _on(replay, board)
+    replies = 0
+    for look in looks:
+        replies = look.board.replies
         for other in _others(value):
             data = replay.setup.plain()
             try:
                 _set(data, path, other)
                 setup = replay.setup.changed(data)
-                changed = again(replay, setup, board).trained
+                changed = again(replay, setup, look.board).trained
             except (ValueError, TypeError, ArithmeticError) as error:
                 refused = str(error).splitlines()[0]
                 continue
             if other not in tried:
                 tried.append(other)
-            size = (changed - before).abs()
+            size = (changed - look.trained).abs()
             if float(size.max()) > most:
-                most, moved = float(size.max()), int((size > STILL).sum()) / board.replies
+                most, moved = float(size.max()), int((size > STILL).sum()) / replies
         if most > STILL or not tried:
             break
     dead = bool(tried) and most <= STILL
@@ -75,14 +82,14 @@ def _try(replay: Replay, path: Path, value: float, boards: list[Board]) -> dict[
         "tried": tried,
         "max_change": most if tried else None,
         "moved": moved if tried else None,
-        "replies": board.replies if tried else 0,
+        "replies": replies if tried else 0,
         "dead": dead,
         "why": why,
     }
 
 
-def _on(replay: Replay, board: Board) -> torch.Tensor:
-    return replay.trained if board is replay.board else again(replay, replay.setup, board).trained
+def _on(replay: Replay, board: Board) -> Replay:
+    return replay if board is replay.board else again(replay, replay.setup, board)
 
 
 def _others(value: float) -> list[float]:
@@ -103,11 +110,11 @@ def _parameters(setup: Setup) -> Iterator[tuple[Path, float, bool]]:
         if role == "gate" and config["weight"] == 1.0:
             del config["weight"]  # a gate has none, and this recipe does not pretend otherwise
         for path, value in _numbers(config, ("rewards", name)):
-            yield path, value, False
+            yield path, value, path[2] not in setup.rewards[name].model_fields_set
         yield from _options(("rewards", name, "options"), "reward", config["reward"] or name, options)
     options = data["advantage"].pop("options")
     for path, value in _numbers(data["advantage"], ("advantage",)):
-        yield path, value, False
+        yield path, value, path[1] not in setup.advantage.model_fields_set
     fixed = accepted(setup.advantage.name, {"k": 0, "lam": 0.0})
     for path, value, default in _options(("advantage", "options"), "advantage", setup.advantage.name, options):
         if path[-1] not in fixed:
@@ -118,9 +125,9 @@ def _options(path: Path, kind: str, name: str, options: Mapping[str, Any]) -> It
     for own, value in _numbers(options, path):
         yield own, value, False
     for parameter in inspect.signature(get(kind, name)).parameters.values():
-        if parameter.kind is parameter.KEYWORD_ONLY and parameter.name not in options:
-            if isinstance(parameter.default, (bool, int, float)):
-                yield (*path, parameter.name), parameter.default, True
+        missing = parameter.kind is parameter.KEYWORD_ONLY and parameter.name not in options
+        if missing and isinstance(parameter.default, (bool, int, float)):
+            yield (*path, parameter.name), parameter.default, True
 
 
 def _numbers(data: Any, path: Path) -> Iterator[tuple[Path, float]]:

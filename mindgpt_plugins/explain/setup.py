@@ -69,7 +69,7 @@ def read(recipe: str, overrides: Sequence[str] = (), stage: str | None = None) -
             recipe, [f"which rl stage? Give --stage, one of: {', '.join(stages) or 'none, it has no rl stage'}"]
         )
     config = stages[stage]
-    return Setup(recipe, config.rewards, config.advantage, config.steps)
+    return Setup(" ".join([recipe, *overrides]), config.rewards, config.advantage, config.steps)
 
 
 def _of_run(path: Path, overrides: Sequence[str]) -> Setup:

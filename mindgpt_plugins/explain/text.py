@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from mindgpt_plugins.explain.words import SECTIONS, headlines, notes, percent, rates, short
+from mindgpt_plugins.explain.words import SECTIONS, band, dead, headlines, notes, percent, rates, short
 
 WIDE = 70
 """Characters of a reply that are shown."""
@@ -38,20 +39,22 @@ def show(console: Console, data: dict[str, Any]) -> None:
 
 
 def _rewards(console: Console, rows: list[dict[str, Any]]) -> None:
-    table = Table("reward", "role", "scored", "mean", "std", "min", "max", "most frequent", "alike in group", "")
+    table = _table("reward", "role", "mean ± std", "range", "most frequent", "alike in group", "verdict")
     for r in rows:
-        most = "–" if r["most"] is None else f"{r['most']:.3g} ({percent(r['share'], 1)})"
+        most = "–" if r["most"] is None else f"{short(r['most'])}: {percent(r['share'], 1)}"
         flat = "–" if r["flat"] is None else percent(r["flat"], 1)
-        figures = [short(r[key]) for key in ("mean", "std", "low", "high")]
-        verdict = "" if r["verdict"] == "ok" else f"[yellow]{r['verdict'].replace('_', ' ')}[/]"
-        table.add_row(escape(r["name"]), r["role"], percent(r["scored"], 1), *figures, most, flat, verdict)
+        verdict = "[green]ok[/]" if r["verdict"] == "ok" else f"[yellow]{r['verdict'].replace('_', ' ')}[/]"
+        if r["verdict"] != "never_scored" and r["scored"] < 1.0:
+            verdict += f", scored {percent(r['scored'], 1)}"
+        spread, reach = f"{short(r['mean'])} ± {short(r['std'])}", f"{short(r['low'])} … {short(r['high'])}"
+        table.add_row(escape(r["name"]), r["role"], spread, reach, most, flat, verdict)
     console.print(table)
 
 
 def _shares(console: Console, shares: dict[str, Any]) -> None:
-    table = Table("part", "role", "share of |A|", "", "first", "last part of the run")
+    table = _table("part", "role", "share of |A|", "", "first part", "last part of the run")
     for name, part in shares["parts"].items():
-        bar = "█" * round(20 * min(1.0, part["share"]))
+        bar = "█" * round(12 * min(1.0, part["share"]))
         ends = [percent(part["curve"][i][1], 1) if part["curve"] else "–" for i in (0, -1)]
         table.add_row(escape(name), part["role"], percent(part["share"], 1), f"[cyan]{bar}[/]", *ends)
     console.print(table)
@@ -59,12 +62,10 @@ def _shares(console: Console, shares: dict[str, Any]) -> None:
 
 
 def _by_right(console: Console, found: dict[str, Any]) -> None:
-    table = Table(
-        f"right of {found['n']}", "groups", "Σ|A|", "", "share of all", "A right", "A wrong", "bare first", "last"
-    )
+    table = _table(f"right of {found['n']}", "groups", "Σ|A|", "", "share", "A right", "A wrong", "bare first", "last")
     most = max((r["push"] or 0.0 for r in found["rows"]), default=0.0) or 1.0
     for r in found["rows"]:
-        bar = "█" * round(20 * (r["push"] or 0.0) / most)
+        bar = "█" * round(12 * (r["push"] or 0.0) / most)
         figures = [short(r[key]) for key in ("right_mean", "wrong_mean", "start", "end")]
         table.add_row(
             str(r["right"]), str(r["groups"]), short(r["push"]), f"[cyan]{bar}[/]", percent(r["share"], 1), *figures
@@ -77,8 +78,8 @@ def _by_right(console: Console, found: dict[str, Any]) -> None:
 def _order(console: Console, order: dict[str, Any]) -> None:
     console.print(f"a wrong reply at or above a right one: {order['order']} of {order['mixed']} mixed groups")
     console.print(
-        f"right replies pushed down: {order['pushed_down']} of {order['right']}, {order['pushed_down_mixed']} of them in "
-        "mixed groups"
+        f"right replies pushed down: {order['pushed_down']} of {order['right']}, {order['pushed_down_mixed']} of them "
+        "in mixed groups"
     )
     console.print(f"groups without signal: {order['no_signal']} of {order['groups']}")
     _examples(console, order["examples"])
@@ -86,16 +87,12 @@ def _order(console: Console, order: dict[str, Any]) -> None:
 
 def _flips(console: Console, flips: dict[str, Any]) -> None:
     kinds = ", ".join(f"{count} {told}" for key, told in _KINDS.items() if (count := flips["kinds"][key]))
-    console.print(
-        f"flipped: {flips['flipped']} of {flips['pairs']} ordered pairs, in {flips['groups']} groups"
-        + (f": {kinds}" if kinds else "")
-    )
-    console.print(
-        f"ordered by only one of them: {flips['tied']} pairs; pushed up by one and down by the other: {flips['signs']} replies"
-    )
-    console.print(
-        f"correlation of A {short(flips['correlation'])}; mean |A| {' against '.join(map(short, flips['push']))}"
-    )
+    where = f"in {flips['groups']} groups{': ' if kinds else ''}{kinds}"
+    console.print(f"flipped: {flips['flipped']} of {flips['pairs']} ordered pairs, {where}")
+    console.print(f"ordered by only one of them: {flips['tied']} pairs")
+    console.print(f"pushed up by one and down by the other: {flips['signs']} replies")
+    push = " against ".join(map(short, flips["push"]))
+    console.print(f"correlation of A {short(flips['correlation'])}; mean |A| {push}")
     _examples(console, flips["examples"])
 
 
@@ -104,9 +101,8 @@ _KINDS = {"mixed": "a right with a wrong reply", "right": "two right ones", "wro
 
 def _examples(console: Console, examples: list[dict[str, Any]]) -> None:
     for e in examples[:3]:
-        console.print(
-            f"  [dim]step {e['step']}, {escape(e['group'])}:[/] {escape(_clip(e['prompt']))} [dim]gold[/] {escape(_clip(e['target']))}"
-        )
+        where, asked, gold = f"step {e['step']}, {e['group']}", _clip(e["prompt"]), _clip(e["target"])
+        console.print(f"  [dim]{escape(where)}:[/] {escape(asked)} [dim]gold[/] {escape(gold)}")
         for r in e["replies"]:
             against = f", against {short(r['A_against'])}" if "A_against" in r else ""
             mark = "[green]✓[/]" if r["right"] else "[red]✗[/]"
@@ -117,35 +113,36 @@ def _exchange(console: Console, exchange: dict[str, Any]) -> None:
     for line in rates(exchange):
         console.print(f"  {escape(line)}")
     bands = exchange["end"]["bands"]
-    if any(band["rate"] is not None for band in bands):
-        table = Table("right in the group", "groups", "tokens per point, last step's weights")
-        for band in bands:
-            rate = "free" if band["rate"] is None else short(float(band["rate"]))
-            table.add_row(_band(band), str(band["groups"]), rate)
+    if any(one["rate"] is not None for one in bands):
+        table = _table("right in the group", "groups", "tokens per point, last step's weights")
+        for one in bands:
+            rate = "free" if one["rate"] is None else short(float(one["rate"]))
+            table.add_row(band(one), str(one["groups"]), rate)
         console.print(table)
 
 
-def _band(band: dict[str, Any]) -> str:
-    return "all" if band["above"] > 0.9 else f"{100 * band['above']:.0f}–{100 * min(1.0, band['to']):.0f} %"
-
-
 def _parameters(console: Console, rows: list[dict[str, Any]]) -> None:
-    dead = [r for r in rows if r["dead"]]
-    table = Table("parameter", "value", "tried", "largest |ΔA|", "replies moved", "why")
+    console.print("Without effect:" if any(r["dead"] for r in rows) else "Every one has an effect.")
+    for line in dead(rows):
+        console.print(f"  • {escape(line)}")
     alive = sorted((r for r in rows if r["max_change"] and not r["dead"]), key=lambda r: -r["max_change"])
-    for r in dead + alive[:ALIVE]:
-        name = escape(r["path"]) + (" [dim](default)[/]" if r["default"] else "")
-        style = "yellow" if r["dead"] and not r["default"] else None
-        moved = "–" if r["moved"] is None else percent(r["moved"], 1)
+    table = _table("largest effect", "value", "tried", "largest |ΔA|", "replies moved")
+    for r in alive[:ALIVE]:
         tried = ", ".join(short(v) for v in r["tried"])
-        table.add_row(name, short(r["value"]), tried, short(r["max_change"]), moved, escape(r["why"]), style=style)
+        moved = percent(r["moved"], 1)
+        table.add_row(escape(r["path"]), short(r["value"]), tried, short(r["max_change"]), moved)
     console.print(table)
-    untried = [r for r in rows if r["max_change"] is None]
-    rest = len(alive) - ALIVE
-    if rest > 0:
-        console.print(f"… {rest} more have an effect; --html and --json list all", style="dim")
-    for r in untried:
-        console.print(f"[dim]{escape(r['path'])}: {escape(r['why'])}[/]")
+    if len(alive) > ALIVE:
+        console.print(f"… {len(alive) - ALIVE} more have an effect; --html and --json list all", style="dim")
+    for r in rows:
+        if r["max_change"] is None:
+            console.print(f"[dim]{escape(r['path'])}: {escape(r['why'])}[/]")
+
+
+def _table(*head: str) -> Table:
+    table = Table(*head, box=box.SIMPLE_HEAD, pad_edge=False)
+    table.columns[0].no_wrap = True
+    return table
 
 
 def _clip(text: str) -> str:

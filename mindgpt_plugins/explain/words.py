@@ -17,8 +17,8 @@ SECTIONS = {
     ),
     "by_right": (
         "The weight of a prompt",
-        "Σ|A| over the replies to one prompt, by how many are right: where the update goes. 'bare' is the same for right "
-        "and wrong alone, without modulators, at the first and the last step's λ.",
+        "Σ|A| over the replies to one prompt, by how many are right: where the update goes. 'bare' is the same for "
+        "right and wrong alone, without modulators, at the first and the last step's λ.",
     ),
     "order": (
         "Order",
@@ -43,6 +43,7 @@ SECTIONS = {
 }
 """Key of the data → title and explanation."""
 _BAD = ("never_scored", "never_fires", "saturated", "no_spread")
+_END = "with the last step's weights"
 UNUSUAL = 0.5
 """Tokens per point of accuracy below which length is pressed hard."""
 
@@ -66,12 +67,30 @@ def headlines(data: dict[str, Any]) -> list[str]:
         pairs = f"{flips['flipped']} of {flips['pairs']} ordered pairs"
         found.append(f"the recipes order {pairs} the other way round, in {flips['groups']} groups")
     rate = data["exchange"]["end"]["rate"]
-    if rate is not None and rate < UNUSUAL:
+    if rate is not None and rate < UNUSUAL and data["exchange"]["applies"]:
         found.append(f"at the end of the run {rate:.2g} tokens weigh as much as a point of accuracy")
-    dead = [p["path"] for p in data["parameters"] if p["dead"] and not p["default"]]
-    if dead:
-        found.append(f"set in the recipe, and without any effect here: {', '.join(dead)}")
+    still = [p["path"] for p in data["parameters"] if p["dead"] and not p["default"]]
+    if still:
+        found.append(f"set in the recipe, and without any effect here: {', '.join(still)}")
     return found
+
+
+def dead(rows: list[dict[str, Any]]) -> list[str]:
+    """Parameters without effect in words: each that the recipe sets, then the defaults of each reward together."""
+    found, defaults = [], dict[str, list[str]]()
+    for r in rows:
+        if r["dead"] and r["default"]:
+            owner, _, name = r["path"].rpartition(".options." if ".options." in r["path"] else ".")
+            defaults.setdefault(owner, []).append(name)
+        elif r["dead"]:
+            tried = ", ".join(map(short, r["tried"]))
+            found.append(f"{r['path']} = {short(r['value'])} (tried {tried}){': ' + r['why'] if r['why'] else ''}")
+    return found + [f"{owner}, left at their defaults: {', '.join(names)}" for owner, names in defaults.items()]
+
+
+def band(found: dict[str, Any]) -> str:
+    """A range of shares of right replies."""
+    return "all" if found["above"] > 0.9 else f"{100 * found['above']:.0f}–{100 * min(1.0, found['to']):.0f} %"
 
 
 def notes(data: dict[str, Any]) -> list[str]:
@@ -99,7 +118,9 @@ def short(value: Any) -> str:
     """A number with three digits; a dash for none."""
     if value is None:
         return "–"
-    return str(value).lower() if isinstance(value, bool) else f"{value:.3g}" if isinstance(value, float) else str(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int) else "0" if abs(value) < 1e-12 else f"{value:.3g}"
 
 
 def rates(exchange: dict[str, Any]) -> list[str]:
@@ -107,6 +128,8 @@ def rates(exchange: dict[str, Any]) -> list[str]:
     if exchange["tokens"] is None:
         return ["No reply is right, so there is nothing to trade."]
     found = []
+    if not exchange["applies"]:
+        found.append("the recipe's advantage does not look at modulated scores; this is what they would say")
     for key, when in (
         ("recorded", "with the weights of the replies' own steps"),
         ("end", "with the last step's weights"),
@@ -119,3 +142,7 @@ def rates(exchange: dict[str, Any]) -> list[str]:
         found.append(f"{when}: 1 point of accuracy = {short(float(rate['rate']))} tokens ({by})")
     found.append(f"right replies have {exchange['tokens']:.1f} tokens on average; {exchange['replies']} were looked at")
     return found
+
+
+def _silent(reward: dict[str, Any]) -> str:
+    return f"reward {reward['name']}: {reward['verdict'].replace('_', ' ')}: {reward['told']}"
