@@ -22,10 +22,22 @@ def verbs() -> typer.Typer:
     """The command with every verb."""
     from mindgpt_data import cli as data
 
-    from mindgpt_plugins.cli import doctor, explain, listing, new_reward, plan, report, rewards, run, serve, validate
+    from mindgpt_plugins.cli import (
+        doctor,
+        explain,
+        listing,
+        new_reward,
+        plan,
+        quantize,
+        report,
+        rewards,
+        run,
+        serve,
+        validate,
+    )
 
     if not app.registered_commands:
-        for verb in (run, validate, plan, doctor, listing, report, new_reward, rewards, explain, serve):
+        for verb in (run, validate, plan, doctor, listing, report, new_reward, rewards, explain, quantize, serve):
             verb.add(app)
         app.add_typer(data.app())
         app.command(
