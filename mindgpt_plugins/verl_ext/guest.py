@@ -147,10 +147,10 @@ class Guest(Prompts):
 
     def _perception_weights(self, batch: Any, replies: list[Reply]) -> list[float] | None:
         """Weight of each reply's advantage by how much it depends on the image; ``None``: all 1."""
-        if self.settings.perception is None:
+        settings = self.settings.perception
+        if settings is None:
             return None
-        settings, workers = self.settings, self.actor_rollout_wg
-        measure = PerceptionPass(settings.perception, settings.seed, self.processor, self.config, workers)
+        measure = PerceptionPass(settings, self.settings.seed, self.processor, self.config, self.actor_rollout_wg)
         self._perceived = measure.run(batch, replies, self.global_steps)
         return self._perceived.alpha
 
@@ -234,7 +234,7 @@ class Guest(Prompts):
             mark_loaded(Path(self.settings.loaded_path), type(self), sorted(self._reward_pids), self._roles)
 
 
-def _times(rows: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
+def _times(rows: Any, factors: torch.Tensor) -> torch.Tensor:
     """Nested rows, each times its factor; row by row it would cost more than all the rest of the step."""
     offsets = rows.offsets()
     values = rows.values() * torch.repeat_interleave(factors, offsets.diff())

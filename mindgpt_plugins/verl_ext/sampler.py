@@ -48,7 +48,7 @@ class CurriculumSampler(Sampler[int]):
     ):
         if len(difficulty) != len(source):
             raise ValueError(f"{len(difficulty)} difficulties for {len(source)} rows")
-        if problem := unknown_in_rl(choice.name, choice.mixture and choice.mixture.name):
+        if problem := unknown_in_rl(choice.name, choice.mixture.name if choice.mixture else None):
             raise CurriculumError(f"curriculum: {problem}")
         kind = get("sampler", choice.name)
         missing = sum(value is None for value in difficulty)

@@ -220,7 +220,7 @@ def _curriculum(config: RLConfig) -> list[str]:
         return [f"curriculum.mixture: there is no {mixture.name!r}{nearest(mixture.name, known)} Known: {known}."]
     if config.curriculum.name not in names("sampler"):
         return []  # already said
-    problem = unknown_in_rl(config.curriculum.name, mixture and mixture.name)
+    problem = unknown_in_rl(config.curriculum.name, mixture.name if mixture else None)
     return [f"curriculum: {problem}"] if problem else []
 
 
