@@ -47,7 +47,7 @@ def _rows(replay: Replay, looks: list[Replay]) -> Iterator[dict[str, Any]]:
         row = {"path": ".".join(map(str, path)), "value": value, "default": default}
         entry = next((e for e in replay.setup.suite.entries if path[:2] == ("rewards", e.spec.name)), None)
         if entry is not None and path[2] == "options" and entry.call.is_async:
-            untried = {"tried": [], "max_change": None, "moved": None, "replies": 0, "dead": False}
+            untried: dict[str, Any] = {"tried": [], "max_change": None, "moved": None, "replies": 0, "dead": False}
             yield row | untried | {"why": "not tried: the reward asks a server"}
         else:
             yield row | _try(replay, path, value, looks)

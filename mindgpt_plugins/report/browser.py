@@ -59,9 +59,9 @@ def page(run: Run) -> str | None:
         return None
     if waiting:
         chunks.append(_packed(waiting))
-    pictures = thumbnails.embed(path for paths in shown for path in paths)
-    for entry, paths in zip(index, shown, strict=True):
-        entry.append([pictures.place.get(path, path.rpartition("/")[2]) for path in paths])
+    pictures = thumbnails.embed(name for names in shown for name in names)
+    for entry, names in zip(index, shown, strict=True):
+        entry.append([pictures.place.get(name, name.rpartition("/")[2]) for name in names])
     if pictures.missing:
         notes.append(f"{pictures.missing} pictures are not there any more")
     if pictures.beyond:
