@@ -69,6 +69,7 @@ function toAddress() {
 async function filter(open) {
   const mine = ++turn, f = Object.fromEntries(fields.map((field) => [field.name, field.value.trim()]));
   for (const field of fields) field.classList.toggle("set", Boolean(field.value));
+  $("more-filters").classList.toggle("set", fields.some((field) => field.value && $("labels").contains(field)));
   const [from, to] = (f.step || "").split("-").map(Number);
   let kept = [...index.groups.keys()].filter((place) => {
     const g = index.groups[place];
@@ -159,20 +160,20 @@ async function show() {
   const previous = make("button", { type: "button" }, "← previous"), next = make("button", { type: "button" }, "next →");
   previous.addEventListener("click", () => go(at - 1));
   next.addEventListener("click", () => go(at + 1));
-  const most = Math.max(1e-9, push(g));
+  const most = Math.max(1e-9, push(g)), weighted = full.replies.some((r) => (r.alpha ?? 1) !== 1);
   $("detail").replaceChildren(
     make("div", { class: "step-through" }, previous, make("span", { class: "soft" }, `${at + 1} of ${found.length}`), next),
     make("div", { class: "asked" }, ...images, make("div", {}, make("h2", {}, ...marked(full.prompt, q)), make("div", {}, "gold: ", make("b", {}, ...marked(full.target, q))),
       make("div", { class: "chips" }, ...flags, ...chips.filter(Boolean).map((text) => make("span", {}, text))))),
-    make("div", { class: "group-replies" }, ...full.replies.map((r) => reply(r, most, q))),
+    make("div", { class: "group-replies" }, ...full.replies.map((r) => reply(r, most, q, weighted))),
   );
 }
 
-function reply(r, most, q) {
+function reply(r, most, q, weighted) {
   const a = r.advantage, share = (50 * Math.min(1, Math.abs(a ?? 0) / most)).toFixed(1);
   const bar = make("i", { class: a < 0 ? "down" : "up", style: a < 0 ? `right:50%;width:${share}%` : `left:50%;width:${share}%` });
   const good = r.score >= 0.5;
-  const figures = Object.entries({ "score r": r.score, "modulated g": r.modulated, "tokens": r.tokens, "α": r.alpha, ...r.components }).filter(([name, value]) => value !== undefined || name in (r.components ?? {}));
+  const figures = Object.entries({ "score r": r.score, "modulated g": r.modulated, "tokens": r.tokens, "α": weighted ? r.alpha : undefined, ...r.components }).filter(([name, value]) => value !== undefined || name in (r.components ?? {}));
   const log = Object.keys(r.log ?? {}).length ? [make("details", {}, make("summary", {}, "log"), make("pre", {}, JSON.stringify(r.log, null, 1)))] : [];
   return make("article", { class: `reply${good ? " right" : ""}${r.dropped ? " dropped" : ""}` },
     make("header", {}, make("b", { class: good ? "good" : "bad" }, good ? "✓ right" : "✗ wrong"), make("span", {}, `A ${number(a)}${r.dropped ? " · dropped" : ""}`)),

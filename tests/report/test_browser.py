@@ -144,6 +144,16 @@ def test_pictures_are_scaled_and_bounded(tmp_path: Path, monkeypatch: pytest.Mon
     assert thumbnails.embed(paths).beyond == 2
 
 
+def test_every_rl_stage_is_there(tmp_path: Path) -> None:
+    run = synthetic.make(tmp_path, per_task=20)
+    manifest = json.loads((run / "manifest.json").read_text())
+    first = next(entry for entry in manifest["stages"] if entry["name"] == "rl")
+    manifest["stages"].append(first | {"name": "later"})
+    (run / "manifest.json").write_text(json.dumps(manifest))
+    index, groups = unpacked(browser.page(load(run)) or "")
+    assert index["stages"] == ["rl", "later"] and [entry[0] for entry in index["groups"]] == [0] * 180 + [1] * 180
+
+
 chromium = pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
 
 
