@@ -23,11 +23,13 @@ class Buffer(ReplayBuffer):  # type: ignore[misc]
         super().__init__(**kwargs, poll_interval=0.02)
 
 
-def _timed(self: Any, batch: Any, metrics: Any, timing_raw: Any, *args: Any, **kwargs: Any) -> Any:
+def _timed(self: Any, batch: Any, metrics: Any, timing_raw: Any, *args: Any, **kwargs: Any) -> None:
     """Note when a step is over, and its phases; what follows (metrics, dump) counts to the next one."""
+    line = {"now": time.perf_counter(), **{name: float(value) for name, value in timing_raw.items()}}
+    _measure(self, batch, metrics, timing_raw, *args, **kwargs)
+    line["tokens"] = float(metrics["response_length/mean"])
     with open(os.environ["MINDGPT_PROBE"], "a", encoding="utf-8") as file:
-        file.write(json.dumps({"now": time.perf_counter(), **{k: float(v) for k, v in timing_raw.items()}}) + "\n")
-    return _measure(self, batch, metrics, timing_raw, *args, **kwargs)
+        file.write(json.dumps(line) + "\n")
 
 
 PPOTrainer._compute_metrics = _timed
