@@ -14,8 +14,8 @@ from mindgpt_plugins.explain.replay import Replay
 from mindgpt_plugins.explain.scoring import group_scores, sample_scores
 from mindgpt_plugins.rewards.recorded import Recorded
 
-GROUPS = 300
-"""Groups that are looked at, evenly spread over the run."""
+COPIES = 20_000
+"""Replies in the copies that are scored, about: it decides how many groups are looked at, evenly spread."""
 BANDS = ((0.0, 0.25), (0.25, 0.5), (0.5, 0.75), (0.75, 0.999), (0.999, 1.0))
 """Shares of right replies, above … to."""
 POINT = 0.01
@@ -35,7 +35,8 @@ def exchange(replay: Replay) -> dict[str, Any]:
         [{above, to, groups, rate}]}; ``tokens`` mean length of the right replies looked at; ``replies`` of them.
     """
     groups = replay.scores.right.any(dim=1).nonzero().flatten().tolist()
-    chosen = [groups[i * len(groups) // GROUPS] for i in range(GROUPS)] if len(groups) > GROUPS else groups
+    most = max(10, COPIES // replay.board.mask.shape[1] ** 2)
+    chosen = [groups[i * len(groups) // most] for i in range(most)] if len(groups) > most else groups
     if not chosen:
         nothing: dict[str, Any] = {"rate": None, "cost": 0.0, "by": {}, "bands": []}
         return {"applies": _applies(replay), "recorded": nothing, "end": nothing, "tokens": None, "replies": 0}

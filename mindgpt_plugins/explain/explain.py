@@ -16,10 +16,12 @@ from mindgpt_plugins.explain.sensitivity import sensitivity
 from mindgpt_plugins.explain.setup import Setup
 from mindgpt_plugins.explain.shares import shares
 from mindgpt_plugins.explain.verdicts import rewards
-from mindgpt_plugins.rewards.recorded import Recorded
+from mindgpt_plugins.rewards.recorded import Recorded, RecordedError
 
 VERSION = 1
 """Raised when a key changes its meaning or goes away."""
+LARGEST_GROUP = 512
+"""More replies to one prompt are taken for a mistake in the file."""
 SAME = 1e-6
 """A component differs from the record when it is further away: records are rounded."""
 
@@ -43,9 +45,17 @@ def explain(
 
     Raises:
         RewardError: a reward failed where a run would stop.
+        RecordedError: a group is too large to be one.
     """
     started = time.perf_counter()
-    base = replay(setup, Board.of(recorded), source)
+    board = Board.of(recorded)
+    if int(board.sizes.max()) > LARGEST_GROUP:
+        largest = board.recorded[int(board.places[int(board.sizes.argmax()), 0])].group
+        raise RecordedError(
+            f"group {largest!r} has {int(board.sizes.max())} replies, more than {LARGEST_GROUP}: lines of different "
+            "prompts need different values of prompt_id (or group)"
+        )
+    base = replay(setup, board, source)
     other = None if against is None else again(base, against, source=source)
     data = {
         "version": VERSION,

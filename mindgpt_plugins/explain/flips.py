@@ -80,7 +80,7 @@ def flips(one: Replay, two: Replay) -> dict[str, Any]:
         "kinds": {name: int((flipped & (of_two == k)).sum()) for k, name in ((2, "right"), (0, "wrong"), (1, "mixed"))},
         "tied": int((both & (ordered ^ also)).sum()),
         "signs": int((mask & (a.abs() > EQUAL) & (b.abs() > EQUAL) & (a * b < 0)).sum()),
-        "correlation": scalar(torch.corrcoef(torch.stack([a[mask], b[mask]]))[0, 1]),
+        "correlation": scalar(torch.corrcoef(torch.stack([a[mask], b[mask]]))[0, 1]) if int(mask.sum()) > 1 else None,
         "push": [float(a[mask].abs().mean()), float(b[mask].abs().mean())],
         "examples": [
             _example(one, g, int(where[g]) // n, int(where[g]) % n, {"A": a[g], "A_against": b[g]}) for g in worst

@@ -102,6 +102,8 @@ def notes(data: dict[str, Any]) -> list[str]:
     found += [
         f"{count} lines have no {name}: taken as {told[name]}" for name, count in data["record"]["guessed"].items()
     ]
+    if data["by_right"]["n"] == 1:
+        found.append("most prompts have one reply: nothing to compare it with; lines of one prompt share a prompt_id")
     if len(data["steps"]) == 1 and data["progress"] == [0.0, 0.0]:
         found.append(
             "all lines are of the first step, so every schedule is at its start; --progress 0.5 looks at the middle"

@@ -363,6 +363,20 @@ def test_bad_input_is_named(tmp_path: Path, more: list[str], message: str) -> No
         CliRunner().invoke(verbs(), ["explain", str(path), *more], catch_exceptions=False)
 
 
+@pytest.mark.parametrize("texts", [["answer: car"], ["answer: bus"] * 3, ["answer: car"] * 3, ["", "answer: car"]])
+def test_degenerate_groups_give_finite_figures(texts: list[str]) -> None:
+    found = parsed([{"text": text, "target": "car", "group": "g", "tokens": 2} for text in texts])
+    data = explain(found, setup_of(QUICKSTART), setup_of({"accuracy": {}}, {"name": "gdpo"}))
+    json.dumps(data, allow_nan=False)
+    assert page.render(data) and data["replies"] == len(texts)
+
+
+def test_a_file_without_prompt_ids_in_one_group_is_refused() -> None:
+    rows = [{"text": "answer: car", "target": "car", "group": "all"}] * 600
+    with pytest.raises(recorded.RecordedError, match="group 'all' has 600 replies"):
+        explain(parsed(rows), setup_of(QUICKSTART))
+
+
 def test_plain_lines_are_enough(tmp_path: Path) -> None:
     rows = [{"prompt_id": f"p{i // 4}", "text": f"answer: {'a' if i % 3 else 'b'}", "target": "a"} for i in range(24)]
     path = written(tmp_path / "r.jsonl", rows)
