@@ -16,6 +16,8 @@ LAYERS = {
     "qwen3_moe": ["Qwen3MoeDecoderLayer"],
 }
 """Classes that FSDP wraps."""
+TARGETS = ".*[.]layers[.][0-9]+[.].*[.](q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
+"""Linear layers of the language model; verl's ``all-linear`` would put adapters into the vision tower too."""
 ENVIRONMENT = {"FSDP_STATE_DICT_TYPE": "FULL_STATE_DICT"}
 """accelerate reads it from the environment alone; its default would leave no model folder to go on from."""
 
@@ -161,7 +163,9 @@ def _verl_rl(plan: Plan, option: Option) -> Rendered:
     frozen = {"freeze_vision_tower": host[f"{actor}.freeze_vision_tower"]}
     further: dict[str, Any] = {"actor_rollout_ref": {"actor": frozen}}
     model = {key.rpartition(".")[2]: value for key, value in _model("model", plan, layout).items()}
-    further["actor_rollout_ref"]["model"] = {key: value for key, value in model.items() if key != "lora_rank"}
+    further["actor_rollout_ref"]["model"] = {
+        key: value for key, value in model.items() if key not in ("lora_rank", "target_modules")
+    }
     if _nodes(plan) > 1:
         further["trainer"] = {"n_gpus_per_node": _per_node(plan), "nnodes": _nodes(plan)}
     recipe: dict[str, Any] = {
@@ -172,7 +176,7 @@ def _verl_rl(plan: Plan, option: Option) -> Rendered:
         "parallel": sizes,
         "vllm": {"tensor_parallel": generating.tp, "gpu_memory_utilization": generating.utilisation},
         "micro_batch": request.micro_batch,
-        **({"lora": {"rank": request.lora, "alpha": 2 * request.lora}} if request.lora else {}),
+        **({"lora": {"rank": request.lora, "alpha": 2 * request.lora, "targets": TARGETS}} if request.lora else {}),
         "verl": further,
     }
     groups = " model_engine=megatron" if strategy == "megatron" else ""
@@ -192,7 +196,7 @@ def _model(prefix: str, plan: Plan, layout: Layout) -> dict[str, Any]:
         if plan.request.fused_loss:
             keys[f"{prefix}.use_fused_kernels"] = True
     if plan.request.lora:
-        keys[f"{prefix}.lora_rank"] = plan.request.lora
+        keys |= {f"{prefix}.lora_rank": plan.request.lora, f"{prefix}.target_modules": TARGETS}
     return keys
 
 

@@ -37,6 +37,8 @@ def _broken(layout: Layout, model: Model, request: Request) -> Iterator[str]:
     text, experts = model.text, model.text.experts
     tp, pp, vpp, cp, ep, etp = layout.tp, layout.pp, layout.vpp, layout.cp, layout.ep, layout.etp
     if layout.trainer == "verl-megatron":
+        if request.lora:
+            yield "LoRA with Megatron (verl has no merger for its checkpoints)"
         if tp > request.node:
             yield f"TP within one node of {request.node} GPUs"
         if text.heads % tp:

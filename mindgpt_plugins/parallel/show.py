@@ -38,7 +38,7 @@ def heading(plan: Plan) -> list[str]:
     training = f"LoRA rank {request.lora}" if request.lora else "all weights"
     lines = [
         f"{model.name} ({model.architecture}): {plan.parameters:,} parameters",
-        f"{request.stage} on {request.gpus} GPUs of {request.gpu_mem:g} GiB; "
+        f"{request.stage} on {request.gpus} GPU{'s' * (request.gpus > 1)} of {request.gpu_mem:g} GiB; "
         f"sequences of {request.seq} tokens{images}; "
         f"{request.batch} sequences per step, {request.micro_batch} at a time; {training}",
         f"{len(plan.options)} layouts are valid, {plan.fitting} of them fit; {memory.reserve(request) / GIB:.1f} GiB "

@@ -65,6 +65,7 @@ def subset(part: Any, whole: Any) -> bool:
     ("model", "layout", "request_"),
     [
         (DENSE, ULYSSES, rl(ULYSSES, 8)),
+        (DENSE, ULYSSES, rl(ULYSSES, 8, lora=16, fused_loss=True)),
         (SPARSE, ONE_NODE, rl(ONE_NODE, 8, gpu_mem=141)),
         (SPARSE, FIVE, rl(FIVE, 64, recompute="selective")),
         (DENSE, dataclasses.replace(FIVE, ep=1, dp=1, shard=2, vpp=3), rl(FIVE, 8, recompute="none")),
@@ -81,6 +82,9 @@ def test_verl_accepts_the_keys_for_rl(model: reading.Model, layout: Layout, requ
     actor = omega_conf_to_dataclass(config.actor_rollout_ref.actor)
     if layout.trainer == "verl-fsdp2":
         assert (actor.strategy, actor.fsdp_config.ulysses_sequence_parallel_size) == ("fsdp2", layout.cp)
+        asked = config.actor_rollout_ref.model
+        assert (asked.lora_rank, asked.use_fused_kernels) == (request_.lora, request_.fused_loss)
+        assert not request_.lora or asked.target_modules == render.TARGETS
         return
     engine_config = actor.megatron
     assert engine_config.tensor_model_parallel_size == layout.tp

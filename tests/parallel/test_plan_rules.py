@@ -76,6 +76,11 @@ def test_more_ranks_than_key_heads_repeat_them() -> None:
     assert rules.broken(layout, SPARSE, Request(gpus=8)) is None
 
 
+def test_lora_is_not_planned_with_megatron() -> None:
+    with pytest.raises(RequestError, match="LoRA with Megatron"):
+        plan.make(DENSE, Request(gpus=8, lora=16, trainers=("verl-megatron",)))
+
+
 def test_nothing_valid_names_the_rules() -> None:
     with pytest.raises(RequestError, match=r"no layout of 7 GPUs .*heads % TP \(32 heads\)"):
         plan.make(DENSE, Request(gpus=7, global_batch=64, trainers=TRAINERS["sft"]))

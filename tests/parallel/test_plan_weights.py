@@ -11,6 +11,7 @@ import pytest
 
 from mindgpt_plugins.parallel import config as reading
 from mindgpt_plugins.parallel import weights as listing
+from mindgpt_plugins.parallel.render import TARGETS
 
 CONFIGS = sorted((Path(__file__).parent / "configs").glob("*.json"))
 
@@ -63,12 +64,12 @@ def test_some_layers_of_a_mixture_may_be_dense() -> None:
     assert listing.named(weights) == {name: tuple(value.shape) for name, value in built.named_parameters()}
 
 
-def test_adapters_are_those_of_peft() -> None:
+@pytest.mark.parametrize("name", ["qwen3_vl_2b", "qwen2_5_vl_3b"])
+def test_adapters_are_those_of_peft(name: str) -> None:
     from peft import LoraConfig, get_peft_model
 
-    path = CONFIGS[0].parent / "qwen3_vl_2b.json"
-    names = "q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj"
-    model = get_peft_model(meta_model(path), LoraConfig(r=8, target_modules=rf".*language_model.*\.({names})"))
+    path = CONFIGS[0].parent / f"{name}.json"
+    model = get_peft_model(meta_model(path), LoraConfig(r=8, target_modules=TARGETS))
     trainable = sum(value.numel() for value in model.parameters() if value.requires_grad)
     weights = listing.of_model(reading.read(path), adapter_rank=8)
     assert listing.by_part(weights)["adapter"] == trainable
