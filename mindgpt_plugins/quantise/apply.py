@@ -52,7 +52,11 @@ def quantise(config: Mapping[str, Any], folder: Path) -> Path:
             for where in config["calibration"]["sets"]
             for row in read_set(Path(where["folder"]), where["name"])
         ]
-        rows = stratified(items, config["calibration"]["rows"], config["calibration"]["by"], config["seed"])
+        # llm-compressor traces the model with the first row's inputs, so pictures must be in all rows or in none.
+        pictured = [item for item in items if item[0].image]
+        if pictured and len(pictured) < len(items):
+            print(f"calibration: {len(items) - len(pictured)} rows without a picture are left out", flush=True)
+        rows = stratified(pictured or items, config["calibration"]["rows"], config["calibration"]["by"], config["seed"])
         if not rows:
             raise QuantiseError("calibration: the sets have no rows")
         pixels = {"shortest_edge": config["min_pixels"], "longest_edge": config["max_pixels"]}

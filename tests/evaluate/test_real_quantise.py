@@ -40,4 +40,4 @@ def test_a_model_that_answers_nothing_right_fails_the_gate(
     assert quality["verdict"] == "failed" and quality["kl"] > 0 and quality["size"] < 1
     if scheme == "int8_w8a8":
         used = json.loads((context.folder / "calibration.json").read_text())
-        assert len(used) == 6
+        assert 1 <= len(used) <= 6
