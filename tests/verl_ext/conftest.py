@@ -37,9 +37,9 @@ def world(tmp_path_factory) -> Path:
     return root
 
 
-@pytest.fixture
-def spread(tmp_path) -> str:
-    """A plugin file with a reward every reply differs in."""
-    plugin = tmp_path / "spread.py"
+@pytest.fixture(scope="session")
+def spread(tmp_path_factory) -> str:
+    """A plugin file with a reward every reply differs in; one file, because a name is registered once per process."""
+    plugin = tmp_path_factory.mktemp("plugin") / "spread.py"
     plugin.write_text(real_verl.SPREAD)
     return str(plugin)

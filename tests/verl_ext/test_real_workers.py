@@ -27,15 +27,11 @@ def model(folder: Path) -> dict[str, torch.Tensor]:
 
 
 @pytest.fixture(scope="module")
-def two(world, tmp_path_factory) -> Path:
+def two(world, tmp_path_factory, spread) -> Path:
     """A finished run with two ranks."""
-    folder = tmp_path_factory.mktemp("two")
-    plugin = folder / "spread.py"
-    from real_verl import SPREAD
-
-    plugin.write_text(SPREAD)
-    run(folder / "rl", settings(world, 2), (str(plugin),))
-    return folder / "rl"
+    folder = tmp_path_factory.mktemp("two") / "rl"
+    run(folder, settings(world, 2), (spread,))
+    return folder
 
 
 def test_two_ranks_train_the_same_model_as_one(world, tmp_path, spread, two):
