@@ -33,7 +33,7 @@ import yaml
 sys.path.insert(0, str(Path(__file__).parents[1] / "sft"))
 
 import forgetting_arms
-from ablation_arms import ARMS, MAIN, Settings
+from ablation_arms import ARMS, MAIN, OURS, Settings
 from ablation_table import Line, table
 
 from mindgpt_plugins import compat
@@ -161,22 +161,25 @@ def head(lines: list[Line], settings: Settings, scale: float) -> str:
 core per arm and seed.
 
 Every arm: {s.steps} steps of {s.prompts} prompts × {s.group} replies of at most {s.max_tokens} tokens,
-{s.mini_batches} updates a step, AdamW at {s.lr:g}, clip {s.clip[0]}/{s.clip[1]}, token mean; arms with twins replace 2
-of a step's 16 prompts by unanswerable twins of two others. Chosen on a development seed that is not among these. All
-arms of a seed start from the same model (row `start`): the aligned one of the SFT ablation, after {s.warm_steps}
+{s.mini_batches} updates a step, AdamW at {s.lr:g}, clip {s.clip[0]}/{s.clip[1]}, token mean; hyper-parameters
+were chosen on a development seed that is not among these. In arms with twins {ARMS[OURS].twins} of a step's prompts are
+unanswerable twins of two others, in place of other prompts: all arms draw as many replies. All arms of a
+seed start from the same model (row
+`start`): the aligned one of `benchmarks/sft/forgetting.py` (sha256 of its weights in every line), after {s.warm_steps}
 supervised steps of {s.warm_batch} examples, a quarter of them unanswerable twins (blank picture, another picture, false
 premise), because that model had never refused.
 
 Held out: {s.test_rows} questions about new pictures (a quarter with combinations in no training set), {s.samples}
 sampled replies each at temperature 1, unbiased pass@k. *Fabricated*: share of replies that answer although the evidence
 is gone, by corruptions that no arm was trained on: a grey box over it, or a heavily blurred picture. *False refusal*:
-share of replies that refuse what can be answered. *acc(blank)*: pass@1 with every picture uniformly grey. *Tokens at
-equal accuracy*: mean tokens of right replies over the questions that both arms answer right at least once, each
+share of replies that refuse what can be answered. *acc(blank)*: pass@1 with every picture uniformly grey; arms with
+twins have learnt to refuse blank pictures, which lowers it and raises the difference by itself. *Tokens at equal
+accuracy*: mean tokens of right replies over the questions that both arms answer right at least once, each
 question counted once. *Order violations*: share of training groups with right and wrong replies in which some right
-one got no larger advantage than some wrong one. Seeds have their own start model, pictures and random numbers.
+one got no larger advantage than some wrong one. Each seed has its own start model, pictures and random numbers.
 
 Mean over seeds with its 95 % interval. Decisions: paired t-test over seeds, Holm-corrected over the other arms of each
-metric, 0.05; win and loss are {"ours"}' point of view.
+metric, level 0.05; win and loss are from the point of view of `{OURS}`.
 
 """
 

@@ -14,7 +14,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "rl"))
 
 from ablation_arms import ARMS, MAIN, OURS, Settings
-from ablation_table import CLAIMS, METRICS, decide, matched_tokens, table
+from ablation_table import CLAIMS, METRICS, SHOWN, decide, matched_tokens, table
 from confirm import CONFIRMED, figures, recipe
 
 from mindgpt_plugins.recipe.loading import validate
@@ -24,7 +24,7 @@ Figures = dict[str, Any]
 
 
 def line(arm: str, seed: int, **figures: Any) -> Figures:
-    base: Figures = dict.fromkeys(METRICS, 0.5) | {"right": [2, 1], "right_tokens": [10, 8], "tokens": 6.0}
+    base: Figures = dict.fromkeys([*METRICS, *SHOWN], 0.5) | {"right": [2, 1], "right_tokens": [10, 8]}
     return base | {"arm": arm, "seed": seed} | figures
 
 
