@@ -169,7 +169,7 @@ class Guest(Prompts):
         ]
         gone = [False] * len(per_row)
         if any(dropped):
-            updates = rows_of_updates(len(per_row), self._workers, self._updates)
+            updates = rows_of_updates(len(per_row), self._workers, self._updates_of(len(per_row)))
             gone = rows_without_loss([d for _, d in per_row], padding, updates)
         # Rollout correction may have rewritten the mask, so it is read again.
         where = {"keys": batch.keys, "partition_id": batch.partition_id}

@@ -82,6 +82,11 @@ class Prompts:
         """Optimizer updates made of them."""
         return max(1, self._prompts // int(self.config.actor_rollout_ref.actor.ppo_mini_batch_size))
 
+    def _updates_of(self, rows: int) -> int:
+        """Optimizer updates that verl makes of so many rows; sessions of several trajectories bring more of both."""
+        c = self.config.actor_rollout_ref
+        return self._updates if self._sizes_vary else rows // (int(c.actor.ppo_mini_batch_size) * int(c.rollout.n))
+
     def _balance_batch(self, batch: Any, metrics: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         # First stop after sampling: put replies in order of (prompt, session).
         batch.reorder(sorted(range(len(batch.keys)), key=lambda i: split_key(batch.keys[i])))

@@ -169,6 +169,17 @@ def test_a_dropped_group_leaves_the_loss_and_its_denominators(queue, tmp_path):
     assert [row["dropped"] for row in t._dump.values()] == [False, False, True, True]
 
 
+def test_an_update_of_dropped_groups_only_keeps_its_tokens(queue, tmp_path):
+    t = trainer(tmp_path, advantage={"k": 2, "lambda": 0.0, "filter": {"epsilon": 1e-6}})
+    t.config.actor_rollout_ref.actor.ppo_mini_batch_size = 1  # group a is one update, group b the next
+    rows = batch(*(add(queue, f"{g}_{i}_0", float(i) if g == "a" else 0.0) for g in "ab" for i in (0, 1)))
+    metrics: dict = {}
+    t._compute_advantage(rows, metrics)
+    assert metrics["group/dropped_replies"] == 0
+    assert values(queue, "loss_mask")["b_0_0"] == [1] * 3
+    assert values(queue, "advantages")["b_0_0"] == [0.0] * 3
+
+
 @pytest.mark.parametrize(
     ("scores", "expected"),
     [([0.0, 0.0], [0.0, 0.0]), ([1.0, 1.0], [0.0, 0.0])],

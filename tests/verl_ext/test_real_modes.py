@@ -1,6 +1,7 @@
 """Real verl on CPU: prompts with different numbers of replies, the group filter, and the asynchronous mode."""
 
 import json
+import shutil
 
 import pytest
 import real_verl
@@ -70,3 +71,11 @@ def test_generation_goes_on_over_updates(world, tmp_path, spread):
     loaded = json.loads((folder / "loaded.json").read_text())
     assert loaded["trainer"]["class"].endswith("MindGPTColocateAsyncTrainer")
     assert (folder / "checkpoints" / "global_step_4" / "transfer_queue").exists()
+
+    # As if killed after step 2: prompts that were under way then are asked again, and no step is trained twice.
+    shutil.rmtree(folder / "checkpoints" / "global_step_4")
+    (folder / "checkpoints" / "latest_checkpointed_iteration.txt").write_text("2")
+    again = real_verl.run(folder, config, (spread,))
+    assert [line["step"] for line in again] == [1, 2, 3, 4]
+    assert again[:2] == metrics[:2]
+    assert (folder / "checkpoints" / "global_step_4" / "actor" / "huggingface" / "model.safetensors").exists()
