@@ -69,9 +69,7 @@ def _rewards(rows: list[dict[str, Any]]) -> str:
                 "–" if r["most"] is None else f"{r['most']:.3g} ({percent(r['share'], 1)})",
                 "–" if r["share_late"] is None else percent(r["share_late"], 1),
                 "–" if r["flat"] is None else percent(r["flat"], 1),
-                ""
-                if r["verdict"] == "ok"
-                else f"<b class=warn>{r['verdict'].replace('_', ' ')}</b>: {escape(r['told'])}",
+                "" if r["verdict"] == "ok" else f"<b class=warn>{r['verdict'].replace('_', ' ')}</b>",
             ]
             for r in rows
         ],
