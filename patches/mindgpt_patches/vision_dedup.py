@@ -63,12 +63,15 @@ def certify() -> dict[str, float]:
 
 def _deduplicating(original: Any) -> Any:
     def forward(self: Any, hidden_states: Any, grid_thw: Any, **kwargs: Any) -> Any:
+        unusual = kwargs.get("return_dict") is False or any(
+            map(kwargs.get, ("output_hidden_states", "output_attentions"))
+        )
         sizes = grid_thw.prod(1).tolist()
-        first, place = _distinct(hidden_states.split(sizes), grid_thw.tolist())
-        if len(first) == len(sizes) or kwargs.get("return_dict") is False:
+        pictures = hidden_states.split(sizes)
+        first, place = _distinct(pictures, grid_thw.tolist())
+        if len(first) == len(sizes) or more or kwargs.get("return_dict") is False:
             return original(self, hidden_states, grid_thw, **kwargs)
-        kept = hidden_states.split(sizes)
-        out = original(self, _joined([kept[i] for i in first]), grid_thw[first], **kwargs)
+        out = original(self, _joined([pictures[i] for i in first]), grid_thw[first], **kwargs)
         patches = [sizes[i] for i in first]
         tokens = [size // self.config.spatial_merge_size**2 for size in patches]
         out.last_hidden_state = _copies(out.last_hidden_state, patches, place)
