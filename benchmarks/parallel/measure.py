@@ -47,13 +47,15 @@ class LiveBytes(TorchDispatchMode):
         return out
 
 
-def build(raw: dict[str, Any], checkpointing: bool, freeze_vision: bool) -> Any:
-    """The model of transformers in float32 on the CPU."""
+def build(raw: dict[str, Any], checkpointing: bool, freeze_vision: bool, dtype: str = "float32") -> Any:
+    """The model of transformers on the CPU."""
     from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 
     torch.manual_seed(0)
     auto = AutoModelForImageTextToText if "vision_config" in raw else AutoModelForCausalLM
-    model = auto.from_config(AutoConfig.for_model(**raw), attn_implementation="sdpa", dtype=torch.float32).train()
+    model = auto.from_config(
+        AutoConfig.for_model(**raw), attn_implementation="sdpa", dtype=getattr(torch, dtype)
+    ).train()
     model.config.use_cache = False
     if freeze_vision:
         model.model.visual.requires_grad_(False)
@@ -91,7 +93,7 @@ def measure(case: dict[str, Any]) -> dict[str, Any]:
     """Run two steps; the second, when the optimizer has its states, is measured."""
     raw = case["config"]
     live = LiveBytes()
-    model = build(raw, case["checkpointing"], case.get("freeze_vision", False))
+    model = build(raw, case["checkpointing"], case["freeze_vision"], case["dtype"])
     for value in (*model.parameters(), *model.buffers()):
         live.track(value.data)
     kinds = {"adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}

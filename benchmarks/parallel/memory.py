@@ -1,4 +1,4 @@
-"""The planner's peak memory beside the measured one: one rank, float32, CPU, models up to 300 M parameters.
+"""The planner's peak memory beside the measured one: one rank on a CPU, models up to 300 M parameters.
 
     python benchmarks/parallel/memory.py      (about 3 minutes on 2 idle cores; --only WORD runs the cases that say it)
 
@@ -6,8 +6,8 @@ Each case trains two steps of a randomly initialised model of transformers in a 
 second step is measured, in two ways: the bytes of all live tensor storages, followed by a dispatch mode (memory inside
 an operator and the allocator's slack are not in it), and the process's resident memory less what it held beside tensors
 before the step (everything is in it, the allocator's slack too). The prediction is
-`mindgpt_plugins.parallel.memory`: the formulas of `mindgpt plan parallel` with the bytes of float32. Beside it the
-usual rule, 16 bytes per parameter.
+`mindgpt_plugins.parallel.memory`: the formulas of `mindgpt plan parallel` with the bytes of float32, or of bfloat16
+where the case says so. Beside it the usual rule, 16 bytes per parameter.
 """
 
 from __future__ import annotations
@@ -81,6 +81,13 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "pictures, tower frozen": {"config": multimodal(), "seq": 512, "images": PICTURES, "freeze_vision": True},
     "pictures, experts": {"config": multimodal("qwen3_vl_moe"), "seq": 512, "images": PICTURES},
+    "text, bfloat16": {"config": text(), "seq": 512, "dtype": "bfloat16"},
+    "pictures, experts, bfloat16": {
+        "config": multimodal("qwen3_vl_moe"),
+        "seq": 512,
+        "images": PICTURES,
+        "dtype": "bfloat16",
+    },
     "pictures, Qwen2.5-VL": {"config": multimodal("qwen2_5_vl"), "seq": 512, "images": PICTURES},
     "middle": {"config": multimodal(**MIDDLE), "seq": 512, "images": PICTURES, "checkpointing": True},
     "large": {"config": text(**LARGE), "seq": 128},
@@ -90,7 +97,14 @@ CASES: dict[str, dict[str, Any]] = {
 
 def whole(case: dict[str, Any]) -> dict[str, Any]:
     """A case with its defaults."""
-    return {"rows": 1, "images": [], "checkpointing": False, "optimizer": "adamw", "freeze_vision": False} | case
+    return {
+        "rows": 1,
+        "images": [],
+        "checkpointing": False,
+        "optimizer": "adamw",
+        "freeze_vision": False,
+        "dtype": "float32",
+    } | case
 
 
 def predicted(case: dict[str, Any]) -> memory.Memory:
@@ -104,7 +118,7 @@ def predicted(case: dict[str, Any]) -> memory.Memory:
         micro_batch=case["rows"],
         train_vision=not case["freeze_vision"],
     )
-    return memory.one_rank(config.parse(case["config"], "case"), request, case["optimizer"])
+    return memory.one_rank(config.parse(case["config"], "case"), request, case["optimizer"], case["dtype"])
 
 
 def measured(case: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Memory of a training rank, by part.
 
-Everything is computed, nothing measured on a GPU. What was measured is one rank in float32 on a CPU, see
+Everything is computed, nothing measured on a GPU. What was measured is one rank of plain torch on a CPU, see
 ``benchmarks/results/plan_memory.md``.
 """
 
@@ -45,13 +45,6 @@ PRECISIONS: Mapping[str, Precision] = {
 }
 
 
-FLOAT32: Mapping[str, Precision] = {
-    "adamw": Precision(4, 4, 4, 8, 4, False, 8),  # torch's loop holds two temporaries of the weight it is at
-    "sgd": Precision(4, 4, 4, 0, 4, False),
-}
-"""One rank in float32 with plain torch, one micro-batch per step: what a CPU can measure."""
-
-
 @dataclass(frozen=True)
 class Memory:
     """Bytes of the fullest rank, by part, and the moment of the step when that is."""
@@ -79,9 +72,20 @@ def reserve(request: Request) -> float:
     return RESERVE[0] + RESERVE[1] * request.gpu_mem * GIB
 
 
-def one_rank(model: Model, request: Request, optimizer: str) -> Memory:
-    """A step of plain torch and transformers on one device in float32; ``optimizer`` is ``adamw`` or ``sgd``."""
-    return train(model, Layout("llamafactory", 1, sharding="ddp"), request, FLOAT32[optimizer])
+def one_rank(model: Model, request: Request, optimizer: str, dtype: str = "float32") -> Memory:
+    """A step of plain torch and transformers on one device, one micro-batch: what a CPU can measure.
+
+    Args:
+        model: its sizes.
+        request: sequence, images, recompute.
+        optimizer: ``adamw`` or ``sgd``.
+        dtype: ``float32`` or ``bfloat16``, of weights, gradients and optimizer states alike.
+    """
+    size = 4 if dtype == "float32" else 2
+    # torch's loop over the weights holds two temporaries of the one it is at.
+    states, scratch = {"adamw": (2 * size, 2 * size), "sgd": (0, 0)}[optimizer]
+    precision = Precision(size, size, size, states, size, accumulate=False, update=scratch)
+    return train(model, Layout("llamafactory", 1, sharding="ddp"), request, precision)
 
 
 def train(

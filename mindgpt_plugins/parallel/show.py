@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 ESTIMATE = (
-    "Figures are GiB of the fullest rank, estimated and never measured on a GPU by us; the formulas were checked in "
-    "float32 on a CPU (benchmarks/results/plan_memory.md)."
+    "Figures are GiB of the fullest rank, estimated and never measured on a GPU by us; the formulas were checked "
+    "with one rank on a CPU (benchmarks/results/plan_memory.md)."
 )
 ORDER = (
     "Sorted by: fits with a tenth of the GPU to spare, then just fits; by an estimated step time (busiest pipeline "

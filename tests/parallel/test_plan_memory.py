@@ -22,9 +22,15 @@ MEGATRON = Request(gpus=8, trainers=("verl-megatron",), images=((32, 32),))
 
 
 @pytest.mark.parametrize(
-    ("kind", "checkpointing"), [("text", False), ("experts", True), ("pictures", False), ("pictures", True)]
+    ("kind", "checkpointing", "dtype"),
+    [
+        ("text", False, "float32"),
+        ("experts", True, "float32"),
+        ("pictures", False, "bfloat16"),
+        ("pictures", True, "float32"),
+    ],
 )
-def test_a_step_on_cpu(kind: str, checkpointing: bool) -> None:
+def test_a_step_on_cpu(kind: str, checkpointing: bool, dtype: str) -> None:
     """Within 5 % of the live tensors of a real step; the benchmark does this at larger sizes, in processes."""
     import measure
     import memory as benchmark
@@ -34,7 +40,7 @@ def test_a_step_on_cpu(kind: str, checkpointing: bool) -> None:
         "experts": benchmark.multimodal("qwen3_vl_moe"),
         "pictures": benchmark.multimodal(),
     }
-    case = benchmark.whole({"config": configs[kind], "seq": 128, "checkpointing": checkpointing})
+    case = benchmark.whole({"config": configs[kind], "seq": 128, "checkpointing": checkpointing, "dtype": dtype})
     if kind != "text":
         case["images"] = [[16, 16]]
     assert benchmark.predicted(case).total == pytest.approx(measure.measure(case)["tensors"], rel=0.05)
