@@ -63,9 +63,7 @@ def certify() -> dict[str, float]:
 
 def _deduplicating(original: Any) -> Any:
     def forward(self: Any, hidden_states: Any, grid_thw: Any, **kwargs: Any) -> Any:
-        unusual = kwargs.get("return_dict") is False or any(
-            map(kwargs.get, ("output_hidden_states", "output_attentions"))
-        )
+        more = kwargs.get("output_hidden_states") or kwargs.get("output_attentions")
         sizes = grid_thw.prod(1).tolist()
         pictures = hidden_states.split(sizes)
         first, place = _distinct(pictures, grid_thw.tolist())
