@@ -146,3 +146,15 @@ def test_override_values_are_quoted_for_hydra():
     assert render_override("a", "12") == "a='12'"
     assert render_override("a", [1, None, True, "x y"]) == "a=[1,null,true,'x y']"
     assert flatten({"a": {"+b": {"c": 1}}, "d": {}}) == {"+a.b.c": 1, "d": {}}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [r"re:.*\.layers\.\d+", "it's", r"a\'b", "end\\", "end\\\\", r"\\", "'", '"', "{a: 'b'}", "ü\\n", "${x}", "a\nb"],
+)
+def test_hydra_reads_back_what_was_written(value: str) -> None:
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    for nested in (value, [value, "x"], {"k": value}):
+        override = OverridesParser.create().parse_override(render_override("a", nested))
+        assert override.value() == nested

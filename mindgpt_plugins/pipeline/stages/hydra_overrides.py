@@ -45,4 +45,5 @@ def render_value(value: Any) -> str:
     number = re.fullmatch(r"[-+]?[\d_.]+(e[-+]?\d+)?", text, re.IGNORECASE)
     if _PLAIN.fullmatch(text) and text.lower() not in _WORDS and not number and not text.endswith(":"):
         return text
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    # Hydra takes a backslash as it is, except before a quote and at the end.
+    return "'" + re.sub(r"(\\*)('|$)", lambda m: 2 * m[1] + ("\\'" if m[2] else ""), text) + "'"
