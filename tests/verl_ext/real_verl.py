@@ -25,7 +25,7 @@ def stage(world: Path, **changes) -> RLConfig:
     settings = {
         "kind": "rl", "model": str(world / "model"), "train": f"{world / 'data'}/train", "steps": 2, "lr": 1e-4,
         "group_size": 4, "prompts_per_step": 4, "micro_batch": 8, "max_response_tokens": 8, "save_every": 1,
-        "max_prompt_tokens": 64, "rewards": {"spread": {}},
+        "max_prompt_tokens": 64, "rewards": {"spread": {}}, "advantage": {"k": 2},
     } | changes  # fmt: skip
     return RLConfig.model_validate(settings)
 

@@ -65,6 +65,7 @@ def test_the_hosts_section_replaces_what_we_render(tmp_path):
         ({"advantage": {"options": {"norm": 1}}}, "no option 'norm'"),
         ({"advantage": {"k": 16}}, "above the smallest group size 8"),
         ({"group_size_by_difficulty": {0.5: 2}, "micro_batch": 24}, "above the smallest group size 2"),
+        ({"group_size": 4}, "advantage.k is 4, the size of the groups"),
         ({"mode": "separate_async"}, "on CPU use mode: sync or colocate_async"),
         ({"curriculum": {"mixture": {"name": "fixxed", "weights": {}}}}, "there is no 'fixxed'"),
         ({"advantage": {"lambda": 2}}, "must stay in"),

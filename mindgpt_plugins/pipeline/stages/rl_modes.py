@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from mindgpt_plugins.pipeline.stages.hydra_overrides import flatten
-from mindgpt_plugins.recipe.rl import RLConfig
+from mindgpt_plugins.recipe.rl import AdvantageConfig, RLConfig
+from mindgpt_plugins.rewards.schedule import extremes
 
 _ROLLOUT = "actor_rollout_ref.rollout"
 _SYNC_STEP = "trainer.v1.separate_async.parameter_sync_step"
@@ -62,6 +63,11 @@ def _sizes(config: RLConfig, ranks: int) -> list[str]:
     found = []
     if config.advantage.k > min(sizes):
         found.append(f"advantage.k is {config.advantage.k}, above the smallest group size {min(sizes)}; lower k")
+    elif config.advantage.k == max(sizes) and _explores(config.advantage):
+        found.append(
+            f"advantage.k is {config.advantage.k}, the size of the groups: all replies are in the only subset there "
+            "is, and the pass@k part pushes nothing; lower k, or write `lambda: 0`"
+        )
     if config.group_size_by_difficulty:
         return found  # any number of replies is padded to what workers and micro-batches need
     replies = config.prompts_per_step * config.group_size
@@ -80,3 +86,9 @@ def _sync_steps(config: RLConfig) -> int:
         return 1
     own = {key.lstrip("+"): value for key, value in flatten(config.verl).items()}
     return int(own.get(_SYNC_STEP) or 4)  # 4: verl's own default
+
+
+def _explores(advantage: AdvantageConfig) -> bool:
+    if advantage.name == "modulated":
+        return extremes(advantage.lam)[1] > 0
+    return advantage.name in ("pass_at_k", "pass_at_k_analytic")
