@@ -62,7 +62,7 @@ def test_two_ranks_train_the_same_model_as_one(world, tmp_path, spread, two):
     assert moved > len(whole) / 2
     difference = max(float((whole[name] - single[name]).abs().max()) for name in whole)
     print(f"max weight difference between one rank and two: {difference:.2e}")
-    assert difference < LR  # Adam's step where a gradient is all rounding
+    assert difference < LR / 10  # of two steps of LR; measured: 1.4e-7
 
 
 def test_two_ranks_go_on_exactly_after_kill(world, tmp_path, spread, two):
