@@ -40,9 +40,8 @@ def quantize(
     loaded = load(recipe, overrides or [])
     names = [name for name, config in loaded.stages.items() if config.kind == "quantise"]
     if not names or (stage is not None and stage not in names):
-        raise RecipeError(
-            f"{loaded.path} has no stage {stage or 'of kind quantise'}; quantise stages: {', '.join(names) or 'none'}"
-        )
+        fault = f"there is no stage {stage or 'of kind quantise'}; quantise stages: {', '.join(names) or 'none'}"
+        raise RecipeError(str(loaded.path), [fault])
     planned = plan.make(loaded, runs, until=stage or names[-1])
     display.show_plan(console, planned)
     preflight_all.require(planned)

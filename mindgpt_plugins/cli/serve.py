@@ -94,7 +94,7 @@ def serve(
 def _what(run: str, stage: str | None, runs: Path) -> tuple[Path, dict[str, Any], list[Question]]:
     """Model folder, settings that follow from the run, and questions to ask it."""
     from mindgpt_plugins.pipeline import device, folders
-    from mindgpt_plugins.recipe.loading import RecipeError
+    from mindgpt_plugins.pipeline.stage import StageError
 
     cpu = {"cpu": device.resolve("auto") == "cpu"}
     if (Path(run) / "config.json").is_file():
@@ -107,9 +107,8 @@ def _what(run: str, stage: str | None, runs: Path) -> tuple[Path, dict[str, Any]
         if folders.is_done(folder) and "model" in (paths := folders.artefacts(folder))
     }
     if not models or (stage is not None and stage not in models):
-        raise RecipeError(
-            f"{found} has no finished stage {stage or 'with a model'}; it has: {', '.join(models) or 'none'}"
-        )
+        what = f"no finished stage {stage or 'with a model'}; it has: {', '.join(models) or 'none'}"
+        raise StageError(f"{found} has {what}")
     name = stage or list(models)[-1]
     image = folders.read_json(done[name] / "stage.json")["image"]
     return models[name], cpu | image, _questions(done, runs)

@@ -61,7 +61,7 @@ def quantise(config: Mapping[str, Any], folder: Path) -> Path:
             raise QuantiseError("calibration: the sets have no rows")
         pixels = {"shortest_edge": config["min_pixels"], "longest_edge": config["max_pixels"]}
         data = list(Encoded(rows, processor, pixels))
-        loader = torch.utils.data.DataLoader(data, batch_size=None)  # type: ignore[arg-type]
+        loader: Any = torch.utils.data.DataLoader(data, batch_size=None)  # type: ignore[arg-type]
         arguments = {"processor": processor, "dataset": loader, "num_calibration_samples": len(data)}
         (folder / "calibration.json").write_text(json.dumps([row.uid for row, _ in rows], indent=0) + "\n")
     oneshot(model=model, recipe=_modifier(config, model.config.model_type), **arguments)
