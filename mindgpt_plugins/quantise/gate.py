@@ -75,8 +75,8 @@ def judge(config: Mapping[str, Any], folder: Path, candidate: Path) -> dict[str,
     if lost:
         raise QualityLost(
             f"the quantised model is below the gate: {'; '.join(lost)}. The unquantised model stays in use; "
-            f"the figures are in {folder / 'quality.json'}. Try a finer scheme (fp8_dynamic, int8_w8a8), more calibration "
-            "rows, or keep more modules with `keep`."
+            f"the figures are in {folder / 'quality.json'}. Try a finer scheme (fp8_dynamic, int8_w8a8), more "
+            "calibration rows, or keep more modules with `keep`."
         )
     return quality
 

