@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 
@@ -33,7 +34,8 @@ def doctor(
         table = Table("check", "state", "detail")
         colours = {"ok": "green", "trouble": "bold red", "not needed": "dim", "not installed": "yellow"}
         for finding in findings:
-            table.add_row(finding.check, f"[{colours.get(finding.state, 'cyan')}]{finding.state}[/]", finding.detail)
+            state = f"[{colours.get(finding.state, 'cyan')}]{finding.state}[/]"
+            table.add_row(escape(finding.check), state, escape(finding.detail))
         Console().print(table)
     if any(finding.state == "trouble" for finding in findings):
         raise SystemExit(1)
