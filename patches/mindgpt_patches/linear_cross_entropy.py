@@ -3,8 +3,8 @@
 Why: LLaMA-Factory's weighted and preference losses and Hugging Face's make one in float32, several times over; Liger's
 fused loss has no weight per token (linkedin/Liger-Kernel#338) and projects ignored rows; verl's chunked one projects
 prompts and sums dW in bfloat16. Here rows without a target are never projected, memory is a fixed budget beside the
-gradients themselves, and dW is summed in float32. Chunked torch on every device; ours, after the idea of
-cut-cross-entropy (2411.09009) and Liger.
+gradients themselves, and dW is summed in float32. Between the multiplications chunks pass through torch, or on CUDA
+through a Triton kernel; ours, after the idea of cut-cross-entropy (2411.09009) and Liger.
 
 Labels are **aligned with hidden**: row i is scored against ``labels[i]``. Nothing is shifted here; for a causal model
 pass ``hidden[:, :-1]`` and ``labels[:, 1:]``.
@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from mindgpt_patches.projection import Projection, check, compute_dtype, target_rows
+from mindgpt_patches.row_softmax import choose
 
 IGNORE = -100
 
@@ -47,6 +48,7 @@ def linear_cross_entropy(
     bias: Tensor | None = None,
     ignore_index: int = IGNORE,
     chunk_bytes: int | None = None,
+    triton: bool | None = None,
 ) -> LinearCrossEntropy:
     """Weighted sum of cross-entropies. Gradients are made in the forward pass: three multiplications, not four.
 
@@ -60,6 +62,7 @@ def linear_cross_entropy(
         bias: (V,) of the head.
         ignore_index: rows with this label are not computed at all.
         chunk_bytes: size of the logits buffer; default 64 MiB on CPU, 1 GiB elsewhere.
+        triton: see :func:`mindgpt_patches.row_softmax.choose`.
 
     Raises:
         PatchRefused: a sharded weight.
@@ -76,7 +79,15 @@ def linear_cross_entropy(
         else token_weights.detach().expand(labels.shape).reshape(-1)[rows].to(math)
     )
     loss, nll = _LossAndGradients.apply(  # type: ignore[no-untyped-call]
-        hidden.reshape(-1, hidden.shape[-1]), weight, bias, rows, targets, weights, chunk_bytes, torch.is_grad_enabled()
+        hidden.reshape(-1, hidden.shape[-1]),
+        weight,
+        bias,
+        rows,
+        targets,
+        weights,
+        chunk_bytes,
+        triton,
+        torch.is_grad_enabled(),
     )
     sums = None
     if source_ids is not None:
@@ -98,6 +109,7 @@ def linear_log_probs(
     bias: Tensor | None = None,
     ignore_index: int = IGNORE,
     chunk_bytes: int | None = None,
+    triton: bool | None = None,
 ) -> tuple[Tensor, Tensor | None]:
     """Log-probability of each label, and the entropy of each row's distribution, both with gradient.
 
@@ -112,6 +124,7 @@ def linear_log_probs(
         bias: (V,).
         ignore_index: rows with this label are not computed; they get 0.
         chunk_bytes: size of the logits buffer.
+        triton: see :func:`mindgpt_patches.row_softmax.choose`.
 
     Returns:
         (…) log-probabilities in nats, and (…) entropies or ``None``.
@@ -125,7 +138,15 @@ def linear_log_probs(
         raise ValueError(f"temperature must be positive, got {temperature}")
     rows, targets = target_rows(labels, ignore_index, len(weight))
     log_probs, entropy = _LogProbs.apply(  # type: ignore[no-untyped-call]
-        hidden.reshape(-1, hidden.shape[-1]), weight, bias, rows, targets, temperature, return_entropy, chunk_bytes
+        hidden.reshape(-1, hidden.shape[-1]),
+        weight,
+        bias,
+        rows,
+        targets,
+        temperature,
+        return_entropy,
+        chunk_bytes,
+        triton,
     )
     return _spread(log_probs, rows, labels), _spread(entropy, rows, labels) if return_entropy else None
 
@@ -150,11 +171,13 @@ def certify() -> dict[str, float]:
 
 class _LossAndGradients(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, hidden, weight, bias, rows, targets, weights, chunk_bytes, grad):  # type: ignore[no-untyped-def]
+    def forward(ctx: Any, hidden, weight, bias, rows, targets, weights, chunk_bytes, triton, grad):  # type: ignore[no-untyped-def]
         d_hidden, d_weight, d_bias = (grad and need for need in ctx.needs_input_grad[:3])
         dtype = compute_dtype(hidden, weight)
+        scores, fused = choose(triton, hidden.device, dtype)
         with torch.autocast(hidden.device.type, enabled=False):
-            work = Projection(weight, bias, dtype, len(rows), chunk_bytes, d_weight=d_weight, d_bias=d_bias)
+            size = {"fused": fused, "d_weight": d_weight, "d_bias": d_bias}
+            work = Projection(weight, bias, dtype, len(rows), chunk_bytes, **size)
             # The gradients of 16-bit inputs are made for weights of size 1 and scaled in the backward pass, where the
             # caller's own scale (such as fp16's loss scaling) comes in; 1/N alone would underflow.
             scale = weights.abs().max() if len(weights) else weights.new_ones(())
@@ -164,13 +187,12 @@ class _LossAndGradients(torch.autograd.Function):
             for start in range(0, len(rows), work.size):
                 piece = slice(start, start + work.size)
                 x = hidden.index_select(0, rows[piece]).to(dtype)
-                probs, nll[piece] = _exponentials(work.logits(x), targets[piece])
-                if not (d_hidden or d_weight or d_bias):
+                logits = work.logits(x)
+                up = -(weights[piece] / scale).to(work.math) if d_hidden or d_weight or d_bias else None
+                nll[piece] = scores(logits, targets[piece], bias=work.bias, up=up)[0].neg_()
+                if up is None:
                     continue
-                factor = (weights[piece] / scale).to(work.math)
-                probs.mul_((factor / probs.sum(-1))[:, None])
-                _at(probs, targets[piece], -factor)
-                d_x = work.backward(probs, x, d_x=d_hidden)
+                d_x = work.backward(logits, x, d_x=d_hidden)
                 if of_hidden is not None and d_x is not None:
                     of_hidden.index_copy_(0, rows[piece], d_x.to(of_hidden.dtype))
             ctx.save_for_backward(
@@ -189,25 +211,26 @@ class _LossAndGradients(torch.autograd.Function):
         factor = d_loss * scale
         # In place, or dW would exist twice; unless the graph is kept for another pass, which needs them unscaled.
         scaled = torch.Tensor.mul if torch._C._autograd._get_current_graph_task_keep_graph() else torch.Tensor.mul_
-        return *(None if g is None else scaled(g, factor) for g in gradients), *(None,) * 5
+        return *(None if g is None else scaled(g, factor) for g in gradients), *(None,) * 6
 
 
 class _LogProbs(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, hidden, weight, bias, rows, targets, temperature, with_entropy, chunk_bytes):  # type: ignore[no-untyped-def]
+    def forward(ctx: Any, hidden, weight, bias, rows, targets, temperature, with_entropy, chunk_bytes, triton):  # type: ignore[no-untyped-def]
         ctx.dtype = compute_dtype(hidden, weight)
+        ctx.kernel = scores, fused = choose(triton, hidden.device, ctx.dtype)
         with torch.autocast(hidden.device.type, enabled=False):
-            work = Projection(weight, bias, ctx.dtype, len(rows), chunk_bytes, copies=1 + with_entropy)
+            size = {"copies": 1 + with_entropy, "fused": fused}
+            work = Projection(weight, bias, ctx.dtype, len(rows), chunk_bytes, **size)
             log_probs = torch.empty(len(rows), dtype=work.math, device=hidden.device)
             entropy = torch.zeros_like(log_probs)
             for start in range(0, len(rows), work.size):
                 piece = slice(start, start + work.size)
-                logits = work.logits(hidden.index_select(0, rows[piece]).to(ctx.dtype)).div_(temperature)
-                if with_entropy:
-                    log_p, _, entropy[piece] = _distribution(logits)
-                    log_probs[piece] = log_p.gather(1, targets[piece, None])[:, 0]
-                else:
-                    log_probs[piece] = -_exponentials(logits, targets[piece])[1]
+                logits = work.logits(hidden.index_select(0, rows[piece]).to(ctx.dtype))
+                options = {"bias": work.bias, "temperature": temperature, "entropy": with_entropy}
+                log_probs[piece], own = scores(logits, targets[piece], **options)
+                if own is not None:
+                    entropy[piece] = own
         ctx.save_for_backward(hidden, weight, bias, rows, targets)
         ctx.options = temperature, chunk_bytes
         ctx.set_materialize_grads(False)
@@ -220,54 +243,30 @@ class _LogProbs(torch.autograd.Function):
         _refuse_second_derivative()
         hidden, weight, bias, rows, targets = ctx.saved_tensors
         temperature, chunk_bytes = ctx.options
+        scores, fused = ctx.kernel
         if d_log_probs is None:
             d_log_probs = torch.zeros(len(rows), device=hidden.device)
         d_hidden, d_weight, d_bias = ctx.needs_input_grad[:3]
         with torch.autocast(hidden.device.type, enabled=False):
-            size = {"copies": 1 if d_entropy is None else 2, "d_weight": d_weight, "d_bias": d_bias}
+            size = {"copies": 1 if d_entropy is None else 2, "fused": fused, "d_weight": d_weight, "d_bias": d_bias}
             work = Projection(weight, bias, ctx.dtype, len(rows), chunk_bytes, **size)
             of_hidden = torch.zeros_like(hidden, memory_format=torch.contiguous_format) if d_hidden else None
             for start in range(0, len(rows), work.size):
                 piece = slice(start, start + work.size)
                 x = hidden.index_select(0, rows[piece]).to(ctx.dtype)
-                logits = work.logits(x).div_(temperature)
+                logits = work.logits(x)
                 up = (d_log_probs[piece] / temperature).to(work.math)
-                if d_entropy is not None:
-                    # d entropy / d logit = -p (log p + entropy)
-                    log_p, probs, own = _distribution(logits)
-                    slope = (d_entropy[piece] / temperature).to(work.math)
-                    log_p.add_(own[:, None]).mul_(slope[:, None]).add_(up[:, None])
-                    gradient = probs.mul_(log_p).neg_()
-                else:
-                    probs, _ = _exponentials(logits, targets[piece])
-                    gradient = probs.mul_((-up / probs.sum(-1))[:, None])
-                _at(gradient, targets[piece], up)
-                d_x = work.backward(gradient, x, d_x=d_hidden)
+                slope = None if d_entropy is None else (d_entropy[piece] / temperature).to(work.math)
+                scores(logits, targets[piece], bias=work.bias, temperature=temperature, up=up, slope=slope)
+                d_x = work.backward(logits, x, d_x=d_hidden)
                 if of_hidden is not None and d_x is not None:
                     of_hidden.index_copy_(0, rows[piece], d_x.to(of_hidden.dtype))
         return (
             of_hidden,
             work.d_weight.to(weight.dtype) if work.d_weight is not None else None,
             work.d_bias.to(bias.dtype) if work.d_bias is not None else None,
-            *(None,) * 5,
+            *(None,) * 6,
         )
-
-
-def _exponentials(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """``exp(logits - max)`` in the logits' own memory, and each row's cross-entropy."""
-    largest = logits.amax(-1, keepdim=True)
-    chosen = (logits.gather(1, targets[:, None]) - largest)[:, 0]
-    exponentials = logits.sub_(largest).exp_()
-    return exponentials, exponentials.sum(-1).log_() - chosen
-
-
-def _distribution(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Log-probabilities in the logits' own memory, probabilities, and each row's entropy."""
-    shifted = logits.sub_(logits.amax(-1, keepdim=True))
-    probs = shifted.exp()
-    total = probs.sum(-1, keepdim=True)
-    log_p = shifted.sub_(total.log())
-    return log_p, probs.div_(total), -torch.einsum("ij,ij->i", probs, log_p)
 
 
 def _refuse_second_derivative() -> None:
@@ -276,11 +275,6 @@ def _refuse_second_derivative() -> None:
             "linear cross-entropy has no second derivative: call backward without create_graph, or use "
             "torch.nn.functional.cross_entropy on logits"
         )
-
-
-def _at(matrix: Tensor, columns: Tensor, values: Tensor) -> None:
-    """Add one value to each row."""
-    matrix[torch.arange(len(matrix), device=matrix.device), columns] += values
 
 
 def _spread(values: Tensor, rows: Tensor, labels: Tensor) -> Tensor:

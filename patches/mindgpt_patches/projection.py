@@ -25,7 +25,8 @@ class Projection:
         dtype: type of the multiplications, see :func:`compute_dtype`.
         rows: how many rows will pass.
         chunk_bytes: upper limit for the buffers; one row is always taken.
-        copies: how many tensors of logits in float32 the caller holds at a time.
+        copies: how many tensors of logits in float32 the caller holds at a time; without a meaning when ``fused``.
+        fused: logits and their gradients stay in ``dtype``: what comes between does float32 in registers.
         d_weight: whether :attr:`d_weight` is wanted.
         d_bias: whether :attr:`d_bias` is wanted.
     """
@@ -39,6 +40,7 @@ class Projection:
         chunk_bytes: int | None,
         *,
         copies: int = 1,
+        fused: bool = False,
         d_weight: bool = False,
         d_bias: bool = False,
     ):
@@ -47,35 +49,37 @@ class Projection:
         self.weight = weight.to(dtype)
         self.bias = None if bias is None else bias.to(self.math)
         budget = CHUNK_BYTES.get(weight.device.type, 1 << 30) if chunk_bytes is None else chunk_bytes
-        row_bytes = len(weight) * (copies * self.math.itemsize + (dtype.itemsize if dtype != self.math else 0))
+        narrow = dtype != self.math and not fused
+        row_bytes = len(weight) * (
+            dtype.itemsize if fused else copies * self.math.itemsize + (dtype.itemsize if narrow else 0)
+        )
         most = max(1, budget // max(1, row_bytes))
         self.size = max(1, -(-rows // max(1, -(-rows // most))))
         """Rows per chunk: as even as the budget allows."""
         device = weight.device
-        self._logits = torch.empty(self.size, len(weight), dtype=self.math, device=device)
-        self._narrow = torch.empty(self.size, len(weight), dtype=dtype, device=device) if dtype != self.math else None
+        shape = self.size, len(weight)
+        self._logits = torch.empty(shape, dtype=dtype if fused else self.math, device=device)
+        self._narrow = torch.empty(shape, dtype=dtype, device=device) if narrow else None
         self.d_weight = torch.zeros(weight.shape, dtype=self.math, device=device) if d_weight else None
         """Sum over the chunks so far, (vocabulary, hidden)."""
         self.d_bias = torch.zeros(len(weight), dtype=self.math, device=device) if d_bias else None
         """Sum over the chunks so far, (vocabulary,)."""
 
     def logits(self, x: Tensor) -> Tensor:
-        """Logits of ``x`` (rows ≤ :attr:`size`, hidden): a view of the buffer, valid until the next call."""
+        """``x @ W.T`` of ``x`` (rows ≤ :attr:`size`, hidden): a view of the buffer, valid until the next call."""
         out = self._logits[: len(x)]
         if self._narrow is None:
-            torch.mm(x, self.weight.t(), out=out)
-        else:
-            out.copy_(torch.mm(x, self.weight.t(), out=self._narrow[: len(x)]))
-        return out if self.bias is None else out.add_(self.bias)
+            return torch.mm(x, self.weight.t(), out=out)
+        return out.copy_(torch.mm(x, self.weight.t(), out=self._narrow[: len(x)]))
 
     def backward(self, d_logits: Tensor, x: Tensor, *, d_x: bool) -> Tensor | None:
         """Add this chunk to dW and db; return d_x (rows, hidden) in ``x``'s type when it is wanted."""
         if self.d_bias is not None:
-            self.d_bias += d_logits.sum(0)
+            self.d_bias += d_logits.sum(0, dtype=self.math)
         narrow = d_logits if self._narrow is None else self._narrow[: len(x)].copy_(d_logits)
         if self.d_weight is not None:
-            if self._narrow is None or x.device.type == "cpu":
-                self.d_weight.addmm_(d_logits.t(), x.to(self.math))
+            if self.dtype == self.math or x.device.type == "cpu":
+                self.d_weight.addmm_(d_logits.t().to(self.math), x.to(self.math))
             else:  # float32 products would leave the matrix units idle: short products in 16 bits, summed in float32
                 add_products(self.d_weight, narrow, x)
         return narrow @ self.weight if d_x else None
