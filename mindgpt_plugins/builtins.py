@@ -50,6 +50,7 @@ BUILTINS: dict[str, dict[str, str]] = {
         "verl_linear_log_probs": "mindgpt_patches.verl_linear_log_probs:apply",
         "verl_tiled_mlp": "mindgpt_patches.verl_tiled_mlp:apply",
         "vision_dedup": "mindgpt_patches.vision_dedup:apply",
+        "liger_qwen3_vl": "mindgpt_patches.liger_qwen3_vl:apply",
         "patch_embed_linear": "mindgpt_patches.patch_embed_linear:apply",
         "pos_embed_cache": "mindgpt_patches.pos_embed_cache:apply",
         "processor_typed_dict": "mindgpt_patches.processor_typed_dict:apply",

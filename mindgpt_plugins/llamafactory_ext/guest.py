@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from mindgpt_patches import Outcome, PatchRefused, records
+from mindgpt_patches import Outcome, PatchRefused, catalog, records
 
 from mindgpt_plugins.curriculum.base import CurriculumError, Sampler, require_same
 from mindgpt_plugins.curriculum.mixture import Moving
@@ -97,9 +97,10 @@ class Guest(_Host):  # type: ignore[misc]
         if obstacle is None and self.args.n_gpu > 1:
             obstacle = "torch.nn.DataParallel gathers logits; start one process per GPU"
         tokens = self.args.per_device_train_batch_size * sequences * data.cutoff_len
-        mode = self.run.section.patches.get(linear_head.NAME, "auto")
+        wanted, network = self.run.section.patches, self.accelerator.unwrap_model(self.model)
         try:
-            outcome = linear_head.decide(mode, self.accelerator.unwrap_model(self.model), tokens, obstacle)
+            self.run.patches[:] = catalog.confirm(self.run.patches, wanted, network)
+            outcome = linear_head.decide(wanted.get(linear_head.NAME, "auto"), network, tokens, obstacle)
         except PatchRefused as error:
             raise SettingsError(f"mindgpt.patches: {error}") from None
         self.run.patches.append(outcome)

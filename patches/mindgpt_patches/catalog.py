@@ -5,10 +5,10 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from mindgpt_patches import Outcome, PatchRefused, records
 from mindgpt_patches.guard import after_import
@@ -45,6 +45,9 @@ class Entry:
 _ALL = ("sft", "dpo", "rl")
 CATALOG: dict[str, Entry] = {
     "linear_cross_entropy": Entry(("sft", "dpo"), "large", "loss and log-probabilities without a tensor of logits"),
+    "liger_qwen3_vl": Entry(
+        ("sft", "dpo"), "accelerator", "Liger's norms, rotary embeddings and SwiGLU, where it is installed", _VISION
+    ),
     "patch_embed_linear": Entry(_ALL, "accelerator", "patch embedding as one matrix product", _VISION),
     "pos_embed_cache": Entry(_ALL, "always", "position embeddings without Python lists", _VISION),
     "processor_typed_dict": Entry(
@@ -107,12 +110,44 @@ def one(name: str, mode: Mode, *, accelerator: bool) -> Outcome:
     module = importlib.import_module(f"mindgpt_patches.{name}")
     try:
         state, _, reason = str(module.apply()).partition(": ")
+        if state == "not needed":
+            if mode == "on":
+                raise PatchRefused(reason)
+            return Outcome(name, "not needed", reason)
         certify = getattr(module, "certify", None)
         return Outcome(name, "applied", reason, certify() if certify is not None else None)
     except PatchRefused as error:
         if mode == "on":
             raise PatchRefused(f"patch {name}: {error}. Set patches: {{{name}: off}}") from error
         return Outcome(name, "refused", str(error))
+
+
+def confirm(outcomes: Sequence[Outcome], wanted: Mapping[str, Mode], model: Any) -> list[Outcome]:
+    """Outcomes with how many modules of a model are replaced, for the patches that can count them (``replaced``).
+
+    Args:
+        outcomes: so far.
+        wanted: modes; those not given are ``auto``.
+        model: that is about to be trained.
+
+    Raises:
+        PatchRefused: one that is ``on`` replaces nothing in this model.
+    """
+    found = []
+    for outcome in outcomes:
+        count = getattr(sys.modules.get(f"mindgpt_patches.{outcome.name}"), "replaced", None)
+        if outcome.state == "applied" and count is not None:
+            try:
+                modules = ", ".join(f"{number} {kind}" for kind, number in count(model).items())
+                outcome = replace(outcome, reason=f"{outcome.reason}; {modules}")
+            except PatchRefused as error:
+                if wanted.get(outcome.name) == "on":
+                    raise PatchRefused(
+                        f"patch {outcome.name}: {error}. Set patches: {{{outcome.name}: off}}"
+                    ) from error
+                outcome = Outcome(outcome.name, "refused", str(error))
+        found.append(outcome)
+    return found
 
 
 def render(wanted: Mapping[str, Mode]) -> str:

@@ -41,7 +41,7 @@ def scores(
     own = torch.empty_like(found) if entropy else None
     if rows:
         block = min(BLOCK, max(128, triton.next_power_of_2(words)))
-        with torch.cuda.device_of(logits):
+        with torch.cuda.device_of(logits):  # type: ignore[no-untyped-call]
             _rows[(rows,)](
                 logits,
                 logits.stride(0),

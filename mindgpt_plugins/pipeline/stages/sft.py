@@ -17,6 +17,8 @@ CODE = (
     "mindgpt_plugins.losses",
     "mindgpt_plugins.pipeline.llamafactory",
     "mindgpt_patches.projection",
+    "mindgpt_patches.row_softmax",
+    "mindgpt_patches.triton_softmax",
     *(f"mindgpt_patches.{name}" for name in modes({}, "sft")),
 )
 
