@@ -1,6 +1,6 @@
 """The main three arms of the RL ablation once more, in real verl: GRPO, the plain sum of rewards, ours.
 
-    python benchmarks/rl/confirm.py --seed 0 --runs runs            (about 4 minutes per arm on 2 idle cores)
+    python benchmarks/rl/confirm.py --seed 0 --runs runs            (7 minutes per arm on 2 busy cores)
 
 Prompts, start model (warm-up included), rewards, advantages, learning rate and updates per step are the ablation's; a
 recipe per arm goes through ``mindgpt run``, so finished arms are reused. The table comes from the rollouts that verl
