@@ -102,8 +102,8 @@ def replaced(model: torch.nn.Module) -> dict[str, int]:
         kinds[getattr(host, f"{prefix}VisionAttention")] = "vision RoPE"
     found: Counter[str] = Counter()
     for name, module in model.named_modules():
-        kind = next((kind for owner, kind in kinds.items() if isinstance(module, owner)), None)
-        if kind is None:
+        kind = next((kind for owner, kind in kinds.items() if isinstance(module, owner)), "")
+        if not kind:
             continue
         if "forward" in vars(module) and kind not in ("RoPE", "vision RoPE"):
             raise PatchRefused(f"another package has replaced the forward of {name}; is use_liger_kernel set?")
@@ -157,7 +157,13 @@ def small_model(experts: int = 0) -> Any:
     if experts:
         text |= {"num_experts": experts, "num_experts_per_tok": 2, "moe_intermediate_size": 16}
     rope = {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [4, 2, 2], "mrope_interleaved": True}
-    vision = {"depth": 2, "hidden_size": 32, "intermediate_size": 48, "num_heads": 2, "out_hidden_size": 32}
+    vision: dict[str, Any] = {
+        "depth": 2,
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_heads": 2,
+        "out_hidden_size": 32,
+    }
     vision |= {"patch_size": 4, "num_position_embeddings": 64, "deepstack_visual_indexes": [0]}
     ids = {"image_token_id": 127, "video_token_id": 126, "vision_start_token_id": 125, "vision_end_token_id": 124}
     kind = "Qwen3VLMoe" if experts else "Qwen3VL"

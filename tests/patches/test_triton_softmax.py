@@ -7,11 +7,11 @@ import sys
 
 import pytest
 import torch
-from mindgpt_patches import row_softmax
+from mindgpt_patches import PatchRefused, linear_cross_entropy, row_softmax
 
 HEAD = """
 import json, sys, torch
-from mindgpt_patches import row_softmax
+from mindgpt_patches import PatchRefused, linear_cross_entropy, row_softmax
 from mindgpt_patches.linear_cross_entropy import linear_cross_entropy, linear_log_probs
 
 def worst(a, b):
@@ -155,3 +155,12 @@ def test_when_it_is_chosen(monkeypatch):
     monkeypatch.setattr(row_softmax.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match="triton is not installed"):
         row_softmax.choose(True, cuda, torch.float32)
+
+
+def test_a_kernel_that_fails_is_refused_before_training(monkeypatch):
+    def scores(*args, **options):
+        raise RuntimeError("no compiler")
+
+    monkeypatch.setattr(linear_cross_entropy, "choose", lambda *args: (scores, True))
+    with pytest.raises(PatchRefused, match="no compiler. Set MINDGPT_TRITON=0"):
+        linear_cross_entropy.certify()
