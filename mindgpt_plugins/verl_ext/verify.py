@@ -1,7 +1,11 @@
-"""``python -m mindgpt_plugins.verl_ext.verify FOLDER``: did verl run with our trainer and rewards? Imports no host."""
+"""``python -m mindgpt_plugins.verl_ext.verify FOLDER RAY``: did verl run with our trainer and rewards? Imports no host.
+
+After a run that did, Ray's session folder ``RAY`` (sockets and logs) is removed; after a failure it stays to be read.
+"""
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -22,6 +26,7 @@ def main() -> None:
     found = problem(Path(sys.argv[1]))
     if found:
         raise SystemExit(f"mindgpt: {found}")
+    shutil.rmtree(sys.argv[2], ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -159,3 +159,13 @@ def test_hydra_reads_back_what_was_written(value: str) -> None:
     for nested in (value, [value, "x"], {"k": value}):
         override = OverridesParser.create().parse_override(render_override("a", nested))
         assert override.value() == nested
+
+
+def test_rays_session_folder_goes_after_a_run_with_us_and_stays_after_another(tmp_path):
+    ray = tmp_path / "ray"
+    ray.mkdir()
+    argv = [sys.executable, "-m", "mindgpt_plugins.verl_ext.verify", str(tmp_path), str(ray)]
+    done = subprocess.run(argv, capture_output=True, text=True)
+    assert done.returncode == 1 and "without our trainer" in done.stderr and ray.is_dir()
+    (tmp_path / "loaded.json").write_text("{}")
+    assert subprocess.run(argv).returncode == 0 and not ray.exists()

@@ -101,7 +101,7 @@ class RL(Stage[RLConfig]):
             if config.lora:
                 add = ("-m", "mindgpt_plugins.verl_ext.merge_lora", context.model(config.model))
                 commands.append(Command((*add, str(target / "lora_adapter"), str(folder / "model")), environment))
-        return [*commands, Command(("-m", "mindgpt_plugins.verl_ext.verify", str(folder)))]
+        return [*commands, Command(("-m", "mindgpt_plugins.verl_ext.verify", str(folder), str(_ray_folder(folder))))]
 
     def overrides(self, config: RLConfig, context: Context, folder: Path, seed: int) -> list[str]:
         """All Hydra overrides, the recipe's own last."""
