@@ -1,5 +1,7 @@
 import asyncio
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -84,6 +86,18 @@ def test_after_a_failure_the_next_question_connects_again(tmp_path: Path):
         s.score_sample(opened("good"))
     with StubServer(reply=grade, port=port):
         assert s.score_sample(opened("good")).components["judge"] == 0.8
+
+
+def test_a_server_that_is_away_for_a_moment_is_waited_for(tmp_path: Path):
+    with StubServer(reply=grade) as server:
+        port = server.port
+    s = suite(f"http://127.0.0.1:{port}/v1", tmp_path / "s.sqlite")
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(s.score_sample, opened("good"))
+        time.sleep(1.5)
+        assert not asked.done()  # neither failed nor scored
+        with StubServer(reply=grade, port=port):
+            assert asked.result(60).components["judge"] == 0.8
 
 
 def test_nonsense_from_the_judge_is_asked_again_then_told(tmp_path: Path):
