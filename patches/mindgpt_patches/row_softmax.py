@@ -6,13 +6,17 @@ the one in torch is the reference.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import os
-from typing import Protocol
+import warnings
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+
+KERNEL = "mindgpt_patches.triton_softmax"
 
 
 class Scores(Protocol):
@@ -37,28 +41,60 @@ def choose(triton: bool | None, device: torch.device, dtype: torch.dtype) -> tup
 
     Args:
         triton: ``True`` insists on the kernel, ``False`` on torch; ``None``: the kernel on CUDA where Triton imports,
-            for float32 and 16-bit logits, unless the environment says ``MINDGPT_TRITON=0``.
+            for float32 and 16-bit logits, unless the environment says ``MINDGPT_TRITON=0``. If :func:`fault` finds
+            one, a warning says so and it is torch.
         device: of the logits.
         dtype: of the matrix products.
 
     Raises:
-        ValueError: ``True`` where the kernel cannot run.
+        ValueError: ``True`` where the kernel cannot run or is at fault.
     """
-    obstacle = None
+    obstacle = ""
     if dtype == torch.float64:
         obstacle = "it computes in float32, these are float64"
-    elif importlib.util.find_spec("triton") is None:
-        obstacle = "triton is not installed"
     elif device.type != "cuda" and not (device.type == "cpu" and os.environ.get("TRITON_INTERPRET") == "1"):
         obstacle = f"tensors are on {device.type}; it needs CUDA (or TRITON_INTERPRET=1, a slow check on CPU)"
-    if triton and obstacle is not None:
-        raise ValueError(f"triton=True: the kernel cannot run here: {obstacle}. Leave triton out to use torch")
-    if triton is None:
-        triton = obstacle is None and device.type == "cuda" and os.environ.get("MINDGPT_TRITON", "1") != "0"
-    if not triton:
-        return scores, False
-    kernel: Scores = importlib.import_module("mindgpt_patches.triton_softmax").scores
-    return kernel, True
+    elif importlib.util.find_spec("triton") is None:
+        obstacle = "triton is not installed"
+    by_default = not obstacle and device.type == "cuda" and os.environ.get("MINDGPT_TRITON", "1") != "0"
+    if triton or (triton is None and by_default):
+        obstacle = obstacle or fault(device, dtype)
+        if not obstacle:
+            kernel: Scores = importlib.import_module(KERNEL).scores
+            return kernel, True
+        if triton:
+            raise ValueError(f"triton=True: the kernel cannot run here: {obstacle}. Leave triton out to use torch")
+        warnings.warn(f"linear cross-entropy uses torch, not Triton: {obstacle}", RuntimeWarning, stacklevel=2)
+    return scores, False
+
+
+@functools.cache
+def fault(device: torch.device, dtype: torch.dtype) -> str:
+    """What is wrong with the kernel on a device, found by comparing it with torch on four rows; empty: nothing."""
+    try:
+        kernel: Scores = importlib.import_module(KERNEL).scores
+        random = torch.Generator().manual_seed(0)
+        logits = (3 * torch.randn(4, 5003, generator=random)).to(device, dtype)
+        targets = torch.tensor([0, 4095, 4096, 5002], device=device)
+        bias, up, slope = (torch.randn(n, generator=random).to(device) for n in (5003, 4, 4))
+        cases: list[dict[str, Any]] = [
+            {"up": up},
+            {"bias": bias, "temperature": 0.7, "entropy": True},
+            {"bias": bias, "temperature": 0.7, "up": up, "slope": slope},
+        ]
+        for options in cases:
+            wide, own = logits.float(), logits.clone()
+            want, got = scores(wide, targets, **options), kernel(own, targets, **options)
+            pairs = [(a, b) for a, b in zip(got, want, strict=True) if a is not None and b is not None]
+            if "up" in options:
+                pairs.append((own.float(), wide))
+            errors = [float((a - b).abs().max() / b.abs().max()) for a, b in pairs]
+            bounds = [1e-4] * (len(errors) - 1) + [1e-4 if dtype == torch.float32 or "up" not in options else 2**-7]
+            if not all(error <= bound for error, bound in zip(errors, bounds, strict=True)):
+                return f"its numbers are not torch's: relative errors {errors}"
+    except Exception as error:  # whatever compiling a kernel on a new machine may raise
+        return f"{type(error).__name__}: {error}"
+    return ""
 
 
 def scores(

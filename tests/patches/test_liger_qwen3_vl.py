@@ -1,5 +1,6 @@
 """Liger's kernels in Qwen3-VL: the same numbers in Triton's interpreter; guarded, reversible, counted."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -130,6 +131,7 @@ def test_a_kernel_that_fails_puts_the_host_back(possible, monkeypatch):
     liger_qwen3_vl.apply()
     runs = iter([lambda: (torch.ones((), requires_grad=True),) * 2, lambda: 1 / 0])
     monkeypatch.setattr(liger_qwen3_vl, "small_run", lambda: next(runs)())
+    monkeypatch.setattr(liger_qwen3_vl, "_own_gpu", contextlib.nullcontext)
     monkeypatch.setattr("mindgpt_patches.certificate.seeded", lambda run: run())
     with pytest.raises(PatchRefused, match="a kernel of Liger fails here: ZeroDivisionError"):
         liger_qwen3_vl.certify()

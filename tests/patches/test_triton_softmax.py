@@ -4,14 +4,15 @@ import json
 import os
 import subprocess
 import sys
+import types
 
 import pytest
 import torch
-from mindgpt_patches import PatchRefused, linear_cross_entropy, row_softmax
+from mindgpt_patches import row_softmax
 
 HEAD = """
 import json, sys, torch
-from mindgpt_patches import PatchRefused, linear_cross_entropy, row_softmax
+from mindgpt_patches import row_softmax
 from mindgpt_patches.linear_cross_entropy import linear_cross_entropy, linear_log_probs
 
 def worst(a, b):
@@ -131,36 +132,62 @@ def test_it_compiles_for_an_h200(tmp_path):
     assert child(COMPILE, TRITON_CACHE_DIR=str(tmp_path)) == "compiled"
 
 
-def test_when_it_is_chosen(monkeypatch):
-    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+@pytest.fixture
+def kernel(monkeypatch):
+    """Set what stands for the kernel's module, and forget what was found about it."""
+    fault = row_softmax.fault
+
+    def use(function):
+        module = types.SimpleNamespace(scores=function)
+        monkeypatch.setattr(row_softmax.importlib, "import_module", {"mindgpt_patches.triton_softmax": module}.get)
+        fault.cache_clear()
+
     monkeypatch.delenv("MINDGPT_TRITON", raising=False)
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
-    asked = []
-
-    class Kernel:
-        scores = "the kernel"
-
     monkeypatch.setattr(row_softmax.importlib.util, "find_spec", lambda name: object())
-    monkeypatch.setattr(row_softmax.importlib, "import_module", lambda name: asked.append(name) or Kernel)
-    assert row_softmax.choose(None, cuda, torch.bfloat16) == ("the kernel", True)
-    assert asked == ["mindgpt_patches.triton_softmax"]
+    yield use
+    fault.cache_clear()
+
+
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+
+
+def test_when_it_is_chosen(kernel, monkeypatch):
+    kernel("the kernel")
+    monkeypatch.setattr(row_softmax, "fault", lambda device, dtype: "")
+    assert row_softmax.choose(None, CUDA, torch.bfloat16) == ("the kernel", True)
     reference = (row_softmax.scores, False)
-    assert row_softmax.choose(False, cuda, torch.bfloat16) == reference
-    assert row_softmax.choose(None, cuda, torch.float64) == reference
-    assert row_softmax.choose(None, cpu, torch.float32) == reference
+    assert row_softmax.choose(False, CUDA, torch.bfloat16) == reference
+    assert row_softmax.choose(None, CUDA, torch.float64) == reference
+    assert row_softmax.choose(None, CPU, torch.float32) == reference
     with pytest.raises(ValueError, match="tensors are on cpu"):
-        row_softmax.choose(True, cpu, torch.float32)
+        row_softmax.choose(True, CPU, torch.float32)
     monkeypatch.setenv("MINDGPT_TRITON", "0")
-    assert row_softmax.choose(None, cuda, torch.bfloat16) == reference
+    assert row_softmax.choose(None, CUDA, torch.bfloat16) == reference
     monkeypatch.setattr(row_softmax.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match="triton is not installed"):
-        row_softmax.choose(True, cuda, torch.float32)
+        row_softmax.choose(True, CUDA, torch.float32)
 
 
-def test_a_kernel_that_fails_is_refused_before_training(monkeypatch):
-    def scores(*args, **options):
-        raise RuntimeError("no compiler")
+def test_a_kernel_at_fault_is_not_used(kernel, monkeypatch):
+    monkeypatch.setattr(row_softmax, "fault", lambda device, dtype: "no compiler")
+    with pytest.warns(RuntimeWarning, match="uses torch, not Triton: no compiler"):
+        assert row_softmax.choose(None, CUDA, torch.bfloat16) == (row_softmax.scores, False)
+    with pytest.raises(ValueError, match="cannot run here: no compiler"):
+        row_softmax.choose(True, CUDA, torch.bfloat16)
 
-    monkeypatch.setattr(linear_cross_entropy, "choose", lambda *args: (scores, True))
-    with pytest.raises(PatchRefused, match="no compiler. Set MINDGPT_TRITON=0"):
-        linear_cross_entropy.certify()
+
+def test_faults_are_found(kernel):
+    kernel(row_softmax.scores)
+    assert row_softmax.fault(CPU, torch.float32) == ""
+    assert "numbers are not torch's" in row_softmax.fault(CPU, torch.bfloat16)  # torch itself, all in 16 bits
+
+    def half(logits, targets, **options):
+        found = row_softmax.scores(logits, targets, **options)
+        logits.mul_(0.5)
+        return found
+
+    kernel(half)
+    assert "numbers are not torch's" in row_softmax.fault(CPU, torch.float32)
+    kernel(None)
+    assert row_softmax.fault(CPU, torch.float32).startswith("TypeError")
