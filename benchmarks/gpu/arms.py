@@ -46,7 +46,7 @@ class Arm:
             if self.patches:
                 for patch, method in ((patch_embed_linear, "forward"), (pos_embed_cache, "fast_pos_embed_interpolate")):
                     name = patch.__name__.rsplit(".", 1)[-1]
-                    stack.callback(_remove, patch, method)
+                    stack.callback(remove, patch, method)
                     try:
                         outcome[name] = patch.apply()
                     except (PatchRefused, AttributeError) as error:
@@ -83,7 +83,8 @@ ARMS = (
 )
 
 
-def _remove(patch: Any, method: str) -> None:
+def remove(patch: Any, method: str) -> None:
+    """Put the host's own method back, where the patch had been applied."""
     for module, name in patch.CLASSES.items():
         with contextlib.suppress(ImportError, AttributeError):
             restore(getattr(importlib.import_module(module), name), method)

@@ -89,7 +89,7 @@ def loss_of(side: str) -> Loss:
 
 
 def _verl() -> Any:
-    """verl's one file, which needs nothing but torch; the package itself would import ray and more."""
+    """The one file of verl, which needs nothing but torch; the package itself would import ray and more."""
     package = importlib.util.find_spec("verl")
     if package is None or not package.submodule_search_locations:
         raise ImportError("No module named 'verl'")

@@ -6,6 +6,7 @@ import itertools
 from typing import Any
 
 import torch
+from arms import remove
 from clock import compete, device
 from mindgpt_patches import PatchRefused, patch_embed_linear
 from results import Budget, Results
@@ -45,6 +46,7 @@ def run(results: Results, budget: Budget, tiny: bool) -> None:
                 results.add(SECTION, **case, side=side, error=error[side], **row)
             if refusal:
                 results.add(SECTION, **case, side=PATCH, state=f"refused: {refusal}")
+    remove(patch_embed_linear, "forward")
 
 
 def _linear(embed: Any, patches: torch.Tensor) -> torch.Tensor:

@@ -53,7 +53,11 @@ def run(results: Results, budget: Budget, tiny: bool) -> None:
                 weight.copy_(initial[name])
         try:
             with arm.installed(model) as patches:
-                found[arm.name] = {"state": "ok", "patches": patches, **_curve(model, arm, data[arm.packed], tiny)}
+                found[arm.name] = {
+                    "state": "ok",
+                    "patches": patches,
+                    **_curve(model, arm, data[arm.packed], budget, tiny),
+                }
             ready[arm.name] = arm
         except ImportError as error:
             found[arm.name] = {"state": f"absent: {error}"}
@@ -73,11 +77,13 @@ def run(results: Results, budget: Budget, tiny: bool) -> None:
         results.add(SECTION, arm=name, **one, **sizes)
 
 
-def _curve(model: Any, arm: Arm, steps: list[Step], tiny: bool) -> dict[str, Any]:
+def _curve(model: Any, arm: Arm, steps: list[Step], budget: Budget, tiny: bool) -> dict[str, Any]:
     """Losses and gradient norms of the first steps, and the peak of those that have an optimizer state."""
     optimizer = _optimizer(model)
     losses, norms = [], []
     for index in range(CURVE):
+        if index and budget.left() < 0:
+            break
         loss, norm = _step(model, arm, steps[index % 2], optimizer, tiny)
         losses.append(float(loss))
         norms.append(float(norm))
@@ -110,7 +116,7 @@ def _judge(found: dict[str, dict[str, Any]], tolerance: dict[str, float]) -> Non
     there = [one for one in found.values() if one["state"] == "ok"]
     for one in there:
         apart = {
-            key: max(abs(a - b) / abs(b) for a, b in zip(one[key], there[0][key], strict=True)) for key in tolerance
+            key: max(abs(a - b) / abs(b) for a, b in zip(one[key], there[0][key], strict=False)) for key in tolerance
         }
         far = [f"{key} {apart[key]:.1e} > {limit:.0e}" for key, limit in tolerance.items() if not apart[key] <= limit]
         one |= {"apart": apart, "tolerance": tolerance, "curve": f"differs: {', '.join(far)}" if far else "agrees"}
@@ -121,9 +127,9 @@ def _time(
 ) -> None:
     """Both steps of the data in each round, after one that is not timed, the arms in turn."""
     optimizer = _optimizer(model)
-    for round_ in range(ROUNDS):
+    for _ in range(ROUNDS):
         for name in list(ready):
-            if round_ and budget.left() < 0:
+            if budget.left() < 0:
                 return
             arm, steps = ready[name], data[ready[name].packed]
             try:

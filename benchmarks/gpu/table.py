@@ -22,9 +22,9 @@ NOTES = {
     "losses and gradient norms of the first steps beside the first arm's.",
     "dpo": "Milliseconds and bytes above the start; `difference`: largest of a sequence's log-probability, relative to "
     "the largest of LLaMA-Factory's way.",
-    "linear_ce": "Bytes above the start, gradients included. `ours` predicted: dW in float32 and bfloat16, the gradient "
-    "of hidden states, one chunk of logits; `hf`: three float32 tensors of logits. Errors: loss, dH, dW against float32 "
-    "logits, at the smallest N.",
+    "linear_ce": "Bytes above the start with gradients. `ours` predicted: dW in float32 and bfloat16, the gradient "
+    "of hidden states, one chunk of logits; `hf`: three float32 tensors of logits. Errors: loss, dH, dW against "
+    "float32 logits, at the smallest N.",
 }
 
 
@@ -89,7 +89,7 @@ def step_table(rows: Sequence[dict[str, Any]], content: dict[str, Any]) -> list[
         limits = ", ".join(f"{name} {limit:.1%}" for name, limit in arms[0]["tolerance"].items())
         lines += ["", f"Losses (gradient norms) of the first steps; may differ by {limits}:", ""]
         lines += ["| step | " + " | ".join(row["arm"] for row in arms) + " |", "|---" * (len(arms) + 1) + "|"]
-        for index in range(len(arms[0]["losses"])):
+        for index in range(min(len(row["losses"]) for row in arms)):
             cells = [f"{row['losses'][index]:.4f} ({row['gradient_norms'][index]:.3f})" for row in arms]
             lines.append(f"| {index + 1} | " + " | ".join(cells) + " |")
     return lines

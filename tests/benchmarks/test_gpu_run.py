@@ -1,5 +1,6 @@
 """The GPU benchmark at toy sizes on CPU: its sections run, its sides agree, its counts are right."""
 
+# ruff: noqa: E402
 from __future__ import annotations
 
 import json
@@ -26,6 +27,7 @@ import model_2b
 import packing
 from results import Budget, Results
 from table import page
+from transformers.models.qwen3_vl.modeling_qwen3_vl import Qwen3VLVisionPatchEmbed
 
 
 @pytest.fixture
@@ -47,6 +49,7 @@ def rows(results: Results) -> list[dict[str, Any]]:
 def test_the_model_is_the_2b() -> None:
     model = model_2b.build(False, "meta")
     assert sum(p.numel() for p in model.parameters()) == model_2b.PARAMETERS == 2_127_532_032
+    assert model.config.text_config.rope_parameters["rope_theta"] == 5e6
 
 
 def test_operations_of_a_step_by_hand() -> None:
@@ -71,6 +74,7 @@ def test_positions_are_the_models_own() -> None:
 
 def test_patch_embed(results: Results) -> None:
     case_patch_embed.run(results, later(), True)
+    assert not hasattr(Qwen3VLVisionPatchEmbed.forward, "__wrapped__"), "the host is as it was"
     found = rows(results)
     assert {row["side"] for row in found} == {case_patch_embed.HOST, case_patch_embed.PATCH, case_patch_embed.OP}
     assert all(row["state"] == "ok" and row["error"] < 1e-2 for row in found)
