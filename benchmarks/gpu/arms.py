@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from mindgpt_patches import PatchRefused, patch_embed_linear, pos_embed_cache
 from mindgpt_patches.guard import restore
 from mindgpt_patches.linear_cross_entropy import linear_cross_entropy
+from mindgpt_patches.row_softmax import choose
 from torch import Tensor
 
 Loss = Callable[[Any, dict[str, Any], Tensor, int], Tensor]
@@ -51,7 +53,8 @@ class Arm:
                         outcome[name] = patch.apply()
                     except (PatchRefused, AttributeError) as error:
                         outcome[name] = f"refused: {error}"
-                outcome["linear_cross_entropy"] = "applied"
+                fused = choose(None, model.lm_head.weight.device, torch.bfloat16)[1]
+                outcome["linear_cross_entropy"] = f"applied ({'Triton' if fused else 'torch'})"
             yield outcome
 
 
@@ -93,8 +96,6 @@ def remove(patch: Any, method: str) -> None:
 @contextlib.contextmanager
 def _liger(model: Any, options: dict[str, bool]) -> Iterator[None]:
     """Liger's patch on this model; what it changes in the module and in instances is put back."""
-    import torch
-
     if not torch.cuda.is_available():
         raise ImportError("liger-kernel needs a GPU")
     from liger_kernel.transformers.monkey_patch import apply_liger_kernel_to_qwen3_vl

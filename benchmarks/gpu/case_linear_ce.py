@@ -17,7 +17,7 @@ from results import Budget, Results
 from torch import Tensor
 
 SECTION = "linear_ce"
-SIDES = ("ours", "hf", "liger", "verl", "cce")
+SIDES = ("ours", "ours, Triton", "hf", "liger", "verl", "cce")
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
@@ -61,8 +61,11 @@ def loss_of(side: str) -> Loss:
     Raises:
         ImportError: the package is not there.
     """
-    if side == "ours":
-        return lambda h, w, y: linear_cross_entropy(h, w, y).loss / (y != -100).sum()
+    if side == "ours, Triton" and not torch.cuda.is_available():
+        raise ImportError("Triton needs a GPU")
+    if side.startswith("ours"):
+        triton = side != "ours"
+        return lambda h, w, y: linear_cross_entropy(h, w, y, triton=triton).loss / (y != -100).sum()
     if side == "hf":
         from transformers.loss.loss_utils import ForCausalLMLoss
 
@@ -105,18 +108,19 @@ def _verl() -> Any:
 def predict(side: str, rows: int, kept: int, width: int, words: int) -> int | None:
     """Bytes above the start, gradients included.
 
-    Ours: dW in float32 and once more in bfloat16, the gradient of hidden states, and a chunk of logits in both types.
-    Hugging Face: in the backward pass three float32 tensors of logits are alive (log-probabilities, the gradient of
-    them, the gradient of the logits). Nothing is predicted for the others.
+    Ours: dW in float32 and once more in bfloat16, the gradient of hidden states, and a chunk of logits in both types
+    (Triton: in bfloat16). Hugging Face: in the backward pass three float32 tensors of logits are alive
+    (log-probabilities, the gradient of them, the gradient of the logits). Nothing is predicted for the others.
     """
     if side == "hf":
         return 12 * rows * words
-    if side != "ours":
+    if not side.startswith("ours"):
         return None
+    logit = 6 if side == "ours" else 2
     budget = CHUNK_BYTES.get(device().type, 1 << 30)
-    most = max(1, budget // (6 * words))
+    most = max(1, budget // (logit * words))
     chunk = -(-kept // max(1, -(-kept // most))) if kept else 0
-    return words * width * (4 + 2) + rows * width * 2 + chunk * words * 6
+    return words * width * (4 + 2) + rows * width * 2 + chunk * words * logit
 
 
 def _call(loss: Loss, hidden: Tensor, weight: Tensor, labels: Tensor) -> Any:

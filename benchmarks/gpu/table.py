@@ -22,9 +22,9 @@ NOTES = {
     "losses and gradient norms of the first steps beside the first arm's.",
     "dpo": "Milliseconds and bytes above the start; `difference`: largest of a sequence's log-probability, relative to "
     "the largest of LLaMA-Factory's way.",
-    "linear_ce": "Bytes above the start with gradients. `ours` predicted: dW in float32 and bfloat16, the gradient "
-    "of hidden states, one chunk of logits; `hf`: three float32 tensors of logits. Errors: loss, dH, dW against "
-    "float32 logits, at the smallest N.",
+    "linear_ce": "Bytes above the start with gradients. `ours` predicted: dW in float32 and bfloat16, the gradient of "
+    "hidden states, one chunk of logits (Triton: in bfloat16 only); `hf`: three float32 tensors of logits. Errors: "
+    "loss, dH, dW against float32 logits, at the smallest N.",
 }
 
 
