@@ -47,12 +47,17 @@ PEAK_TFLOPS = 989.4
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the sections; 1 when one failed as a whole."""
+    """Run the sections; 1 when one failed as a whole, 2 without a GPU."""
     args = parser().parse_args(argv)
     if args.worker:
         work(args.worker, args.out, args.deadline, args.tiny)
         return 0
     started = time.time()
+    # Asked in another process: a CUDA context here would take memory from what is measured.
+    asks = "import torch; raise SystemExit(not torch.cuda.is_available())"
+    if not args.tiny and subprocess.run([sys.executable, "-c", asks]).returncode:
+        print("error: torch sees no GPU; --tiny runs everything at toy sizes on CPU", file=sys.stderr)
+        return 2
     out = args.out or (Path(tempfile.mkdtemp(prefix="gpu-tiny-")) if args.tiny else HERE.parent / "results")
     results = Results(out, page)
     results.start(
@@ -116,10 +121,6 @@ def spawn(section: str, results: Results, deadline: float, tiny: bool) -> bool:
 
 def work(section: str, out: Path, deadline: float, tiny: bool) -> None:
     """One section, in this process."""
-    import torch
-
-    if not tiny and not torch.cuda.is_available():
-        raise SystemExit("error: torch sees no GPU; --tiny runs everything at toy sizes on CPU")
     results = Results(out, page)
     if "machine" not in results.read():
         results.note(machine=machine())

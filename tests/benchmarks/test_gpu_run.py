@@ -149,6 +149,16 @@ def test_command(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(torch.cuda.is_available(), reason="for machines without a GPU")
+def test_without_a_gpu_nothing_is_written(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, str(SCRIPT), "--out", str(tmp_path)], capture_output=True, text=True)
+    assert done.returncode == 2 and done.stderr == (
+        "error: torch sees no GPU; --tiny runs everything at toy sizes on CPU\n"
+    )
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
 def test_materialised_is_llamafactorys() -> None:
     trainer_utils = pytest.importorskip("llamafactory.train.trainer_utils")
     hidden, weight = torch.randn(4, 9, 8), torch.randn(30, 8)
