@@ -22,6 +22,8 @@ from results import Budget, Results
 SECTION = "step"
 MICRO, ROW, SAMPLES, CURVE, ROUNDS = 4, 4096, 32, 6, 4
 """Padded samples of a micro-batch, tokens of a packed row, samples and steps compared, timed rounds."""
+RATE, TINY_RATE = 2e-5, 1e-4
+"""Learning rates: one usual in fine-tuning, and one that moves the toy in a few steps."""
 TOLERANCE = {"losses": 5e-3, "gradient_norms": 5e-2}
 """Largest relative difference to stock in any of the first steps, bfloat16; a step averages thousands of tokens."""
 TINY_TOLERANCE = {"losses": 1e-3, "gradient_norms": 1e-2}
@@ -79,7 +81,7 @@ def run(results: Results, budget: Budget, tiny: bool) -> None:
 
 def _curve(model: Any, arm: Arm, steps: list[Step], budget: Budget, tiny: bool) -> dict[str, Any]:
     """Losses and gradient norms of the first steps, and the peak of those that have an optimizer state."""
-    optimizer = _optimizer(model)
+    optimizer = _optimizer(model, TINY_RATE if tiny else RATE)
     losses, norms = [], []
     for index in range(CURVE):
         if index and budget.left() < 0:
@@ -93,8 +95,8 @@ def _curve(model: Any, arm: Arm, steps: list[Step], budget: Budget, tiny: bool) 
     return {"losses": losses, "gradient_norms": norms, "peak_bytes": peak}
 
 
-def _optimizer(model: Any) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(model.parameters(), lr=1e-4, fused=torch.cuda.is_available() or None)
+def _optimizer(model: Any, rate: float) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(model.parameters(), lr=rate, fused=torch.cuda.is_available() or None)
 
 
 def _step(model: Any, arm: Arm, step: Step, optimizer: Any, tiny: bool) -> tuple[torch.Tensor, torch.Tensor]:
@@ -126,7 +128,7 @@ def _time(
     model: Any, ready: dict[str, Arm], found: dict[str, dict[str, Any]], data: dict[bool, list[Step]], budget: Budget
 ) -> None:
     """Both steps of the data in each round, after one that is not timed, the arms in turn."""
-    optimizer = _optimizer(model)
+    optimizer = _optimizer(model, RATE)
     for _ in range(ROUNDS):
         for name in list(ready):
             if budget.left() < 0:
