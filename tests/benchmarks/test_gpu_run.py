@@ -18,6 +18,7 @@ pytest.importorskip("transformers")
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "gpu" / "run.py"
 sys.path.insert(0, str(SCRIPT.parent))
 
+import arms
 import case_dpo
 import case_linear_ce
 import case_patch_embed
@@ -81,6 +82,16 @@ def test_patch_embed(results: Results) -> None:
     assert all(row["error"] < 1e-5 for row in found if row["dtype"] == "float32")
 
 
+def test_a_refusal_is_reported(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(case_patch_embed.patch_embed_linear, "KNOWN", {})
+    case_patch_embed.run(results, later(), True)
+    states = {row["side"]: row["state"] for row in rows(results)}
+    assert states[case_patch_embed.PATCH].startswith("refused: ")
+    assert states[case_patch_embed.HOST] == states[case_patch_embed.OP] == "ok"
+    with arms.ARMS[3].installed(model_2b.build(True, "meta")) as patches:
+        assert patches["patch_embed_linear"].startswith("refused: ") and patches["pos_embed_cache"] == "applied"
+
+
 def test_linear_ce_sides_agree(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         case_linear_ce, "SIDES", ("ours", "ours, Triton", "hf", "liger", "cce")
@@ -126,6 +137,38 @@ def test_out_of_memory_is_a_result() -> None:
 
     found = clock.compete({"greedy": greedy, "modest": lambda: None}, 0.1)
     assert found == {"greedy": {"state": "out of memory"}, "modest": {"state": "ok", "extra_bytes": None}}
+
+
+def test_timed_rounds_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What would otherwise run for the first time on a GPU, with a stop watch that always says 3."""
+    taken: list[str] = []
+
+    def watch(call: Any, inner: int = 1) -> float:
+        for _ in range(inner):
+            call()
+        return 3.0
+
+    def fails_late() -> None:
+        taken.append("b")
+        if taken.count("b") > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(clock, "milliseconds", watch)
+    monkeypatch.setattr(clock, "peak", lambda call: 7)
+    found = clock.compete({"a": lambda: taken.append("a"), "b": fails_late}, 60, rounds=5)
+    assert found == {"a": {"state": "ok", "extra_bytes": 7, "ms": [3.0] * 5}, "b": {"state": "out of memory"}}
+    assert "".join(taken) == "aabb" + "ab" * 2 + "aaa"
+
+    monkeypatch.undo()
+    monkeypatch.setattr(case_step, "milliseconds", watch)
+    config = model_2b.raw(True)
+    drawn = packing.samples(2, 1, config, True)
+    data = {True: [packing.packed(drawn, 64, 1536, 0)], False: [packing.padded(drawn, 2, 1536, 0)]}
+    ready = {arm.name: arm for arm in arms.ARMS if arm.liger is None}
+    steps: dict[str, dict[str, Any]] = {name: {"state": "ok"} for name in ready}
+    case_step._time(model_2b.build(True, "cpu"), ready, steps, data, later())
+    assert len(steps) == 3 and all(one == {"state": "ok", "ms": [3.0] * case_step.ROUNDS} for one in steps.values())
 
 
 def test_page_of_a_gpu() -> None:
