@@ -65,5 +65,7 @@ def test_a_reward_that_raises_stops_the_run_before_its_first_update(world: Path,
     folder = tmp_path / "rl"
     done = launch(folder, stage(world, rewards={"fragile": {}}), (str(plugin),))
     assert done.returncode != 0
-    assert "a reward failed on 16 of 16 replies; the first: ZeroDivisionError" in done.stdout + done.stderr
+    said = done.stdout + done.stderr
+    assert "a reward failed on 16 of 16 replies; the first: RewardError: reward 'fragile', sample 'r" in said
+    assert "raised ZeroDivisionError" in said and "No update was made" in said
     assert not (folder / "checkpoints" / "global_step_1").exists()
