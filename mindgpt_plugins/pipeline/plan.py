@@ -96,7 +96,8 @@ def _make(recipe: Recipe, runs: Path, until: str | None, start: str | None, fres
         config = recipe.stages[name]
         stage = get("stage", config.kind)()
         inputs = recipe.inputs(name)
-        digest = stage_hash(recipe, name, stage.code, {i: identity[i] for i in inputs})
+        code = {*stage.code, type(stage).__module__}
+        digest = stage_hash(recipe, name, code, {i: identity[i] for i in inputs})
         selected = first <= position <= last
         attempt = folders.latest_attempt(runs, name, digest) + (1 if fresh and selected and name not in ran else 0)
         folder = folders.stage_folder(runs, name, digest, max(1, attempt)).resolve()

@@ -101,7 +101,7 @@ class Stage(ABC, Generic[ConfigT]):
     side: ClassVar[str]
     """Which interpreter runs it (``launch.<side>.python``): data, sft or rl."""
     code: ClassVar[tuple[str, ...]]
-    """Dotted packages or modules of ours whose source is part of the stage's hash."""
+    """Dotted packages or modules of ours whose source is part of the stage's hash, beside the stage's own file."""
 
     @abstractmethod
     def render(self, config: ConfigT, context: Context) -> list[Command]:

@@ -10,12 +10,21 @@ from mindgpt_plugins.recipe.base import StageConfig
 from mindgpt_plugins.recipe.evaluate import EvaluateConfig
 
 
+CODE = (
+    "mindgpt_plugins.evaluate",
+    "mindgpt_plugins.rewards",
+    "mindgpt_plugins.pipeline.stages.evaluate",
+    "mindgpt_data",  # sets, images, the client that asks a judge
+)
+"""Source behind letting a model answer and scoring what it says."""
+
+
 class Evaluate(Stage[EvaluateConfig]):
     """Writes ``scores.json`` and ``predictions.jsonl``."""
 
     Config: ClassVar[type[StageConfig]] = EvaluateConfig
     side: ClassVar[str] = "sft"
-    code: ClassVar[tuple[str, ...]] = ("mindgpt_plugins.evaluate", "mindgpt_plugins.rewards")
+    code: ClassVar[tuple[str, ...]] = CODE
 
     def render(self, config: EvaluateConfig, context: Context) -> list[Command]:
         """Resolve references and write ``evaluate.json``."""

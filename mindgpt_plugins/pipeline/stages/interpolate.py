@@ -6,7 +6,7 @@ import json
 from typing import Any, ClassVar
 
 from mindgpt_plugins.pipeline.stage import Command, Context, Stage
-from mindgpt_plugins.pipeline.stages.evaluate import model_settings, set_location
+from mindgpt_plugins.pipeline.stages.evaluate import CODE, model_settings, set_location
 from mindgpt_plugins.recipe.base import StageConfig
 from mindgpt_plugins.recipe.interpolate import InterpolateConfig
 
@@ -16,11 +16,7 @@ class Interpolate(Stage[InterpolateConfig]):
 
     Config: ClassVar[type[StageConfig]] = InterpolateConfig
     side: ClassVar[str] = "sft"
-    code: ClassVar[tuple[str, ...]] = (
-        "mindgpt_plugins.merging",
-        "mindgpt_plugins.evaluate",
-        "mindgpt_plugins.rewards",
-    )
+    code: ClassVar[tuple[str, ...]] = ("mindgpt_plugins.merging", *CODE)
 
     def render(self, config: InterpolateConfig, context: Context) -> list[Command]:
         """Resolve references and write ``interpolate.json``."""

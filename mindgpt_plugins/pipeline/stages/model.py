@@ -15,7 +15,13 @@ class ModelStage(Stage[ModelConfig]):
 
     Config: ClassVar[type[StageConfig]] = ModelConfig
     side: ClassVar[str] = "sft"
-    code: ClassVar[tuple[str, ...]] = ("mindgpt_plugins.models", "mindgpt_data.export", "mindgpt_data.rows")
+    code: ClassVar[tuple[str, ...]] = (
+        "mindgpt_plugins.models",
+        "mindgpt_data.export",
+        "mindgpt_data.files",
+        "mindgpt_data.images",
+        "mindgpt_data.rows",
+    )
 
     def render(self, config: ModelConfig, context: Context) -> list[Command]:
         """Write ``config.json`` for the module."""

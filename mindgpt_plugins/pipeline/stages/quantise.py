@@ -6,7 +6,7 @@ import json
 from typing import Any, ClassVar
 
 from mindgpt_plugins.pipeline.stage import Command, Context, Stage, as_json
-from mindgpt_plugins.pipeline.stages.evaluate import model_settings, set_location
+from mindgpt_plugins.pipeline.stages.evaluate import CODE, model_settings, set_location
 from mindgpt_plugins.quantise.schemes import SCHEMES
 from mindgpt_plugins.recipe.base import StageConfig
 from mindgpt_plugins.recipe.quantise import QuantiseConfig
@@ -17,11 +17,7 @@ class Quantise(Stage[QuantiseConfig]):
 
     Config: ClassVar[type[StageConfig]] = QuantiseConfig
     side: ClassVar[str] = "quantise"
-    code: ClassVar[tuple[str, ...]] = (
-        "mindgpt_plugins.quantise",
-        "mindgpt_plugins.evaluate",
-        "mindgpt_plugins.rewards",
-    )
+    code: ClassVar[tuple[str, ...]] = ("mindgpt_plugins.quantise", *CODE)
 
     def render(self, config: QuantiseConfig, context: Context) -> list[Command]:
         """Resolve references and write ``quantise.json``."""

@@ -51,12 +51,18 @@ class RL(Stage[RLConfig]):
     code: ClassVar[tuple[str, ...]] = (
         "mindgpt_plugins.verl_ext",
         "mindgpt_plugins.rewards",
+        "mindgpt_data",  # the client that asks a judge
         "mindgpt_plugins.advantage",
         "mindgpt_plugins.curriculum",
         "mindgpt_plugins.pipeline.stages.rl_modes",
         "mindgpt_plugins.pipeline.stages.rl_verl",
+        "mindgpt_plugins.pipeline.stages.hydra_overrides",
         "mindgpt_patches.cpu.verl",
         "mindgpt_patches.cpu.vllm",
+        "mindgpt_patches.linear_cross_entropy",
+        "mindgpt_patches.projection",
+        "mindgpt_patches.row_softmax",
+        "mindgpt_patches.triton_softmax",
         *(f"mindgpt_patches.{name}" for name in catalog.modes({}, "rl")),
     )
 

@@ -6,7 +6,7 @@ import json
 from typing import Any, ClassVar, TypeVar
 
 from mindgpt_plugins.pipeline.stage import Command, Context, Stage, as_json
-from mindgpt_plugins.pipeline.stages.evaluate import model_settings, set_location
+from mindgpt_plugins.pipeline.stages.evaluate import CODE, model_settings, set_location
 from mindgpt_plugins.recipe.preference_pairs import PreferencePairsConfig
 from mindgpt_plugins.recipe.rejection_sampling import RejectionSamplingConfig
 
@@ -19,9 +19,8 @@ class SelfTraining(Stage[ConfigT]):
     side: ClassVar[str] = "sft"
     code: ClassVar[tuple[str, ...]] = (
         "mindgpt_plugins.self_training",
-        "mindgpt_plugins.evaluate",
-        "mindgpt_plugins.rewards",
-        "mindgpt_data.export",
+        "mindgpt_plugins.pipeline.stages.self_training",
+        *CODE,
     )
 
     def render(self, config: ConfigT, context: Context) -> list[Command]:

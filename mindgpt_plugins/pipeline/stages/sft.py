@@ -16,6 +16,8 @@ CODE = (
     "mindgpt_plugins.curriculum",
     "mindgpt_plugins.losses",
     "mindgpt_plugins.pipeline.llamafactory",
+    "mindgpt_plugins.pipeline.stages.sft",
+    "mindgpt_plugins.rewards.schedule",
     "mindgpt_patches.projection",
     "mindgpt_patches.row_softmax",
     "mindgpt_patches.triton_softmax",
