@@ -8,6 +8,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from mindgpt_data.tree.model import TreeError
+
+from mindgpt_plugins.evaluate.branches import LabelError
 from mindgpt_plugins.evaluate.engine import EngineError
 from mindgpt_plugins.evaluate.run import GateFailed, evaluate
 
@@ -16,5 +19,5 @@ if __name__ == "__main__":
         sys.exit("usage: python -m mindgpt_plugins.evaluate CONFIG.json")
     try:
         evaluate(Path(sys.argv[1]))
-    except (EngineError, GateFailed) as error:
+    except (EngineError, GateFailed, LabelError, TreeError) as error:
         sys.exit(str(error))

@@ -12,7 +12,7 @@ from typing import Any
 from mindgpt_data.export import read_set
 from mindgpt_data.rows import Row
 
-from mindgpt_plugins.evaluate import forgetting, scoring
+from mindgpt_plugins.evaluate import branches, forgetting, scoring
 from mindgpt_plugins.evaluate.collect import Progress, collect, read_lines, write_lines, write_text
 from mindgpt_plugins.evaluate.engine import Prompt, Reply
 from mindgpt_plugins.evaluate.engines import engine_name, load_once
@@ -32,16 +32,19 @@ def evaluate(config_path: Path) -> dict[str, Any]:
     config = json.loads(config_path.read_text())
     folder = config_path.resolve().parent
     items = items_of(config)
+    leaves = branches.tree_leaves(config.get("tree") or {})  # a bad tree or label stops before the model is asked
+    _check_labels(items)
     prompts = [prompt_of(key, row, root) for key, (row, root) in items.items()]
     sampling = config["samples"] or {"n": 0, "rows": 0, "temperature": 1.0}
     chosen = _subset(items, sampling["rows"])
     few = [p for p in prompts if p.key in chosen]
     passes = folder / "passes"
     plan: list[tuple[str, Sequence[Prompt], int]] = [("greedy", prompts, 0)]
-    if sampling["n"] and few:
-        plan.append(("samples", few, sampling["n"]))
-        if config["blank"]:
-            plan.append(("blank", [_blanked(p) for p in few], 0))
+    sampled = few if sampling["n"] else []
+    if sampled:
+        plan.append(("samples", sampled, sampling["n"]))
+    if blank := {False: [], True: sampled, "all": prompts}[config["blank"]]:
+        plan.append(("blank", [_blanked(p) for p in blank], 0))
 
     progress = Progress(folder / "metrics.jsonl", total=sum(len(asked) for _, asked, _ in plan))
     engine = load_once(config)
@@ -75,6 +78,8 @@ def evaluate(config_path: Path) -> dict[str, Any]:
         "cells": scoring.cells(predictions),
         "gate": _gate(config, predictions),
     }
+    tree = branches.document(config["model_name"], scores["sets"], predictions, leaves)
+    write_text(folder / "branches.json", json.dumps(tree, indent=1, ensure_ascii=False) + "\n")
     write_text(folder / "scores.json", json.dumps(scores, indent=1) + "\n")
     gate = scores["gate"]
     if gate:
@@ -108,6 +113,12 @@ def items_of(config: Mapping[str, Any]) -> dict[str, tuple[Row, Path]]:
 def prompt_of(key: str, row: Row, folder: Path) -> Prompt:
     """The row as a prompt for an engine."""
     return Prompt(key, row.question, tuple(folder / name for name in row.image))
+
+
+def _check_labels(items: Mapping[str, tuple[Row, Path]]) -> None:
+    for key, (row, _) in items.items():
+        for axis in branches.AXES:
+            branches.path_of(getattr(row, axis), f"{axis} of {key}")
 
 
 def _blanked(prompt: Prompt) -> Prompt:
@@ -146,6 +157,7 @@ def _prediction(key: str, row: Row, replies: Mapping[str, list[Reply]]) -> dict[
         "uid": row.uid,
         "set": key.partition("/")[0],
         "source": row.source,
+        "knowledge": row.knowledge,
         "capability": row.capability,
         "difficulty": row.difficulty,
         "reply": greedy.text,

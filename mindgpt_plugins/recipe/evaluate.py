@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from mindgpt_plugins.recipe.base import DatasetRef, ModelRef, Reference, Strict
+from mindgpt_plugins.recipe.base import DatasetRef, ModelRef, PathRef, Reference, Strict
 from mindgpt_plugins.recipe.generation import GeneratingStage
 
 EvaluationRef = Annotated[str, Reference("scores")]
@@ -53,6 +53,13 @@ class Gate(Strict):
         return self
 
 
+class Trees(Strict):
+    """Label trees in any format that ``mindgpt data tree`` reads: file or folder per axis."""
+
+    knowledge: PathRef | None = None
+    capability: PathRef | None = None
+
+
 class EvaluateConfig(GeneratingStage):
     """Accuracy, pass@k and reply length of one model on held-out sets."""
 
@@ -61,7 +68,10 @@ class EvaluateConfig(GeneratingStage):
     sets: list[DatasetRef] = Field(min_length=1, description="Held-out sets, e.g. [world/dev, world/test].")
     rows: int | None = Field(None, ge=1, description="Rows per set; all by default.")
     samples: Sampling | None = Field(Sampling(), description="null: greedy replies only.")
-    blank: bool = Field(True, description="Also answer the sampled rows with the image blanked.")
+    blank: bool | Literal["all"] = Field(
+        True, description="Also answer the sampled rows with the image blanked; all: every row."
+    )
     general: list[str] = Field(["general"], description="Sources whose ability must be kept.")
     domain: list[str] = Field(["domain"], description="Sources to be learnt.")
     gate: Gate | None = None
+    tree: Trees | None = Field(None, description="Label trees, so that branches.json shows what was never asked.")

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from mindgpt_plugins.evaluate.branches import LabelError
 from mindgpt_plugins.evaluate.collect import read_lines
 from mindgpt_plugins.evaluate.run import GateFailed, evaluate
 from mindgpt_plugins.pipeline.stage import Context
@@ -125,3 +126,36 @@ def test_a_gate_on_a_set_that_is_not_evaluated_is_found_before_the_run(tmp_path:
     (problem,) = get("stage", "evaluate")().check(config, context)
     assert "'tset' is not evaluated here" in problem
     assert ("scores", "e") in list(config.references())
+
+
+def test_branches_are_written_beside_the_scores(tmp_path: Path, tiny_model: Path, datasets: Path) -> None:
+    tree = tmp_path / "tree.yaml"
+    nodes = [("perception", 1, None), ("perception.x", 2, "perception"), ("perception.x.y", 3, "perception.x")]
+    tree.write_text(
+        json.dumps([{"id": i, "level": n, "parent": p, "name": i[-1], "definition": "d"} for i, n, p in nodes])
+    )
+    scores = evaluate(render(tmp_path / "stage", tiny_model, datasets, tree={"knowledge": str(tree)}))
+    found = json.loads((tmp_path / "stage/branches.json").read_text())
+    whole = scores["cells"][0]
+    top = {tuple(b["path"]): b for b in found["branches"] if b["axis"] == "capability" and b["level"] == 1}
+    assert sum(b["n"] for b in top.values()) == whole["n"] == found["items"] == 18
+    assert sum(b["correct"] for b in top.values()) == whole["correct"]
+    assert sum(b["blank_n"] for b in top.values()) == 6  # the sampled rows
+    assert found["unlabelled"] == {"knowledge": 18, "capability": 0}
+    asked = [(b["path"][-1], b["n"]) for b in found["branches"] if b["axis"] == "knowledge"]
+    assert asked == [("perception", 0), ("x", 0), ("y", 0)]
+
+
+def test_every_row_can_be_asked_blank(tmp_path: Path, tiny_model: Path, datasets: Path) -> None:
+    scores = evaluate(render(tmp_path / "stage", tiny_model, datasets, blank="all", samples=None))
+    found = json.loads((tmp_path / "stage/branches.json").read_text())
+    assert [b["blank_n"] == b["n"] for b in found["branches"]] == [True] * 5
+    assert scores["cells"][0]["sighted_accuracy"] == scores["cells"][0]["accuracy"]
+
+
+def test_a_bad_label_stops_before_the_model_is_asked(tmp_path: Path, datasets: Path) -> None:
+    rows = (datasets / "dev.jsonl").read_text().replace("perception.colour", "perception..colour", 1)
+    (datasets / "dev.jsonl").write_text(rows)
+    config = render(tmp_path / "stage", tmp_path / "no-model", datasets)
+    with pytest.raises(LabelError, match=r"capability of dev/r0: label 'perception\.\.colour' has an empty element"):
+        evaluate(config)

@@ -9,7 +9,6 @@ from mindgpt_plugins.pipeline.stage import Command, Context, Stage, as_json
 from mindgpt_plugins.recipe.base import StageConfig
 from mindgpt_plugins.recipe.evaluate import EvaluateConfig
 
-
 CODE = (
     "mindgpt_plugins.evaluate",
     "mindgpt_plugins.rewards",
@@ -20,7 +19,7 @@ CODE = (
 
 
 class Evaluate(Stage[EvaluateConfig]):
-    """Writes ``scores.json`` and ``predictions.jsonl``."""
+    """Writes ``scores.json``, ``branches.json`` and ``predictions.jsonl``."""
 
     Config: ClassVar[type[StageConfig]] = EvaluateConfig
     side: ClassVar[str] = "sft"
@@ -37,13 +36,17 @@ class Evaluate(Stage[EvaluateConfig]):
             for key in ("before", "peak"):
                 ref = settings["gate"][key]
                 settings["gate"][key] = ref and context.artefact(ref, "predictions")
+        if config.tree is not None:
+            trees = config.tree.model_dump(exclude_none=True)
+            settings["tree"] = {axis: str((context.recipe_folder / path).resolve()) for axis, path in trees.items()}
         (context.folder / "evaluate.json").write_text(json.dumps(settings, indent=1) + "\n")
         return [Command(("-m", "mindgpt_plugins.evaluate", "evaluate.json"))]
 
     def artefacts(self, config: EvaluateConfig, context: Context) -> dict[str, str]:
-        """Scores and predictions."""
+        """Scores, accuracy per branch of the label tree, and predictions."""
         return {
             "scores": str(context.folder / "scores.json"),
+            "branches": str(context.folder / "branches.json"),
             "predictions": str(context.folder / "predictions.jsonl"),
         }
 
