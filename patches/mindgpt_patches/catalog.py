@@ -49,7 +49,7 @@ CATALOG: dict[str, Entry] = {
         ("sft", "dpo"), "accelerator", "Liger's norms, rotary embeddings and SwiGLU, where it is installed", _VISION
     ),
     "patch_embed_linear": Entry(_ALL, "accelerator", "patch embedding as one matrix product", _VISION),
-    "pos_embed_cache": Entry(_ALL, "always", "position embeddings without Python lists", _VISION),
+    "pos_embed_cache": Entry(_ALL, "never", "position embeddings without Python lists", _VISION),
     "processor_typed_dict": Entry(
         _ALL, "always", "processors do not rebuild their schema per call", "transformers.processing_utils"
     ),

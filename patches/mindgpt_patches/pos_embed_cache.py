@@ -3,6 +3,7 @@
 Why: ``fast_pos_embed_interpolate`` (transformers 5.5) goes through Python lists of four numbers per patch for every
 image, tens of milliseconds of host time for a large one; later releases vectorise it. Indices and weights depend on
 height and width only. The arithmetic on the table is the original's, in its order: results are equal bit for bit.
+On CPU that arithmetic takes the time and nothing is gained, so ``auto`` is off.
 """
 
 from __future__ import annotations
