@@ -2,9 +2,9 @@
 
 Real: the sizes in config.json (the public ones, ``tests/parallel/configs``), the settings of the image and video
 processors, the special tokens with their ids, the pre-tokenizer, ``vocab_size``, the layout of the files.
-Not real: the vocabulary (a byte-level BPE trained here on a few sentences, filled up with tokens that no text can reach:
+Not real: the vocabulary (a byte-level BPE trained here on a few sentences, filled up with tokens that no text reaches:
 a text is more tokens than with the real one) and the chat templates, which were written here. They give the same markup
-for plain turns: default system prompt of Qwen2.5, empty think block of Qwen3's last reply, neither for Qwen3-VL; no tools.
+for plain turns: a default system prompt for Qwen2.5, an empty think block for Qwen3's last reply; no tools.
 There are no weights.
 
 By hand: ``python tests/support/hub_folders.py qwen3_vl_8b FOLDER``.
