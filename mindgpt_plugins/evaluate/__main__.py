@@ -12,6 +12,7 @@ from mindgpt_data.tree.model import TreeError
 
 from mindgpt_plugins.evaluate.branches import LabelError
 from mindgpt_plugins.evaluate.engine import EngineError
+from mindgpt_plugins.evaluate.paired import CompareError
 from mindgpt_plugins.evaluate.run import GateFailed, evaluate
 
 if __name__ == "__main__":
@@ -19,5 +20,5 @@ if __name__ == "__main__":
         sys.exit("usage: python -m mindgpt_plugins.evaluate CONFIG.json")
     try:
         evaluate(Path(sys.argv[1]))
-    except (EngineError, GateFailed, LabelError, TreeError) as error:
+    except (CompareError, EngineError, GateFailed, LabelError, TreeError) as error:
         sys.exit(str(error))

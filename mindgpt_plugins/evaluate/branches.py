@@ -77,8 +77,12 @@ def records(predictions: Sequence[Prediction], leaves: Leaves | None = None) -> 
             path = path_of(label, f"{axis} tree")
             for level in range(1, len(path) + 1):
                 found.setdefault((axis, path[:level]), [])
-    order = sorted(found, key=lambda key: (AXES.index(key[0]), key[1]))
-    return [_record(axis, path, found[axis, path]) for axis, path in order]
+    return [_record(axis, path, found[axis, path]) for axis, path in in_order(found)]
+
+
+def in_order(keys: Iterable[tuple[str, tuple[str, ...]]]) -> list[tuple[str, tuple[str, ...]]]:
+    """Branches with parents before their children, knowledge first."""
+    return sorted(keys, key=lambda key: (AXES.index(key[0]), key[1]))
 
 
 def document(

@@ -64,11 +64,21 @@ def needed(before: Sequence[bool], after: Sequence[bool], margin: float) -> int:
     return max(fewest(margin), math.ceil(changed * (POWER_Z / margin) ** 2))
 
 
+UNLABELLED = "(no label)"
+"""Group of the items without a label on the axis that the gate groups by."""
+
+
 def group_of(prediction: Mapping[str, Any], by: str) -> str:
-    """The group of a judged reply: ``source``, ``capability``, or the first levels (``l1``, ``l2``) of its path."""
-    if by in ("l1", "l2"):
-        return ".".join(re.split(r"[./]", str(prediction["capability"]))[: int(by[1])])
-    return str(prediction[by])
+    """The group of a judged reply.
+
+    Args:
+        prediction: a line of ``predictions.jsonl``.
+        by: ``source``, ``capability`` or ``knowledge`` (the whole label), or its first levels: ``l1`` and ``l2`` of
+            capability, ``knowledge_l1`` and ``knowledge_l2``.
+    """
+    axis, _, level = ("capability_" + by if by in ("l1", "l2") else by).partition("_l")
+    label = str(prediction.get(axis) or UNLABELLED)
+    return ".".join(re.split(r"[./]", label)[: int(level)]) if level else label
 
 
 def gate(

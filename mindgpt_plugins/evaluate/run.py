@@ -12,7 +12,7 @@ from typing import Any
 from mindgpt_data.export import read_set
 from mindgpt_data.rows import Row
 
-from mindgpt_plugins.evaluate import branches, forgetting, scoring
+from mindgpt_plugins.evaluate import branches, forgetting, paired, scoring
 from mindgpt_plugins.evaluate.collect import Progress, collect, read_lines, write_lines, write_text
 from mindgpt_plugins.evaluate.engine import Prompt, Reply
 from mindgpt_plugins.evaluate.engines import engine_name, load_once
@@ -33,7 +33,7 @@ def evaluate(config_path: Path) -> dict[str, Any]:
     folder = config_path.resolve().parent
     items = items_of(config)
     leaves = branches.tree_leaves(config.get("tree") or {})  # a bad tree or label stops before the model is asked
-    _check_labels(items)
+    _check_labels(config, items)
     prompts = [prompt_of(key, row, root) for key, (row, root) in items.items()]
     sampling = config["samples"] or {"n": 0, "rows": 0, "temperature": 1.0}
     chosen = _subset(items, sampling["rows"])
@@ -78,7 +78,7 @@ def evaluate(config_path: Path) -> dict[str, Any]:
         "cells": scoring.cells(predictions),
         "gate": _gate(config, predictions),
     }
-    tree = branches.document(config["model_name"], scores["sets"], predictions, leaves)
+    tree = branches.document(config["model_name"], scores["sets"], predictions, leaves, _compared(config, predictions))
     write_text(folder / "branches.json", json.dumps(tree, indent=1, ensure_ascii=False) + "\n")
     write_text(folder / "scores.json", json.dumps(scores, indent=1) + "\n")
     gate = scores["gate"]
@@ -115,10 +115,21 @@ def prompt_of(key: str, row: Row, folder: Path) -> Prompt:
     return Prompt(key, row.question, tuple(folder / name for name in row.image))
 
 
-def _check_labels(items: Mapping[str, tuple[Row, Path]]) -> None:
+def _check_labels(config: Mapping[str, Any], items: Mapping[str, tuple[Row, Path]]) -> None:
     for key, (row, _) in items.items():
         for axis in branches.AXES:
             branches.path_of(getattr(row, axis), f"{axis} of {key}")
+    gate = config["gate"]
+    if gate and gate["groups"].startswith("knowledge"):
+        name = gate["set"] or config["sets"][0]["name"]
+        general = [
+            row for key, (row, _) in items.items() if key.startswith(f"{name}/") and row.source in config["general"]
+        ]
+        if not any(row.knowledge for row in general):
+            raise branches.LabelError(
+                f"gate.groups: {gate['groups']}: none of the {len(general)} general items of {name} has a knowledge "
+                "label; group by capability, l1, l2 or source"
+            )
 
 
 def _blanked(prompt: Prompt) -> Prompt:
@@ -171,6 +182,14 @@ def _prediction(key: str, row: Row, replies: Mapping[str, list[Reply]]) -> dict[
     }
 
 
+def _compared(config: Mapping[str, Any], predictions: list[dict[str, Any]]) -> dict[str, Any] | None:
+    earlier = config.get("compare")
+    if not earlier:
+        return None
+    parts = {part: config[part] for part in ("general", "domain")}
+    return paired.compare(read_lines(Path(earlier["predictions"])), predictions, earlier["name"], parts)
+
+
 def _gate(config: Mapping[str, Any], predictions: list[dict[str, Any]]) -> dict[str, Any] | None:
     asked = config["gate"]
     if not asked:
@@ -179,9 +198,12 @@ def _gate(config: Mapping[str, Any], predictions: list[dict[str, Any]]) -> dict[
     before = read_lines(Path(asked["before"]))
     peak = read_lines(Path(asked["peak"])) if asked["peak"] else None
 
+    # Labels are those of this evaluation: an earlier one may have been written before they were there.
+    groups = {p["uid"]: forgetting.group_of(p, asked["groups"]) for p in predictions if p["set"] == name}
+
     def judged(lines: list[dict[str, Any]], sources: list[str]) -> dict[str, tuple[str, bool]]:
         return {
-            p["uid"]: (forgetting.group_of(p, asked["groups"]), p["correct"])
+            p["uid"]: (groups.get(p["uid"], ""), p["correct"])
             for p in lines
             if p["set"] == name and p["source"] in sources
         }

@@ -21,7 +21,8 @@ class Sampling(Strict):
     temperature: float = Field(1.0, gt=0)
 
 
-Groups = Literal["capability", "l1", "l2", "source"]
+Groups = Literal["capability", "l1", "l2", "knowledge", "knowledge_l1", "knowledge_l2", "source"]
+"""A label axis, or its first levels: l1 and l2 are those of capability."""
 
 
 class Extension(Strict):
@@ -38,7 +39,9 @@ class Gate(Strict):
     before: EvaluationRef = Field(description="Evaluation of the base model.")
     peak: EvaluationRef | None = Field(None, description="Evaluation right after domain learning; for `keep_gain`.")
     set: str | None = Field(None, description="Name of the set to compare on; by default the first one.")
-    groups: Groups = Field("capability", description="What counts as one general group; l1, l2: levels of capability.")
+    groups: Groups = Field(
+        "capability", description="What counts as one general group: a level of a label axis, or source."
+    )
     margin: float = Field(0.03, ge=0, description="Largest accepted loss per group, as a share (0.03 = 3 points).")
     keep_gain: float = Field(0.8, ge=0, description="Share of the domain gain that must be left.")
     on_fail: Literal["stop", "continue", "extend"] = Field(
@@ -74,4 +77,7 @@ class EvaluateConfig(GeneratingStage):
     general: list[str] = Field(["general"], description="Sources whose ability must be kept.")
     domain: list[str] = Field(["domain"], description="Sources to be learnt.")
     gate: Gate | None = None
+    compare: EvaluationRef | None = Field(
+        None, description="Earlier evaluation that every branch is compared with; by default `gate.before`."
+    )
     tree: Trees | None = Field(None, description="Label trees, so that branches.json shows what was never asked.")

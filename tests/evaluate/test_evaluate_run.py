@@ -8,6 +8,7 @@ import pytest
 
 from mindgpt_plugins.evaluate.branches import LabelError
 from mindgpt_plugins.evaluate.collect import read_lines
+from mindgpt_plugins.evaluate.paired import CompareError
 from mindgpt_plugins.evaluate.run import GateFailed, evaluate
 from mindgpt_plugins.pipeline.stage import Context
 from mindgpt_plugins.recipe.evaluate import EvaluateConfig
@@ -159,3 +160,39 @@ def test_a_bad_label_stops_before_the_model_is_asked(tmp_path: Path, datasets: P
     config = render(tmp_path / "stage", tmp_path / "no-model", datasets)
     with pytest.raises(LabelError, match=r"capability of dev/r0: label 'perception\.\.colour' has an empty element"):
         evaluate(config)
+
+
+def label(datasets: Path, **labels: str) -> None:
+    """Give rows of the set ``dev`` a knowledge label by uid."""
+    rows = [json.loads(line) for line in (datasets / "dev.jsonl").read_text().splitlines()]
+    lines = [json.dumps({**row, "knowledge": labels.get(row["uid"])}) + "\n" for row in rows]
+    (datasets / "dev.jsonl").write_text("".join(lines))
+
+
+def test_the_gate_may_group_by_knowledge(tmp_path: Path, tiny_model: Path, datasets: Path) -> None:
+    evaluate(render(tmp_path / "before", tiny_model, datasets))  # written before the rows had labels
+    inputs = {"evaluate_base": {"predictions": str(tmp_path / "before/predictions.jsonl")}}
+    keys: dict[str, Any] = {"gate": {"before": "evaluate_base", "groups": "knowledge_l1"}}
+    with pytest.raises(LabelError, match="none of the 12 general items of dev has a knowledge label"):
+        evaluate(render(tmp_path / "none", tmp_path / "no-model", datasets, inputs, **keys))
+    label(datasets, r0="red.a", r1="red.b", r2="green.a", r3="blue")
+    scores = evaluate(render(tmp_path / "some", tiny_model, datasets, inputs, **keys))
+    groups = {g["group"]: g["n"] for g in scores["gate"]["groups"]}
+    assert groups == {"red": 2, "green": 1, "blue": 1, "(no label)": 8}
+
+
+def test_branches_are_compared_with_an_earlier_evaluation(tmp_path: Path, tiny_model: Path, datasets: Path) -> None:
+    evaluate(render(tmp_path / "before", tiny_model, datasets))
+    path = tmp_path / "before/predictions.jsonl"
+    path.write_text("".join(json.dumps({**p, "correct": True}) + "\n" for p in read_lines(path)))
+    inputs = {"evaluate_base": {"predictions": str(path)}}
+    evaluate(render(tmp_path / "now", tiny_model, datasets, inputs, compare="evaluate_base"))
+    found = json.loads((tmp_path / "now/branches.json").read_text())["compared"]
+    assert (found["with"], found["items"], found["only_before"], found["only_after"]) == ("evaluate_base", 18, 0, 0)
+    fell = {
+        (b["part"], ".".join(b["path"])): (b["n"], b["change"]) for b in found["branches"] if b["verdict"] == "fell"
+    }
+    assert fell == {("general", "perception"): (12, -1.0)}  # six items of a branch cannot say so among five branches
+    path.write_text("".join(json.dumps({**p, "uid": p["uid"] + "x"}) + "\n" for p in read_lines(path)))
+    with pytest.raises(CompareError, match="evaluate_base and this evaluation have no item in common"):
+        evaluate(render(tmp_path / "other", tiny_model, datasets, inputs, compare="evaluate_base"))

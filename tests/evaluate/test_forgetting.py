@@ -134,10 +134,16 @@ def test_bounds_are_ordered_and_enclose_the_change() -> None:
 
 
 def test_groups_by_level() -> None:
-    prediction = {"source": "general", "capability": "perception.colour.hue"}
+    prediction = {"source": "general", "capability": "perception.colour.hue", "knowledge": "vehicles.road.car"}
     assert [group_of(prediction, by) for by in ("source", "l1", "l2", "capability")] == [
         "general",
         "perception",
         "perception.colour",
         "perception.colour.hue",
     ]
+    assert [group_of(prediction, by) for by in ("knowledge_l1", "knowledge_l2", "knowledge")] == [
+        "vehicles",
+        "vehicles.road",
+        "vehicles.road.car",
+    ]
+    assert group_of({**prediction, "knowledge": None}, "knowledge_l1") == "(no label)"

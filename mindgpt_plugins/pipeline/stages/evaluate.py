@@ -36,6 +36,9 @@ class Evaluate(Stage[EvaluateConfig]):
             for key in ("before", "peak"):
                 ref = settings["gate"][key]
                 settings["gate"][key] = ref and context.artefact(ref, "predictions")
+        earlier = config.compare or (config.gate and config.gate.before)
+        if earlier:
+            settings["compare"] = {"name": earlier, "predictions": context.artefact(earlier, "predictions")}
         if config.tree is not None:
             trees = config.tree.model_dump(exclude_none=True)
             settings["tree"] = {axis: str((context.recipe_folder / path).resolve()) for axis, path in trees.items()}
