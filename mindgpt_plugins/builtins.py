@@ -81,6 +81,7 @@ BUILTINS: dict[str, dict[str, str]] = {
         "sft": "mindgpt_plugins.pipeline.stages.sft:SFTStage",
         "dpo": "mindgpt_plugins.pipeline.stages.dpo:DPOStage",
         "evaluate": "mindgpt_plugins.pipeline.stages.evaluate:Evaluate",
+        "benchmark": "mindgpt_plugins.pipeline.stages.benchmark:BenchmarkStage",
         "interpolate": "mindgpt_plugins.pipeline.stages.interpolate:Interpolate",
         "quantise": "mindgpt_plugins.pipeline.stages.quantise:Quantise",
         "rl": "mindgpt_plugins.pipeline.stages.rl:RL",

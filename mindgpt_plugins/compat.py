@@ -21,6 +21,7 @@ class Host:
 
 
 _QUANTISE = "in an interpreter of its own: pip install -c constraints/quant.txt 'mindgpt-plugins[quantise]'"
+_BENCHMARK = "in an interpreter of its own: pip install -c constraints/evalscope.txt 'mindgpt-plugins[benchmark]'"
 HOSTS: dict[str, Host] = {
     host.name: host
     for host in (
@@ -30,6 +31,7 @@ HOSTS: dict[str, Host] = {
         Host("torch", SpecifierSet(">=2.10"), "2.13.0"),
         Host("transferqueue", SpecifierSet("==0.1.11"), "0.1.11"),
         Host("llmcompressor", SpecifierSet(">=0.14,<0.15"), "0.14.0.1", _QUANTISE),
+        Host("evalscope", SpecifierSet(">=1.14,<1.15"), "1.14.1", _BENCHMARK),
     )
 }
 
@@ -38,6 +40,7 @@ SIDES: dict[str, tuple[str, ...]] = {
     "sft": ("llamafactory", "transformers", "torch"),
     "rl": ("verl", "transferqueue", "transformers", "torch"),
     "quantise": ("llmcompressor", "torch"),
+    "benchmark": ("evalscope",),
 }
 """Hosts that each side of a recipe needs."""
 

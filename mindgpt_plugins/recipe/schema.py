@@ -38,6 +38,7 @@ class LaunchSides(Strict):
     sft: Launch = Launch()
     rl: Launch = Launch()
     quantise: Launch = Launch()
+    benchmark: Launch = Launch()
 
 
 class RecipeHead(Strict):

@@ -1,0 +1,21 @@
+"""``python -m mindgpt_plugins.benchmark benchmark.json``: the process of a ``benchmark`` stage.
+
+Works in the folder of the config file and is safe to run again after a kill.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from mindgpt_plugins.benchmark.run import BenchmarkError, run
+from mindgpt_plugins.evaluate.run import GateFailed
+from mindgpt_plugins.serve.server import ServeError
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m mindgpt_plugins.benchmark CONFIG.json")
+    try:
+        run(Path(sys.argv[1]))
+    except (BenchmarkError, GateFailed, ServeError) as error:
+        sys.exit(str(error))

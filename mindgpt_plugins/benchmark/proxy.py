@@ -1,0 +1,182 @@
+"""Between harness and model server: every reply is kept, so that no request is asked twice, and pictures can be blanked.
+
+The harness talks to ``http://127.0.0.1:<port>/<pass>/v1``. A request whose reply is on disk is answered from there; any
+other goes to the server, which is started by the first of them. In the pass ``blank`` pictures become grey. The first
+thing that goes wrong is kept in :attr:`Proxy.fault`, for the caller to stop the harness with.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from mindgpt_plugins.benchmark.requests import BadRequest, blanked, digest, greedy
+from mindgpt_plugins.evaluate.collect import read_lines, write_lines
+
+SEEN, BLANK = "seen", "blank"
+RETRIES = (1.0, 2.0, 4.0)
+"""Seconds between attempts to reach a server that does not answer."""
+
+
+class Replies:
+    """Every answered request, in an append-only JSONL file: ``{"key", "pass", "response"}``."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        lines = read_lines(path)
+        write_lines(path, lines)  # drops what a kill left half written
+        self._found = {line["key"]: line["response"] for line in lines}
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        """The server's response to this request, if it was ever answered."""
+        return self._found.get(key)
+
+    def add(self, key: str, name: str, response: dict[str, Any]) -> int:
+        """Keep a response; returns how many there are now."""
+        with self._lock:
+            if key not in self._found:  # the same greedy request may be in flight twice
+                with self.path.open("a", encoding="utf-8") as out:
+                    out.write(json.dumps({"key": key, "pass": name, "response": response}, ensure_ascii=False) + "\n")
+                self._found[key] = response
+            return len(self._found)
+
+
+class Proxy:
+    """The running proxy; a ``with`` block.
+
+    Args:
+        replies: what is answered already.
+        server: gives the model server's base URL (without ``/v1``); called at the first request that has to be asked.
+        headers: added to requests, e.g. an API key.
+        timeout: seconds for one reply.
+        answered: told how many requests are answered, after each new one.
+    """
+
+    def __init__(
+        self,
+        replies: Replies,
+        server: Callable[[], str],
+        *,
+        headers: Mapping[str, str] | None = None,
+        timeout: float = 3600.0,
+        answered: Callable[[int], None] = lambda count: None,
+    ):
+        self.replies, self.headers, self.timeout, self.answered = replies, dict(headers or {}), timeout, answered
+        self.fault: str | None = None
+        self.asked = 0
+        """Requests that went to the server."""
+        self._server, self._starting, self._url = server, threading.Lock(), ""
+        self._counting = threading.Lock()
+        self._repeats: Counter[str] = Counter()
+        self._http = _Server(("127.0.0.1", 0), _handler(self))
+
+    def url(self, name: str) -> str:
+        """Base URL of a pass, for OpenAI clients."""
+        return f"http://127.0.0.1:{self._http.server_port}/{name}/v1"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._http.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.shutdown()
+        self._http.server_close()
+
+    def complete(self, name: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        """Answer one chat completion request of a pass: HTTP status and response."""
+        if self.fault:
+            return 503, _error(self.fault)
+        try:
+            if body.get("stream"):
+                raise BadRequest("streamed replies are not kept; leave generation_config.stream alone")
+            body = blanked(body) if name == BLANK else body
+            key = self._key(body)
+            found = self.replies.get(key)
+            if found is None:
+                found = self._ask(body)
+                self.answered(self.replies.add(key, name, found))
+            return 200, found
+        except Exception as error:  # noqa: BLE001 - whatever it is, the harness must not score it as a reply
+            self.fault = self.fault or str(error)
+            return 503, _error(self.fault)
+
+    def _key(self, body: dict[str, Any]) -> str:
+        key = digest(body)
+        if greedy(body):
+            return key
+        with self._counting:  # the n-th sample of the same question is another reply
+            self._repeats[key] += 1
+            return f"{key}#{self._repeats[key]}"
+
+    def _ask(self, body: dict[str, Any]) -> dict[str, Any]:
+        with self._starting:
+            self._url = self._url or self._server()
+        with self._counting:
+            self.asked += 1
+        data = json.dumps(body).encode()
+        headers = {"Content-Type": "application/json", **self.headers}
+        request = urllib.request.Request(f"{self._url}/v1/chat/completions", data, headers)
+        for pause in (*RETRIES, None):
+            try:
+                with urllib.request.urlopen(request, timeout=self.timeout) as response:
+                    found: dict[str, Any] = json.loads(response.read())
+                    return found
+            except urllib.error.HTTPError as error:
+                said = error.read().decode(errors="replace")[:600]
+                raise BadRequest(f"{self._url} refused a request with status {error.code}: {said}") from error
+            except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
+                if pause is None:
+                    raise BadRequest(f"{self._url} does not answer any more ({error})") from error
+                time.sleep(pause)
+        raise AssertionError("unreachable")
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 256
+
+
+def _error(message: str) -> dict[str, Any]:
+    return {"error": {"message": message, "type": "mindgpt", "code": 503}}
+
+
+def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:  # noqa: N802 - the base class's name
+            name, _, rest = self.path.strip("/").partition("/")
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            if name not in (SEEN, BLANK) or rest != "v1/chat/completions":
+                self._send(404, _error(f"unknown path {self.path}"))
+                return
+            self._send(*proxy.complete(name, json.loads(body)))
+
+        def _send(self, status: int, data: dict[str, Any]) -> None:
+            content = json.dumps(data, ensure_ascii=False).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Say nothing: the harness logs its own progress."""
+
+    return Handler

@@ -1,0 +1,132 @@
+"""One ``benchmark`` stage: proxy and harness side by side, then predictions and scores."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mindgpt_plugins import compat
+from mindgpt_plugins.benchmark import results
+from mindgpt_plugins.benchmark.catalogue import BENCHMARKS, HARNESS
+from mindgpt_plugins.benchmark.model_server import ModelServer, headers
+from mindgpt_plugins.benchmark.proxy import BLANK, SEEN, Proxy, Replies
+from mindgpt_plugins.evaluate import scoring
+from mindgpt_plugins.evaluate.collect import read_lines, write_lines, write_text
+from mindgpt_plugins.pipeline.process import stop
+
+
+class BenchmarkError(RuntimeError):
+    """The benchmarks could not be finished; the message says why, what is kept and how to go on."""
+
+
+def run(config_path: Path) -> dict[str, Any]:
+    """Run what ``benchmark.json`` describes and return the content of ``scores.json``.
+
+    Safe to run again after a kill: replies are kept as they come, and the harness goes over its rows again.
+
+    Raises:
+        BenchmarkError: no harness here, the server failed, or the harness did.
+    """
+    config = json.loads(config_path.read_text(encoding="utf-8"))
+    folder = config_path.resolve().parent
+    fault = compat.problem(HARNESS, compat.installed(HARNESS))
+    if fault:
+        raise BenchmarkError(f"{sys.executable}: {fault}")
+    replies = Replies(folder / "replies.jsonl")
+    kept = len(replies)
+    metrics = folder / "metrics.jsonl"
+    write_lines(metrics, [line for line in read_lines(metrics) if line["step"] <= kept])
+
+    def answered(count: int) -> None:
+        with metrics.open("a", encoding="utf-8") as out:
+            out.write(json.dumps({"step": count}) + "\n")
+
+    with (
+        ModelServer(config, folder / "server") as server,
+        Proxy(replies, server, headers=headers(config), timeout=config["timeout"], answered=answered) as proxy,
+    ):
+        passes = {name: proxy.url(name) for name in ((SEEN, BLANK) if config["blank"] else (SEEN,))}
+        write_text(folder / "task.json", json.dumps(task(config, server.name, passes), indent=1) + "\n")
+        _harness(folder, proxy, server)
+        print(f"{proxy.asked} requests asked, {kept} replies kept from before", flush=True)
+    return _write(folder, config)
+
+
+def task(config: Mapping[str, Any], model: str, passes: Mapping[str, str]) -> dict[str, Any]:
+    """What the harness process is told: benchmarks, passes (name → URL) and EvalScope's own task config."""
+    own = dict(config["harness"])
+    names = config["benchmarks"]
+    arguments = {BENCHMARKS[name].task: dict(own.get("dataset_args", {}).get(name, {})) for name in names}
+    for name, path in config["data"].items():
+        arguments[BENCHMARKS[name].task]["local_path"] = path
+    generation = {"temperature": 0.0, "max_tokens": config["max_new_tokens"], "retries": 1, "timeout": config["timeout"]}
+    return {
+        "benchmarks": names,
+        "passes": dict(passes),
+        "config": {
+            "collect_perf": False,
+            "seed": config["seed"],
+            **own,
+            "model": model,
+            "eval_type": "openai_api",
+            "datasets": [BENCHMARKS[name].task for name in names],
+            "dataset_args": arguments,
+            "limit": config["limit"],
+            "eval_batch_size": config["batch_size"],
+            "generation_config": {**generation, **own.get("generation_config", {})},
+        },
+    }
+
+
+def _harness(folder: Path, proxy: Proxy, server: ModelServer) -> None:
+    """Run the harness to its end, or stop it as soon as the proxy has something to complain about."""
+    child = subprocess.Popen(
+        [sys.executable, "-m", "mindgpt_plugins.benchmark.harness", "task.json"], cwd=folder, start_new_session=True
+    )
+    try:
+        while child.poll() is None and proxy.fault is None:
+            time.sleep(0.2)
+    finally:
+        if child.poll() is None:
+            stop(child)
+    if proxy.fault is not None:
+        words = server.last_words()
+        raise BenchmarkError(
+            f"{proxy.fault}. {words + ' ' if words else ''}{len(proxy.replies)} replies are kept in "
+            f"{proxy.replies.path}; the same command goes on from there"
+        )
+    if child.returncode:
+        raise BenchmarkError(
+            f"EvalScope ended with status {child.returncode}; its message is above, in {folder / 'log.txt'}. "
+            f"{len(proxy.replies)} replies are kept"
+        )
+
+
+def _write(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
+    rows = read_lines(folder / "rows.jsonl")
+    found = results.predictions(rows, config["sources"])
+    write_lines(folder / "predictions.jsonl", found)
+    reports = json.loads((folder / "reports.json").read_text(encoding="utf-8"))
+    scores = {
+        "version": scoring.VERSION,
+        "model": config["model_name"],
+        "engine": "server" if config["server"] else config["engine"],
+        "sets": config["benchmarks"],
+        "general": config["general"],
+        "domain": config["domain"],
+        "samples": {"n": 0, "rows": 0, "temperature": 1.0},
+        "seed": config["seed"],
+        "harness": {"name": HARNESS, "version": compat.installed(HARNESS)},
+        "benchmarks": results.summary(rows, reports),
+        "cells": scoring.cells(found),
+        "gate": None,
+    }
+    write_text(folder / "scores.json", json.dumps(scores, indent=1) + "\n")
+    for line in results.table(scores["cells"], scores["benchmarks"]):
+        print(line, flush=True)
+    return scores

@@ -1,0 +1,62 @@
+"""Stage ``benchmark``: public benchmarks through EvalScope with ``python -m mindgpt_plugins.benchmark``."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any, ClassVar
+
+from mindgpt_plugins.pipeline.stage import Command, Context, Stage, StageError, as_json
+from mindgpt_plugins.pipeline.stages.evaluate import CODE, model_settings
+from mindgpt_plugins.recipe.base import StageConfig
+from mindgpt_plugins.recipe.benchmark import BenchmarkConfig
+
+
+class BenchmarkStage(Stage[BenchmarkConfig]):
+    """Writes ``scores.json`` and ``predictions.jsonl``, as an ``evaluate`` stage does."""
+
+    Config: ClassVar[type[StageConfig]] = BenchmarkConfig
+    side: ClassVar[str] = "benchmark"
+    code: ClassVar[tuple[str, ...]] = ("mindgpt_plugins.benchmark", "mindgpt_plugins.serve", *CODE)
+
+    def render(self, config: BenchmarkConfig, context: Context) -> list[Command]:
+        """Resolve references and write ``benchmark.json``."""
+        settings: dict[str, Any] = as_json(config)
+        settings |= model_settings(config.model or str(config.server), config.seed, context)
+        settings["data"] = {name: str(_local(context, path)) for name, path in config.data.items()}
+        settings["engine_python"] = _interpreter(config.engine_python, context)
+        (context.folder / "benchmark.json").write_text(json.dumps(settings, indent=1) + "\n")
+        return [Command(("-m", "mindgpt_plugins.benchmark", "benchmark.json"))]
+
+    def artefacts(self, config: BenchmarkConfig, context: Context) -> dict[str, str]:
+        """Scores and predictions."""
+        return {
+            "scores": str(context.folder / "scores.json"),
+            "predictions": str(context.folder / "predictions.jsonl"),
+        }
+
+    def check(self, config: BenchmarkConfig, context: Context) -> list[str]:
+        """The engine's interpreter must exist, and so must a model to start a server for."""
+        try:
+            _interpreter(config.engine_python, context)
+        except StageError as error:
+            return [str(error)]
+        return []
+
+
+def _local(context: Context, path: str) -> Path:
+    return (context.recipe_folder / Path(path).expanduser()).resolve()
+
+
+def _interpreter(named: str | None, context: Context) -> str:
+    if named is None:
+        return sys.executable
+    local = context.recipe_folder / named
+    if "/" in named and local.is_file():
+        return str(local.absolute())  # not resolve(): a virtual environment's python is a link that must stay one
+    found = shutil.which(named)
+    if found is None:
+        raise StageError(f"engine_python: {named!r} does not exist")
+    return found
