@@ -67,6 +67,12 @@ class Context:
             return Path(self.artefact(head, "datasets")), name
         return (self.recipe_folder / head).resolve(), name
 
+    def branches(self, reference: str) -> str:
+        """Resolve the branch file of a focus: an input stage's artefact, or a file relative to the recipe."""
+        if reference in self.inputs:
+            return self.artefact(reference, "branches")
+        return str((self.recipe_folder / Path(reference).expanduser()).resolve())
+
     def artefact(self, stage: str, name: str) -> str:
         """Absolute path of a named artefact of a finished input stage."""
         try:

@@ -12,7 +12,10 @@ from pydantic.fields import FieldInfo
 
 @dataclass(frozen=True)
 class Reference:
-    """Marks a string field that names a file, a folder or another stage: ``model``, ``dataset`` or ``path``."""
+    """Marks a string field that names a file, a folder or a stage: ``model``, ``dataset``, ``path`` or an artefact.
+
+    ``branches`` may be an earlier stage or a file, any other artefact (``scores``) only an earlier stage.
+    """
 
     to: str
 

@@ -83,6 +83,9 @@ def _outside_folders(recipe: Recipe, name: str) -> Iterable[tuple[str, Path]]:
             path = recipe.folder / Path(value).expanduser()
             yield value, path if path.is_dir() else path.parent
             continue
+        if to == "branches" and value not in recipe.stages:
+            yield value, recipe.folder / Path(value).expanduser()
+            continue
         head = value.rpartition("/")[0] if to == "dataset" else value
         if head not in recipe.stages and (recipe.folder / head).is_dir():
             yield value, recipe.folder / head

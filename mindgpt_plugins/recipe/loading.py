@@ -192,6 +192,12 @@ def _reference_problems(recipe: Recipe) -> list[str]:
                     f"{place}: dataset {value!r} is neither <stage>/<set> of an earlier stage nor a set in an existing "
                     f"folder{nearest(head, order[:position])} Earlier stages: {', '.join(order[:position]) or 'none'}."
                 )
+            elif to == "branches":
+                if not (recipe.folder / Path(value).expanduser()).is_file():
+                    problems.append(
+                        f"{place}: focus {value!r} is neither an earlier evaluate stage nor an existing branches.json "
+                        f"(relative to {recipe.folder}){nearest(value, order[:position])}"
+                    )
             elif to not in ("dataset", "model"):
                 problems.append(f"{place}: {value!r} must name an earlier stage{nearest(head, order[:position])}")
             elif to == "model" and value.startswith((".", "/")) and not (recipe.folder / value).is_dir():

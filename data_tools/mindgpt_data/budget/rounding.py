@@ -61,3 +61,8 @@ def apportion(weights: Sequence[float], total: int, n_min: int, n_max: int) -> l
                 counts[i] += 1
                 missing -= 1
     return [n_min + c for c in counts]
+
+
+def weighted(shares: list[float], weights: Sequence[float] | None) -> list[float]:
+    """Shares times weights; as they are without any."""
+    return shares if weights is None else [share * weight for share, weight in zip(shares, weights, strict=True)]

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mindgpt_data.budget.rounding import apportion
+from mindgpt_data.budget.rounding import apportion, weighted
 
 
-def uniform(scores: Sequence[float], total: int, *, n_min: int = 1, n_max: int = 8, gamma: float = 1.0) -> list[int]:
-    """Equal shares of ``total``; the remainder goes to the first images. ``scores`` and ``gamma`` are not used.
+def uniform(
+    scores: Sequence[float],
+    total: int,
+    *,
+    n_min: int = 1,
+    n_max: int = 8,
+    gamma: float = 1.0,
+    weights: Sequence[float] | None = None,
+) -> list[int]:
+    """Equal shares of ``total``, or in proportion to ``weights`` (a focus); the remainder goes to the first images.
+
+    ``scores`` and ``gamma`` are not used.
 
     Raises:
         BudgetError: ``total`` is outside [M·n_min, M·n_max].
     """
-    return apportion([1.0] * len(scores), total, n_min, n_max)
+    return apportion(weighted([1.0] * len(scores), weights), total, n_min, n_max)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+from mindgpt_data.focus.weights import NEUTRAL
 
 BUCKET = 0.05
 """Similarities closer than this count as a tie."""
@@ -27,16 +29,25 @@ class Found:
     similarity: float = 0.0
 
 
-def choose(found: Sequence[Found], counts: Counter[str], *, least_fit: int, limit: int) -> list[Found]:
+def choose(
+    found: Sequence[Found],
+    counts: Counter[str],
+    *,
+    least_fit: int,
+    limit: int,
+    weights: Mapping[str, float] = NEUTRAL,
+) -> list[Found]:
     """At most ``limit`` topics with ``fit ≥ least_fit``, best first; ``counts`` is updated.
 
     The order is fit, then similarity in steps of :data:`BUCKET`, then the largest deficit: with weights
-    w_l ∝ (n_l + 1)^-0.5 that is the leaf with the fewest images so far; then similarity and id.
+    w_l ∝ (n_l + 1)^-0.5 that is the leaf with the fewest images so far; then similarity and id. A focus weighs leaves:
+    one that weighs 3 is not ahead until it has three times the images.
     """
     fits = {one.leaf: one for one in sorted(found, key=lambda f: (f.fit, f.similarity)) if one.fit >= least_fit}
-    order = sorted(
-        fits.values(),
-        key=lambda f: (-f.fit, -int(f.similarity / BUCKET), counts[f.leaf], -f.similarity, f.leaf),
-    )[:limit]
+
+    def rank(f: Found) -> tuple[float | str, ...]:
+        return -f.fit, -int(f.similarity / BUCKET), (counts[f.leaf] + 1) / weights[f.leaf], -f.similarity, f.leaf
+
+    order = sorted(fits.values(), key=rank)[:limit]
     counts.update(one.leaf for one in order)
     return order

@@ -6,6 +6,7 @@ import random
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
+from mindgpt_data.focus.weights import NEUTRAL, Focus
 from mindgpt_data.rows import SUB_SCORES
 from mindgpt_data.teachers.base import Candidate, Job, Label, Slot
 
@@ -17,10 +18,20 @@ class SlotError(ValueError):
     """The capability tree cannot serve the budget; the message names the family."""
 
 
-def draw(options: Collection[str], counts: Mapping[str, int], rng: random.Random, power: float = DEFICIT) -> str:
-    """One of ``options`` with weight (n + 1)^power; independent of their order."""
+def draw(
+    options: Collection[str],
+    counts: Mapping[str, int],
+    rng: random.Random,
+    power: float = DEFICIT,
+    weights: Mapping[str, float] = NEUTRAL,
+) -> str:
+    """One of ``options`` with weight w·(n/w + 1)^power; independent of their order.
+
+    With w = 1 for all that is (n + 1)^power; else what an option has so far is counted in units of its weight, so that
+    in the long run it gets items in proportion to it.
+    """
     names = sorted(options)
-    return rng.choices(names, [(counts.get(n, 0) + 1) ** power for n in names])[0]
+    return rng.choices(names, [weights[n] * (counts.get(n, 0) / weights[n] + 1) ** power for n in names])[0]
 
 
 def by_family(capabilities: Mapping[str, Label], families: Mapping[str, int]) -> dict[str, list[str]]:
@@ -50,6 +61,7 @@ def plan(
     *,
     open_share: float = 0.0,
     levels: Sequence[int] = (1, 2, 3, 4, 5),
+    focus: Focus | None = None,
 ) -> tuple[Slot, ...]:
     """The slots of one image. ``planned`` counts what earlier images were promised and is updated.
 
@@ -61,12 +73,14 @@ def plan(
         rng: the only source of chance.
         open_share: chance that a slot is ``open``.
         levels: difficulties to request, each as often.
+        focus: weights of the leaves.
     """
     slots: list[Slot] = []
+    heavy, about = _weights(focus)
     for family in SUB_SCORES:
         for _ in range(families[family]):
-            capability = draw(leaves[family], planned, rng)
-            topic = draw(topics, planned, rng) if topics else None
+            capability = draw(leaves[family], planned, rng, weights=heavy)
+            topic = draw(topics, planned, rng, weights=about) if topics else None
             kind = "open" if rng.random() < open_share else "verifiable"
             slots.append(Slot(len(slots), capability, topic, kind, rng.choice(levels)))
             planned.update([capability] if topic is None else [capability, topic])
@@ -79,6 +93,7 @@ def choose(
     used: Counter[str],
     answers: dict[str, Counter[str]],
     rng: random.Random,
+    focus: Focus | None = None,
 ) -> list[Candidate]:
     """At most ``job.items`` of what a local teacher proposed: family quotas, then leaf, topic and answer deficits.
 
@@ -90,7 +105,9 @@ def choose(
         used: leaf → items so far, both dimensions.
         answers: capability → answers so far: guessing the commonest should not pay.
         rng: the only source of chance.
+        focus: weights of the leaves.
     """
+    heavy, about = _weights(focus)
     pool = list({c.question.casefold(): c for c in reversed(candidates)}.values())[::-1]
     quota, chosen = dict(job.families), list[Candidate]()
     while pool and len(chosen) < job.items:
@@ -98,9 +115,9 @@ def choose(
         open_ = [d for d in quota if quota[d] > 0 and d in there]
         family = max(open_, key=lambda d: quota[d]) if open_ else None
         fits = [c for c in pool if family is None or job.capabilities[c.capability].family == family]
-        capability = draw({c.capability for c in fits}, used, rng)
+        capability = draw({c.capability for c in fits}, used, rng, weights=heavy)
         fits = [c for c in fits if c.capability == capability]
-        topic = draw({c.knowledge or "" for c in fits}, used, rng)
+        topic = draw({c.knowledge or "" for c in fits}, used, rng, weights=about)
         fits = [c for c in fits if (c.knowledge or "") == topic]
         given = answers.setdefault(capability, Counter())
         answer = draw({c.answer for c in fits}, given, rng, power=-1.5)
@@ -112,3 +129,8 @@ def choose(
             quota[family] -= 1
         chosen.append(candidate)
     return chosen
+
+
+def _weights(focus: Focus | None) -> tuple[Mapping[str, float], Mapping[str, float]]:
+    """Of capability leaves and of topics."""
+    return (focus.capability, focus.knowledge) if focus else (NEUTRAL, NEUTRAL)

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from mindgpt_data.focus.settings import Focused
 from mindgpt_plugins.recipe.base import Strict
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -21,6 +22,9 @@ class Scenes(Strict):
     difficulty: tuple[Share, Share] = Field((0.0, 1.0), description="Range of scene grades, 0 easy to 1 hard.")
     skew: float = Field(1.0, gt=0, description="Grade = low + (high - low)·u^skew; above 1 favours easy scenes.")
     unseen: Share = Field(0.0, description="Share of scenes with a combination no training set contains.")
+    focus: Focused = Field(
+        None, description="An earlier evaluate stage, or its branches.json: its weak leaves get more of the questions."
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> Scenes:
@@ -40,6 +44,8 @@ class SetConfig(Strict):
     def _unseen_is_held_out(self) -> SetConfig:
         if self.split == "train" and any(s.unseen for s in self.sources.values()):
             raise ValueError("unseen combinations are for dev and test sets; a train set must not hold them")
+        if self.split != "train" and any(s.focus for s in self.sources.values()):
+            raise ValueError("a focus is for train sets; a held-out set that leans to weak leaves measures nothing")
         return self
 
 

@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from mindgpt_data.focus.weights import NEUTRAL
 from mindgpt_data.tree.model import Tree
 from mindgpt_data.world.candidate import Candidate
 
 
 def match(
-    candidates: Sequence[Candidate], tree: Tree, counts: Mapping[str, int], limit: int = 3, least: int = 2
+    candidates: Sequence[Candidate],
+    tree: Tree,
+    counts: Mapping[str, int],
+    limit: int = 3,
+    least: int = 2,
+    weights: Mapping[str, float] = NEUTRAL,
 ) -> list[str]:
     """Knowledge leaves of one image, best first.
 
@@ -23,6 +29,7 @@ def match(
         counts: items so far by leaf.
         limit: at most this many leaves.
         least: smallest fit kept.
+        weights: of the leaves (a focus): items are counted in units of them.
 
     Raises:
         TreeError: a candidate names a leaf that the tree does not have.
@@ -31,4 +38,6 @@ def match(
     for leaf in evidence:
         tree.path(leaf)
     fits = [leaf for leaf, number in evidence.items() if min(3, number) >= least]
-    return sorted(fits, key=lambda leaf: (-min(3, evidence[leaf]), counts.get(leaf, 0), leaf))[:limit]
+    return sorted(fits, key=lambda leaf: (-min(3, evidence[leaf]), (counts.get(leaf, 0) + 1) / weights[leaf], leaf))[
+        :limit
+    ]

@@ -16,9 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from mindgpt_data import export
-from mindgpt_data.budget.per_image import per_image
+from mindgpt_data.budget.allocate import allocate
+from mindgpt_data.budget.per_image import per_images
 from mindgpt_data.budget.split import split
 from mindgpt_data.density.score import Picture, information_density
+from mindgpt_data.focus import table, weights
+from mindgpt_data.focus.weights import NEUTRAL, Focus
 from mindgpt_data.gates.duplicates import normalise
 from mindgpt_data.gates.item import Item
 from mindgpt_data.rows import SUB_SCORES, Row
@@ -31,6 +34,7 @@ from mindgpt_data.world.draw import draw
 from mindgpt_data.world.funnel import Funnel
 from mindgpt_data.world.labels import labels
 from mindgpt_data.world.matching import match
+from mindgpt_data.world.order import tried
 from mindgpt_data.world.questions import from_truth
 from mindgpt_data.world.scene import Scene
 from mindgpt_plugins import registry
@@ -50,6 +54,11 @@ class Shot:
     ids: float
     candidates: list[Candidate]
     budget: int = 0
+
+    def families(self, tree: Tree, focus: Focus) -> dict[str, float]:
+        """Density dimension → mean weight of the capabilities this picture can be asked about."""
+        asked = {c.capability for c in self.candidates}
+        return focus.families({d: sorted(c for c in asked if tree.nodes[c].density == d) for d in SUB_SCORES})
 
 
 @dataclass
@@ -79,7 +88,8 @@ def run(settings: WorldSettings, seed: int, folder: Path, progress: Progress = l
         progress: called with one metrics line at a time.
 
     Raises:
-        BudgetError: a set's items do not fit its images.
+        BudgetError: a set's items do not fit its images, or its allocator cannot follow a focus.
+        FocusError: a source's branch file cannot be used, or nothing in it is weak.
         RegistryError: an estimator, allocator or gate that does not exist, or an option it does not have.
         RuntimeError: a set cannot get enough pictures that are new.
     """
@@ -112,11 +122,18 @@ def _one_set(state: _Run, name: str, config: SetConfig) -> dict[str, Any]:
 
 def _make_set(state: _Run, name: str, config: SetConfig) -> dict[str, Any]:
     funnel, rows, shots = Funnel(), list[Row](), list[Shot]()
+    focused: dict[str, Any] = {}
     for source, scenes in config.sources.items():
+        trees = {"knowledge": state.knowledge, "capability": state.capability}
+        focus = weights.load(scenes.focus, trees) if scenes.focus else None
         batch = list(_shots(state, name, source, scenes, funnel))
-        _allocate(state, name, scenes, batch)
-        rows += _ask(state, name, config, source, batch, funnel)
+        _allocate(state, scenes, batch, focus)
+        asked = list(_ask(state, name, config, source, batch, funnel, focus))
+        rows += asked
         shots += batch
+        if focus is not None:
+            got = {axis: Counter(x for r in asked if (x := getattr(r, axis))) for axis in trees}
+            focused[source] = {"weak": table.weak(focus), "leaves": table.asked_and_got(focus, got)}
     export.write_set(rows, state.folder, name)
     funnel.passed.update(images=len(shots), items=len(rows))
     return {
@@ -131,6 +148,7 @@ def _make_set(state: _Run, name: str, config: SetConfig) -> dict[str, Any]:
         "capability": dict(Counter(r.capability for r in rows)),
         "answers": dict(Counter(r.answer for r in rows).most_common(10)),
         "pictures": [[s.image_hash, s.scene.signature] for s in shots],
+        **({"focus": focused} if focused else {}),
     }
 
 
@@ -176,20 +194,32 @@ def _shots(state: _Run, name: str, source: str, scenes: Scenes, funnel: Funnel) 
         yield Shot(scene, export.save_image(image, state.folder), key, scores, ids, candidates)
 
 
-def _allocate(state: _Run, name: str, scenes: Scenes, shots: list[Shot]) -> None:
-    budget = state.settings.budget
-    bounds = {"n_min": budget.n_min, "n_max": budget.n_max, "gamma": budget.gamma}
+def _allocate(state: _Run, scenes: Scenes, shots: list[Shot], focus: Focus | None) -> None:
+    budget, scores = state.settings.budget, [shot.ids for shot in shots]
+    bounds: dict[str, Any] = {"n_min": budget.n_min, "n_max": budget.n_max, "gamma": budget.gamma}
+    heavy = [_weight(state, shot, focus) for shot in shots] if focus else None
     if scenes.items is None:
-        counts = [per_image(shot.ids, **bounds) for shot in shots]  # type: ignore[arg-type]
+        counts = per_images(scores, **bounds, weights=heavy)
     else:
-        allocate = registry.get("allocator", budget.allocator)
-        extra = {"seed": state.seed} if budget.allocator == "random" else {}
-        counts = allocate([shot.ids for shot in shots], scenes.items, **bounds, **extra)
+        counts = allocate(budget.allocator, scores, scenes.items, bounds, seed=state.seed, weights=heavy)
     for shot, count in zip(shots, counts, strict=True):
         shot.budget = count
 
 
-def _ask(state: _Run, name: str, config: SetConfig, source: str, shots: list[Shot], funnel: Funnel) -> Iterator[Row]:
+def _weight(state: _Run, shot: Shot, focus: Focus) -> float:
+    topics = match(shot.candidates, state.knowledge, {}, weights=focus.knowledge)
+    return focus.picture(topics, shot.sub_scores, shot.families(state.capability, focus))
+
+
+def _ask(
+    state: _Run,
+    name: str,
+    config: SetConfig,
+    source: str,
+    shots: list[Shot],
+    funnel: Funnel,
+    focus: Focus | None,
+) -> Iterator[Row]:
     rng = random.Random(f"{state.seed}/{name}/{source}/questions")
     applied = [(g, gates.gate(g)) for g in state.settings.gates]
     carry: dict[str, float] = {}
@@ -197,9 +227,10 @@ def _ask(state: _Run, name: str, config: SetConfig, source: str, shots: list[Sho
     topics: Counter[str] = Counter()
     answers: dict[str, Counter[str]] = defaultdict(Counter)
     for number, shot in enumerate(shots):
-        matched = match(shot.candidates, state.knowledge, topics)
-        families = split(shot.budget, shot.sub_scores, carry)
-        order = _order(shot.candidates, families, state.capability, leaves, topics, answers, matched, rng)
+        matched = match(shot.candidates, state.knowledge, topics, weights=focus.knowledge if focus else NEUTRAL)
+        scores = weights.tilted(shot.sub_scores, shot.families(state.capability, focus)) if focus else shot.sub_scores
+        families = split(shot.budget, scores, carry)
+        order = tried(shot.candidates, families, state.capability, leaves, topics, answers, matched, rng, focus)
         asked: set[str] = set()
         for candidate in order:
             if len(asked) == shot.budget:
@@ -222,43 +253,6 @@ def _ask(state: _Run, name: str, config: SetConfig, source: str, shots: list[Sho
             yield row
         for _ in range(shot.budget - len(asked)):
             funnel.drop("teacher", "no further question about this picture", shot.image)
-
-
-def _order(
-    candidates: list[Candidate],
-    families: dict[str, int],
-    tree: Tree,
-    leaves: Counter[str],
-    topics: Counter[str],
-    answers: dict[str, Counter[str]],
-    matched: list[str],
-    rng: random.Random,
-) -> Iterator[Candidate]:
-    """Candidates in the order they are tried: family quotas first, then leaf weights w ∝ (n + 1)^-0.5."""
-    pool, quota = list(candidates), dict(families)
-    while pool:
-        families_left = {tree.nodes[c.capability].density for c in pool}
-        open_ = [d for d in quota if quota[d] > 0 and d in families_left]
-        family = max(open_, key=lambda d: quota[d]) if open_ else None
-        choice = [c for c in pool if family is None or tree.nodes[c.capability].density == family]
-        # Leaf first, then a candidate of it: a leaf with many candidates is not asked more often.
-        capability = _draw({c.capability for c in choice}, leaves, rng)
-        choice = [c for c in choice if c.capability == capability]
-        fits = [c for c in choice if c.knowledge in matched] or choice
-        topic = _draw({c.knowledge or "" for c in fits}, topics, rng)
-        fits = [c for c in fits if (c.knowledge or "") == topic]
-        # Rare answers first: guessing the commonest answer of a capability should not pay.
-        answer = _draw({c.answer for c in fits}, answers[capability], rng, power=-1.5)
-        candidate = rng.choice([c for c in fits if c.answer == answer])
-        pool.remove(candidate)
-        if family is not None:
-            quota[family] -= 1
-        yield candidate
-
-
-def _draw(options: set[str], counts: Counter[str], rng: random.Random, power: float = -0.5) -> str:
-    names = sorted(options)
-    return rng.choices(names, [(counts[n] + 1) ** power for n in names])[0]
 
 
 def _row(

@@ -17,8 +17,9 @@ def build(sets: Mapping[str, Mapping[str, Any]], knowledge: Tree, capability: Tr
     Returns:
         ``version``; ``sets`` by name with ``split``, ``items``, ``images``, ``funnel``, ``ids_histogram`` (ten bins of
         [0, 1]), ``budget_by_ids`` (mean QA per image in each bin, null when empty), ``sub_scores`` (means),
-        ``capability`` and ``knowledge`` (items by leaf), ``answers`` (most common); ``tree`` by dimension with
-        ``leaves``, ``covered`` and ``entropy`` over the training sets.
+        ``capability`` and ``knowledge`` (items by leaf), ``answers`` (most common) and, of a focused source, ``focus``
+        (``weak`` leaves; ``leaves``: asked weight and got share); ``tree`` by dimension with ``leaves``, ``covered``
+        and ``entropy`` over the training sets.
     """
     trees: dict[str, Any] = {}
     for name, tree in (("knowledge", knowledge), ("capability", capability)):
@@ -41,4 +42,5 @@ def _one(summary: Mapping[str, Any]) -> dict[str, Any]:
         **{key: summary[key] for key in keep},
         "ids_histogram": histogram,
         "budget_by_ids": [round(b / n, 3) if n else None for b, n in zip(budget, histogram, strict=True)],
+        **({"focus": summary["focus"]} if "focus" in summary else {}),
     }

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from mindgpt_data.world.config import WorldSettings
 
-from mindgpt_plugins.pipeline.stage import Command, Context, Stage
+from mindgpt_plugins.pipeline.stage import Command, Context, Stage, StageError
 from mindgpt_plugins.recipe.base import StageConfig
 from mindgpt_plugins.recipe.world import WorldConfig
 
@@ -22,6 +22,10 @@ class WorldStage(Stage[WorldConfig]):
     def render(self, config: WorldConfig, context: Context) -> list[Command]:
         """Write ``config.json`` for ``python -m mindgpt_data.world``."""
         settings = config.model_dump(mode="json", include=set(WorldSettings.model_fields))
+        for one in settings["sets"].values():
+            for scenes in one["sources"].values():
+                if scenes["focus"]:
+                    scenes["focus"]["file"] = context.branches(scenes["focus"]["file"])
         path = context.folder / "config.json"
         path.write_text(
             json.dumps(
@@ -74,4 +78,9 @@ class WorldStage(Stage[WorldConfig]):
                         check_budget(scenes.images, scenes.items, config.budget.n_min, config.budget.n_max)
                     except BudgetError as error:
                         problems.append(f"sets.{name}.sources.{source}: {error}")
+                if scenes.focus is not None:
+                    try:
+                        context.branches(scenes.focus.file)
+                    except StageError as error:
+                        problems.append(f"sets.{name}.sources.{source}.focus: {error}")
         return problems

@@ -1,0 +1,1 @@
+"""What an evaluation says is weak gets more of the next data round (ours)."""

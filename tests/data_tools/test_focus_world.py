@@ -1,0 +1,134 @@
+"""The rendered world closes the loop: a focused source asks more about weak leaves, in the same pictures."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import focus_file
+import pytest
+from mindgpt_data.export import read_set
+from mindgpt_data.focus.branch_file import FocusError
+from mindgpt_data.world.config import WorldSettings
+from mindgpt_data.world.pipeline import run
+from pydantic import ValidationError
+
+from mindgpt_plugins.pipeline.plan import make
+from mindgpt_plugins.pipeline.stage import Context
+from mindgpt_plugins.pipeline.stages.world import WorldStage
+from mindgpt_plugins.recipe.hashing import stage_hash
+from mindgpt_plugins.recipe.loading import RecipeError, validate
+from mindgpt_plugins.recipe.world import WorldConfig
+
+STOP = "signs.priority.stop"
+DEV: dict[str, Any] = {"split": "dev"}
+FOUR: dict[str, Any] = {"images": 4}
+
+
+def sets(focus: Any = None, **more: Any) -> dict[str, Any]:
+    domain = {"images": 150, "items": 300, **({"focus": focus} if focus else {})}
+    return {"round2": {"sources": {"domain": domain}}, **more}
+
+
+def world(folder: Path, focus: Any = None, **more: Any) -> dict[str, Any]:
+    settings = WorldSettings.model_validate({"sets": sets(focus), "budget": {"n_max": 6}, **more})
+    return run(settings, 0, folder)
+
+
+def weak_signs(path: Path) -> str:
+    return str(
+        focus_file.write(
+            path / "branches.json",
+            ("knowledge", STOP, 0, 200),
+            ("knowledge", "vehicles.road.car", 200, 0),
+            ("capability", "knowledge.sign", 0, 200),
+            ("capability", "perception.count", 200, 0),
+        )
+    )
+
+
+def test_the_same_pictures_and_as_many_questions_more_of_them_weak(tmp_path: Path) -> None:
+    plain, leaning = world(tmp_path / "a"), world(tmp_path / "b", {"file": weak_signs(tmp_path)})
+    rows = [read_set(tmp_path / name, "round2") for name in "ab"]
+    assert {r.image[0] for r in rows[0]} == {r.image[0] for r in rows[1]}
+    counts = [Counter(r.capability for r in one) for one in rows]
+    topics = [Counter(r.knowledge for r in one) for one in rows]
+    assert abs(len(rows[0]) - len(rows[1])) <= 0.03 * len(rows[0])  # both short of 300 by what pictures cannot give
+    assert counts[1]["knowledge.sign"] > 1.4 * counts[0]["knowledge.sign"]
+    assert topics[1][STOP] > 1.2 * topics[0][STOP]
+    assert counts[1]["perception.count"] < counts[0]["perception.count"]
+    assert "focus" not in plain["sets"]["round2"]
+    told = leaning["sets"]["round2"]["focus"]["domain"]
+    assert {row["label"] for row in told["weak"]} == {STOP, "knowledge.sign"}
+    got = {row["leaf"]: row for row in told["leaves"]}
+    assert got["knowledge.sign"]["items"] == counts[1]["knowledge.sign"]
+
+
+def test_budgets_without_a_corpus_total_keep_theirs(tmp_path: Path) -> None:
+    totals = []
+    for focus in (None, weak_signs(tmp_path)):
+        folder = tmp_path / str(len(totals))
+        source = {"images": 60, **({"focus": focus} if focus else {})}
+        run(WorldSettings.model_validate({"sets": {"s": {"sources": {"domain": source}}}}), 0, folder)
+        totals.append(sum(json.loads((folder / "s.done.json").read_text())["budget"]))
+    assert totals[0] == totals[1]
+
+
+def test_refusals(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match="a focus is for train sets"):
+        WorldConfig.model_validate(
+            {"kind": "world", "sets": {"d": {**DEV, "sources": {"domain": FOUR | {"focus": "e"}}}}}
+        )
+    with pytest.raises(FocusError, match="No such file"):
+        world(tmp_path, str(tmp_path / "no.json"))
+    with pytest.raises(ValueError, match="takes no `weights`"):
+        world(tmp_path / "r", weak_signs(tmp_path), budget={"allocator": "random", "n_max": 6})
+
+
+def recipe(folder: Path, focus: str, **more: Any) -> dict[str, Any]:
+    first = {"train": {"sources": {"domain": FOUR}}, "dev": {**DEV, "sources": {"domain": FOUR}}}
+    return {
+        "name": "loop",
+        "device": "cpu",
+        "image": {"min_pixels": 1024, "max_pixels": 9216},
+        "stages": {
+            "world": {"kind": "world", "sets": first},
+            "model": {"kind": "model", "tokenizer_from": ["world/train"]},
+            "eval": {"kind": "evaluate", "model": "model", "sets": ["world/dev"]},
+            "again": {"kind": "world", "sets": sets(focus), **more},
+        },
+    }
+
+
+def test_a_recipe_closes_the_loop_by_naming_the_evaluation(tmp_path: Path) -> None:
+    loop = validate(recipe(tmp_path, "eval"), tmp_path / "r.yaml")
+    assert loop.inputs("again") == ["eval"]
+    again = make(loop, tmp_path / "runs").stages[-1]
+    evaluated = again.context.inputs["eval"]["branches"]
+    again.folder.mkdir(parents=True)
+    again.stage.render(again.config, again.context)
+    written = json.loads((again.folder / "config.json").read_text())
+    assert written["settings"]["sets"]["round2"]["sources"]["domain"]["focus"]["file"] == evaluated
+    with pytest.raises(RecipeError, match="neither an earlier evaluate stage nor .*did you mean 'eval'"):
+        validate(recipe(tmp_path, "evall"), tmp_path / "r.yaml")
+    other = make(validate(recipe(tmp_path, "world"), tmp_path / "r.yaml"), tmp_path / "runs").stages[-1]
+    assert "needs 'branches' of stage 'world'" in other.stage.check(other.config, other.context)[0]
+
+
+def test_the_stages_hash_follows_the_file(tmp_path: Path) -> None:
+    def hashed() -> str:
+        weak_signs(tmp_path)
+        one = validate(recipe(tmp_path, "branches.json"), tmp_path / "r.yaml")
+        assert one.inputs("again") == []
+        return stage_hash(one, "again", (), {})
+
+    first = hashed()
+    path = tmp_path / "branches.json"
+    before = path.read_text()
+    assert first != hashed()  # written anew: another stamp
+    path.write_text(before.replace("0.95", "0.950"))
+    config = WorldConfig.model_validate({"kind": "world", "sets": sets("branches.json")})
+    context = Context("again", tmp_path, {}, 0, recipe_folder=tmp_path)
+    WorldStage().render(config, context)
+    written = json.loads((tmp_path / "config.json").read_text())
+    assert written["settings"]["sets"]["round2"]["sources"]["domain"]["focus"]["file"] == str(path)
