@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib
 import importlib.abc
 import importlib.util
 import inspect
 import sys
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from mindgpt_patches import PatchRefused
 
@@ -57,6 +58,43 @@ def restore(owner: Any, name: str) -> None:
     current = getattr(owner, name)
     if getattr(current, _MARK, False):
         setattr(owner, name, current.__wrapped__)
+
+
+class Place(NamedTuple):
+    """A function of a host and what takes its place; the arguments of :func:`replace`."""
+
+    owner: Any
+    name: str
+    known: Mapping[str, str]
+    make: Callable[[Any], Any]
+
+
+def methods(classes: Mapping[str, str], name: str, known: Mapping[str, str], make: Callable[[Any], Any]) -> list[Place]:
+    """The method ``name`` of one class in each of several modules (dotted module → class), which are imported."""
+    owners = [getattr(importlib.import_module(module), owner) for module, owner in classes.items()]
+    return [Place(owner, name, known, make) for owner in owners]
+
+
+def replace_all(places: Iterable[Place]) -> None:
+    """:func:`replace` in every place, or in none.
+
+    Raises:
+        PatchRefused: one refuses; the originals are in all of them.
+    """
+    done: list[Place] = []
+    try:
+        for place in places:
+            replace(*place)
+            done.append(place)
+    except PatchRefused:
+        restore_all(done)
+        raise
+
+
+def restore_all(places: Iterable[Place]) -> None:
+    """Undo :func:`replace_all`."""
+    for place in places:
+        restore(place.owner, place.name)
 
 
 class _AfterImport(importlib.abc.MetaPathFinder):

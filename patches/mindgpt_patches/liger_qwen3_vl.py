@@ -16,15 +16,15 @@ import importlib
 import importlib.util
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib.metadata import version
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from mindgpt_patches import PatchRefused
-from mindgpt_patches.guard import replace, restore
+from mindgpt_patches.guard import Place, replace_all, restore_all
 
 PREFIXES = {
     "transformers.models.qwen3_vl.modeling_qwen3_vl": "Qwen3VL",
@@ -34,15 +34,6 @@ PREFIXES = {
 
 def _known(*fingerprints: str) -> dict[str, str]:
     return dict.fromkeys(fingerprints, "transformers 5.5.4")
-
-
-class Place(NamedTuple):
-    """A function of the host and what takes its place."""
-
-    owner: Any
-    name: str
-    known: dict[str, str]
-    make: Callable[[Any], Any]
 
 
 def places() -> Iterator[Place]:
@@ -72,21 +63,13 @@ def apply() -> str:
         return "not needed: Liger's kernels need CUDA (or TRITON_INTERPRET=1, a slow check on CPU)"
     if importlib.util.find_spec("liger_kernel") is None:
         return "not needed: liger-kernel is not installed; install the extra gpu"
-    done: list[Place] = []
-    try:
-        for place in places():
-            replace(*place)
-            done.append(place)
-    except PatchRefused:
-        undo(done)
-        raise
+    replace_all(places())
     return f"applied: liger-kernel {version('liger-kernel')}"
 
 
-def undo(which: list[Place] | None = None) -> None:
+def undo() -> None:
     """Put the host's functions back."""
-    for place in places() if which is None else which:
-        restore(place.owner, place.name)
+    restore_all(places())
 
 
 def replaced(model: torch.nn.Module) -> dict[str, int]:

@@ -10,13 +10,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from mindgpt_patches.guard import replace
+from mindgpt_patches.guard import Place, methods, replace_all
 
 KNOWN = {"df8c03ef2bf7": "transformers 5.5.4"}
 CLASSES = {
     "transformers.models.qwen3_vl.modeling_qwen3_vl": "Qwen3VLVisionPatchEmbed",
     "transformers.models.qwen3_vl_moe.modeling_qwen3_vl_moe": "Qwen3VLMoeVisionPatchEmbed",
 }
+
+
+def places() -> list[Place]:
+    """What is replaced."""
+    return methods(CLASSES, "forward", KNOWN, _linear)
 
 
 def apply() -> str:
@@ -26,12 +31,9 @@ def apply() -> str:
         ``"applied"``.
 
     Raises:
-        PatchRefused: the embedding's forward is not the one this was written for.
+        PatchRefused: an embedding's forward is not the one this was written for; nothing is changed.
     """
-    import importlib
-
-    for module, name in CLASSES.items():
-        replace(getattr(importlib.import_module(module), name), "forward", KNOWN, _linear)
+    replace_all(places())
     return "applied"
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from mindgpt_patches.guard import replace
+from mindgpt_patches.guard import Place, methods, replace_all
 
 KNOWN = {"4fc779c247b5": "transformers 5.5.4"}
 CLASSES = {
@@ -22,6 +22,11 @@ SIZES = 256
 """Picture sizes remembered; the longest unused one is forgotten."""
 
 
+def places() -> list[Place]:
+    """What is replaced."""
+    return methods(CLASSES, "fast_pos_embed_interpolate", KNOWN, _caching)
+
+
 def apply() -> str:
     """Apply once, to the dense and the mixture-of-experts model.
 
@@ -29,12 +34,9 @@ def apply() -> str:
         ``"applied"``.
 
     Raises:
-        PatchRefused: the interpolation is not the one this was written for.
+        PatchRefused: an interpolation is not the one this was written for; nothing is changed.
     """
-    import importlib
-
-    for module, name in CLASSES.items():
-        replace(getattr(importlib.import_module(module), name), "fast_pos_embed_interpolate", KNOWN, _caching)
+    replace_all(places())
     return "applied"
 
 

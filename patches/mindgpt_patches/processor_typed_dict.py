@@ -10,9 +10,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from mindgpt_patches.guard import replace
+from mindgpt_patches.guard import Place, replace_all
 
 KNOWN = {"4592b6dab7f5": "transformers 5.5.4"}
+
+
+def places() -> list[Place]:
+    """What is replaced."""
+    import transformers.processing_utils as module
+
+    return [Place(module, "validate_typed_dict", KNOWN, _reusing)]
 
 
 def apply() -> str:
@@ -22,11 +29,9 @@ def apply() -> str:
         ``"applied"``.
 
     Raises:
-        PatchRefused: ``validate_typed_dict`` is not the one this was written for.
+        PatchRefused: ``validate_typed_dict`` is not the one this was written for; nothing is changed.
     """
-    import transformers.processing_utils as module
-
-    replace(module, "validate_typed_dict", KNOWN, _reusing)
+    replace_all(places())
     return "applied"
 
 

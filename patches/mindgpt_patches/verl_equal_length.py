@@ -10,12 +10,18 @@ Asked for with ``MINDGPT_PATCHES=verl_equal_length``, which ``mindgpt run`` sets
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
-from mindgpt_patches import PatchRefused
+from mindgpt_patches.guard import Place, replace_all
 
-_MARK = "__mindgpt_patch__"
+KNOWN = {"dc8fa9819080": "verl 0.9.1"}
+
+
+def places() -> list[Place]:
+    """What is replaced."""
+    import verl.utils.tensordict_utils as module
+
+    return [Place(module, "maybe_fix_3d_position_ids", KNOWN, _moving)]
 
 
 def apply() -> str:
@@ -25,26 +31,23 @@ def apply() -> str:
         ``"applied"``.
 
     Raises:
-        PatchRefused: the function or its parameter is missing.
+        PatchRefused: ``maybe_fix_3d_position_ids`` is not the one this was written for; nothing is changed.
     """
-    import verl.utils.tensordict_utils as module
+    replace_all(places())
+    return "applied"
 
-    original = getattr(module, "maybe_fix_3d_position_ids", None)
-    if getattr(original, _MARK, False):
-        return "applied"
-    if original is None or list(inspect.signature(original).parameters) != ["data"]:
-        raise PatchRefused("verl.utils.tensordict_utils.maybe_fix_3d_position_ids(data) is not there; needs verl 0.9.1")
+
+def _moving(original: Any) -> Any:
+    from verl.utils.tensordict_utils import nested_tensor_from_tensor_list
 
     def maybe_fix_3d_position_ids(data: Any) -> None:
         rows = _equal_rows(data["position_ids"]) if "position_ids" in data.keys() else None  # noqa: SIM118
         if rows is None:
             original(data)
         else:
-            data["position_ids"] = module.nested_tensor_from_tensor_list(rows, ragged_idx=2)
+            data["position_ids"] = nested_tensor_from_tensor_list(rows, ragged_idx=2)
 
-    setattr(maybe_fix_3d_position_ids, _MARK, True)
-    module.maybe_fix_3d_position_ids = maybe_fix_3d_position_ids
-    return "applied"
+    return maybe_fix_3d_position_ids
 
 
 def _equal_rows(ids: Any) -> list[Any] | None:

@@ -9,9 +9,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from mindgpt_patches.guard import replace
+from mindgpt_patches.guard import Place, replace_all
 
 KNOWN = {"854d0375c82c": "verl 0.9.1"}
+
+
+def places() -> list[Place]:
+    """What is replaced."""
+    import verl.utils.experimental.torch_functional as module
+
+    return [Place(module.FusedLinearForPPO, "forward", KNOWN, _ours)]
 
 
 def apply() -> str:
@@ -21,11 +28,9 @@ def apply() -> str:
         ``"applied"``.
 
     Raises:
-        PatchRefused: ``FusedLinearForPPO.forward`` is not the one this was written for.
+        PatchRefused: ``FusedLinearForPPO.forward`` is not the one this was written for; nothing is changed.
     """
-    import verl.utils.experimental.torch_functional as module
-
-    replace(module.FusedLinearForPPO, "forward", KNOWN, _ours)
+    replace_all(places())
     return "applied"
 
 

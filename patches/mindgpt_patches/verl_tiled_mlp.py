@@ -11,11 +11,21 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import Any
 
-from mindgpt_patches.guard import replace
+from mindgpt_patches.guard import Place, replace_all
 
 BUILD = {"a216ab0ed208": "verl 0.9.1"}
 PATCH = {"26dc9abe507b": "verl 0.9.1"}
 _option: ContextVar[dict[str, Any] | None] = ContextVar("tiled_mlp", default=None)
+
+
+def places() -> list[Place]:
+    """What is replaced."""
+    import verl.workers.engine.fsdp.transformer_impl as module
+
+    return [
+        Place(module, "apply_monkey_patch", PATCH, _with_option),
+        Place(module.FSDPEngine, "_build_module", BUILD, _remembering),
+    ]
 
 
 def apply() -> str:
@@ -25,12 +35,9 @@ def apply() -> str:
         ``"applied"``.
 
     Raises:
-        PatchRefused: the engine is not the one this was written for.
+        PatchRefused: the engine is not the one this was written for; nothing is changed.
     """
-    import verl.workers.engine.fsdp.transformer_impl as module
-
-    replace(module, "apply_monkey_patch", PATCH, _with_option)
-    replace(module.FSDPEngine, "_build_module", BUILD, _remembering)
+    replace_all(places())
     return "applied"
 
 

@@ -8,16 +8,20 @@ acts as far as copies meet in one micro-batch. The tower has no dropout, so copi
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
-from mindgpt_patches.guard import replace
+from mindgpt_patches.guard import Place, methods, replace_all
 
 KNOWN = {"b1e5d7deae22": "transformers 5.5.4"}
 CLASSES = {
     "transformers.models.qwen3_vl.modeling_qwen3_vl": "Qwen3VLVisionModel",
     "transformers.models.qwen3_vl_moe.modeling_qwen3_vl_moe": "Qwen3VLMoeVisionModel",
 }
+
+
+def places() -> list[Place]:
+    """What is replaced."""
+    return methods(CLASSES, "forward", KNOWN, _deduplicating)
 
 
 def apply() -> str:
@@ -27,10 +31,9 @@ def apply() -> str:
         ``"applied"``.
 
     Raises:
-        PatchRefused: the tower's forward is not the one this was written for.
+        PatchRefused: a tower's forward is not the one this was written for; nothing is changed.
     """
-    for module, name in CLASSES.items():
-        replace(getattr(importlib.import_module(module), name), "forward", KNOWN, _deduplicating)
+    replace_all(places())
     return "applied"
 
 

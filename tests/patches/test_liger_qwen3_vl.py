@@ -115,15 +115,6 @@ def test_twice_is_once_and_tensors_on_the_cpu_stay_the_hosts(possible):
     assert out.pooler_output.isfinite().all()
 
 
-def test_a_changed_host_is_refused_and_nothing_is_changed(possible, monkeypatch):
-    *first, last = liger_qwen3_vl.places()
-    before = [vars(place.owner)[place.name] for place in first]
-    monkeypatch.setattr(last.owner, last.name, lambda self: None)
-    with pytest.raises(PatchRefused, match="not the one this patch is for.*transformers 5.5.4"):
-        liger_qwen3_vl.apply()
-    assert [vars(place.owner)[place.name] for place in first] == before
-
-
 def test_a_kernel_that_fails_puts_the_host_back(possible, monkeypatch):
     liger_qwen3_vl.apply()
     runs = iter([lambda: (torch.ones((), requires_grad=True),) * 2, lambda: 1 / 0])

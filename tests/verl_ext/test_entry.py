@@ -52,7 +52,7 @@ functions = [verl.utils.distributed.initialize_global_process_group_ray, CPUOffl
              verl.utils.tensordict_utils.maybe_fix_3d_position_ids]
 print(json.dumps({
     'platforms': sorted(PlatformRegistry.registered_names()),
-    'patched': [f.__module__ for f in functions if 'mindgpt' in f.__module__],
+    'patched': [f.__module__ for f in functions if 'mindgpt' in f.__module__ or hasattr(f, '__mindgpt_patch__')],
     'ours': sorted(m for m in sys.modules if m.startswith('mindgpt')),
 }))
 """
