@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from mindgpt_plugins.report import abilities, curves, examples
+from mindgpt_plugins.report import abilities, branches, curves, examples
 from mindgpt_plugins.report.run import TRAINING, Run, StageView, read_json
 
 VERSION = 1
@@ -46,6 +46,7 @@ def figures(run: Run) -> dict[str, Any]:
         "evaluations": [{key: e[key] for key in ("stage", "model", "cells", "gate")} for e in evaluations],
         "matrix": matrix,
         "retention": retention,
+        "branches": branches.figures(evaluations, held_out, notes),
         "interpolations": [
             {"stage": s.name, **chosen}
             for s in run.of_kind("interpolate")

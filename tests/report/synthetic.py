@@ -138,6 +138,7 @@ def _world(folder: Path, per_task: int, rng: random.Random) -> None:
             answer_type="text",
             source=source,
             capability=capability,
+            knowledge=("vehicles.road.car", "vehicles.air.plane", "signs.warning")[i % 3] if t == 0 else None,
             difficulty=(i % 10) / 10,
             split="test",
         )
@@ -188,6 +189,7 @@ def _evaluation(
                 "uid": row["uid"],
                 "set": "test",
                 "source": row["source"],
+                "knowledge": row["knowledge"],
                 "capability": row["capability"],
                 "difficulty": row["difficulty"],
                 "reply": f"i look at the <picture>: it is {said}. answer: {said}" if number % 3 else f"answer: {said}",

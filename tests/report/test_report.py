@@ -205,6 +205,55 @@ def test_every_key_of_report_json_is_documented(finished: Path) -> None:
     assert sorted(key for key in keys if f"`{key}`" not in text) == []
 
 
+def test_branches_say_what_fell_and_rose_on_the_same_items(finished: Path) -> None:
+    found = json.loads((finished / "report.json").read_text())["branches"]
+    assert found["set"] == "test" and [m["model"] for m in found["models"]] == list(synthetic.MODELS)
+    domain = found["compared"][0]  # right after domain learning: 0.80 → 0.55 on general, 0.15 → 0.72 on domain items
+    assert (domain["with"], domain["model"]) == ("base", "domain")
+    verdicts = {(b["part"], b["axis"], ".".join(b["path"])): b["verdict"] for b in domain["branches"]}
+    assert verdicts["general", "capability", "perception"] == verdicts["general", "capability", "reading"] == "fell"
+    assert verdicts["domain", "capability", "domain"] == verdicts["domain", "knowledge", "vehicles.road"] == "rose"
+    assert {part["part"]: part["n"] for part in found["models"][0]["parts"]} == {"general": 600, "domain": 240}
+    assert sum(t["n"] for t in domain["totals"]) == domain["items"] == 840
+    text = (finished / "report.html").read_text()
+    assert 'id="branches"' in text and f"{domain['tests']} branches tested" in text
+    assert text.index("base → rl") < text.index("base → domain")  # what the run ended with comes first
+    fell = text.split("base → domain: ")[1]
+    assert fell.startswith(f"<b class=bad>{sum(v == 'fell' for v in verdicts.values())} fell")
+
+
+def test_one_evaluation_shows_its_branches_without_a_comparison(tmp_path: Path) -> None:
+    run = synthetic.make(tmp_path, until="evaluate_base", per_task=20)
+    (stage,) = tmp_path.glob("stages/evaluate_base-*")
+    empty = {"axis": "knowledge", "level": 3, "path": ["signs", "warning", "ice"], "n": 0}
+    (stage / "branches.json").write_text(json.dumps({"by_set": {"test": [empty]}}))
+    text = build(run).read_text()
+    Page(text)
+    data = json.loads((run / "report.json").read_text())["branches"]
+    assert data["compared"] == [] and data["models"][0]["never_asked"] == {"knowledge": ["signs.warning.ice"]}
+    assert "the weakest first" in text and "knowledge leaves never asked: 1" in text and " fell" not in text
+
+
+def test_evaluations_from_before_knowledge_labels_show_the_other_axis(tmp_path: Path) -> None:
+    run = synthetic.make(tmp_path, per_task=20)
+    for path in tmp_path.glob("stages/evaluate_*/predictions.jsonl"):
+        path.write_text(re.sub(r'"knowledge": (null|"[^"]*"), ', "", path.read_text()))
+    build(run)
+    data = json.loads((run / "report.json").read_text())
+    assert {b["axis"] for b in data["branches"]["compared"][0]["branches"]} == {"capability"}
+    assert any("without that axis: base, domain" in note for note in data["notes"])
+
+
+def test_replies_without_an_answer_are_shown(tmp_path: Path) -> None:
+    run = synthetic.make(tmp_path, per_task=20)
+    (path,) = tmp_path.glob("stages/evaluate_rl-*/predictions.jsonl")
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    for line in lines[:7]:
+        line |= {"answer": None, "correct": False}
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert "7 of 140 replies state no answer" in build(run).read_text()
+
+
 def test_a_data_stage_shows_its_steps_and_links_to_its_own_page(tmp_path: Path) -> None:
     run = synthetic.make(tmp_path)
     manifest = json.loads((run / "manifest.json").read_text())
