@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 from mindgpt_plugins.benchmark.run import BenchmarkError, run
-from mindgpt_plugins.evaluate.run import GateFailed
 from mindgpt_plugins.serve.server import ServeError
 
 if __name__ == "__main__":
@@ -17,5 +16,5 @@ if __name__ == "__main__":
         sys.exit("usage: python -m mindgpt_plugins.benchmark CONFIG.json")
     try:
         run(Path(sys.argv[1]))
-    except (BenchmarkError, GateFailed, ServeError) as error:
+    except (BenchmarkError, ServeError) as error:
         sys.exit(str(error))

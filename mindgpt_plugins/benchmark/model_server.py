@@ -149,7 +149,9 @@ def served_models(url: str, more: Mapping[str, str]) -> list[str]:
         with urllib.request.urlopen(request, timeout=10) as response:
             names = [str(model["id"]) for model in json.loads(response.read())["data"]]
     except (urllib.error.URLError, OSError, ValueError, KeyError) as error:
-        raise ServeError(f"server: {url} does not answer GET /v1/models ({error}); start it, or correct the URL") from error
+        raise ServeError(
+            f"server: {url} does not answer GET /v1/models ({error}); start it, or correct the URL"
+        ) from error
     if not names:
         raise ServeError(f"server: {url} serves no model")
     return names

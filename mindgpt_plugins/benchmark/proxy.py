@@ -1,4 +1,4 @@
-"""Between harness and model server: every reply is kept, so that no request is asked twice, and pictures can be blanked.
+"""Between harness and model server: no request is asked twice, and pictures can be blanked.
 
 The harness talks to ``http://127.0.0.1:<port>/<pass>/v1``. A request whose reply is on disk is answered from there; any
 other goes to the server, which is started by the first of them. In the pass ``blank`` pictures become grey. The first
@@ -45,14 +45,13 @@ class Replies:
         """The server's response to this request, if it was ever answered."""
         return self._found.get(key)
 
-    def add(self, key: str, name: str, response: dict[str, Any]) -> int:
-        """Keep a response; returns how many there are now."""
+    def add(self, key: str, name: str, response: dict[str, Any]) -> None:
+        """Keep a response."""
         with self._lock:
             if key not in self._found:  # the same greedy request may be in flight twice
                 with self.path.open("a", encoding="utf-8") as out:
                     out.write(json.dumps({"key": key, "pass": name, "response": response}, ensure_ascii=False) + "\n")
                 self._found[key] = response
-            return len(self._found)
 
 
 class Proxy:
@@ -63,7 +62,7 @@ class Proxy:
         server: gives the model server's base URL (without ``/v1``); called at the first request that has to be asked.
         headers: added to requests, e.g. an API key.
         timeout: seconds for one reply.
-        answered: told how many requests are answered, after each new one.
+        served: told how many of the harness's requests have a reply, after each.
     """
 
     def __init__(
@@ -73,12 +72,13 @@ class Proxy:
         *,
         headers: Mapping[str, str] | None = None,
         timeout: float = 3600.0,
-        answered: Callable[[int], None] = lambda count: None,
+        served: Callable[[int], None] = lambda count: None,
     ):
-        self.replies, self.headers, self.timeout, self.answered = replies, dict(headers or {}), timeout, answered
+        self.replies, self.headers, self.timeout = replies, dict(headers or {}), timeout
         self.fault: str | None = None
         self.asked = 0
         """Requests that went to the server."""
+        self._served, self._count = served, 0
         self._server, self._starting, self._url = server, threading.Lock(), ""
         self._counting = threading.Lock()
         self._repeats: Counter[str] = Counter()
@@ -110,7 +110,10 @@ class Proxy:
             found = self.replies.get(key)
             if found is None:
                 found = self._ask(body)
-                self.answered(self.replies.add(key, name, found))
+                self.replies.add(key, name, found)
+            with self._counting:
+                self._count += 1
+                self._served(self._count)
             return 200, found
         except Exception as error:  # noqa: BLE001 - whatever it is, the harness must not score it as a reply
             self.fault = self.fault or str(error)

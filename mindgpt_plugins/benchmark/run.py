@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from mindgpt_plugins.benchmark import results
 from mindgpt_plugins.benchmark.catalogue import BENCHMARKS, HARNESS
 from mindgpt_plugins.benchmark.model_server import ModelServer, headers
 from mindgpt_plugins.benchmark.proxy import BLANK, SEEN, Proxy, Replies
-from mindgpt_plugins.evaluate import scoring
+from mindgpt_plugins.evaluate import forgetting, scoring
 from mindgpt_plugins.evaluate.collect import read_lines, write_lines, write_text
 from mindgpt_plugins.pipeline.process import stop
 
@@ -39,22 +39,28 @@ def run(config_path: Path) -> dict[str, Any]:
         raise BenchmarkError(f"{sys.executable}: {fault}")
     replies = Replies(folder / "replies.jsonl")
     kept = len(replies)
-    metrics = folder / "metrics.jsonl"
-    write_lines(metrics, [line for line in read_lines(metrics) if line["step"] <= kept])
-
-    def answered(count: int) -> None:
-        with metrics.open("a", encoding="utf-8") as out:
-            out.write(json.dumps({"step": count}) + "\n")
-
+    for name in ("metrics.jsonl", "total.json"):  # the harness goes over all its rows again
+        (folder / name).unlink(missing_ok=True)
     with (
         ModelServer(config, folder / "server") as server,
-        Proxy(replies, server, headers=headers(config), timeout=config["timeout"], answered=answered) as proxy,
+        Proxy(replies, server, headers=headers(config), timeout=config["timeout"], served=_progress(folder)) as proxy,
     ):
         passes = {name: proxy.url(name) for name in ((SEEN, BLANK) if config["blank"] else (SEEN,))}
         write_text(folder / "task.json", json.dumps(task(config, server.name, passes), indent=1) + "\n")
         _harness(folder, proxy, server)
         print(f"{proxy.asked} requests asked, {kept} replies kept from before", flush=True)
     return _write(folder, config)
+
+
+def _progress(folder: Path) -> Callable[[int], None]:
+    """Appends to ``metrics.jsonl`` how many of the harness's requests were served."""
+
+    def served(count: int) -> None:
+        total = json.loads((folder / "total.json").read_text(encoding="utf-8"))
+        with (folder / "metrics.jsonl").open("a", encoding="utf-8") as out:
+            out.write(json.dumps({"step": count, "total": total}) + "\n")
+
+    return served
 
 
 def task(config: Mapping[str, Any], model: str, passes: Mapping[str, str]) -> dict[str, Any]:
@@ -64,7 +70,12 @@ def task(config: Mapping[str, Any], model: str, passes: Mapping[str, str]) -> di
     arguments = {BENCHMARKS[name].task: dict(own.get("dataset_args", {}).get(name, {})) for name in names}
     for name, path in config["data"].items():
         arguments[BENCHMARKS[name].task]["local_path"] = path
-    generation = {"temperature": 0.0, "max_tokens": config["max_new_tokens"], "retries": 1, "timeout": config["timeout"]}
+    generation = {
+        "temperature": 0.0,
+        "max_tokens": config["max_new_tokens"],
+        "retries": 1,
+        "timeout": config["timeout"],
+    }
     return {
         "benchmarks": names,
         "passes": dict(passes),
@@ -124,9 +135,38 @@ def _write(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
         "harness": {"name": HARNESS, "version": compat.installed(HARNESS)},
         "benchmarks": results.summary(rows, reports),
         "cells": scoring.cells(found),
-        "gate": None,
+        "gate": gate(config, found),
     }
     write_text(folder / "scores.json", json.dumps(scores, indent=1) + "\n")
     for line in results.table(scores["cells"], scores["benchmarks"]):
         print(line, flush=True)
+    judged = scores["gate"]
+    if judged:
+        print(forgetting.describe(judged), flush=True)
+        if judged["verdict"] == "failed" and config["gate"]["on_fail"] == "stop":
+            raise BenchmarkError(
+                f"{forgetting.describe(judged)}. The scores are in {folder / 'scores.json'}; set "
+                "`gate.on_fail: continue` for this stage to go on regardless"
+            )
     return scores
+
+
+def gate(config: Mapping[str, Any], after: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The forgetting gate over all benchmarks, against the predictions of an earlier ``benchmark`` stage."""
+    asked = config["gate"]
+    if not asked:
+        return None
+
+    def judged(lines: list[dict[str, Any]]) -> forgetting.Judged:
+        return {
+            f"{p['set']}/{p['uid']}": (
+                p["set"] if asked["groups"] == "set" else f"{p['set']}.{p['capability']}",
+                p["correct"],
+            )
+            for p in lines
+        }
+
+    before = judged(read_lines(Path(asked["before"])))
+    # No benchmark is a domain to be learnt: what the gate calls domain repeats the sum of all.
+    result = forgetting.gate(before, judged(after), before, judged(after), margin=asked["margin"], seed=config["seed"])
+    return {"set": ", ".join(config["benchmarks"]), "groups_by": asked["groups"], "on_fail": asked["on_fail"], **result}

@@ -24,6 +24,7 @@ def verbs() -> typer.Typer:
 
     from mindgpt_plugins.cli import (
         doctor,
+        evaluate,
         explain,
         listing,
         new_reward,
@@ -37,7 +38,20 @@ def verbs() -> typer.Typer:
     )
 
     if not app.registered_commands:
-        for verb in (run, validate, plan, doctor, listing, report, new_reward, rewards, explain, quantize, serve):
+        for verb in (
+            run,
+            validate,
+            plan,
+            doctor,
+            listing,
+            report,
+            new_reward,
+            rewards,
+            explain,
+            quantize,
+            serve,
+            evaluate,
+        ):
             verb.add(app)
         app.add_typer(data.app())
         app.command(

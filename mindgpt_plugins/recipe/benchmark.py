@@ -7,7 +7,8 @@ from typing import Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from mindgpt_plugins.benchmark.catalogue import BENCHMARKS, require
-from mindgpt_plugins.recipe.base import ModelRef, PathRef
+from mindgpt_plugins.recipe.base import ModelRef, PathRef, Strict
+from mindgpt_plugins.recipe.evaluate import EvaluationRef
 from mindgpt_plugins.recipe.generation import GeneratingStage
 
 _OURS = {
@@ -29,6 +30,15 @@ _OURS = {
     "ignore_errors": None,
 }
 """Keys of EvalScope's task config that we set, and the key of ours that decides them."""
+
+
+class BenchmarkGate(Strict):
+    """Forgetting gate: no benchmark may fall against an earlier ``benchmark`` stage that asked the same rows."""
+
+    before: EvaluationRef = Field(description="The `benchmark` stage of the model to compare with.")
+    groups: Literal["set", "capability"] = Field("set", description="Judge every benchmark, or each of its categories.")
+    margin: float = Field(0.03, ge=0, description="Largest accepted loss per group, as a share (0.03 = 3 points).")
+    on_fail: Literal["stop", "continue"] = "stop"
 
 
 class BenchmarkConfig(GeneratingStage):
@@ -58,6 +68,7 @@ class BenchmarkConfig(GeneratingStage):
     sources: dict[str, str] = Field(default_factory=dict, description="Benchmark → source; general by default.")
     general: list[str] = Field(["general"], description="Sources whose ability must be kept.")
     domain: list[str] = Field(["domain"], description="Sources to be learnt.")
+    gate: BenchmarkGate | None = None
 
     @field_validator("benchmarks")
     @classmethod

@@ -111,7 +111,8 @@ def _mmstar(rows: Sequence[Item]) -> Iterator[Part]:
     lines = [
         {
             "index": item.number,
-            "question": f"{item.question}\nOptions: " + ", ".join(map(": ".join, zip(LETTERS, item.options))),
+            "question": f"{item.question}\nOptions: "
+            + ", ".join(map(": ".join, zip(LETTERS, item.options, strict=False))),
             "image": item.image,
             "answer": item.letter,
             "category": categories[item.number % len(categories)],

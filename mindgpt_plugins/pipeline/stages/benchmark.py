@@ -27,6 +27,8 @@ class BenchmarkStage(Stage[BenchmarkConfig]):
         settings |= model_settings(config.model or str(config.server), config.seed, context)
         settings["data"] = {name: str(_local(context, path)) for name, path in config.data.items()}
         settings["engine_python"] = _interpreter(config.engine_python, context)
+        if config.gate is not None:
+            settings["gate"]["before"] = context.artefact(config.gate.before, "predictions")
         (context.folder / "benchmark.json").write_text(json.dumps(settings, indent=1) + "\n")
         return [Command(("-m", "mindgpt_plugins.benchmark", "benchmark.json"))]
 
