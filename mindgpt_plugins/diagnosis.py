@@ -87,13 +87,14 @@ def _versions() -> Iterator[Finding]:
     for name, host in compat.HOSTS.items():
         version = compat.installed(name)
         if version is None:
-            yield Finding(name, "not installed", compat.problem(name, None) or "")
+            detail = f"extra {host.extras}; supported {host.supported}, validated {host.validated}; {host.install}"
+            yield Finding(name, "not installed", detail)
             continue
         if name == "transformers" and not any(map(compat.installed, ("verl", "llamafactory"))):
             yield Finding(name, "ok", f"{version} (no trainer here, so any will do)")
             continue
         fault = compat.problem(name, version)
-        detail = f"{version} (supported {host.supported}, validated {host.validated})"
+        detail = f"{version} (extra {host.extras}; supported {host.supported}, validated {host.validated})"
         yield Finding(name, "trouble" if fault else "ok", fault or detail)
 
 
