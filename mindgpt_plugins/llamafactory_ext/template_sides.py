@@ -1,0 +1,159 @@
+"""The two sides of a comparison of chat templates: LLaMA-Factory's and the model's own, each by its own code."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mindgpt_plugins.registry import nearest
+
+MEDIA = {"<image>": "image", "<video>": "video"}
+PLAIN_ROLES = {"user", "assistant"}
+
+
+class TemplateError(ValueError):
+    """Nothing can be compared: no such template, file or rows; or a row that a side cannot render."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A conversation as the host's converter makes it."""
+
+    place: str
+    messages: list[dict[str, str]]
+    system: str
+    images: list[Any]
+    videos: list[Any]
+
+
+class Host:
+    """A named template of LLaMA-Factory; the host changes the tokenizer it is given."""
+
+    def __init__(self, name: str, tokenizer: Any, processor: Any, default_system: str | None, thinking: bool | None):
+        from llamafactory.data.template import TEMPLATES, get_template_and_fix_tokenizer
+        from llamafactory.hparams import DataArguments
+
+        if name not in TEMPLATES:
+            raise TemplateError(f"LLaMA-Factory has no template {name!r}{nearest(name, TEMPLATES)}")
+        self.tokenizer, self.processor = tokenizer, processor
+        arguments = DataArguments(template=name, default_system=default_system, enable_thinking=thinking)
+        self.template = get_template_and_fix_tokenizer(self.tokenizer, arguments)
+        # One token per picture: no picture has to be read.
+        self.plugin = dataclasses.replace(self.template.mm_plugin, expand_mm_tokens=False)
+        self.empty_thought = self.template.add_thought()
+
+    def render(self, row: Row, system: str | None = None) -> list[int]:
+        """Prompt and reply ids as the host trains on them.
+
+        Raises:
+            ValueError: the host refuses the row, e.g. a picture for a template without eyes.
+        """
+        turns = self.plugin.process_messages(row.messages, row.images, row.videos, [], self.processor)
+        pairs = self.template.encode_multiturn(self.tokenizer, turns, system or row.system or None, None)
+        return [token for pair in pairs for side in pair for token in side]
+
+    def decode(self, ids: list[int]) -> str:
+        """Text with special tokens."""
+        return _decode(self.tokenizer, ids)
+
+
+class Own:
+    """The model's tokenizer and chat template."""
+
+    def __init__(self, folder: str):
+        from transformers import AutoProcessor, AutoTokenizer
+
+        self.tokenizer = AutoTokenizer.from_pretrained(folder)
+        names = ("preprocessor_config.json", "processor_config.json")
+        sees = any((Path(folder) / name).is_file() for name in names)
+        self.processor = AutoProcessor.from_pretrained(folder) if sees else None
+        self.renderer = self.processor or self.tokenizer
+        if not self.renderer.chat_template:
+            raise TemplateError(f"{folder}: the model has no chat template to compare with")
+
+    def render(self, row: Row, system: str | None = None) -> list[int]:
+        """Ids of the whole conversation."""
+        return self._ids(self._chat(row, row.messages, system), ask=False)
+
+    def prompts(self, row: Row, system: str | None = None) -> Iterator[list[int]]:
+        """Ids of what a reply is generated from, with thinking as by default and without."""
+        chat = self._chat(row, row.messages[:-1], system)
+        for switch in ({}, {"enable_thinking": False}):
+            yield self._ids(chat, ask=True, **switch)
+
+    def _chat(self, row: Row, messages: list[dict[str, str]], system: str | None) -> list[dict[str, Any]]:
+        said = system or row.system
+        head = [{"role": "system", "content": self._content(said)}] if said else []
+        return [*head, *({"role": one["role"], "content": self._content(one["content"])} for one in messages)]
+
+    def _content(self, text: str) -> Any:
+        if self.processor is None:
+            return text
+        parts: list[dict[str, str]] = []
+        while text:
+            at, mark = min(((text.find(m), m) for m in MEDIA if m in text), default=(len(text), ""))
+            if at:
+                parts.append({"type": "text", "text": text[:at]})
+            if mark:
+                parts.append({"type": MEDIA[mark]})
+            text = text[at + len(mark) :]
+        return parts
+
+    def _ids(self, chat: list[dict[str, Any]], ask: bool, **switches: bool) -> list[int]:
+        from jinja2 import TemplateError as JinjaError
+
+        try:
+            text = self.renderer.apply_chat_template(chat, tokenize=False, add_generation_prompt=ask, **switches)
+        except JinjaError as error:
+            raise TemplateError(f"the model's chat template cannot render {chat}: {error}") from None
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return ids
+
+    def decode(self, ids: list[int]) -> str:
+        """Text with special tokens."""
+        return _decode(self.tokenizer, ids)
+
+
+def read(file: Path, most: int) -> list[Row]:
+    """Rows of a set, evenly over its file, converted by the host; rows with tool calls are left out.
+
+    Args:
+        file: a JSON or JSONL file that ``dataset_info.json`` beside it lists.
+        most: rows at most.
+
+    Raises:
+        TemplateError: the file is not listed or no row can be compared.
+    """
+    from llamafactory.data.converter import get_dataset_converter
+    from llamafactory.data.parser import get_dataset_list
+    from llamafactory.hparams import DataArguments
+
+    info = file.parent / "dataset_info.json"
+    listed = json.loads(info.read_text(encoding="utf-8")) if info.is_file() else {}
+    wanted = file.resolve()
+    names = [n for n, entry in listed.items() if (file.parent / entry.get("file_name", "")).resolve() == wanted]
+    if not names or not file.is_file():
+        raise TemplateError(f"{file}: " + ("no such file" if names else f"no set of {info} has this file_name"))
+    attribute = get_dataset_list([names[0]], str(file.parent))[0]
+    convert = get_dataset_converter(attribute.formatting, attribute, DataArguments(media_dir=str(file.parent)))
+    text = file.read_text(encoding="utf-8")
+    raw = [json.loads(line) for line in text.splitlines() if line] if file.suffix == ".jsonl" else json.loads(text)
+    kept = []
+    for number in range(0, len(raw), max(1, -(-len(raw) // most))):
+        row = convert(raw[number])
+        messages = [*row["_prompt"], *row["_response"][:1]]
+        if messages and not row["_tools"] and {one["role"] for one in messages} <= PLAIN_ROLES:
+            place = f"row {number}" + (f" (uid {raw[number]['uid']})" if "uid" in raw[number] else "")
+            media = row["_images"] or [], row["_videos"] or []
+            kept.append(Row(place, messages, row["_system"] or "", *media))
+    if not kept:
+        raise TemplateError(f"{file}: none of its {len(raw)} rows is a plain conversation (no tools) to compare")
+    return kept
+
+
+def _decode(tokenizer: Any, ids: list[int]) -> str:
+    return str(tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False))
