@@ -30,6 +30,7 @@ def verbs() -> typer.Typer:
         new_reward,
         plan,
         quantize,
+        rehearse,
         report,
         rewards,
         run,
@@ -41,6 +42,7 @@ def verbs() -> typer.Typer:
         for verb in (
             run,
             validate,
+            rehearse,
             plan,
             doctor,
             listing,

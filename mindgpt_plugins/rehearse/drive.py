@@ -1,0 +1,175 @@
+"""Runs a rehearsal with the ordinary runner, and kills it with ``kill -9`` once inside every stage.
+
+The whole recipe is one ``mindgpt run``. It is killed when the stage it is in has saved its first progress, and started
+again; the resumed run finishes that stage, goes on to the next and is killed there.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from mindgpt_plugins.pipeline import folders
+from mindgpt_plugins.pipeline.metrics import read
+from mindgpt_plugins.pipeline.plan import Plan, PlannedStage
+from mindgpt_plugins.rehearse.saved import kept, saved
+
+_LOOK = 0.02
+_PATIENCE = 60.0
+"""Seconds that killed processes may take to be gone."""
+
+
+@dataclass
+class Kill:
+    """What was on disk when a stage was killed.
+
+    Attributes:
+        step: units of progress that were saved.
+        steps: steps in ``metrics.jsonl``.
+        files: fingerprints, see :func:`mindgpt_plugins.rehearse.saved.kept`.
+        left: processes that outlived their runner by more than a minute and had to be ended.
+    """
+
+    step: int
+    steps: list[int]
+    files: dict[str, Any] = field(default_factory=dict)
+    left: int = 0
+
+
+@dataclass
+class Driven:
+    """What came of a rehearsal.
+
+    Attributes:
+        kills: stage → its kill; a stage that ended before it could be killed is not in it.
+        failed: stage that failed, if one did.
+        message: what the runner said about it.
+        cpu_seconds: user and system time of all processes.
+    """
+
+    kills: dict[str, Kill]
+    failed: str | None = None
+    message: str = ""
+    cpu_seconds: float = 0.0
+
+
+def drive(plan: Plan, recipe: Path, runs: Path, *, say: Callable[[str], None]) -> Driven:
+    """Run every stage of a plan with one kill in each.
+
+    Args:
+        plan: of the rehearsal's recipe.
+        recipe: its file.
+        runs: its folder for runs.
+        say: told what happens, one line at a time.
+
+    Returns:
+        Kills and, when a stage failed, its message. Stages that were done before are left alone.
+    """
+    state, log = runs / "kills.json", runs / "run.log"
+    runs.mkdir(parents=True, exist_ok=True)
+    kills = {name: Kill(**one) for name, one in folders.read_json(state).items()} if state.is_file() else {}
+    began = _spent()
+    base = [sys.executable, "-m", "mindgpt_plugins.cli", "run", str(recipe), "--runs", str(runs)]
+    while (current := _current(plan)) is not None:
+        # Later stages are not looked at while a data stage is half done: their check would miss sets it has yet to write.
+        half = current.name in kills and current.config.kind in ("world", "data")
+        argv = [*base, "--until", current.name] if half else base
+        with log.open("w") as out:
+            runner = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env={**os.environ, "NO_COLOR": "1", "COLUMNS": "200"},
+            )
+        try:
+            killed = _watch(runner, plan, kills, say)
+        except BaseException:
+            _end(runner)
+            raise
+        if killed is not None:
+            folders.write_json(state, {name: asdict(one) for name, one in kills.items()})
+            continue
+        before, current = current, _current(plan)
+        if runner.returncode != 0:
+            name = current.name if current is not None else plan.stages[-1].name
+            return Driven(kills, name, log.read_text(errors="replace"), _spent() - began)
+        if current is not None and current.name == before.name:
+            return Driven(kills, current.name, "the runner ended without an error and without finishing this stage")
+    return Driven(kills, cpu_seconds=_spent() - began)
+
+
+def _current(plan: Plan) -> PlannedStage | None:
+    return next((stage for stage in plan.stages if not folders.is_done(stage.folder)), None)
+
+
+def _watch(
+    runner: subprocess.Popen[bytes], plan: Plan, kills: dict[str, Kill], say: Callable[[str], None]
+) -> str | None:
+    """Wait for the runner's end or for something to kill; the name of the stage that was killed."""
+    started: str | None = None
+    while runner.poll() is None:
+        stage = _current(plan)
+        if stage is None:
+            runner.wait()
+            break
+        if stage.name != started and (stage.folder / "stage.json").is_file():
+            started = stage.name
+            say(f"{stage.name}: {'goes on after its kill' if stage.name in kills else 'started'}")
+        if stage.name not in kills:
+            step = saved(stage.config.kind, stage.config, stage.folder)
+            if step > 0:
+                kills[stage.name] = _kill(runner, stage, step)
+                say(f"{stage.name}: killed with kill -9 after {step} saved")
+                return stage.name
+        time.sleep(_LOOK)
+    return None
+
+
+def _kill(runner: subprocess.Popen[bytes], stage: PlannedStage, step: int) -> Kill:
+    family = psutil.Process(runner.pid).children(recursive=True)
+    runner.send_signal(signal.SIGKILL)
+    runner.wait()
+    _, alive = psutil.wait_procs(family, timeout=_PATIENCE)
+    for process in alive:
+        process.kill()
+    _unlocked(stage.folder)
+    # Looked at only now: the last thing its processes wrote counts.
+    step = max(step, saved(stage.config.kind, stage.config, stage.folder))
+    steps = [int(line["step"]) for line in read(stage.folder / "metrics.jsonl") if "step" in line]
+    return Kill(step, steps, kept(stage.config.kind, stage.folder, step), len(alive))
+
+
+def _unlocked(folder: Path) -> None:
+    """Wait until nobody holds the stage's lock."""
+    deadline = time.monotonic() + _PATIENCE
+    with (folder / ".lock").open("a") as lock:
+        while time.monotonic() < deadline:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                time.sleep(0.1)
+
+
+def _end(runner: subprocess.Popen[bytes]) -> None:
+    """Stop the runner on the user's own interrupt; its child dies with it."""
+    runner.kill()
+    runner.wait()
+
+
+def _spent() -> float:
+    """CPU seconds of all processes this one has waited for, theirs included."""
+    times = os.times()
+    return times.children_user + times.children_system

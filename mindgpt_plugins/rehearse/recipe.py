@@ -1,0 +1,98 @@
+"""From a recipe to its rehearsal: the same stages in the same order, each with as little work as proves it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mindgpt_plugins.pipeline import device, extension
+from mindgpt_plugins.recipe.base import StageConfig
+from mindgpt_plugins.recipe.schema import Recipe
+from mindgpt_plugins.rehearse import answering, making
+from mindgpt_plugins.rehearse.draft import Change, Draft
+from mindgpt_plugins.rehearse.reinforcement import reinforcement
+from mindgpt_plugins.rehearse.training import training
+
+RULES: dict[str, Callable[[Draft], None]] = {
+    "sft": training,
+    "dpo": training,
+    "evaluate": answering.evaluating,
+    "rejection_sampling": answering.rejection_sampling,
+    "preference_pairs": answering.preference_pairs,
+    "interpolate": answering.interpolate,
+    "quantise": answering.quantise,
+    "world": making.world,
+}
+"""Stage kind → what is changed; ``model`` and kinds of plugins stay as they are, ``rl`` also needs to know its rows."""
+ROWS = 16
+"""Rows of a set in a rehearsal, more when it has more sources and types."""
+
+
+def rehearsal(
+    recipe: Recipe, *, models: Mapping[str, Path], sets: Mapping[str, str], rows: Mapping[str, int]
+) -> tuple[dict[str, Any], list[Change]]:
+    """The rehearsal's recipe as plain data, and every difference to the original.
+
+    Args:
+        recipe: the user's, validated.
+        models: model reference that is no stage → folder of its shrunken copy.
+        sets: dataset reference that is no stage's → reference of its subset.
+        rows: rows of every subset, by its original reference.
+    """
+    head = Draft("", _head(recipe))
+    if device.resolve(recipe.device) != "cpu" or recipe.device != "cpu":
+        head.set("device", "cpu", "gpu only", "everything that runs on the accelerator: its kernels, memory and dtype")
+    head.settings["offline"] = True
+    changes = list(head.changes)
+    stages = {}
+    for name, config in recipe.stages.items():
+        draft = Draft(name, _pointed(recipe, config, models, sets))
+        _interpreter(recipe, draft)
+        if config.kind == "rl":
+            reinforcement(draft, _rows(config, rows))
+        elif config.kind in RULES:
+            RULES[config.kind](draft)
+        stages[name] = draft.settings
+        changes += draft.changes
+    return {**head.settings, "stages": stages}, changes
+
+
+def _head(recipe: Recipe) -> dict[str, Any]:
+    plain = recipe.model_dump(mode="json", exclude={"path", "stages"})
+    for side in plain["launch"].values():
+        side["python"] = None  # a stage's own names the interpreter, see _interpreter
+    plain["plugins"] = [*recipe.plugins, "mindgpt_plugins.rehearse.stages"]
+    return plain
+
+
+def _pointed(
+    recipe: Recipe, config: StageConfig, models: Mapping[str, Path], sets: Mapping[str, str]
+) -> dict[str, Any]:
+    """A stage's settings with every reference to the outside made absolute."""
+    names = {reference: str(folder) for reference, folder in models.items()}
+    heads = {reference.rpartition("/")[0]: target.rpartition("/")[0] for reference, target in sets.items()}
+    for to, value in config.references():
+        if to == "path":
+            names[value] = str((recipe.folder / Path(value).expanduser()).resolve())
+    return extension.renamed(config, {**names, **heads}).model_dump(mode="json")  # type: ignore[no-any-return]
+
+
+def _interpreter(recipe: Recipe, draft: Draft) -> None:
+    from mindgpt_plugins.registry import get
+
+    side = get("stage", draft.get("kind")).side
+    named = draft.get("python") or getattr(recipe.launch, side).python
+    if named is None:
+        return
+    local = (recipe.folder / named).absolute()
+    if "/" in named and not local.is_file():
+        draft.settings["python"] = named
+        draft.set("python", None, "stand-in", f"the interpreter {named}: it is not on this machine")
+    else:
+        draft.settings["python"] = str(local) if "/" in named else named
+
+
+def _rows(config: Any, rows: Mapping[str, int]) -> int:
+    train = [config.train] if isinstance(config.train, str) else config.train
+    return sum(rows.get(one, ROWS) for one in train)
