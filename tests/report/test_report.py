@@ -266,3 +266,16 @@ def test_a_data_stage_shows_its_steps_and_links_to_its_own_page(tmp_path: Path) 
     page = build(run).read_text()
     assert "kept 71, dropped 9" in page
     assert "work/report.html" in page
+
+
+def test_the_verb_prints_branches(tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from mindgpt_plugins.cli import verbs
+
+    run = synthetic.make(tmp_path)
+    shown = CliRunner().invoke(verbs(), ["report", str(run), "--branches"], env={"COLUMNS": "140"}).stdout
+    assert "rl on test, domain items" in shown and "rl since base" in shown
+    assert re.search(r"domain\.vehicle +120 .* rose", shown)
+    nothing = CliRunner().invoke(verbs(), ["report", str(synthetic.make(tmp_path / "b", until="tiny")), "--branches"])
+    assert "no evaluation of this run has finished" in str(nothing.exception)
