@@ -1,4 +1,4 @@
-"""What is found without running anything: the whole recipe with all of its data, template by template, patch by patch."""
+"""What is found without running anything: the whole recipe with all of its data, its chat templates, its patches."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ again; the resumed run finishes that stage, goes on to the next and is killed th
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import signal
@@ -81,7 +82,7 @@ def drive(plan: Plan, recipe: Path, runs: Path, *, say: Callable[[str], None]) -
     began = _spent()
     base = [sys.executable, "-m", "mindgpt_plugins.cli", "run", str(recipe), "--runs", str(runs)]
     while (current := _current(plan)) is not None:
-        # Later stages are not looked at while a data stage is half done: their check would miss sets it has yet to write.
+        # While a data stage is half done, later stages are left alone: their check would miss sets yet to be written.
         half = current.name in kills and current.config.kind in ("world", "data")
         argv = [*base, "--until", current.name] if half else base
         with log.open("w") as out:
@@ -141,14 +142,30 @@ def _kill(runner: subprocess.Popen[bytes], stage: PlannedStage, step: int) -> Ki
     family = psutil.Process(runner.pid).children(recursive=True)
     runner.send_signal(signal.SIGKILL)
     runner.wait()
-    _, alive = psutil.wait_procs(family, timeout=_PATIENCE)
+    alive = _wait(family)
     for process in alive:
-        process.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
     _unlocked(stage.folder)
     # Looked at only now: the last thing its processes wrote counts.
     step = max(step, saved(stage.config.kind, stage.config, stage.folder))
     steps = [int(line["step"]) for line in read(stage.folder / "metrics.jsonl") if "step" in line]
     return Kill(step, steps, kept(stage.config.kind, stage.folder, step), len(alive))
+
+
+def _wait(family: list[psutil.Process]) -> list[psutil.Process]:
+    """Wait for processes that are not our children; those still there when patience ends."""
+    deadline = time.monotonic() + _PATIENCE
+    while (alive := [one for one in family if _lives(one)]) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return alive
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _unlocked(folder: Path) -> None:

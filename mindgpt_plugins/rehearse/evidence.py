@@ -34,7 +34,7 @@ def judge(stage: PlannedStage, kill: Kill | None) -> list[Finding]:
 def _resume(stage: PlannedStage, kill: Kill | None) -> Iterator[Finding]:
     if kill is None:
         yield Finding(
-            stage.name, "resume", "noted", "ended before its first progress was saved: too quick to be killed"
+            stage.name, "resume", "noted", "too quick: it ended before any progress was saved, so it was not killed"
         )
         return
     kind = stage.config.kind

@@ -9,8 +9,8 @@ from mindgpt_plugins.rehearse.draft import Change, Draft
 
 STEPS = 2
 _SPREAD = (
-    "that the recipe's own rewards move the weights: random replies are all wrong, so a reward of the rehearsal differs "
-    "between them and gives the update something to push"
+    "that the recipe's own rewards move the weights: random replies are all wrong, so a reward of the rehearsal that "
+    "differs between them is added and gives the update something to push"
 )
 _GROUP, _MICRO, _TOKENS = 8, 4, 16
 _ENGINE = "actor_rollout_ref.rollout."

@@ -1,4 +1,4 @@
-"""What the rewards of an ``rl`` stage did: on the set's own answers beforehand, and on the rollouts of the rehearsal."""
+"""What the rewards of an ``rl`` stage did: on the sets' own answers beforehand, and on the rehearsal's rollouts."""
 
 from __future__ import annotations
 

@@ -57,9 +57,8 @@ def changed(folder: Path, before: dict[str, Any]) -> list[str]:
     lost = []
     for name, was in before.items():
         path = folder / name
-        if not path.is_file() or _digest(path, was["bytes"]) != was["digest"]:
-            lost.append(name)
-        elif was["written"] is not None and path.stat().st_mtime_ns != was["written"]:
+        same = path.is_file() and _digest(path, was["bytes"]) == was["digest"]
+        if not same or was["written"] not in (None, path.stat().st_mtime_ns):
             lost.append(name)
     return lost
 

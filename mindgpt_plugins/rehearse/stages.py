@@ -1,4 +1,4 @@
-"""What only a rehearsal has: self-training in which one reply of every prompt is the set's own, and a reward that varies.
+"""What only a rehearsal has: self-training in which one reply per prompt is the set's own, and a reward that varies.
 
 The rehearsal's recipe lists this module as a plugin.
 """
