@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mindgpt_plugins.evaluate.engine import EngineError
 from mindgpt_plugins.quantise.apply import QuantiseError, quantise
+from mindgpt_plugins.quantise.calibration import CalibrationError
 from mindgpt_plugins.quantise.gate import QualityLost, judge
 
 if __name__ == "__main__":
@@ -23,5 +24,5 @@ if __name__ == "__main__":
         candidate = quantise(config, path.parent)
         print(json.dumps(judge(config, path.parent, candidate), indent=1), flush=True)
         os.replace(candidate, path.parent / "model")  # only what passed is a model
-    except (EngineError, QuantiseError, QualityLost, FileNotFoundError) as error:
+    except (EngineError, CalibrationError, QuantiseError, QualityLost, FileNotFoundError) as error:
         sys.exit(str(error))

@@ -9,9 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mindgpt_data.export import read_set
-
-from mindgpt_plugins.quantise.calibration import Encoded, stratified
+from mindgpt_plugins.quantise.calibration import Encoded, rows_for
 from mindgpt_plugins.quantise.schemes import FP8_CACHE, SCHEMES, kept
 
 
@@ -23,7 +21,8 @@ def quantise(config: Mapping[str, Any], folder: Path) -> Path:
     """Quantise ``config["model"]`` into ``folder/candidate`` and return it; a finished candidate is kept.
 
     Raises:
-        QuantiseError: llm-compressor is missing, the device cannot run the scheme, or no row is left to calibrate on.
+        QuantiseError: llm-compressor is missing, or the device cannot run the scheme.
+        CalibrationError: see :func:`mindgpt_plugins.quantise.calibration.rows_for`.
     """
     candidate = folder / "candidate"
     if (candidate / "done").is_file():
@@ -32,6 +31,13 @@ def quantise(config: Mapping[str, Any], folder: Path) -> Path:
     scheme = SCHEMES[config["scheme"]]
     if config.get("device") == "cpu" and not scheme.cpu:
         raise QuantiseError(f"scheme {config['scheme']} has kernels for CUDA only; choose another one on CPU")
+    rows = []
+    if config["calibration"]:
+        path = Path(config["model"]) / "config.json"
+        if not path.is_file():
+            raise QuantiseError(f"{config['model']} is no local model folder: there is no {path}")
+        vision = "vision_config" in json.loads(path.read_text(encoding="utf-8"))
+        rows = rows_for(config["calibration"], vision=vision, seed=config["seed"])
     try:
         from llmcompressor import oneshot
     except ImportError as error:
@@ -46,19 +52,7 @@ def quantise(config: Mapping[str, Any], folder: Path) -> Path:
     model = AutoModelForImageTextToText.from_pretrained(config["model"], dtype=torch.bfloat16)
     processor = AutoProcessor.from_pretrained(config["model"])
     arguments: dict[str, Any] = {}
-    if config["calibration"]:
-        items = [
-            (row, Path(where["folder"]))
-            for where in config["calibration"]["sets"]
-            for row in read_set(Path(where["folder"]), where["name"])
-        ]
-        # llm-compressor traces the model with the first row's inputs, so pictures must be in all rows or in none.
-        pictured = [item for item in items if item[0].image]
-        if pictured and len(pictured) < len(items):
-            print(f"calibration: {len(items) - len(pictured)} rows without a picture are left out", flush=True)
-        rows = stratified(pictured or items, config["calibration"]["rows"], config["calibration"]["by"], config["seed"])
-        if not rows:
-            raise QuantiseError("calibration: the sets have no rows")
+    if rows:
         pixels = {"shortest_edge": config["min_pixels"], "longest_edge": config["max_pixels"]}
         data = list(Encoded(rows, processor, pixels))
         loader: Any = torch.utils.data.DataLoader(data, batch_size=None)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Calibration rows: spread over the labels, and through the model's own processor with their pictures."""
+"""Calibration rows: with pictures, spread over the labels, and through the model's own processor."""
 
 from __future__ import annotations
 
@@ -8,10 +8,58 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mindgpt_data.export import read_set
 from mindgpt_data.rows import Row
 
 Item = tuple[Row, Path]
 """A row and the folder its images are relative to."""
+
+
+class CalibrationError(RuntimeError):
+    """The sets cannot calibrate this model; the message says what to do."""
+
+
+def rows_for(asked: Mapping[str, Any], *, vision: bool, seed: int) -> list[Item]:
+    """The rows a recipe's ``calibration`` stands for.
+
+    llm-compressor traces the model with the first row's inputs, so pictures are in all of them: rows without one are
+    left out, unless ``text_only`` asks for the contrary.
+
+    Args:
+        asked: ``sets`` (``folder`` and ``name`` each), ``rows``, ``by``, ``text_only``.
+        vision: has the model a vision part?
+        seed: see :func:`stratified`.
+
+    Raises:
+        CalibrationError: no row is left, the model sees but no row has a picture, or a picture is missing.
+    """
+    folders = [(Path(where["folder"]), where["name"]) for where in asked["sets"]]
+    items = [(row, folder) for folder, name in folders for row in read_set(folder, name)]
+    names = ", ".join(name for _, name in folders)
+    pictures = vision and not asked["text_only"]
+    wanted = [item for item in items if bool(item[0].image) == pictures]
+    if not wanted and pictures:
+        raise CalibrationError(
+            f"calibration.sets ({names}): none of {len(items)} rows has a picture, and the model has a vision part: "
+            "calibrated on text alone it would lose quality unseen. Name a set with pictures, or set "
+            "calibration.text_only: true"
+        )
+    if not wanted:
+        raise CalibrationError(
+            f"calibration.sets ({names}): all of {len(items)} rows have pictures; name a set of text"
+        )
+    if len(wanted) < len(items):
+        kind = "without" if pictures else "with"
+        print(f"calibration: {len(items) - len(wanted)} rows {kind} a picture are left out", flush=True)
+    chosen = stratified(wanted, asked["rows"], asked["by"], seed)
+    lost = [(row, root / name) for row, root in chosen for name in row.image if not (root / name).is_file()]
+    if lost:
+        row, path = lost[0]
+        raise CalibrationError(
+            f"calibration.sets ({names}): {len(lost)} pictures of {len(chosen)} rows are missing; the first: {path} of "
+            f"row {row.uid}. Copy the pictures beside the set, or make the set anew"
+        )
+    return chosen
 
 
 def stratified(items: Sequence[Item], count: int, by: str, seed: int) -> list[Item]:

@@ -16,6 +16,7 @@ class Calibration(Strict):
     sets: list[DatasetRef] = Field(min_length=1)
     rows: int = Field(256, ge=1, description="Rows in all, as even over the labels as the sets allow.")
     by: Literal["capability", "knowledge"] = Field("capability", description="Dimension of the label tree.")
+    text_only: bool = Field(False, description="Rows without pictures instead of rows with them.")
 
 
 class QualityGate(Strict):

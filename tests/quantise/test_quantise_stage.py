@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from mindgpt_data.export import write_set
 from mindgpt_data.rows import Row
+from PIL import Image
 from pydantic import ValidationError
 
 from mindgpt_plugins.pipeline.stage import Context
 from mindgpt_plugins.pipeline.stages.quantise import Quantise
-from mindgpt_plugins.quantise.calibration import stratified
+from mindgpt_plugins.quantise.calibration import CalibrationError, rows_for, stratified
 from mindgpt_plugins.quantise.gate import shortfalls, weights_size
 from mindgpt_plugins.quantise.schemes import kept
 from mindgpt_plugins.recipe.quantise import QuantiseConfig
@@ -104,3 +109,53 @@ def test_the_head_everything_visual_and_routers_stay() -> None:
 def test_a_folder_without_weights_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no .safetensors files"):
         weights_size(tmp_path)
+
+
+def asked(folder: Path, **change: Any) -> dict[str, Any]:
+    raw = {"sets": [{"folder": str(folder), "name": "train"}], "rows": 8, "by": "capability", "text_only": False}
+    return raw | change
+
+
+@pytest.fixture
+def calibration_set(tmp_path: Path) -> Path:
+    """Six rows, four of them with a picture."""
+    (tmp_path / "images").mkdir()
+    rows = [row(f"r{i}", "count") for i in range(6)]
+    for i in range(4):
+        Image.new("RGB", (32, 32)).save(tmp_path / f"images/{i}.png")
+        rows[i] = replace(rows[i], image=[f"images/{i}.png"])
+    write_set(rows, tmp_path, "train")
+    return tmp_path
+
+
+def test_a_model_that_sees_is_calibrated_on_pictures(calibration_set: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    chosen = rows_for(asked(calibration_set), vision=True, seed=0)
+    assert {r.uid for r, _ in chosen} == {"r0", "r1", "r2", "r3"}
+    assert "2 rows without a picture are left out" in capsys.readouterr().out
+    for options in ({"text_only": True}, {}):
+        texts = rows_for(asked(calibration_set, **options), vision=bool(options), seed=0)
+        assert {r.uid for r, _ in texts} == {"r4", "r5"}
+
+
+def test_missing_calibration_pictures_are_named(calibration_set: Path) -> None:
+    (calibration_set / "images/2.png").unlink()
+    with pytest.raises(CalibrationError, match=r"1 pictures of 4 rows are missing; the first: .*2\.png of row r2"):
+        rows_for(asked(calibration_set), vision=True, seed=0)
+
+
+def test_text_alone_does_not_calibrate_a_model_that_sees(tmp_path: Path) -> None:
+    write_set([row("t", "count")], tmp_path, "train")
+    with pytest.raises(CalibrationError, match="none of 1 rows has a picture.*calibration.text_only: true"):
+        rows_for(asked(tmp_path), vision=True, seed=0)
+
+
+def test_the_process_says_what_is_missing_before_it_loads_anything(calibration_set: Path, tmp_path: Path) -> None:
+    (calibration_set / "images/0.png").unlink()
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m/config.json").write_text('{"model_type": "qwen3_vl", "vision_config": {}}')
+    context = Context(
+        "q", tmp_path, {"data": {"datasets": str(calibration_set)}, "m": {"model": str(tmp_path / "m")}}, 0
+    )
+    (command,) = Quantise().render(config(scheme="w4a16_gptq", calibration={"sets": ["data/train"]}), context)
+    ran = subprocess.run([sys.executable, *command.argv], cwd=tmp_path, capture_output=True, text=True)
+    assert ran.returncode == 1 and "0.png of row r0" in ran.stderr and "Traceback" not in ran.stderr
