@@ -78,11 +78,11 @@ def compare(
             must not hide behind what domain items of the same capability win. Other sources are a part of their own.
 
     Returns:
-        ``with`` (name), ``items`` (in both), ``only_before`` and ``only_after`` (not compared), ``tests`` (how many
-        different questions Holm's correction counts), and ``branches`` by part in the order of
-        :func:`mindgpt_plugins.evaluate.branches.records`: part, axis, level, path, n, before, after and change
-        (shares), low and high (95 % interval of the change, one branch at a time), lost and won (items), p, p_holm and
-        verdict (fell, rose, unclear).
+        ``with`` (name), ``items`` (in both), ``only_before`` and ``only_after`` (not compared), ``totals`` (one per
+        part), ``tests`` (how many different questions Holm's correction of the branches counts; totals have one of
+        their own), and ``branches`` by part in the order of :func:`mindgpt_plugins.evaluate.branches.records`. Both
+        have part, n, before, after and change (shares), low and high (95 % interval of the change, one at a time), lost
+        and won (items), p, p_holm and verdict (fell, rose, unclear); branches also axis, level and path.
 
     Raises:
         CompareError: no item is in both.
@@ -91,8 +91,9 @@ def compare(
     both = [p for p in after if (p["set"], p["uid"]) in was]
     if not both:
         raise CompareError(f"{name} and this evaluation have no item in common; evaluate both on the same sets")
-    rows = []
+    rows, totals = [], []
     for part, items in split(both, parts).items():
+        totals.append({"part": part, **difference([(was[p["set"], p["uid"]], bool(p["correct"])) for p in items])})
         found = branches.members(items)
         for axis, path in branches.in_order(found):
             pairs = [(was[p["set"], p["uid"]], bool(p["correct"])) for p in found[axis, path]]
@@ -102,6 +103,7 @@ def compare(
         "items": len(both),
         "only_before": len(was) - len(both),
         "only_after": len(after) - len(both),
+        "totals": [t | _verdict(t["change"], p) for t, p in zip(totals, holm([t["p"] for t in totals]), strict=True)],
         "tests": _adjust(rows),
         "branches": rows,
     }
@@ -144,12 +146,10 @@ def _adjust(rows: list[dict[str, Any]]) -> int:
     p_values = {asked[key(row)]: row["p"] for row in rows}
     adjusted = dict(zip(p_values, holm(list(p_values.values())), strict=True))
     for row in rows:
-        row["p_holm"] = adjusted[asked[key(row)]]
-        row["verdict"] = _verdict(row)
+        row |= _verdict(row["change"], adjusted[asked[key(row)]])
     return len(p_values)
 
 
-def _verdict(row: Mapping[str, Any]) -> Verdict:
-    if row["p_holm"] >= ALPHA:
-        return "unclear"
-    return "fell" if row["change"] < 0 else "rose"
+def _verdict(change: float, p_holm: float) -> dict[str, Any]:
+    verdict: Verdict = "unclear" if p_holm >= ALPHA else "fell" if change < 0 else "rose"
+    return {"p_holm": p_holm, "verdict": verdict}

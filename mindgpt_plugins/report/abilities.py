@@ -117,6 +117,7 @@ def headline(
     name: str | None,
     kept: list[dict[str, Any]],
     training: list[dict[str, Any]],
+    more_gates: list[dict[str, Any]],
 ) -> dict[str, Any]:
     """The few figures that say whether the run worked. Shares in [0, 1]; null where a stage is missing."""
     gates = [
@@ -127,7 +128,7 @@ def headline(
             "verdict": verdict(e["gate"]),
             "fell": [g["group"] for g in e["gate"]["groups"] if verdict(g) == "failed"],
         }
-        for e in found
+        for e in [*found, *more_gates]
         if e["gate"]
     ]
     last = kept[-1] if len(kept) > 1 else None

@@ -174,7 +174,7 @@ def retention(data: dict[str, Any]) -> str:
     return (
         "<h2>What was learnt, what was forgotten</h2>"
         f"<p class=soft>Kept: mean over general tasks of accuracy divided by {escape(rows[0]['model'])}'s, "
-        f"on <code>{escape(str(data['held_out_set']))}</code>. Gains in points.</p>{table(head, body)}{_gates(rows)}"
+        f"on <code>{escape(str(data['held_out_set']))}</code>. Gains in points.</p>{table(head, body)}{gates(rows)}"
     )
 
 
@@ -186,7 +186,8 @@ def _verdict(judged: dict[str, Any]) -> str:
     return f'<b class="{_TONES[word]}">{word}</b>'
 
 
-def _gates(rows: list[dict[str, Any]]) -> str:
+def gates(rows: list[dict[str, Any]]) -> str:
+    """Every gate with its groups; rows have ``model`` and ``gate``, which may be null."""
     text = ""
     for r in rows:
         gate = r["gate"]

@@ -22,8 +22,8 @@ def figures(found: list[Evaluation], name: str | None, notes: list[str]) -> dict
     Returns:
         ``set``, ``models`` (model, stage, items, unparsed, never_asked: axis → leaves of the stage's tree without an
         item, parts: part, n, correct, accuracy, low, high and its ``branches``) and ``compared`` (a comparison of each
-        later model with the first one, see :func:`mindgpt_plugins.evaluate.paired.compare`, with model, stage, and
-        ``totals``: the same figures for each whole part). None without predictions.
+        later model with the first one, see :func:`mindgpt_plugins.evaluate.paired.compare`, with model and stage). None
+        without predictions.
     """
     read = [(e, _predictions(e, name)) for e in found]
     read = [(e, predictions) for e, predictions in read if predictions]
@@ -33,28 +33,36 @@ def figures(found: list[Evaluation], name: str | None, notes: list[str]) -> dict
     if old:
         notes.append(f"evaluated before knowledge labels were kept, so without that axis: {', '.join(old)}")
     parts = {part: read[0][0][part] for part in ("general", "domain")}
-    return {
-        "set": name,
-        "models": [_model(e, predictions, parts, name) for e, predictions in read],
-        "compared": [_against(read[0], later, parts) for later in read[1:] if _common(read[0][1], later[1])],
-    }
+    models = [{**model_figures(e, predictions, parts), "never_asked": _never_asked(e, name)} for e, predictions in read]
+    return {"set": name, "models": models, "compared": since_the_first(read, parts)}
 
 
-def _model(
-    evaluation: Evaluation, predictions: list[dict[str, Any]], parts: dict[str, list[str]], name: str | None
+def since_the_first(
+    read: list[tuple[Evaluation, list[dict[str, Any]]]], parts: dict[str, list[str]]
+) -> list[dict[str, Any]]:
+    """A comparison of every later model with the first one, where they share items.
+
+    Args:
+        read: evaluations (``model`` and ``stage`` are used) and their predictions.
+        parts: see :func:`mindgpt_plugins.evaluate.paired.compare`.
+    """
+    (base, before), keys = read[0], _keys(read[0][1])
+    return [
+        {"model": e["model"], "stage": e["stage"], **paired.compare(before, after, base["model"], parts)}
+        for e, after in read[1:]
+        if keys & _keys(after)
+    ]
+
+
+def model_figures(
+    evaluation: Evaluation, predictions: list[dict[str, Any]], parts: dict[str, list[str]]
 ) -> dict[str, Any]:
-    written = read_json(evaluation["folder"] / "branches.json") or {}
-    empty = [b for b in (written.get("by_set") or {}).get(name, []) if b["n"] == 0 and b["level"] == branches.LEVELS]
+    """Model, stage, items, unparsed replies, and accuracy and branches of each part."""
     return {
         "model": evaluation["model"],
         "stage": evaluation["stage"],
         "items": len(predictions),
         "unparsed": sum(p["answer"] is None for p in predictions),
-        "never_asked": {
-            axis: [".".join(b["path"]) for b in empty if b["axis"] == axis]
-            for axis in branches.AXES
-            if any(b["axis"] == axis for b in empty)
-        },
         "parts": [
             {"part": part, **_share(items), "branches": branches.records(items)}
             for part, items in paired.split(predictions, parts).items()
@@ -62,18 +70,13 @@ def _model(
     }
 
 
-def _against(
-    base: tuple[Evaluation, list[dict[str, Any]]],
-    later: tuple[Evaluation, list[dict[str, Any]]],
-    parts: dict[str, list[str]],
-) -> dict[str, Any]:
-    was = {p["uid"]: bool(p["correct"]) for p in base[1]}
-    totals = [
-        {"part": part, **paired.difference([(was[p["uid"]], bool(p["correct"])) for p in items])}
-        for part, items in paired.split([p for p in later[1] if p["uid"] in was], parts).items()
-    ]
-    compared = paired.compare(base[1], later[1], base[0]["model"], parts)
-    return {"model": later[0]["model"], "stage": later[0]["stage"], "totals": totals, **compared}
+def _never_asked(evaluation: Evaluation, name: str | None) -> dict[str, list[str]]:
+    written = read_json(evaluation["folder"] / "branches.json") or {}
+    found: dict[str, list[str]] = {}
+    for b in written.get("by_set", {}).get(name, []):
+        if b["n"] == 0 and b["level"] == branches.LEVELS:
+            found.setdefault(b["axis"], []).append(".".join(b["path"]))
+    return found
 
 
 def _share(items: list[dict[str, Any]]) -> dict[str, Any]:
@@ -86,5 +89,5 @@ def _predictions(evaluation: Evaluation, name: str | None) -> list[dict[str, Any
     return [p for p in read_jsonl(evaluation["folder"] / "predictions.jsonl") if p["set"] == name]
 
 
-def _common(a: list[dict[str, Any]], b: list[dict[str, Any]]) -> bool:
-    return not {p["uid"] for p in a}.isdisjoint(p["uid"] for p in b)
+def _keys(predictions: list[dict[str, Any]]) -> set[tuple[str, str]]:
+    return {(p["set"], p["uid"]) for p in predictions}

@@ -26,29 +26,33 @@ def section(data: dict[str, Any]) -> str:
     where = f"<code>{escape(str(found['set']))}</code>"
     if not found["compared"]:
         title = f"Accuracy per branch of {escape(found['models'][0]['model'])}, on {where}"
-        return f"<h2>{title}</h2>{_legend(paired=False)}{_model(found['models'][0])}"
-    text = f"<h2>Which branch fell, which rose, on {where}</h2>{_legend(paired=True)}"
+        return f"<h2>{title}</h2>{_WEAKEST}{_model(found['models'][0])}"
+    text = f"<h2>Which branch fell, which rose, on {where}</h2>{legend()}"
     last = found["compared"][-1]
     for compared in reversed(found["compared"]):
-        text += _comparison(compared, models[compared["model"]], is_open=compared is last)
+        text += comparison(compared, models[compared["model"]], is_open=compared is last)
     return text
 
 
-def _legend(*, paired: bool) -> str:
-    if not paired:
-        return (
-            "<p class=soft>Accuracy per branch of the label tree, the weakest first. Dot and bar: accuracy and its "
-            "95 % interval (Wilson); upright tick: the same branch asked with a blank image.</p>"
-        )
+_WEAKEST = (
+    "<p class=soft>Accuracy per branch of the label tree, the weakest first. Dot and bar: accuracy and its 95 % "
+    "interval (Wilson); upright tick: the same branch asked with a blank image.</p>"
+)
+
+
+def legend() -> str:
+    """How to read comparisons."""
     return (
-        "<p class=soft>Paired on the same items, general and domain items apart. Bars: 95 % interval of each change, "
+        "<p class=soft>Paired on the same items, each part on its own. Bars: 95 % interval of each change, "
         "one branch at a time. <b class=bad>Fell</b> and <b class=good>rose</b> are said only of branches whose exact "
-        "McNemar test holds after Holm's correction over all branches of a comparison; grey ones are open. In the "
-        "tree, ring: before, dot and bar: now (Wilson), upright tick: with a blank image.</p>"
+        "McNemar test holds after Holm's correction over all branches of a comparison (of whole parts: over the "
+        "parts); grey ones are open. In the tree, ring: before, dot and bar: now (Wilson), upright tick: with a blank "
+        "image.</p>"
     )
 
 
-def _comparison(compared: dict[str, Any], model: dict[str, Any], *, is_open: bool) -> str:
+def comparison(compared: dict[str, Any], model: dict[str, Any], *, is_open: bool = False) -> str:
+    """One comparison to unfold: what fell and rose as charts and as a tree, part by part."""
     rows = compared["branches"]
     counts = {verdict: sum(r["verdict"] == verdict for r in rows) for verdict in ("fell", "rose", "unclear")}
     head = (
@@ -74,12 +78,12 @@ _ODD = (("only_before", "items only the earlier one has"), ("only_after", "items
 
 
 def _totals(compared: dict[str, Any]) -> str:
-    told = ", ".join(
-        f"{escape(t['part'])} {points(t['before'])} → {points(t['after'])} % "
-        f"({points(t['change'], sign=True)}; 95 %: {points(t['low'], sign=True)} to {points(t['high'], sign=True)})"
-        for t in compared["totals"]
-    )
-    return f"<p>{told}</p>"
+    told = []
+    for t in compared["totals"]:
+        bounds = f"95 %: {points(t['low'], sign=True)} to {points(t['high'], sign=True)}"
+        moved = f"<b class={dotplot.TONE[t['verdict']]}>{points(t['change'], sign=True)}</b>; {bounds}"
+        told.append(f"{escape(t['part'])} {points(t['before'])} → {points(t['after'])} % ({moved})")
+    return f"<p>{', '.join(told)}</p>"
 
 
 def _unparsed(model: dict[str, Any]) -> str:
@@ -90,7 +94,7 @@ def _unparsed(model: dict[str, Any]) -> str:
 
 def _never_asked(model: dict[str, Any]) -> str:
     text = ""
-    for axis, labels in model["never_asked"].items():
+    for axis, labels in model.get("never_asked", {}).items():
         listed = ", ".join(map(escape, labels[:ROWS]))
         title = f"{escape(axis)} leaves never asked: {len(labels)}"
         text += f"<details><summary>{title}</summary><p>{listed}</p></details>"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from mindgpt_plugins.report import abilities, branches, curves, examples
+from mindgpt_plugins.report import abilities, benchmarks, branches, curves, examples
 from mindgpt_plugins.report.run import TRAINING, Run, StageView, read_json
 
 VERSION = 1
@@ -20,6 +20,7 @@ def figures(run: Run) -> dict[str, Any]:
     matrix = abilities.matrix(evaluations, held_out)
     retention = abilities.retention(evaluations, held_out)
     training = [curves.training(stage) for stage in run.of_kind(*TRAINING)]
+    public = benchmarks.figures(run, notes)
     unfinished = [f"{stage.name} ({stage.status})" for stage in run.stages if not stage.finished]
     if unfinished:
         notes.append(f"not finished, so missing or incomplete below: {', '.join(unfinished)}")
@@ -29,7 +30,9 @@ def figures(run: Run) -> dict[str, Any]:
         "created": run.manifest.get("created"),
         "complete": all(stage.finished for stage in run.stages),
         "notes": notes,
-        "headline": abilities.headline(run, evaluations, held_out, retention, training),
+        "headline": abilities.headline(
+            run, evaluations, held_out, retention, training, [] if public is None else public["gates"]
+        ),
         "stages": [
             {
                 "name": s.name,
@@ -47,6 +50,7 @@ def figures(run: Run) -> dict[str, Any]:
         "matrix": matrix,
         "retention": retention,
         "branches": branches.figures(evaluations, held_out, notes),
+        "benchmarks": public,
         "interpolations": [
             {"stage": s.name, **chosen}
             for s in run.of_kind("interpolate")

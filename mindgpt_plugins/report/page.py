@@ -6,7 +6,7 @@ from html import escape
 from importlib import resources
 from typing import Any
 
-from mindgpt_plugins.report import abilities_page, branches_page, evidence_page, training_page
+from mindgpt_plugins.report import abilities_page, benchmarks_page, branches_page, evidence_page, training_page
 from mindgpt_plugins.report.run import Run
 
 LARGEST = 5_000_000
@@ -20,6 +20,7 @@ def render(data: dict[str, Any], run: Run) -> str:
         ("matrix", "Accuracy", abilities_page.matrix(data)),
         ("retention", "Retention", abilities_page.retention(data)),
         ("branches", "Branches", branches_page.section(data)),
+        ("benchmarks", "Benchmarks", benchmarks_page.section(data)),
         ("interpolation", "Interpolation", abilities_page.interpolations(data)),
         ("passk", "pass@k", abilities_page.pass_at(data)),
         ("training", "Training", training_page.curves(data)),

@@ -93,6 +93,8 @@ def test_a_planted_fall_is_named_and_nothing_else() -> None:
     verdicts = {".".join(b["path"]): b["verdict"] for b in found["branches"]}
     assert [path for path, v in verdicts.items() if v != "unclear"] == ["b", "b.y"]
     assert found["tests"] == len(verdicts) == 10
+    (total,) = found["totals"]
+    assert (total["part"], total["n"], total["lost"] - total["won"], total["verdict"]) == ("general", 960, 40, "fell")
 
 
 def test_general_losses_do_not_hide_behind_domain_gains() -> None:
