@@ -52,15 +52,17 @@ def rehearse(
     from mindgpt_plugins.recipe.loading import load
     from mindgpt_plugins.rehearse import rehearse as rehearsal
     from mindgpt_plugins.rehearse import report
+    from mindgpt_plugins.rehearse.cost import estimate
 
     console = Console()
     loaded = load(recipe, overrides or [])
     given = folders_of(model or [])
     folder = (runs / "rehearse" / loaded.name).resolve()
     if dry_run:
-        result, original, _ = rehearsal.prepare(loaded, folder, given, write=False, say=lambda line: None)
+        result, original, local, _ = rehearsal.look(loaded, folder, given, deep=False)
+        rehearsal.changes(result, loaded, original, local)
         _show_changes(console, result)
-        report.show_cost(console, _cost(original, gpu, mfu, loaded, given))
+        report.show_cost(console, estimate(original, gpu=gpu, mfu=mfu, models=local))
         return
     if fresh:
         shutil.rmtree(folder, ignore_errors=True)
@@ -69,8 +71,8 @@ def rehearse(
     def say(line: str) -> None:
         console.print(f"{time.monotonic() - began:6.0f} s  {line}", markup=False, highlight=False, soft_wrap=True)
 
-    result, original = rehearsal.rehearse(loaded, folder, given, say)
-    cost = _cost(original, gpu, mfu, loaded, given)
+    result, original, local = rehearsal.rehearse(loaded, folder, given, say)
+    cost = estimate(original, gpu=gpu, mfu=mfu, models=local)
     page = report.write(result, cost)
     report.show(console, result, cost)
     console.print(f"report: {page}", soft_wrap=True, markup=False)
@@ -95,13 +97,6 @@ def folders_of(pairs: list[str]) -> dict[str, Path]:
 
 class ModelOptionError(ValueError):
     """``--model`` cannot be used."""
-
-
-def _cost(original: Any, gpu: str, mfu: float, recipe: Any, given: dict[str, Path]) -> Any:
-    from mindgpt_plugins.rehearse.cost import estimate
-    from mindgpt_plugins.rehearse.models import local
-
-    return estimate(original, gpu=gpu, mfu=mfu, models=local(recipe, given))
 
 
 def _show_changes(console: Any, result: Any) -> None:

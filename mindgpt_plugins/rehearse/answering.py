@@ -5,8 +5,8 @@ from __future__ import annotations
 from mindgpt_plugins.rehearse.draft import Draft
 
 GOLD = (
-    "that the model is right often enough to teach itself: random weights never are, so one reply of every prompt is the "
-    "set's own answer here; generating, judging, choosing, exporting and resuming are the stage's own"
+    "that the model is right often enough to teach itself: random weights never are, so one reply of every prompt is "
+    "the set's own answer here; generating, judging, choosing, exporting and resuming are the stage's own"
 )
 _ROWS, _TOKENS, _BATCH = 8, 8, 4
 

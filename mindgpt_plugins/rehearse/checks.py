@@ -162,20 +162,53 @@ def parquet_problems(path: Path) -> list[str]:
     return problems
 
 
-def template(stage: PlannedStage, reference: str) -> Finding:
-    """What LLaMA-Factory's template makes of real rows against what the model's own chat template makes of them."""
-    config: Any = stage.config
-    folder, name = stage.context.dataset(reference)
-    file = json.loads((folder / "dataset_info.json").read_text(encoding="utf-8"))[name].get("file_name", f"{name}.json")
-    arguments = [stage.context.model(config.model), config.template, str(folder / file)]
-    if system := config.llamafactory.get("default_system"):
-        arguments += ["--default-system", str(system)]
-    if config.llamafactory.get("enable_thinking") is False:
-        arguments.append("--no-thinking")
-    status, said = in_process(["-m", "mindgpt_plugins.llamafactory_ext.template_check", *arguments])
-    start = max(0, *(said.find(word) for word in (f"template {config.template!r}", "error: ")))
-    state: State = "proven" if status == 0 else "failed"
-    return Finding(stage.name, "chat template", state, f"{reference}: {' '.join(said[start:].split())}")
+_TEMPLATES = """
+import contextlib, io, json, sys
+from mindgpt_plugins.llamafactory_ext.template_check import main
+for arguments in json.loads(sys.argv[1]):
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        status = main(arguments)
+    print("CHECKED" + json.dumps([status, said.getvalue()]), flush=True)
+"""
+
+
+def templates(asked: list[tuple[PlannedStage, str]]) -> list[Finding]:
+    """What LLaMA-Factory's template makes of real rows against what the model's own chat template makes of them.
+
+    Args:
+        asked: training stages and one of their sets each. Equal questions are asked once, all in one process.
+    """
+    questions: dict[tuple[str, ...], list[tuple[PlannedStage, str]]] = {}
+    for stage, reference in asked:
+        config: Any = stage.config
+        folder, name = stage.context.dataset(reference)
+        info = json.loads((folder / "dataset_info.json").read_text(encoding="utf-8"))
+        file = str(info[name].get("file_name", f"{name}.json"))
+        arguments = [stage.context.model(config.model), config.template, str(folder / file)]
+        if system := config.llamafactory.get("default_system"):
+            arguments += ["--default-system", str(system)]
+        if config.llamafactory.get("enable_thinking") is False:
+            arguments.append("--no-thinking")
+        questions.setdefault(tuple(arguments), []).append((stage, reference))
+    if not questions:
+        return []
+    _, said = in_process(["-c", _TEMPLATES, json.dumps(list(questions))])
+    answers = [json.loads(line.removeprefix("CHECKED")) for line in said.splitlines() if line.startswith("CHECKED")]
+    answers += [[1, f"the check ended early: {_last(said)}"]] * (len(questions) - len(answers))
+    found = []
+    for stages, (status, text) in zip(questions.values(), answers, strict=True):
+        stage, reference = stages[0]
+        state: State = "proven" if status == 0 else "failed"
+        also = f" (also in {', '.join(sorted({s.name for s, _ in stages[1:]}))})" if len(stages) > 1 else ""
+        found.append(Finding(stage.name, "chat template", state, f"{reference}{also}: {_telling(text)}"))
+    return found
+
+
+def _telling(text: str) -> str:
+    """What a check said, without what the host printed before."""
+    start = max(0, *(text.rfind(word) for word in ("\ntemplate '", "error: ", "note (")))
+    return " ".join(text[start:].split())
 
 
 _PATCHES = """

@@ -23,6 +23,7 @@ import psutil
 from mindgpt_plugins.pipeline import folders
 from mindgpt_plugins.pipeline.metrics import read
 from mindgpt_plugins.pipeline.plan import Plan, PlannedStage
+from mindgpt_plugins.rehearse.meter import Meter
 from mindgpt_plugins.rehearse.saved import kept, saved
 
 _LOOK = 0.02
@@ -55,7 +56,7 @@ class Driven:
         kills: stage → its kill; a stage that ended before it could be killed is not in it.
         failed: stage that failed, if one did.
         message: what the runner said about it.
-        cpu_seconds: user and system time of all processes.
+        cpu_seconds: user and system time of the runners and everything they started.
     """
 
     kills: dict[str, Kill]
@@ -76,10 +77,10 @@ def drive(plan: Plan, recipe: Path, runs: Path, *, say: Callable[[str], None]) -
     Returns:
         Kills and, when a stage failed, its message. Stages that were done before are left alone.
     """
+    meter = Meter()
     state, log = runs / "kills.json", runs / "run.log"
     runs.mkdir(parents=True, exist_ok=True)
     kills = {name: Kill(**one) for name, one in folders.read_json(state).items()} if state.is_file() else {}
-    began = _spent()
     base = [sys.executable, "-m", "mindgpt_plugins.cli", "run", str(recipe), "--runs", str(runs)]
     while (current := _current(plan)) is not None:
         # While a data stage is half done, later stages are left alone: their check would miss sets yet to be written.
@@ -95,7 +96,7 @@ def drive(plan: Plan, recipe: Path, runs: Path, *, say: Callable[[str], None]) -
                 env={**os.environ, "NO_COLOR": "1", "COLUMNS": "200"},
             )
         try:
-            killed = _watch(runner, plan, kills, say)
+            killed = _watch(runner, plan, kills, say, meter)
         except BaseException:
             _end(runner)
             raise
@@ -105,10 +106,11 @@ def drive(plan: Plan, recipe: Path, runs: Path, *, say: Callable[[str], None]) -
         before, current = current, _current(plan)
         if runner.returncode != 0:
             name = current.name if current is not None else plan.stages[-1].name
-            return Driven(kills, name, log.read_text(errors="replace"), _spent() - began)
+            return Driven(kills, name, log.read_text(errors="replace"), meter.seconds)
         if current is not None and current.name == before.name:
-            return Driven(kills, current.name, "the runner ended without an error and without finishing this stage")
-    return Driven(kills, cpu_seconds=_spent() - began)
+            said = "the runner ended without an error and without finishing this stage"
+            return Driven(kills, current.name, said, meter.seconds)
+    return Driven(kills, cpu_seconds=meter.seconds)
 
 
 def _current(plan: Plan) -> PlannedStage | None:
@@ -116,11 +118,12 @@ def _current(plan: Plan) -> PlannedStage | None:
 
 
 def _watch(
-    runner: subprocess.Popen[bytes], plan: Plan, kills: dict[str, Kill], say: Callable[[str], None]
+    runner: subprocess.Popen[bytes], plan: Plan, kills: dict[str, Kill], say: Callable[[str], None], meter: Meter
 ) -> str | None:
     """Wait for the runner's end or for something to kill; the name of the stage that was killed."""
     started: str | None = None
     while runner.poll() is None:
+        meter.look(runner.pid)
         stage = _current(plan)
         if stage is None:
             runner.wait()
@@ -131,6 +134,7 @@ def _watch(
         if stage.name not in kills:
             step = saved(stage.config.kind, stage.config, stage.folder)
             if step > 0:
+                meter.look(runner.pid, now=True)
                 kills[stage.name] = _kill(runner, stage, step)
                 say(f"{stage.name}: killed with kill -9 after {step} saved")
                 return stage.name
@@ -184,9 +188,3 @@ def _end(runner: subprocess.Popen[bytes]) -> None:
     """Stop the runner on the user's own interrupt; its child dies with it."""
     runner.kill()
     runner.wait()
-
-
-def _spent() -> float:
-    """CPU seconds of all processes this one has waited for, theirs included."""
-    times = os.times()
-    return times.children_user + times.children_system

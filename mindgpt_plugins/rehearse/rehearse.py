@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import yaml
 
 from mindgpt_plugins.pipeline import folders
 from mindgpt_plugins.pipeline import plan as planner
-from mindgpt_plugins.pipeline.plan import Plan, PlannedStage
+from mindgpt_plugins.pipeline.plan import Plan
 from mindgpt_plugins.recipe.loading import load
 from mindgpt_plugins.recipe.schema import Recipe
 from mindgpt_plugins.recipe.sft import TrainingConfig
@@ -55,83 +56,98 @@ class Rehearsal:
         return not any(finding.state == "failed" for finding in self.findings)
 
 
-def prepare(
-    recipe: Recipe, folder: Path, given: Mapping[str, Path], *, write: bool, say: Say
-) -> tuple[Rehearsal, Plan, Plan | None]:
-    """Check the whole recipe, make models and sets small, and write the rehearsal's recipe.
+def look(
+    recipe: Recipe, folder: Path, given: Mapping[str, Path], *, deep: bool
+) -> tuple[Rehearsal, Plan, dict[str, Path], dict[str, int]]:
+    """Find the models' folders and look at the recipe itself with all of its data; nothing is written.
 
     Args:
         recipe: the user's.
         folder: the rehearsal's.
         given: local folders for hub ids.
-        write: otherwise nothing is written, nothing is checked but keys and models, and the second plan is None.
-        say: told what happens.
+        deep: look at the data, too.
 
     Returns:
-        What is known so far, the plan of the recipe itself, and the rehearsal's.
+        What was found, the plan of the recipe itself, the models' folders, and the longest row of each set.
 
     Raises:
-        ModelNotHere, ShrinkError, SubsetError: something the rehearsal needs is not on this machine.
+        ModelNotHere: a model's config and tokenizer are not on this machine.
     """
     result = Rehearsal(recipe.name, folder, stages=[(name, one.kind) for name, one in recipe.stages.items()])
     local = models.local(recipe, given)
     original = checks.original(recipe, local, folder / "original")
     longest: dict[str, int] = {}
-    if write:
-        say("checking the recipe and all of its data")
-        named = {
-            name: one.python or getattr(recipe.launch, original_side(original, name)).python
-            for name, one in recipe.stages.items()
-        }
+    if deep:
+        sides = {stage.name: getattr(recipe.launch, stage.stage.side).python for stage in original.stages}
+        named = {name: one.python or sides[name] for name, one in recipe.stages.items()}
         result.findings, longest = checks.check(original, named)
-    copies = {reference: models.copy_of(reference, folder) for reference in local}
-    if write:
-        result.shrunk = _shrink(local, copies, say)
-    sets, rows = _subsets(original, folder, longest, write=write)
+    return result, original, local, longest
+
+
+def changes(result: Rehearsal, recipe: Recipe, original: Plan, local: Mapping[str, Path]) -> None:
+    """Note what a rehearsal would change, without writing anything."""
+    copies = {reference: models.copy_of(reference, result.folder) for reference in local}
+    sets = {value: value for stage in original.stages for value, _, _ in checks.outside_sets(stage)}
+    _, result.changes = rehearsal(recipe, models=copies, sets=sets, rows=dict.fromkeys(sets, ROWS))
+
+
+def prepare(
+    result: Rehearsal, recipe: Recipe, original: Plan, local: Mapping[str, Path], longest: Mapping[str, int], say: Say
+) -> Plan:
+    """Make models and sets small and write the rehearsal's recipe; its plan.
+
+    Raises:
+        ShrinkError, SubsetError: something cannot be made small; the message names it.
+    """
+    from mindgpt_plugins.rehearse.shrink import shrink
+
+    copies = {reference: models.copy_of(reference, result.folder) for reference in local}
+    for reference, source in local.items():
+        say(f"shrinking {reference}")
+        result.shrunk[reference] = asdict(shrink(source, copies[reference]))
+    sets, rows = _subsets(original, result.folder, longest)
     tree, result.changes = rehearsal(recipe, models=copies, sets=sets, rows=rows)
-    if not write:
-        return result, original, None
-    path = folder / "recipe.yaml"
+    path = result.folder / "recipe.yaml"
     path.write_text(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), encoding="utf-8")
-    return result, original, planner.make(load(str(path)), folder / "runs")
+    return planner.make(load(str(path)), result.folder / "runs")
 
 
-def original_side(plan: Plan, name: str) -> str:
-    """Which of the recipe's interpreters runs a stage."""
-    return next(stage.stage.side for stage in plan.stages if stage.name == name)
-
-
-def examine(result: Rehearsal, original: Plan, plan: Plan, say: Say) -> None:
-    """What can be seen before the first stage: chat templates, patches, rewards on the sets' own answers."""
-    say("checking patches")
-    trained = [stage for stage in plan.stages if stage.config.kind in evidence.TRAINED]
-    result.findings += checks.patches(trained, plan.recipe.plugins)
-    seen: set[tuple[str, ...]] = set()
+def examine(result: Rehearsal, plan: Plan, say: Say) -> None:
+    """What can be seen before the first stage: rewards on the sets' own answers, chat templates, patches."""
+    asked = []
     for stage in plan.stages:
         for reference, folder, name in checks.outside_sets(stage):
             if isinstance(stage.config, TrainingConfig):
-                result.findings += _template(stage, reference, folder, seen, say)
+                asked.append((stage, reference))
             elif stage.config.kind == "rl":
+                say(f"{stage.name}: scoring the answers of {name}")
                 result.findings += rewards.on_gold(stage.name, stage.config, folder, [name])
+    if asked:
+        say("comparing chat templates")
+        result.findings += checks.templates(asked)
+    say("applying patches to the installed hosts")
+    trained = [stage for stage in plan.stages if stage.config.kind in evidence.TRAINED]
+    result.findings += checks.patches(trained, plan.recipe.plugins)
 
 
 def run(result: Rehearsal, plan: Plan, say: Say) -> Driven:
     """Run every stage with one kill in each, and judge what they left."""
+    counted = _children()
     driven = drive(plan, result.folder / "recipe.yaml", result.folder / "runs", say=say)
-    result.cpu_seconds += driven.cpu_seconds
+    # The system forgets what killed processes spent, so the drive counts itself.
+    result.cpu_seconds += driven.cpu_seconds - (_children() - counted)
     say("reading what the stages left")
-    seen: set[tuple[str, ...]] = set()
+    asked = []
     for stage in plan.stages:
         if not folders.is_done(stage.folder):
             break
-        found = evidence.judge(stage, driven.kills.get(stage.name))
+        result.findings += evidence.judge(stage, driven.kills.get(stage.name))
         if stage.config.kind == "rl":
-            found += rewards.on_rollouts(stage)
-        if isinstance(stage.config, TrainingConfig) and stage.stage.side == "sft":
-            for one in stage.config.data:
-                if one.set.rpartition("/")[0] in stage.context.inputs:
-                    found += _template(stage, one.set, stage.context.dataset(one.set)[0], seen, say)
-        result.findings += found
+            result.findings += rewards.on_rollouts(stage)
+        if isinstance(stage.config, TrainingConfig):
+            sets = [one.set for one in stage.config.data]
+            asked += [(stage, one) for one in sets if one.rpartition("/")[0] in stage.context.inputs]
+    result.findings += checks.templates(asked)
     if driven.failed is not None:
         result.findings.append(Finding(driven.failed, "run", "failed", evidence.cause(driven.message)))
     else:
@@ -140,39 +156,29 @@ def run(result: Rehearsal, plan: Plan, say: Say) -> Driven:
     return driven
 
 
-def rehearse(recipe: Recipe, folder: Path, given: Mapping[str, Path], say: Say) -> tuple[Rehearsal, Plan]:
+def rehearse(
+    recipe: Recipe, folder: Path, given: Mapping[str, Path], say: Say
+) -> tuple[Rehearsal, Plan, dict[str, Path]]:
     """The whole rehearsal; stops before the first stage when something was found already.
 
     Returns:
-        What it proved, and the plan of the recipe itself, for the cost estimate.
+        What it proved, the plan of the recipe itself and the models' folders.
     """
     began = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)
-    result, original, plan = prepare(recipe, folder, given, write=True, say=say)
-    assert plan is not None
+    say("checking the recipe and all of its data")
+    result, original, local, longest = look(recipe, folder, given, deep=True)
     if result.proven:
-        examine(result, original, plan, say)
-    if result.proven:
-        run(result, plan, say)
+        plan = prepare(result, recipe, original, local, longest, say)
+        examine(result, plan, say)
+        if result.proven:
+            run(result, plan, say)
     result.seconds = time.monotonic() - began
-    return result, original
+    result.cpu_seconds += time.process_time() + _children()
+    return result, original, local
 
 
-def _shrink(local: Mapping[str, Path], copies: Mapping[str, Path], say: Say) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    from mindgpt_plugins.rehearse.shrink import shrink
-
-    made = {}
-    for reference, source in local.items():
-        say(f"shrinking {reference}")
-        made[reference] = asdict(shrink(source, copies[reference]))
-    return made
-
-
-def _subsets(
-    original: Plan, folder: Path, longest: Mapping[str, int], *, write: bool
-) -> tuple[dict[str, str], dict[str, int]]:
+def _subsets(original: Plan, folder: Path, longest: Mapping[str, int]) -> tuple[dict[str, str], dict[str, int]]:
     """Dataset reference → its subset, and the subset's rows."""
     sets: dict[str, str] = {}
     rows: dict[str, int] = {}
@@ -181,17 +187,12 @@ def _subsets(
         for reference, source, name in checks.outside_sets(stage):
             target = places.setdefault(source, folder / "data" / f"{source.name}{len(places) or ''}")
             if reference not in sets:
-                rows[reference] = subset.write(source, name, target, ROWS, longest.get(reference)) if write else ROWS
+                rows[reference] = subset.write(source, name, target, ROWS, longest.get(reference))
             sets[reference] = f"{target.resolve()}/{name}"
     return sets, rows
 
 
-def _template(stage: PlannedStage, reference: str, folder: Path, seen: set[tuple[str, ...]], say: Say) -> list[Finding]:
-    """One check per model, template and set."""
-    config: Any = stage.config
-    key = (stage.context.model(config.model), config.template, str(folder), reference)
-    if key in seen:
-        return []
-    seen.add(key)
-    say(f"{stage.name}: comparing chat templates on {reference}")
-    return [checks.template(stage, reference)]
+def _children() -> float:
+    """CPU seconds of the processes this one has waited for."""
+    times = os.times()
+    return times.children_user + times.children_system
