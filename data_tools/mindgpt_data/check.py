@@ -29,7 +29,7 @@ def require(settings: DataSettings) -> None:
 
 def problems(settings: DataSettings) -> list[str]:
     """Unknown names and options, missing endpoints, missing files; empty when fine."""
-    return [*_names(settings), *_models(settings), *_files(settings)]
+    return [*_names(settings), *_models(settings), *_files(settings), *_focus(settings)]
 
 
 def _names(settings: DataSettings) -> Iterator[str]:
@@ -65,6 +65,16 @@ def _models(settings: DataSettings) -> Iterator[str]:
                 yield f"{place}: {error}"
     if settings.match.matcher == "clip" and settings.match.clip is None:
         yield "match.clip: matcher clip needs the path or hub id of a CLIP or SigLIP model"
+
+
+def _focus(settings: DataSettings) -> Iterator[str]:
+    name = settings.budget.allocator
+    if settings.focus is None or name not in registry.names("allocator"):
+        return
+    try:
+        registry.check_options("allocator", name, ["weights"])
+    except RegistryError:
+        yield f"focus: allocator {name!r} takes no `weights`, so it cannot follow a focus; choose density or uniform"
 
 
 def _files(settings: DataSettings) -> Iterator[str]:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from mindgpt_data.focus.settings import Focused
 from mindgpt_plugins.recipe.base import DatasetRef, PathRef, Strict
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -162,6 +163,7 @@ class DataSettings(Strict):
     generate: GenerateSettings = Field(default_factory=GenerateSettings)
     filter: FilterSettings = Field(default_factory=FilterSettings)
     export: ExportSettings = Field(default_factory=ExportSettings)
+    focus: Focused = Field(None, description="What an evaluation found weak: matching, budget and generation go there.")
 
     def endpoints_for(self, role: str) -> tuple[EndpointSettings, ...]:
         """Endpoints of a role; judge and solver fall back to the teacher's.

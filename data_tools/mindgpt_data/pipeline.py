@@ -39,14 +39,17 @@ STEPS = (
     Step("images", ("images",), (), ("corpus", "images")),
     Step("density", ("density", "endpoints"), ("images.jsonl",), ("density", "client")),
     Step(
-        "match", ("match", "tree", "endpoints"), ("images.jsonl",), ("matching", "teachers", "tree", "embed", "client")
+        "match",
+        ("match", "tree", "endpoints", "focus"),
+        ("images.jsonl",),
+        ("matching", "teachers", "tree", "embed", "client", "focus"),
     ),
-    Step("budget", ("budget",), ("density.parquet",), ("budget",)),
+    Step("budget", ("budget", "focus"), ("density.parquet",), ("budget", "focus")),
     Step(
         "generate",
-        ("generate", "tree", "endpoints"),
+        ("generate", "tree", "endpoints", "focus"),
         ("images.jsonl", "density.parquet", "matches.jsonl", "budget.parquet"),
-        ("teachers", "budget", "tree", "client", "boxes"),
+        ("teachers", "budget", "tree", "client", "boxes", "focus"),
     ),
     Step("filter", ("filter", "tree", "endpoints"), ("candidates.jsonl", "images.jsonl"), ("gates", "client")),
     Step(
@@ -140,7 +143,15 @@ def fingerprint(step: Step, work: Work, settings: DataSettings, seed: int, plugi
     if step.name == "filter":
         against = [Path(source).expanduser() for source in settings.filter.against]
         content["against"] = [folder_stamp(p if p.suffix else p.with_name(f"{p.name}.jsonl")) for p in against]
-    if "tree" in step.settings:
+    if "focus" in step.settings and settings.focus is not None:
+        # The file by its content, wherever it lies; what it weighs depends on the trees, and pictures on their topics.
+        content["settings"]["focus"]["file"] = _digest(Path(settings.focus.file).expanduser())
+        if step.name == "budget":
+            content["inputs"]["matches.jsonl"] = _digest(work.matches)
+            content["settings"] |= settings.model_dump(
+                mode="json", include={"tree": True, "generate": {"capabilities"}}
+            )
+    if "tree" in content["settings"]:
         trees = (settings.tree.knowledge, settings.tree.capability)
         content["trees"] = [folder_stamp(Path(tree)) for tree in trees if tree != "builtin" and Path(tree).exists()]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

@@ -67,7 +67,7 @@ def preview(work: Work, settings: DataSettings, number: int, *, seed: int = 0, a
                 one.problems.append(f"the request cannot be built: {error}")
         else:
             rng = random.Random(f"{seed}/choose/{one.job.record.image}")
-            one.candidates = choose(teacher.propose(one.job), one.job, Counter(), {}, rng)
+            one.candidates = choose(teacher.propose(one.job), one.job, Counter(), {}, rng, inputs.focus)
     if ask and isinstance(teacher, ModelTeacher):
         _ask(teacher, shown, work, settings)
     return shown

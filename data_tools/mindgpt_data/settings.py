@@ -19,7 +19,7 @@ class SettingsError(ValueError):
 
 
 def load(config: Path | None, overrides: Sequence[str], given: Mapping[str, Any]) -> DataSettings:
-    """Put settings together; a relative ``images.path`` or ``filter.against`` in the file starts from its folder.
+    """Put settings together; relative ``images.path``, ``filter.against``, ``focus.file`` start from the file's folder.
 
     Args:
         config: YAML with the keys of :class:`DataSettings`, or a recipe with exactly one ``data`` stage.
@@ -58,7 +58,11 @@ def _section(path: Path) -> dict[str, Any]:
         if len(stages) != 1:
             raise SettingsError(f"{path} has {len(stages)} stages of kind data; this needs exactly one")
         data = {key: value for key, value in stages[0].items() if key in DataSettings.model_fields}
-    images, against = data.get("images"), (data.get("filter") or {}).get("against")
+    images, against, focus = data.get("images"), (data.get("filter") or {}).get("against"), data.get("focus")
+    if isinstance(focus, str):
+        data["focus"] = focus = {"file": focus}
+    if isinstance(focus, dict) and isinstance(focus.get("file"), str):
+        focus["file"] = _from(path.parent, focus["file"])
     if isinstance(images, dict) and isinstance(images.get("path"), str):
         images["path"] = _from(path.parent, images["path"])
     if isinstance(against, list):

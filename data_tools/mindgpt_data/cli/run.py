@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from mindgpt_data.cli.options import ConfigOption, OverridesArgument, SeedOption, WorkOption
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mindgpt_data.config import DataSettings
 
 
 def add(app: typer.Typer) -> None:
@@ -31,11 +36,29 @@ def run(
     plugins: Annotated[
         list[str] | None, typer.Option("--plugin", help="Module or .py file that registers your own teacher, gate, …")
     ] = None,
+    focus: Annotated[
+        Path | None,
+        typer.Option(
+            "--focus", help="branches.json of an evaluation: matching, budget and questions go where it is weak."
+        ),
+    ] = None,
+    target: Annotated[
+        float | None,
+        typer.Option(
+            "--focus-target", help="A leaf is weak when its accuracy's lower bound is under this (default 0.8)."
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only print the weak leaves of --focus; run nothing.")
+    ] = False,
 ) -> None:
     """Run every step: images, density, match, budget, generate, filter, export, report.
 
     A step that is done with the same settings and inputs is reused; a killed run goes on where it stopped; an answer
     that was paid for is never asked again. Try:  mindgpt data run images.path=photos --work work
+
+    With --focus, the evaluation of the last model steers this round:  mindgpt data run images.path=photos --work round2
+    --focus runs/quickstart/eval_align/branches.json --dry-run
     """
     from rich.console import Console
 
@@ -46,8 +69,11 @@ def run(
 
     console = Console()
     registry.load_plugins(plugins or [])
-    settings = options.settings(config, overrides)
+    settings = options.settings(config, overrides, focus=_focus(focus, target))
     check.require(settings)
+    show_focus(settings, console, dry_run)
+    if dry_run:
+        return
     folder = Work(work)
 
     def listen(step: str, state: str, summary: dict[str, Any] | None) -> None:
@@ -72,6 +98,50 @@ def run(
 
         write_report(folder, settings, seed=seed)
         console.print(f"sets: {folder.datasets}\nreport: {work / 'report.html'}")
+
+
+def _focus(file: Path | None, target: float | None) -> dict[str, Any] | None:
+    given = {"file": str(file.resolve()) if file else None, "target": target}
+    return {key: value for key, value in given.items() if value is not None} or None
+
+
+def show_focus(settings: DataSettings, console: Console, whole: bool) -> None:
+    """The weak leaves as a table, or in one line.
+
+    Raises:
+        FocusError: the focus cannot be used, or nothing is weak.
+        SettingsError: a table is wanted and there is no focus.
+    """
+    from rich.table import Table
+
+    from mindgpt_data.focus import table, weights
+    from mindgpt_data.settings import SettingsError
+
+    if settings.focus is None:
+        if whole:
+            raise SettingsError(
+                "--dry-run shows what a focus would do: give --focus FILE (branches.json) or focus.file"
+            )
+        return
+    focus = weights.of(settings)
+    if focus is None:
+        console.print(f"focus: nothing in {settings.focus.file} is weak; going on without one", soft_wrap=True)
+        return
+    rows, asked = table.weak(focus), table.deepest(focus.branches)
+    console.print(
+        f"focus: {len(rows)} of {len(asked)} leaves are weak (lower bound under {settings.focus.target}, few answers "
+        f"taken with their parents'); the weakest: {rows[0]['label'] if rows else 'branches only'}",
+        soft_wrap=True,
+    )
+    if whole:
+        shown = Table("axis", "leaf", "answers", "accuracy", "low", "taken as", "weight")
+        for row in rows:
+            accuracy = "" if row["accuracy"] is None else f"{row['accuracy']:.2f}"
+            shown.add_row(
+                row["axis"], row["label"], f"{row['n']}", accuracy, f"{row['low']:.2f}", f"{row['bound']:.2f}",
+                f"{row['weight']:.2f}",
+            )  # fmt: skip
+        console.print(shown)
 
 
 def pipeline_line(summary: dict[str, Any]) -> str:

@@ -18,6 +18,7 @@ from mindgpt_data.focus.settings import FocusSettings
 from mindgpt_data.rows import SUB_SCORES
 
 if TYPE_CHECKING:
+    from mindgpt_data.config import DataSettings
     from mindgpt_data.tree.model import Tree
 
 
@@ -128,3 +129,18 @@ def load(settings: FocusSettings, trees: Mapping[str, Tree]) -> Focus | None:
         f"{low.label!r}, {focus.of(low.axis).bound(low.label):.2f}). Raise focus.target, or go on without a focus: "
         "focus.nothing_weak=continue"
     )
+
+
+def of(settings: DataSettings) -> Focus | None:
+    """The focus of a data run, or None without one; reads its label trees.
+
+    Raises:
+        FocusError: see :func:`load`.
+        TreeError: a label tree cannot be used.
+    """
+    if settings.focus is None:
+        return None
+    from mindgpt_data.tree.model import load as tree
+
+    named = {"knowledge": settings.tree.knowledge, "capability": settings.tree.capability}
+    return load(settings.focus, {axis: tree(axis, None if at == "builtin" else Path(at)) for axis, at in named.items()})

@@ -209,7 +209,7 @@ def _propose(state: _Run, teacher: LocalTeacher) -> Iterator[Row]:
             else:
                 state.drop(refused[0], job, refused[1])
         rng = random.Random(f"{state.seed}/choose/{job.record.image}")
-        chosen = choose(sound, job, used, answers, rng)
+        chosen = choose(sound, job, used, answers, rng, state.inputs.focus)
         yield from (state.row(candidate, job, i) for i, candidate in enumerate(chosen))
         for _ in range(job.items - len(chosen)):
             state.drop("no further question about this picture", job)

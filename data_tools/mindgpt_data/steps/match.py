@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mindgpt_data import files
+from mindgpt_data.focus import weights
+from mindgpt_data.focus.weights import NEUTRAL
 from mindgpt_data.matching.choose import Found, choose
 from mindgpt_data.progress import Progress, silent
 from mindgpt_data.record import ImageRecord
@@ -47,12 +49,15 @@ def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress
 
     Raises:
         TreeError: the knowledge tree cannot be used.
+        FocusError: the focus cannot be used, or nothing is weak.
         ValueError: the judge is needed and no endpoint is configured, or matcher clip has no model.
     """
     started = time.monotonic()
     match = settings.match
     where = settings.tree.knowledge
     state = _Run(work, settings, load("knowledge", None if where == "builtin" else Path(where)), progress)
+    focus = weights.of(settings)
+    heavy = focus.knowledge if focus else NEUTRAL
     records = work.read_images()
     if match.matcher == "judge":
         found = _judged(state, records)
@@ -63,7 +68,9 @@ def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress
     counts: Counter[str] = Counter()
     lines = []
     for record in records:
-        topics = choose(found.get(record.image, []), counts, least_fit=match.least_fit, limit=match.limit)
+        topics = choose(
+            found.get(record.image, []), counts, least_fit=match.least_fit, limit=match.limit, weights=heavy
+        )
         lines.append({"image": record.image, "topics": [_line(topic) for topic in topics]})
         if not topics and record.image in found:
             best = max(found[record.image], key=lambda f: (f.fit, f.similarity), default=None)

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from mindgpt_data.config import DataSettings
+from mindgpt_data.focus import weights
+from mindgpt_data.focus.weights import Focus
 from mindgpt_data.record import ImageRecord
 from mindgpt_data.rows import SUB_SCORES
 from mindgpt_data.teachers.base import Job, Label
@@ -36,6 +38,7 @@ class Inputs:
         capabilities: leaves of the capability tree, by id.
         labels: every object label of the corpus, sorted.
         left_out: images that earlier steps left without a budget or a density.
+        focus: weights of the leaves, or None.
     """
 
     records: list[ImageRecord]
@@ -46,6 +49,7 @@ class Inputs:
     capabilities: dict[str, Label]
     labels: list[str]
     left_out: list[Drop]
+    focus: Focus | None
 
 
 def read_inputs(work: Work, settings: DataSettings) -> Inputs:
@@ -55,6 +59,7 @@ def read_inputs(work: Work, settings: DataSettings) -> Inputs:
         FileError: a step has not run.
         TreeError: a label tree cannot be used.
         SlotError: ``generate.capabilities`` names a node that the tree does not have.
+        FocusError: the focus cannot be used, or nothing is weak.
     """
     density, matches, budget = work.read_density(), work.read_matches(), work.read_budget()
     named = {"knowledge": settings.tree.knowledge, "capability": settings.tree.capability}
@@ -67,8 +72,9 @@ def read_inputs(work: Work, settings: DataSettings) -> Inputs:
             missing = "budget" if record.image in density else "density"
             left_out.append(Drop("generate", "inputs", f"no {missing} for this image", record.image))
     labels = sorted({thing.label for record in records for thing in read(record).things})
-    capabilities = _chosen(trees["capability"], settings.generate.capabilities)
-    return Inputs(records, density, matches, budget, trees["knowledge"], capabilities, labels, left_out)
+    capabilities = chosen(trees["capability"], settings.generate.capabilities)
+    focus = weights.load(settings.focus, trees) if settings.focus else None
+    return Inputs(records, density, matches, budget, trees["knowledge"], capabilities, labels, left_out, focus)
 
 
 def jobs(inputs: Inputs, settings: DataSettings, seed: int, *, slots: bool) -> Iterator[Job]:
@@ -95,9 +101,9 @@ def jobs(inputs: Inputs, settings: DataSettings, seed: int, *, slots: bool) -> I
         families = {d: row[d] for d in SUB_SCORES}
         topics = [t for t in inputs.matches.get(record.image, []) if t["leaf"] in inputs.knowledge.row_of]
         missing = [] if slots else absent(read(record), inputs.labels, rng, ABSENT)
-        chosen = (
+        planned_slots = (
             plan(families, [t["leaf"] for t in topics], leaves, planned, rng,
-                 open_share=generate.open, levels=generate.levels)
+                 open_share=generate.open, levels=generate.levels, focus=inputs.focus)
             if slots else ()
         )  # fmt: skip
         yield Job(
@@ -109,7 +115,7 @@ def jobs(inputs: Inputs, settings: DataSettings, seed: int, *, slots: bool) -> I
             topics=tuple(label(inputs.knowledge, t["leaf"]) for t in topics),
             evidence={t["leaf"]: str(t.get("evidence", "")) for t in topics},
             capabilities=inputs.capabilities,
-            slots=chosen,
+            slots=planned_slots,
             absent=tuple(missing),
             seed=seed,
             max_pixels=generate.max_pixels,
@@ -117,8 +123,12 @@ def jobs(inputs: Inputs, settings: DataSettings, seed: int, *, slots: bool) -> I
         )
 
 
-def _chosen(tree: Tree, wanted: Sequence[str]) -> dict[str, Label]:
-    """The leaves at and below ``wanted`` nodes, in tree order; all without any."""
+def chosen(tree: Tree, wanted: Sequence[str]) -> dict[str, Label]:
+    """The leaves at and below ``wanted`` nodes, in tree order; all without any.
+
+    Raises:
+        SlotError: there is no such node.
+    """
     for node in wanted:
         if node not in tree.row_of:
             raise SlotError(f"generate.capabilities: there is no capability {node!r}{nearest(node, tree.row_of)}")

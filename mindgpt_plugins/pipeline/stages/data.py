@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from mindgpt_data.config import DataSettings
 
-from mindgpt_plugins.pipeline.stage import Command, Context, Stage
+from mindgpt_plugins.pipeline.stage import Command, Context, Stage, StageError
 from mindgpt_plugins.recipe.base import StageConfig
 from mindgpt_plugins.recipe.data import DataConfig
 
@@ -30,6 +30,8 @@ class DataStage(Stage[DataConfig]):
             tree = getattr(config.tree, dimension)
             if tree != "builtin":
                 settings["tree"][dimension] = str((context.recipe_folder / tree).resolve())
+        if config.focus is not None:
+            settings["focus"]["file"] = context.branches(config.focus.file)
         content = {
             "settings": settings,
             "seed": context.seed,
@@ -49,7 +51,13 @@ class DataStage(Stage[DataConfig]):
         }
 
     def check(self, config: DataConfig, context: Context) -> list[str]:
-        """Registered names and their options, and a model for every step that needs one."""
+        """Registered names and their options, a model for every step that needs one, and who writes the focus."""
         from mindgpt_data.check import problems
 
-        return problems(config)
+        found = problems(config)
+        if config.focus is not None:
+            try:
+                context.branches(config.focus.file)
+            except StageError as error:
+                found.append(f"focus: {error}")
+        return found
