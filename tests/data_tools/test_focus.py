@@ -154,6 +154,6 @@ def test_a_picture_weighs_by_both_axes_and_the_table_lists_the_weak(tmp_path: Pa
     rows = table.weak(made)
     assert [row["label"] for row in rows] == [BUS, "text.reading"]
     assert 1.5 < rows[0]["weight"] < 2
-    shares = table.asked_and_got(made, {"knowledge": {BUS: 30, CAR: 10}})
+    shares = table.asked_and_got(made.axes, {"knowledge": {BUS: 30, CAR: 10}})
     assert sum(row["asked"] for row in shares) == pytest.approx(1)
     assert [row["got"] for row in shares] == [0.75, 0.25]

@@ -12,7 +12,8 @@ from mindgpt_data import check, pipeline
 from mindgpt_data.cli import app
 from mindgpt_data.config import DataSettings
 from mindgpt_data.focus.branch_file import FocusError
-from mindgpt_data.settings import SettingsError
+from mindgpt_data.settings import SettingsError, load
+from mindgpt_data.steps import report
 from mindgpt_data.work import Work
 from mindgpt_data.world.folder import write
 from typer.testing import CliRunner
@@ -76,6 +77,24 @@ def test_a_focused_run_asks_about_what_is_weak_and_as_much(corpus: Path, tmp_pat
     assert topics[1]["vehicles.road.car"] <= topics[0]["vehicles.road.car"]
 
 
+def test_the_report_shows_what_was_asked_and_what_was_got(corpus: Path, tmp_path: Path) -> None:
+    work = Work(tmp_path / "work")
+    for focus in (None, str(weak(tmp_path / "b.json"))):
+        chosen = settings(corpus, focus=focus)
+        states(work, chosen)
+        report.run(work, chosen)
+        found = json.loads((work.folder / "report.json").read_text())["focus"]
+        page = (work.folder / "report.html").read_text()
+        assert (found is None) == (focus is None) == ("<h2>Focus</h2>" not in page)
+    assert found["of"] == "generated" and found["weak"]["capability"] == 0
+    bus = next(row for row in found["leaves"] if row["leaf"] == "vehicles.road.bus")
+    counts = Counter(row.knowledge for row in rows(work) if row.knowledge)
+    assert bus["items"] == counts["vehicles.road.bus"]
+    assert bus["got"] == pytest.approx(bus["items"] / sum(counts.values()), abs=1e-4)
+    assert 1 / len(counts) < bus["asked"] < 1
+    assert "vehicles.road.bus" in page.split("<h2>Focus</h2>")[1]
+
+
 def test_the_steps_are_stamped_with_what_the_file_holds(corpus: Path, tmp_path: Path) -> None:
     told, work = weak(tmp_path / "b.json"), Work(tmp_path / "work")
     states(work, settings(corpus, focus=str(told)))
@@ -122,8 +141,6 @@ def test_a_config_file_may_name_the_focus_beside_it(corpus: Path, tmp_path: Path
     weak(tmp_path / "b.json")
     config = tmp_path / "data.yaml"
     config.write_text(f"images: {{path: {corpus}}}\nfocus: b.json\n")
-    from mindgpt_data.settings import load
-
     assert load(config, [], {}).focus == load(config, [], {"focus": {"file": str(tmp_path / "b.json")}}).focus
     assert load(config, ["focus.target=0.6"], {}).focus.target == 0.6  # type: ignore[union-attr]
     with pytest.raises(SettingsError, match="unknown key 'tarket'; did you mean 'target'"):

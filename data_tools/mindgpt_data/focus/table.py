@@ -37,31 +37,32 @@ def deepest(branches: tuple[Branch, ...]) -> list[Branch]:
     return [b for b in branches if (b.axis, b.label) not in above]
 
 
-def asked_and_got(focus: Focus, got: Mapping[str, Mapping[str, int]]) -> list[dict[str, Any]]:
-    """What every leaf that was asked about should get and did get.
+def asked_and_got(
+    weights: Mapping[str, Mapping[str, float]], got: Mapping[str, Mapping[str, int]]
+) -> list[dict[str, Any]]:
+    """What every leaf that can be asked about should get, and what it got.
 
     Args:
-        focus: the weights.
-        got: axis → leaf → items.
+        weights: axis → leaf → weight.
+        got: axis → leaf → items, for every leaf that could have got some.
 
     Returns:
-        Per leaf with items: ``axis, leaf, weight, asked`` (its weight over the sum of the weights of these leaves),
-        ``items`` and ``got`` (its share of the items); by axis, heaviest first.
+        Per leaf: ``axis, leaf, weight, asked`` (its weight over the sum of the weights of its axis), ``items`` and
+        ``got`` (its share of the items); by axis, heaviest first.
     """
     rows = []
     for axis, counts in sorted(got.items()):
-        weights = focus.of(axis)
-        leaves = sorted((leaf for leaf, n in counts.items() if n), key=lambda leaf: (-weights[leaf], leaf))
-        mass, items = sum(weights[leaf] for leaf in leaves), sum(counts.values())
+        own = weights[axis]
+        mass, items = sum(own[leaf] for leaf in counts), sum(counts.values())
         rows += [
             {
                 "axis": axis,
                 "leaf": leaf,
-                "weight": round(weights[leaf], 3),
-                "asked": round(weights[leaf] / mass, 4),
+                "weight": round(own[leaf], 3),
+                "asked": round(own[leaf] / mass, 4),
                 "items": counts[leaf],
-                "got": round(counts[leaf] / items, 4),
+                "got": round(counts[leaf] / items, 4) if items else 0.0,
             }
-            for leaf in leaves
+            for leaf in sorted(counts, key=lambda leaf: (-own[leaf], leaf))
         ]
     return rows

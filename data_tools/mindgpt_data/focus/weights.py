@@ -73,7 +73,12 @@ class Focus:
 
     def of(self, axis: str) -> Weights:
         """The weights of one dimension."""
-        return self.knowledge if axis == "knowledge" else self.capability
+        return self.axes[axis]
+
+    @property
+    def axes(self) -> dict[str, Weights]:
+        """The weights by dimension."""
+        return {"knowledge": self.knowledge, "capability": self.capability}
 
     def families(self, leaves: Mapping[str, Collection[str]]) -> dict[str, float]:
         """Density dimension → mean weight of its capability ``leaves``; 1 without any."""

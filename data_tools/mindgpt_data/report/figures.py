@@ -7,6 +7,7 @@ from typing import Any
 from mindgpt_data.report.branches import branches
 from mindgpt_data.report.costs import costs
 from mindgpt_data.report.density import budget, density
+from mindgpt_data.report.focus import focus
 from mindgpt_data.report.gates import gates
 from mindgpt_data.report.items import distributions, samples, twins
 from mindgpt_data.report.load import Corpus
@@ -23,6 +24,7 @@ def figures(corpus: Corpus) -> dict[str, Any]:
         "trees": {dimension: branches(corpus, dimension) for dimension in corpus.trees},
         "density": density(corpus),
         "budget": budget(corpus),
+        "focus": focus(corpus),
         "gates": gates(corpus),
         "near_duplicates": near_duplicates(corpus),
         "items": distributions(corpus),

@@ -6,7 +6,7 @@ from html import escape
 from importlib import resources
 from typing import Any
 
-from mindgpt_data.report import corpus_page, items_page, labels_page
+from mindgpt_data.report import corpus_page, focus_page, items_page, labels_page
 from mindgpt_data.report.thumbs import Thumbs
 
 LARGEST = 10_000_000
@@ -21,6 +21,7 @@ def render(data: dict[str, Any], thumbs: Thumbs) -> str:
         ("topics", "Weakest topics", labels_page.weak(data)),
         ("density", "Density", corpus_page.density(data, thumbs)),
         ("budget", "Budget", corpus_page.budget(data)),
+        ("focus", "Focus", focus_page.focus(data)),
         ("gates", "Gates", items_page.gates(data, thumbs)),
         ("duplicates", "Look-alikes", items_page.duplicates(data, thumbs)),
         ("answers", "Answers", items_page.distributions(data)),

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mindgpt_data.client.request import Done, Failed, Request, Task
     from mindgpt_data.client.spend import Estimate
     from mindgpt_data.config import DataSettings
+    from mindgpt_data.focus.weights import Focus
     from mindgpt_data.teachers.base import Written
 
 STEP = "generate"
@@ -98,6 +99,8 @@ def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress
         "settings": settings.generate.model_dump(mode="json"),
         "seed": seed,
     }
+    if state.inputs.focus is not None:
+        summary["focus"] = _heavy(state.inputs, state.inputs.focus)
     if isinstance(teacher, ModelTeacher):
         from mindgpt_data.client.spend import usage
 
@@ -105,6 +108,19 @@ def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress
         summary["usage"] = [line for line in usage(work.store) if line["step"] == STEP]
     work.write_summary(STEP, summary)
     return summary
+
+
+def _heavy(inputs: Inputs, focus: Focus) -> dict[str, Any]:
+    """The leaves of this corpus that weigh more than 1, for the report."""
+    matched = sorted({topic["leaf"] for topics in inputs.matches.values() for topic in topics})
+    leaves = {"knowledge": matched, "capability": list(inputs.capabilities)}
+    return {
+        "file": focus.settings.file,
+        "target": focus.settings.target,
+        "weights": {
+            axis: {leaf: round(w, 4) for leaf in own if (w := focus.of(axis)[leaf]) > 1} for axis, own in leaves.items()
+        },
+    }
 
 
 def _why(state: _Run) -> str:

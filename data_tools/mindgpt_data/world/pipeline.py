@@ -133,7 +133,7 @@ def _make_set(state: _Run, name: str, config: SetConfig) -> dict[str, Any]:
         shots += batch
         if focus is not None:
             got = {axis: Counter(x for r in asked if (x := getattr(r, axis))) for axis in trees}
-            focused[source] = {"weak": table.weak(focus), "leaves": table.asked_and_got(focus, got)}
+            focused[source] = {"weak": table.weak(focus), "leaves": table.asked_and_got(focus.axes, got)}
     export.write_set(rows, state.folder, name)
     funnel.passed.update(images=len(shots), items=len(rows))
     return {
