@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mindgpt_plugins.cli import plan_parallel
+from mindgpt_plugins.cli import plan_cost, plan_parallel
 from mindgpt_plugins.cli.options import OverridesArgument, RecipeArgument, RunsOption
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def add(app: typer.Typer) -> None:
     plan.callback()(lambda: None)
     plan.command("curriculum")(curriculum)
     plan.command("parallel")(plan_parallel.parallel)
+    plan.command("cost")(plan_cost.cost)
     app.add_typer(plan, name="plan")
 
 

@@ -1,0 +1,102 @@
+"""``mindgpt plan cost``: what the stages of a recipe compute, and the GPU-hours that takes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mindgpt_plugins.cli.options import OverridesArgument, RecipeArgument, RunsOption
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mindgpt_plugins.rehearse.cost import StageCost
+
+
+def cost(
+    recipe: RecipeArgument,
+    overrides: OverridesArgument = None,
+    gpu: Annotated[str, typer.Option(help="h100, h100-pcie, h200, b200, a100, l40s, 4090 or mi300x.")] = "h100",
+    mfu: Annotated[float, typer.Option(help="Useful share of the GPU's peak FLOP/s where it computes.")] = 0.35,
+    reply_share: Annotated[
+        float, typer.Option(help="Length of replies that are still to be written, as a share of their limit.")
+    ] = 1.0,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(metavar="HUBID=FOLDER", help="Local folder with a hub model's small files; repeatable."),
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write everything here.")] = None,
+    runs: RunsOption = Path("runs"),
+) -> None:
+    """Estimate steps, tokens, pictures, FLOPs and GPU-hours of every stage, with what was assumed.
+
+    Tokens are counted on the rows by the model's own tokenizer and image sizes. Needs no GPU, no weights and no torch.
+
+    Example: mindgpt plan cost my.yaml --gpu h200 --model Qwen/Qwen3-VL-8B-Instruct=./Qwen3-VL-8B-Instruct
+    """
+    from rich.console import Console
+
+    from mindgpt_plugins.pipeline import plan
+    from mindgpt_plugins.recipe.loading import load
+    from mindgpt_plugins.rehearse.cost import estimate
+
+    made = plan.make(load(recipe, overrides or []), runs)
+    found = estimate(made, gpu=gpu, mfu=mfu, models=_models(model or []), reply_share=reply_share)
+    show(Console(), found, gpu, mfu)
+    if json_file is not None:
+        from mindgpt_plugins.rehearse.cost_gpus import GPUS
+
+        data = {"gpu": vars(GPUS[gpu]), "mfu": mfu, "reply_share": reply_share, "stages": [vars(one) for one in found]}
+        json_file.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+
+
+def _models(given: list[str]) -> dict[str, Path]:
+    from mindgpt_plugins.rehearse.cost_gpus import CostError
+
+    found = {}
+    for one in given:
+        name, _, folder = one.partition("=")
+        if not name or not Path(folder).is_dir() or not folder:
+            raise CostError(f"--model {one!r}: HUBID=FOLDER with a local folder, e.g. Qwen/Qwen3-VL-8B-Instruct=./8b")
+        found[name] = Path(folder)
+    return found
+
+
+def show(console: Console, found: list[StageCost], gpu: str, mfu: float) -> None:
+    """Print a row per stage that a GPU works for, their sum, and the assumptions."""
+    from rich.table import Table
+
+    from mindgpt_plugins.rehearse.cost_gpus import GPUS
+
+    chosen = GPUS[gpu]
+    title = f"{chosen.name}: {chosen.tflops:g} TFLOP/s dense bfloat16 ({chosen.source}), MFU {100 * mfu:g} %"
+    table = Table(title=title, title_justify="left")
+    for column in ("stage", "kind", "steps", "samples", "tokens", "images", "FLOPs", "GPU-hours"):
+        table.add_column(column, justify="left" if column in ("stage", "kind") else "right", no_wrap=True)
+    shown = [one for one in found if one.gpu_hours or not one.counted]
+    for one in shown:
+        figures = (f"{one.steps or '–'}", *map(_short, (one.samples, one.tokens, one.images)), f"{one.flops:.2e}")
+        cells = (*figures, f"{one.gpu_hours:.3g}") if one.counted else ("–",) * 5 + ("not counted",)
+        table.add_row(one.stage, one.kind, *cells)
+    sums = [sum(getattr(one, key) for one in shown) for key in ("samples", "tokens", "images", "flops", "gpu_hours")]
+    table.add_section()
+    table.add_row("total", "", "", *map(_short, sums[:3]), f"{sums[3]:.2e}", f"{sums[4]:.3g}", style="bold")
+    console.print(table)
+    by_sentence: dict[str, list[str]] = {}
+    for one in shown:
+        for sentence in one.assumptions:
+            by_sentence.setdefault(sentence, []).append(one.stage)
+    for sentence, stages in by_sentence.items():
+        where = "every stage" if len(stages) == len(shown) else ", ".join(stages)
+        console.print(f"{where}: {sentence}", markup=False, highlight=False, soft_wrap=True)
+    console.print("An estimate: no run on GPUs has been compared with it.", style="dim")
+
+
+def _short(value: float) -> str:
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:.3g} {letter}"
+    return f"{value:.0f}"
