@@ -249,7 +249,11 @@ def patches(stages: list[PlannedStage], plugins: tuple[str, ...]) -> list[Findin
     found = []
     for name, state, reason in results:
         where = ", ".join(wanted[name])
-        if state == "refused":
+        if state == "refused" and "need CUDA" in reason:
+            found.append(
+                Finding("", "patches", "not on CPU", f"{name} (stages {where}): {reason.partition('. Set')[0]}")
+            )
+        elif state == "refused":
             text = f"{name} (stages {where}) does not fit the installed host: {reason}"
             found.append(Finding("", "patches", "failed", text))
     for name in wanted.keys() - {name for name, _, _ in results}:

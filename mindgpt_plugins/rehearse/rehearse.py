@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +173,8 @@ def rehearse(
         examine(result, plan, say)
         if result.proven:
             run(result, plan, say)
+    inside = f"{folder}/"
+    result.findings = [replace(one, text=one.text.replace(inside, "")) for one in result.findings]
     result.seconds = time.monotonic() - began
     result.cpu_seconds += time.process_time() + _children()
     return result, original, local

@@ -1,0 +1,68 @@
+"""Every shipped recipe has a rehearsal that validates, and whose stages pass their own checks on CPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mindgpt_plugins.pipeline import plan
+from mindgpt_plugins.recipe.loading import load, shipped_recipes
+from mindgpt_plugins.rehearse.models import ModelNotHere, local, outside
+from mindgpt_plugins.rehearse.recipe import ROWS, rehearsal
+
+RECIPES = [name for name in shipped_recipes() if not name.startswith("data/vllm")]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_shipped_recipe_can_be_rehearsed(name: str, tmp_path: Path) -> None:
+    recipe = load(name)
+    models = {reference: tmp_path / "copy" for reference in outside(recipe)}
+    (tmp_path / "copy").mkdir()
+    example = Path(shipped_recipes()["qwen3_vl_4b"]).parent / "example_data"
+    sets = {
+        value: f"{example}/{value.rpartition('/')[2]}"
+        for config in recipe.stages.values()
+        for to, value in config.references()
+        if to == "dataset" and value.rpartition("/")[0] not in recipe.stages
+    }
+    tree, changes = rehearsal(recipe, models=models, sets=sets, rows=dict.fromkeys(sets, ROWS))
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml.safe_dump(tree, sort_keys=False))
+    planned = plan.make(load(str(path)), tmp_path / "runs")
+    assert [stage.name for stage in planned.stages] == list(recipe.stages)
+    for stage in planned.stages:
+        assert stage.stage.check(stage.config, stage.context) == [], stage.name
+        if stage.config.kind in ("sft", "dpo"):
+            assert (stage.config.max_steps, stage.config.save_steps, stage.config.epochs) == (2, 1, None)
+        if stage.config.kind == "rl":
+            assert (stage.config.steps, stage.config.save_every, stage.config.rollout) == (2, 1, "hf_cpu")
+    # What CPU cannot do is never left out silently.
+    assert all(change.means for change in changes if change.kind != "smaller")
+
+
+def test_what_the_user_chose_stays(tmp_path: Path) -> None:
+    recipe = load("qwen3_vl_4b")
+    tree, changes = rehearsal(recipe, models={}, sets={}, rows={})
+    domain, rl = tree["stages"]["domain"], tree["stages"]["rl"]
+    assert tree["image"] == {"min_pixels": 65536, "max_pixels": 1048576}
+    assert domain["cutoff_len"] == 4096 and rl["max_prompt_tokens"] == 2048 and rl["group_size"] == 8
+    assert domain["curriculum"]["name"] == "easy_to_hard" and domain["data"][0]["weight"] == 3
+    assert (domain["workers"], domain["gradient_accumulation"], domain["batch_size"]) == (2, 2, 8)
+    assert set(rl["rewards"]) == {"accuracy", "format", "conciseness", "diversity", "rehearsed_spread"}
+    assert "verl.actor_rollout_ref.rollout.gpu_memory_utilization" in {change.key for change in changes}
+
+
+def test_a_model_that_is_not_here_is_named_with_the_fix(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    recipe = load("qwen3_vl_4b")
+    with pytest.raises(ModelNotHere, match=r"--model Qwen/Qwen3-VL-4B-Instruct=FOLDER"):
+        local(recipe, {})
+    with pytest.raises(ModelNotHere, match="uses no such model; it uses: Qwen/Qwen3-VL-4B-Instruct"):
+        local(recipe, {"Qwen/Qwen3-VL-8B-Instruct": tmp_path})
+    snapshot = tmp_path / "models--Qwen--Qwen3-VL-4B-Instruct" / "snapshots" / "abc"
+    snapshot.mkdir(parents=True)
+    for file in ("config.json", "tokenizer_config.json"):
+        (snapshot / file).write_text("{}")
+    assert local(recipe, {}) == {"Qwen/Qwen3-VL-4B-Instruct": snapshot.resolve()}
