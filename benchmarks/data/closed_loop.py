@@ -3,9 +3,9 @@
     python benchmarks/data/closed_loop.py --seeds 0 1 2 3 4 5        (about 7 minutes per seed on one core)
     python benchmarks/data/closed_loop.py --table                    (only the table of what has been run)
 
-One recipe per seed, real stages throughout: a model learns from an uneven first round (a few topics and one capability
-are nearly missing), is evaluated on the dev split, and goes on from there twice with LLaMA-Factory: on a round whose
-world carries ``focus: {file: eval_first, set: dev}``, and on one that does not. Killed at any moment, the same command
+One recipe per seed, real stages throughout: a model learns from an uneven first round (five random topics are nearly
+missing), is evaluated on the dev split, and goes on from there twice with LLaMA-Factory: on a round whose world carries
+``focus: {file: eval_first, set: dev}``, and on one that does not. Killed at any moment, the same command
 goes on: finished stages are reused, finished seeds are lines of ``benchmarks/results/closed_loop.jsonl``; the table is
 ``closed_loop.md`` beside it. The decision rule stands in ``closed_loop_table.py`` and on top of that file.
 """
