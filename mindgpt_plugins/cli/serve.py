@@ -38,14 +38,16 @@ def serve(
 
     Starts the server with settings that fit the run (image sizes, prefix caching, image limit), asks one question with
     a picture, measures latency and tokens per second, then serves until Ctrl-C. Everything it does not know goes to
-    vLLM's server as it is, e.g. --tensor-parallel-size 2 or --speculative-config '{…}'.
+    vLLM's server as it is, e.g. --tensor-parallel-size 2, or speculative decoding without a draft model:
+    --speculative-config '{"method": "ngram", "num_speculative_tokens": 4, "prompt_lookup_max": 3}'.
 
     Example: mindgpt serve quickstart --python env/vllm/bin/python --check
     """
     from rich.console import Console
 
     from mindgpt_plugins.pipeline import folders
-    from mindgpt_plugins.serve.probe import ask, load_test
+    from mindgpt_plugins.serve.checks import require
+    from mindgpt_plugins.serve.probe import ask, drafted, load_test
     from mindgpt_plugins.serve.server import Server, Settings, command
 
     console = Console()
@@ -63,6 +65,7 @@ def serve(
     )
     folder = Path(runs) / "serve" / f"{served.name}-{port}"
     console.print(f"model: {model}", soft_wrap=True, markup=False)
+    require(served)
     console.print(" ".join(command(served)), style="dim", soft_wrap=True, markup=False)
     with Server(served, folder.resolve()) as server:
         with console.status("starting") as status:
@@ -81,6 +84,10 @@ def serve(
             with console.status("load test"):
                 record["load"] = load_test(send, questions, requests=requests, at_once=at_once)
             _show(console, record["load"])
+        speculated = drafted(served.url)
+        if speculated is not None:
+            record["speculative"] = speculated
+            console.print("speculative decoding: {accepted} of {drafted} drafted tokens accepted".format(**speculated))
         folders.write_json(folder / "serve.json", record)
         if not check:
             console.print(

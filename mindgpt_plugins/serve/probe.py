@@ -116,6 +116,28 @@ def load_test(
     }
 
 
+def drafted(url: str) -> dict[str, int] | None:
+    """Tokens that speculative decoding has ``drafted`` and the model has ``accepted``; ``None`` when it is off.
+
+    Raises:
+        ServeError: the server does not say.
+    """
+    names = {
+        "drafted": "vllm:spec_decode_num_draft_tokens_total",
+        "accepted": "vllm:spec_decode_num_accepted_tokens_total",
+    }
+    try:
+        with urllib.request.urlopen(f"{url}/metrics", timeout=10) as response:
+            lines = response.read().decode().splitlines()
+    except (urllib.error.URLError, OSError) as error:
+        raise ServeError(f"the server's /metrics cannot be read: {error}") from error
+    found = {
+        key: [float(line.rpartition(" ")[2]) for line in lines if line.startswith((f"{name}{{", f"{name} "))]
+        for key, name in names.items()
+    }
+    return {key: int(sum(values)) for key, values in found.items()} if found["drafted"] else None
+
+
 def percentiles(values: Sequence[float]) -> dict[str, float]:
     """p50, p90 and p99; empty without values."""
     if not values:
