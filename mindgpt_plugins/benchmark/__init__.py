@@ -1,1 +1,1 @@
-"""Public benchmarks through EvalScope: one harness, any OpenAI-compatible server, resumable, with a blank-image pass."""
+"""Public benchmarks through EvalScope: any OpenAI-compatible server, resumable, with a blank-image pass."""

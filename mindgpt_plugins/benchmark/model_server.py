@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import urllib.error
@@ -37,11 +38,13 @@ class HuggingFaceServer(Server):
 
 
 class ModelServer:
-    """Starts what the settings ask for at the first call, once; a ``with`` block that stops it again."""
+    """Starts what the settings ask for when told to; leaving the ``with`` block stops it again."""
 
     def __init__(self, config: Mapping[str, Any], folder: Path):
         self.config, self.folder = config, folder
         self.running: Server | None = None
+        self.url: str | None = None
+        """Base URL, once it answers."""
 
     @property
     def name(self) -> str:
@@ -54,14 +57,15 @@ class ModelServer:
             return str(self.config["model_name"])
         return str(self.config["served_name"] or served_models(self.config["server"], headers(self.config))[0])
 
-    def __call__(self) -> str:
-        """Base URL of the server, started when it is not one that runs already.
+    def start(self) -> str:
+        """Start it, unless it runs already, and return its base URL.
 
         Raises:
             ServeError: it does not start; with the end of its log.
         """
         if self.config["server"] is not None:
-            return base_url(self.config["server"])
+            self.url = base_url(self.config["server"])
+            return self.url
         engine = chosen_engine(self.config)
         settings = Settings(
             model=Path(self.config["model"]),
@@ -83,7 +87,8 @@ class ModelServer:
         self.running.__enter__()
         seconds = self.running.wait_until_ready()
         print(f"{engine} answers after {seconds:.0f} s", flush=True)
-        return settings.url
+        self.url = settings.url
+        return self.url
 
     def __enter__(self) -> Self:
         return self
@@ -128,8 +133,6 @@ def base_url(url: str) -> str:
 
 def headers(config: Mapping[str, Any]) -> dict[str, str]:
     """Authorisation for a server that runs already, from the environment variable that the recipe names."""
-    import os
-
     variable = config.get("key_env")
     if not variable:
         return {}

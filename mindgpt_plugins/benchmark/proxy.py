@@ -1,8 +1,8 @@
 """Between harness and model server: no request is asked twice, and pictures can be blanked.
 
-The harness talks to ``http://127.0.0.1:<port>/<pass>/v1``. A request whose reply is on disk is answered from there; any
-other goes to the server, which is started by the first of them. In the pass ``blank`` pictures become grey. The first
-thing that goes wrong is kept in :attr:`Proxy.fault`, for the caller to stop the harness with.
+The harness talks to ``http://127.0.0.1:<port>/<pass>/v1``. A request whose reply is on disk is answered from there;
+any other waits for :meth:`Proxy.provide` to name a server, and goes there. In the pass ``blank`` pictures become grey.
+The first thing that goes wrong is kept in :attr:`Proxy.fault`, for the caller to stop the harness with.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from mindgpt_plugins.evaluate.collect import read_lines, write_lines
 SEEN, BLANK = "seen", "blank"
 RETRIES = (1.0, 2.0, 4.0)
 """Seconds between attempts to reach a server that does not answer."""
+_BUSY = (429, 502, 503, 504)
+"""Statuses of a server that may answer later."""
 
 
 class Replies:
@@ -59,7 +61,6 @@ class Proxy:
 
     Args:
         replies: what is answered already.
-        server: gives the model server's base URL (without ``/v1``); called at the first request that has to be asked.
         headers: added to requests, e.g. an API key.
         timeout: seconds for one reply.
         served: told how many of the harness's requests have a reply, after each.
@@ -68,7 +69,6 @@ class Proxy:
     def __init__(
         self,
         replies: Replies,
-        server: Callable[[], str],
         *,
         headers: Mapping[str, str] | None = None,
         timeout: float = 3600.0,
@@ -79,7 +79,9 @@ class Proxy:
         self.asked = 0
         """Requests that went to the server."""
         self._served, self._count = served, 0
-        self._server, self._starting, self._url = server, threading.Lock(), ""
+        self.waiting = threading.Event()
+        """Set by the first request that needs a server."""
+        self._url, self._provided = "", threading.Event()
         self._counting = threading.Lock()
         self._repeats: Counter[str] = Counter()
         self._http = _Server(("127.0.0.1", 0), _handler(self))
@@ -89,7 +91,7 @@ class Proxy:
         return f"http://127.0.0.1:{self._http.server_port}/{name}/v1"
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._http.serve_forever, daemon=True).start()
+        threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True).start()
         return self
 
     def __exit__(
@@ -97,6 +99,11 @@ class Proxy:
     ) -> None:
         self._http.shutdown()
         self._http.server_close()
+
+    def provide(self, url: str) -> None:
+        """Name the server that answers what is not on disk: its base URL, without ``/v1``."""
+        self._url = url
+        self._provided.set()
 
     def complete(self, name: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         """Answer one chat completion request of a pass: HTTP status and response."""
@@ -128,8 +135,8 @@ class Proxy:
             return f"{key}#{self._repeats[key]}"
 
     def _ask(self, body: dict[str, Any]) -> dict[str, Any]:
-        with self._starting:
-            self._url = self._url or self._server()
+        self.waiting.set()
+        self._provided.wait()
         with self._counting:
             self.asked += 1
         data = json.dumps(body).encode()
@@ -141,8 +148,10 @@ class Proxy:
                     found: dict[str, Any] = json.loads(response.read())
                     return found
             except urllib.error.HTTPError as error:
-                said = error.read().decode(errors="replace")[:600]
-                raise BadRequest(f"{self._url} refused a request with status {error.code}: {said}") from error
+                if pause is None or error.code not in _BUSY:
+                    said = error.read().decode(errors="replace")[:600]
+                    raise BadRequest(f"{self._url} refused a request with status {error.code}: {said}") from error
+                time.sleep(pause)
             except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
                 if pause is None:
                     raise BadRequest(f"{self._url} does not answer any more ({error})") from error

@@ -78,8 +78,8 @@ def table(cells: Iterable[Mapping[str, Any]], found: Mapping[str, Any]) -> list[
     for cell in cells:
         if (cell["source"], cell["capability"]) != (scoring.ALL, scoring.ALL):
             continue
-        half = 50 * (cell["high"] - cell["low"])
-        line = f"{cell['set']}: {100 * cell['accuracy']:.1f} ± {half:.1f} % of {cell['n']}"
+        right, low, high = (100 * cell[key] for key in ("accuracy", "low", "high"))
+        line = f"{cell['set']}: {right:.1f} % ({low:.1f} to {high:.1f}) of {cell['n']}"
         if cell["blank_accuracy"] is not None:
             line += f", {100 * cell['blank_accuracy']:.1f} % without the picture"
         place = found[cell["set"]][SEEN]

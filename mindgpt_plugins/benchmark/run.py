@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
+import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -13,11 +13,11 @@ from typing import Any
 from mindgpt_plugins import compat
 from mindgpt_plugins.benchmark import results
 from mindgpt_plugins.benchmark.catalogue import BENCHMARKS, HARNESS
-from mindgpt_plugins.benchmark.model_server import ModelServer, headers
+from mindgpt_plugins.benchmark.model_server import ModelServer, chosen_engine, headers
 from mindgpt_plugins.benchmark.proxy import BLANK, SEEN, Proxy, Replies
 from mindgpt_plugins.evaluate import forgetting, scoring
 from mindgpt_plugins.evaluate.collect import read_lines, write_lines, write_text
-from mindgpt_plugins.pipeline.process import stop
+from mindgpt_plugins.pipeline import process
 
 
 class BenchmarkError(RuntimeError):
@@ -43,7 +43,7 @@ def run(config_path: Path) -> dict[str, Any]:
         (folder / name).unlink(missing_ok=True)
     with (
         ModelServer(config, folder / "server") as server,
-        Proxy(replies, server, headers=headers(config), timeout=config["timeout"], served=_progress(folder)) as proxy,
+        Proxy(replies, headers=headers(config), timeout=config["timeout"], served=_progress(folder)) as proxy,
     ):
         passes = {name: proxy.url(name) for name in ((SEEN, BLANK) if config["blank"] else (SEEN,))}
         write_text(folder / "task.json", json.dumps(task(config, server.name, passes), indent=1) + "\n")
@@ -96,15 +96,20 @@ def task(config: Mapping[str, Any], model: str, passes: Mapping[str, str]) -> di
 
 def _harness(folder: Path, proxy: Proxy, server: ModelServer) -> None:
     """Run the harness to its end, or stop it as soon as the proxy has something to complain about."""
-    child = subprocess.Popen(
-        [sys.executable, "-m", "mindgpt_plugins.benchmark.harness", "task.json"], cwd=folder, start_new_session=True
-    )
+    # The datasets library takes two local folders of one name for the same data: its cache must not outlive the stage.
+    cache = folder / "datasets_cache"
+    argv = [sys.executable, "-m", "mindgpt_plugins.benchmark.harness", "task.json"]
+    child = process.start(argv, folder=folder, env={"HF_DATASETS_CACHE": str(cache)})
     try:
         while child.poll() is None and proxy.fault is None:
+            if proxy.waiting.is_set() and server.url is None:
+                # Here and not in the proxy's thread: a server dies with the thread that started it.
+                proxy.provide(server.start())
             time.sleep(0.2)
     finally:
         if child.poll() is None:
-            stop(child)
+            process.stop(child)
+        shutil.rmtree(cache, ignore_errors=True)
     if proxy.fault is not None:
         words = server.last_words()
         raise BenchmarkError(
@@ -126,7 +131,7 @@ def _write(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     scores = {
         "version": scoring.VERSION,
         "model": config["model_name"],
-        "engine": "server" if config["server"] else config["engine"],
+        "engine": "server" if config["server"] else chosen_engine(config),
         "sets": config["benchmarks"],
         "general": config["general"],
         "domain": config["domain"],
