@@ -68,7 +68,7 @@ class ModelServer:
             return self.url
         engine = chosen_engine(self.config)
         settings = Settings(
-            model=Path(self.config["model"]),
+            model=local_folder(self.config["model"]),
             name=self.name,
             python=self.config["engine_python"],
             port=_free_port(),
@@ -102,6 +102,22 @@ class ModelServer:
         if self.running is None or self.running.running():
             return ""
         return self.running.log_end()
+
+
+def local_folder(model: str) -> Path:
+    """A model folder as it is; a hub id as the folder it is downloaded to.
+
+    Raises:
+        ServeError: the hub does not give it.
+    """
+    if Path(model).is_dir():
+        return Path(model)
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(model))
+    except Exception as error:  # noqa: BLE001 - no network, no such model, no right to it: all the same here
+        raise ServeError(f"model: {model!r} is no folder and the hub does not give it: {error}") from error
 
 
 def chosen_engine(config: Mapping[str, Any]) -> str:

@@ -19,7 +19,13 @@ class BenchmarkStage(Stage[BenchmarkConfig]):
 
     Config: ClassVar[type[StageConfig]] = BenchmarkConfig
     side: ClassVar[str] = "benchmark"
-    code: ClassVar[tuple[str, ...]] = ("mindgpt_plugins.benchmark", "mindgpt_plugins.serve", *CODE)
+    code: ClassVar[tuple[str, ...]] = (
+        "mindgpt_plugins.benchmark",
+        "mindgpt_plugins.serve",
+        "mindgpt_plugins.pipeline.process",
+        "mindgpt_patches.cpu",
+        *CODE,
+    )
 
     def render(self, config: BenchmarkConfig, context: Context) -> list[Command]:
         """Resolve references and write ``benchmark.json``."""
