@@ -72,8 +72,10 @@ def show(console: Console, found: list[StageCost], gpu: str, mfu: float) -> None
     from mindgpt_plugins.rehearse.cost_gpus import GPUS
 
     chosen = GPUS[gpu]
-    title = f"{chosen.name}: {chosen.tflops:g} TFLOP/s dense bfloat16 ({chosen.source}), MFU {100 * mfu:g} %"
-    table = Table(title=title, title_justify="left")
+    console.width = max(console.width, 110)  # rather wrapped by the terminal than cut off
+    said = f"{chosen.name}: {chosen.tflops:g} TFLOP/s dense bfloat16 ({chosen.source}), MFU {100 * mfu:g} %"
+    console.print(said, highlight=False)
+    table = Table()
     for column in ("stage", "kind", "steps", "samples", "tokens", "images", "FLOPs", "GPU-hours"):
         table.add_column(column, justify="left" if column in ("stage", "kind") else "right", no_wrap=True)
     shown = [one for one in found if one.gpu_hours or not one.counted]

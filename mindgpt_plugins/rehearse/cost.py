@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from mindgpt_plugins.pipeline.plan import Plan, PlannedStage
-from mindgpt_plugins.rehearse import cost_flops, cost_gpus, cost_stages
+from mindgpt_plugins.rehearse import cost_gpus, cost_models, cost_stages
 from mindgpt_plugins.rehearse.cost_data import NotYet, Ruler, Sets
 from mindgpt_plugins.rehearse.cost_gpus import CostError
 from mindgpt_plugins.rehearse.cost_stages import Job
@@ -85,8 +84,7 @@ def _cost(
     if kind not in COUNTED:
         return StageCost(planned.name, kind, assumptions=[f"not counted: kind {kind}"], counted=False)
     try:
-        folder = _folder(plan, planned, models)
-        sized = cost_flops.read(folder)
+        folder, sized = cost_models.find(plan, planned, models)
         context = planned.context
         ruler = Ruler(folder, sized.model, context.min_pixels, context.max_pixels)
         work = COUNTED[kind](Job(planned, sized, ruler, sets, gpu, mfu))
@@ -104,27 +102,3 @@ def _cost(
         gpu_hours=seconds / 3600,
         assumptions=work.assumptions,
     )
-
-
-def _folder(plan: Plan, planned: PlannedStage, models: Mapping[str, Path]) -> Path:
-    """The folder of the model that a chain of stages started from: training changes no sizes."""
-    config: Any = planned.config
-    reference = getattr(config, "start", None) or getattr(config, "model", None)
-    inputs = {one.name: one for one in plan.stages}
-    if reference in inputs:
-        before = inputs[reference]
-        if before.config.kind != "model":
-            return _folder(plan, before, models)
-        made = Path(before.stage.artefacts(before.config, before.context)["model"])
-        if not (made / "config.json").is_file():
-            raise NotYet(f"its model is made by stage {reference!r}; run with --until {reference} first")
-        return made
-    if reference in models:
-        return models[reference]
-    folder = Path(planned.context.model(str(reference)))
-    if not folder.is_dir():
-        raise CostError(
-            f"stage {planned.name!r}: model {reference!r} is not a local folder; give --model {reference}=FOLDER with "
-            f"its small files (hf download {reference} --exclude '*.safetensors' --local-dir FOLDER)"
-        )
-    return folder

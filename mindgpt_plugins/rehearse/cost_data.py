@@ -213,9 +213,7 @@ class Sets:
             if config.kind == "rejection_sampling":
                 wanted = round(wanted / (1 - sum(one.share for one in config.replay)))
             return Rows(wanted, items, notes=(*prompts.notes, note))
-        raise CostError(
-            f"set {reference!r} is not made yet and its size is not foreseen: run with --until {head} first"
-        )
+        raise NotYet(f"set {reference!r} is not made yet and its size is not foreseen; run with --until {head} first")
 
 
 def joined(sets: Iterable[Rows], weights: Mapping[int, float] | None = None) -> Rows:

@@ -48,7 +48,7 @@ class Forward:
     @property
     def total(self) -> float:
         """All of it."""
-        return sum(vars(self).values())
+        return float(sum(vars(self).values()))
 
     @property
     def language(self) -> float:
@@ -156,32 +156,41 @@ ROOM = 0.6
 """Share of the GPU's memory for weights and cache while decoding, as in our RL recipes."""
 
 
+@dataclass(frozen=True)
+class Decoding:
+    """Writing replies: GPU-seconds, GPUs of a server, replies it writes at once."""
+
+    seconds: float
+    gpus: int
+    together: int
+
+
 def decoding(
-    sized: Sized, gpu: Gpu, mfu: float, sequences: float, at_once: float, prompt: float, reply: float
-) -> float:
-    """GPU-seconds to write replies, one token of each sequence at a time.
+    sized: Sized, gpu: Gpu, mfu: float, *, replies: float, prompt: float, reply: float, waiting: float, gpus: int = 1
+) -> Decoding:
+    """Time to write replies, one token of each at a time.
 
     Each step reads all bfloat16 weights and the cached keys and values, or computes, whichever takes longer. A server
-    has as many GPUs (a power of two) as leave half of the room for the cache.
+    has as many GPUs as leave half of the room for the cache.
 
     Args:
         sized: the model.
         gpu: peak figures.
         mfu: share of the peak in compute-bound parts.
-        sequences: replies in all.
-        at_once: replies that are waited for together, per server.
+        replies: of all.
         prompt: mean tokens of a prompt.
         reply: tokens of a reply.
+        waiting: replies per GPU that are waited for together.
+        gpus: of a server, at least.
     """
     text = sized.model.text
     size = 2.0 * weights.total(weights.of_model(sized.model))
-    gpus = 1
     while size > ROOM * gpu.memory * 1e9 * gpus / 2:
         gpus *= 2
     cache = 2 * 2 * text.layers * text.kv_heads * text.head_dim
     room = (ROOM * gpu.memory * 1e9 * gpus - size) // (cache * (prompt + reply))
-    together = max(1.0, min(SEQUENCES, at_once, room))
+    together = max(1, int(min(SEQUENCES, waiting * gpus, room)))
     moved = size + together * (prompt + reply / 2) * cache
     computed = together * 2.0 * weights.active(sized.model)
     step = max(moved / (BANDWIDTH * gpu.bandwidth * 1e12 * gpus), computed / (mfu * gpu.tflops * 1e12 * gpus))
-    return gpus * step * reply * sequences / together
+    return Decoding(gpus * step * reply * replies / together, gpus, together)

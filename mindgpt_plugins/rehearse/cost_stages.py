@@ -131,7 +131,7 @@ def replies(job: Job) -> Work:
     reply = job.sets.share * limit
     work = Work(assumptions=list(notes))
     for rows, count, times in passes:
-        _write(job, work, rows.items, count, times, reply, cost_flops.SEQUENCES)
+        _write(job, work, rows.items, count, times, reply, cost_flops.SEQUENCES, 1)
         work.assumptions += [note for note in rows.notes if note not in work.assumptions]
     return work
 
@@ -159,8 +159,9 @@ def _rejection_sampling(job: Job) -> tuple[Passes, int, list[str]]:
     config: Any = job.planned.config
     rows = job.rows(config.prompts)
     models = 1 + (config.after is not None)
+    passes: Passes = [(rows, rows.count, config.samples)] * models
     return (
-        [(rows, rows.count, config.samples)] * models,
+        passes,
         config.max_new_tokens,
         [f"{models} model{'s'[: models - 1]}, {config.samples} replies to each prompt"],
     )
@@ -181,14 +182,14 @@ def _interpolate(job: Job) -> tuple[Passes, int, list[str]]:
         return [], 0, ["weights are averaged, no model runs"]
     rows = [job.rows([one]) for one in choose.sets]
     times = len(choose.grid) + 1
-    passes = [(one, times * min(one.count, choose.rows or one.count), 1.0) for one in rows]
+    passes: Passes = [(one, times * min(one.count, choose.rows or one.count), 1.0) for one in rows]
     return passes, choose.max_new_tokens, [f"greedy replies of {times} models on the dev sets"]
 
 
 def _quantise(job: Job) -> tuple[Passes, int, list[str]]:
     config: Any = job.planned.config
     rows = [job.rows([one]) for one in config.gate.sets]
-    passes = [(one, 2.0 * min(one.count, config.gate.rows or one.count), 1.0) for one in rows]
+    passes: Passes = [(one, 2.0 * min(one.count, config.gate.rows or one.count), 1.0) for one in rows]
     return passes, config.max_new_tokens, ["the gate's replies before and after; calibration is not counted"]
 
 
@@ -211,8 +212,8 @@ def reinforcement(job: Job) -> Work:
     group = sum(_group(config, item) for item in rows.items) / len(rows.items)
     prompts, reply = config.steps * config.prompts_per_step, job.sets.share * config.max_response_tokens
     work = Work(config.steps, assumptions=list(rows.notes))
-    at_once = config.prompts_per_step * group / max(1, config.workers // config.vllm.tensor_parallel)
-    _write(job, work, rows.items, prompts, group, reply, at_once)
+    waiting = config.prompts_per_step * group / config.workers
+    _write(job, work, rows.items, prompts, group, reply, waiting, config.vllm.tensor_parallel)
 
     rank = config.lora.rank if config.lora else 0
     sees = not rank and not own.get(f"{actor}freeze_vision_tower", False)
@@ -240,7 +241,7 @@ def _group(config: RLConfig, item: Item) -> int:
 
 
 def _write(
-    job: Job, work: Work, items: tuple[Item, ...], prompts: float, times: float, reply: float, at_once: float
+    job: Job, work: Work, items: tuple[Item, ...], prompts: float, times: float, reply: float, waiting: float, gpus: int
 ) -> None:
     """Replies to prompts: each prompt is read once, its replies are written token by token."""
     if not items or not prompts:
@@ -250,14 +251,14 @@ def _write(
     prompt = sum(item.prompt for item in items) / len(items)
     work.compute += read.total - read.head
     work.decode += times * (whole.language - read.language + whole.head * reply / (prompt + reply))
-    work.decode_seconds += cost_flops.decoding(
-        job.sized, job.gpu, job.mfu, prompts * times, at_once, prompt, max(reply, 1.0)
-    )
+    counts = {"replies": prompts * times, "prompt": prompt, "reply": max(reply, 1.0), "waiting": waiting}
+    decoding = cost_flops.decoding(job.sized, job.gpu, job.mfu, **counts, gpus=gpus)
+    work.decode_seconds += decoding.seconds
     _add(work, items, prompts * times, lambda item: item.prompt + reply)
     note = (
-        f"replies of {reply:g} tokens ({100 * job.sets.share:.0f} % of their limit); prompts are read once; decoding "
-        f"is bound by memory: bfloat16 weights and cache at {100 * cost_flops.BANDWIDTH:.0f} % of "
-        f"{job.gpu.bandwidth:g} TB/s, at most {cost_flops.SEQUENCES} sequences at once"
+        f"replies of {reply:g} tokens ({100 * job.sets.share:.0f} % of their limit), {decoding.together} at once on a "
+        f"server of {decoding.gpus} GPU{'s'[: decoding.gpus - 1]}; prompts are read once; decoding is bound by memory: "
+        f"bfloat16 weights and cache at {100 * cost_flops.BANDWIDTH:.0f} % of {job.gpu.bandwidth:g} TB/s"
     )
     if note not in work.assumptions:
         work.assumptions.append(note)

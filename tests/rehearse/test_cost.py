@@ -122,8 +122,17 @@ def test_replies_and_sets_that_are_not_made_yet(costs: Any) -> None:
     assert found["more"].flops > 0, "a stage's model has the sizes of the one it started from"
 
 
+def test_a_model_and_sets_to_come(tmp_path: Path) -> None:
+    found = {one.stage: one for one in estimate(plan.make(load("quickstart", []), tmp_path))}
+    assert all(one.counted for one in found.values()) and found["world"].gpu_hours == 0
+    assert (found["base"].steps, found["base"].samples) == (1400, 22400)
+    assert (found["align"].steps, found["align"].samples) == (60, 1920), "960 pairs, a step of 16"
+    assert found["rl"].samples == 90 * 16 * 8
+
+
 def test_what_cannot_be_known(costs: Any, tmp_path: Path) -> None:
-    found = costs("made kind: model, tokenizer_from: [./data/train]", "sft " + TRAIN.replace(HUB, "made"))
+    data = "kind: data, images: {path: ./data}"
+    found = costs(f"made {data}", "sft " + TRAIN.replace("./data/train", "made/data_train"))
     assert not found["sft"].counted and "run with --until made first" in found["sft"].assumptions[0]
     with pytest.raises(CostError, match="give --model Qwen/Qwen3-VL-2B=FOLDER"):
         costs("sft " + TRAIN.replace(HUB, "Qwen/Qwen3-VL-2B"))

@@ -117,12 +117,16 @@ def test_a_mixture_meets_only_some_experts() -> None:
 
 def test_decoding_reads_the_weights() -> None:
     sized, h100 = cost_flops.read(CONFIGS / "qwen3_8b.json"), GPUS["h100"]
-    alone = cost_flops.decoding(sized, h100, 0.35, 1, 1, 100, 1000)
-    assert alone == pytest.approx(1000 * 16.38e9 / (0.6 * 3.35e12), rel=0.02)
-    together = cost_flops.decoding(sized, h100, 0.35, 64, 64, 100, 1000)
-    assert alone < together < 3 * alone, "64 at once share the reading of the weights"
-    large = cost_flops.read(CONFIGS / "qwen3_vl_30b_a3b.json")
-    assert cost_flops.decoding(large, GPUS["4090"], 0.35, 1, 1, 100, 10) > 0, "several GPUs hold what one cannot"
+
+    def decoding(replies: float, waiting: float) -> cost_flops.Decoding:
+        return cost_flops.decoding(sized, h100, 0.35, replies=replies, prompt=100, reply=1000, waiting=waiting)
+
+    alone, together = decoding(1, 1), decoding(64, 64)
+    assert alone.seconds == pytest.approx(1000 * 16.38e9 / (0.6 * 3.35e12), rel=0.02)
+    assert alone.seconds < together.seconds < 3 * alone.seconds, "64 at once share the reading of the weights"
+    assert together.together == 64
+    large, small = cost_flops.read(CONFIGS / "qwen3_vl_30b_a3b.json"), GPUS["4090"]
+    assert cost_flops.decoding(large, small, 0.35, replies=9, prompt=9, reply=9, waiting=2).gpus == 16
 
 
 def test_the_table_of_gpus() -> None:
