@@ -72,6 +72,12 @@ class Board:
         return self.spread(torch.tensor([float(one.rollout.length) for one in self.recorded], dtype=torch.float64))
 
     @cached_property
+    def alpha(self) -> Tensor:
+        """(groups, n) float64: recorded perception weight of each reply, 1 where none is recorded; 0 where masked."""
+        weights = [1.0 if one.alpha is None else one.alpha for one in self.recorded]
+        return self.spread(torch.tensor(weights, dtype=torch.float64))
+
+    @cached_property
     def adversarial(self) -> Tensor:
         """(groups,) bool: prompts that must not be explored."""
         first = self.places[:, 0].tolist()

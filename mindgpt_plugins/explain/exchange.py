@@ -19,6 +19,9 @@ COPIES = 20_000
 BANDS = ((0.0, 0.25), (0.25, 0.5), (0.5, 0.75), (0.75, 0.999), (0.999, 1.0))
 """Shares of right replies, above … to."""
 POINT = 0.01
+FREE = 1e-12
+"""A cost below this is rounding."""
+RESAMPLES = 1000
 
 
 def exchange(replay: Replay) -> dict[str, Any]:
@@ -27,18 +30,19 @@ def exchange(replay: Replay) -> dict[str, Any]:
     Every right reply is made one token longer, alone, and scored again (its text stays). With p the share of right
     replies, ḡ their mean modulated score and s what they lose per token, a prompt is worth p·ḡ; so a point of accuracy
     brings 0.01·ḡ, a token costs p·s, and the rate is 0.01·ḡ / (p·s). Weights are those of the reply's own step
-    (``recorded``) and of the last step (``end``).
+    (``recorded``) and of the last step (``end``); intervals come from resampling groups.
 
     Returns:
         ``applies``: the advantage looks at modulated scores at all; ``recorded`` and ``end``: {``rate`` (tokens per
-        point; None: length is free), ``cost`` (mean of p·s), ``by``: reward → its part of the cost, ``bands``:
-        [{above, to, groups, rate}]}; ``tokens`` mean length of the right replies looked at; ``replies`` of them.
+        point; None: length is free), ``low`` and ``high`` (its 95 % interval; None: no end, or too few groups),
+        ``cost`` (mean of p·s), ``by``: reward → its part of the cost, ``bands``: [{above, to, groups, rate, low,
+        high}]}; ``tokens`` mean length of the right replies looked at; ``replies`` of them.
     """
     groups = replay.scores.right.any(dim=1).nonzero().flatten().tolist()
     most = max(10, COPIES // replay.board.mask.shape[1] ** 2)
     chosen = [groups[i * len(groups) // most] for i in range(most)] if len(groups) > most else groups
     if not chosen:
-        nothing: dict[str, Any] = {"rate": None, "cost": 0.0, "by": {}, "bands": []}
+        nothing: dict[str, Any] = {"rate": None, "low": None, "high": None, "cost": 0.0, "by": {}, "bands": []}
         return {"applies": _applies(replay), "recorded": nothing, "end": nothing, "tokens": None, "replies": 0}
     short, right = replay.board.take(chosen), replay.scores.right[chosen]
     row, column = right.nonzero(as_tuple=True)
@@ -110,14 +114,24 @@ def _rates(lost: Tensor, by: dict[str, Tensor], row: Tensor, share: Tensor, wort
     for above, to in BANDS:
         own = (share > above) & (share <= to)
         if bool(own.any()):
-            bands.append({"above": above, "to": to, "groups": int(own.sum()), "rate": _rate(worth[own], total[own])})
+            bands.append({"above": above, "to": to, "groups": int(own.sum()), **_rate(worth[own], total[own])})
     return {
-        "rate": _rate(worth, total),
+        **_rate(worth, total),
         "cost": float(total.mean()),
         "by": {name: float(cost(values).mean()) for name, values in by.items() if float(values.abs().max()) > 1e-12},
         "bands": bands,
     }
 
 
-def _rate(worth: Tensor, cost: Tensor) -> float | None:
-    return POINT * float(worth.mean()) / float(cost.mean()) if float(cost.mean()) > 1e-12 else None
+def _rate(worth: Tensor, cost: Tensor) -> dict[str, float | None]:
+    """Rate and its 95 % interval over groups; of less than five groups there is none."""
+    rate = POINT * float(worth.mean()) / float(cost.mean()) if float(cost.mean()) > FREE else None
+    if rate is None or len(cost) < 5:
+        return {"rate": rate, "low": None, "high": None}
+    drawn = torch.randint(len(cost), (RESAMPLES, len(cost)), generator=torch.Generator().manual_seed(0))
+    # Points per token: what costs nothing is 0 there, not infinite.
+    dear = torch.quantile(
+        cost[drawn].mean(dim=1) / worth[drawn].mean(dim=1) / POINT, torch.tensor([0.025, 0.975]).double()
+    )
+    low, high = (None if float(one) < FREE else 1.0 / float(one) for one in dear.flip(0))
+    return {"rate": rate, "low": low, "high": high}

@@ -6,6 +6,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from torch import Tensor
+
 from mindgpt_plugins.explain.board import Board
 from mindgpt_plugins.explain.difficulty import by_right
 from mindgpt_plugins.explain.exchange import exchange
@@ -89,8 +91,56 @@ def _record(base: Replay, recorded: Sequence[Recorded]) -> dict[str, Any]:
         ]
         # A value that is not a number is one that was not scored.
         differs[name] = sum((a is None) != (b != b) or (a is not None and abs(a - b) > SAME) for a, b in pairs)
-    guessed = {name: sum(name in one.guessed for one in recorded) for name in ("answer_type", "type", "length")}
+    fields = ("answer_type", "type", "length", "step")
+    guessed = {name: sum(name in one.guessed for one in recorded) for name in fields}
     return {
+        "replies": len(recorded),
         "differs": {name: count for name, count in differs.items() if count},
         "guessed": {name: count for name, count in guessed.items() if count},
+        "advantage": _advantage(base),
+        "dropped": _dropped(base),
+        "alpha": _alpha(base),
+        "beyond": sum(one.rollout.step > base.setup.steps for one in recorded),
     }
+
+
+def _advantage(base: Replay) -> dict[str, Any] | None:
+    """How many replayed advantages are not the recorded ones, and by how much; None when none is recorded."""
+    known = [(one.advantage, a) for one, a in _each(base, base.weighted) if one.advantage is not None]
+    if not known:
+        return None
+    apart = [abs(was - now) for was, now in known]
+    return {"replies": len(known), "differs": sum(one > SAME for one in apart), "largest": max(apart)}
+
+
+def _dropped(base: Replay) -> dict[str, int] | None:
+    """Replies that the run's filter took out, and those that the recipe's takes out or leaves in otherwise."""
+    # Whole groups; in one without any signal nothing is lost, dropped or not.
+    silent = (base.weighted == 0.0).all(dim=1, keepdim=True).expand_as(base.board.mask)
+    out = (base.trained == 0.0).all(dim=1, keepdim=True).expand_as(silent)
+    known = [
+        (one.dropped, bool(now), bool(same))
+        for (one, now), (_, same) in zip(_each(base, out), _each(base, silent), strict=True)
+        if one.dropped is not None
+    ]
+    if not known:
+        return None
+    differs = sum(was != now for was, now, same in known if not same)
+    return {"replies": len(known), "recorded": sum(was for was, _, _ in known), "differs": differs}
+
+
+def _alpha(base: Replay) -> dict[str, Any]:
+    """The recorded perception weights, and whether the recipe has any use for them."""
+    known = [one.alpha for one in base.board.recorded if one.alpha is not None]
+    return {
+        "used": base.setup.perception,
+        "replies": len(known),
+        "low": min(known, default=None),
+        "high": max(known, default=None),
+    }
+
+
+def _each(base: Replay, values: Tensor) -> list[tuple[Recorded, float]]:
+    mask = base.board.mask
+    places, found = base.board.places[mask].tolist(), values[mask].tolist()
+    return [(base.board.recorded[place], value) for place, value in zip(places, found, strict=True)]

@@ -23,7 +23,7 @@ def violations(replay: Replay) -> dict[str, Any]:
         ``pushed_down`` right replies with A < 0 and ``right`` replies; ``pushed_down_mixed`` those in mixed groups;
         ``no_signal`` groups whose A is 0 throughout; ``examples``.
     """
-    right, mask, advantage = replay.scores.right, replay.board.mask, replay.advantage
+    right, mask, advantage = replay.scores.right, replay.board.mask, replay.weighted
     wrong = ~right & mask
     mixed = right.any(dim=1) & wrong.any(dim=1)
     margin = advantage.masked_fill(~right, torch.inf).amin(1) - advantage.masked_fill(~wrong, -torch.inf).amax(1)
@@ -61,7 +61,7 @@ def flips(one: Replay, two: Replay) -> dict[str, Any]:
         |A| of each; ``examples``, the largest first.
     """
     mask = one.board.mask
-    a, b = one.advantage, two.advantage
+    a, b = one.weighted, two.weighted
     both = (mask.unsqueeze(2) & mask.unsqueeze(1)).triu(1)
     first, second = a.unsqueeze(2) - a.unsqueeze(1), b.unsqueeze(2) - b.unsqueeze(1)
     ordered, also = first.abs() > EQUAL, second.abs() > EQUAL

@@ -6,7 +6,7 @@ from html import escape
 from importlib import resources
 from typing import Any
 
-from mindgpt_plugins.explain.words import SECTIONS, band, headlines, notes, percent, rates, short
+from mindgpt_plugins.explain.words import SECTIONS, band, headlines, interval, notes, percent, rates, short
 from mindgpt_plugins.report import svg
 from mindgpt_plugins.report.html import table
 
@@ -178,7 +178,7 @@ def _exchange(exchange: dict[str, Any]) -> str:
         [
             band(b),
             str(b["groups"]),
-            "free" if b["rate"] is None else short(float(b["rate"])),
+            interval(b),
         ]
         for b in exchange["end"]["bands"]
     ]

@@ -32,12 +32,17 @@ class Replay:
     """(replies,) of each reward."""
     scores: Combined
     advantage: Tensor
-    """(groups, n), before the group filter."""
+    """(groups, n), before perception weight and group filter."""
+
+    @cached_property
+    def weighted(self) -> Tensor:
+        """(groups, n): times the recorded perception weight, when the recipe has one; what a run records as A."""
+        return self.advantage * self.board.alpha if self.setup.perception else self.advantage
 
     @cached_property
     def trained(self) -> Tensor:
         """(groups, n): what the update sees, 0 in groups that the filter drops."""
-        return filtered(self.setup, self.board, self.scores, self.advantage)
+        return filtered(self.setup, self.board, self.scores, self.weighted)
 
 
 def replay(setup: Setup, board: Board, source: Source = "local") -> Replay:

@@ -29,6 +29,8 @@ class Setup:
     advantage: AdvantageConfig
     steps: int
     """Of the run: where in it a recorded step lies."""
+    perception: bool = False
+    """Does the recipe weigh each reply's advantage by how much it looks at the picture? The weight is recorded."""
 
     def __post_init__(self) -> None:
         Hybrid(self.suite, self.advantage)
@@ -50,7 +52,7 @@ class Setup:
             ValueError: a value that no run would accept.
         """
         rewards = {name: RewardConfig.model_validate(config) for name, config in data["rewards"].items()}
-        return Setup(self.name, rewards, AdvantageConfig.model_validate(data["advantage"]), self.steps)
+        return Setup(self.name, rewards, AdvantageConfig.model_validate(data["advantage"]), self.steps, self.perception)
 
 
 def read(recipe: str, overrides: Sequence[str] = (), stage: str | None = None) -> Setup:
@@ -69,7 +71,11 @@ def read(recipe: str, overrides: Sequence[str] = (), stage: str | None = None) -
             recipe, [f"which rl stage? Give --stage, one of: {', '.join(stages) or 'none, it has no rl stage'}"]
         )
     config = stages[stage]
-    return Setup(" ".join([recipe, *overrides]), config.rewards, config.advantage, config.steps)
+    return _setup(" ".join([recipe, *overrides]), config)
+
+
+def _setup(name: str, config: RLConfig) -> Setup:
+    return Setup(name, config.rewards, config.advantage, config.steps, config.perception is not None)
 
 
 def _of_run(path: Path, overrides: Sequence[str]) -> Setup:
@@ -89,4 +95,4 @@ def _of_run(path: Path, overrides: Sequence[str]) -> Setup:
         raise RecipeError(
             str(path), [f"these are not the settings of an rl stage: {error.errors()[0]['msg']}"]
         ) from None
-    return Setup(str(path), config.rewards, config.advantage, config.steps)
+    return _setup(str(path), config)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mindgpt_plugins.advantage.estimators import accepted
 from mindgpt_plugins.explain.algebra import advantages, without
+from mindgpt_plugins.explain.board import Board
 from mindgpt_plugins.explain.replay import Replay
 
 BINS = 12
@@ -16,7 +17,7 @@ BINS = 12
 
 
 def shares(replay: Replay) -> dict[str, Any]:
-    """Σ|A − A without the part| / Σ|A|, over the run and along it.
+    """Σ|A − A without the part| / Σ|A|, over the run and along it; before the perception weight, which is a part too.
 
     Returns:
         ``parts``: name → {role, share, curve: [[share of the run, share of |A|], …]} and ``abs_mean`` of |A|.
@@ -26,17 +27,19 @@ def shares(replay: Replay) -> dict[str, Any]:
     for entry in setup.suite.entries:
         name = entry.spec.name
         changed = advantages(setup, board, without(setup, board, replay.scores, name))
-        parts[name] = {"role": entry.spec.role, **_share(replay, changed)}
+        parts[name] = {"role": entry.spec.role, **_share(board, advantage, changed)}
     if accepted(setup.advantage.name, {"lam": 0.0}):
         changed = advantages(setup, board, replay.scores, lam=0.0)
-        parts["pass@k"] = {"role": "advantage", **_share(replay, changed)}
-    return {"parts": parts, "abs_mean": float(advantage.abs().sum()) / board.replies}
+        parts["pass@k"] = {"role": "advantage", **_share(board, advantage, changed)}
+    if setup.perception:
+        parts["perception α"] = {"role": "weight", **_share(board, replay.weighted, advantage)}
+    return {"parts": parts, "abs_mean": float(replay.weighted.abs().sum()) / board.replies}
 
 
-def _share(replay: Replay, changed: Tensor) -> dict[str, Any]:
-    moved, total = (replay.advantage - changed).abs().sum(dim=1), replay.advantage.abs().sum(dim=1)
+def _share(board: Board, full: Tensor, changed: Tensor) -> dict[str, Any]:
+    moved, total = (full - changed).abs().sum(dim=1), full.abs().sum(dim=1)
     curve = []
-    shares = replay.board.progress
+    shares = board.progress
     if float(shares[-1]) > float(shares[0]):
         for rows in torch.arange(len(shares)).chunk(BINS):
             if float(total[rows].sum()):

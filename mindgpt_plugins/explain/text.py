@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from mindgpt_plugins.explain.words import SECTIONS, band, dead, headlines, notes, percent, rates, short
+from mindgpt_plugins.explain.words import SECTIONS, band, dead, headlines, interval, notes, percent, rates, short
 
 WIDE = 70
 """Characters of a reply that are shown."""
@@ -116,8 +116,7 @@ def _exchange(console: Console, exchange: dict[str, Any]) -> None:
     if any(one["rate"] is not None for one in bands):
         table = _table("right in the group", "groups", "tokens per point, last step's weights")
         for one in bands:
-            rate = "free" if one["rate"] is None else short(float(one["rate"]))
-            table.add_row(band(one), str(one["groups"]), rate)
+            table.add_row(band(one), str(one["groups"]), interval(one))
         console.print(table)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 SECTIONS = {
@@ -44,6 +45,8 @@ SECTIONS = {
 """Key of the data → title and explanation."""
 _BAD = ("never_scored", "never_fires", "saturated", "no_spread")
 _END = "with the last step's weights"
+ENOUGH = 300
+"""Replies from which on a share of 100 % means at least 99 % of others (rule of three)."""
 UNUSUAL = 0.5
 """Tokens per point of accuracy below which length is pressed hard."""
 
@@ -98,16 +101,50 @@ def notes(data: dict[str, Any]) -> list[str]:
     found = [
         f"{name}: {count} replies score otherwise than recorded" for name, count in data["record"]["differs"].items()
     ]
-    told = {"answer_type": "text", "type": "verifiable", "length": "the number of words"}
+    record = data["record"]
+    told = {"answer_type": "text", "type": "verifiable", "length": "the number of words", "step": "the first"}
     found += [
         f"{count} lines have no {name}: taken as {told[name]}" for name, count in data["record"]["guessed"].items()
     ]
+    found += _advantages(record)
+    if record["beyond"]:
+        found.append(
+            f"{record['beyond']} lines are of a step after the recipe's last: its schedules count as ended there; "
+            "if the run was longer, give its steps, e.g. stages.rl.steps=300"
+        )
+    if data["replies"] < ENOUGH:
+        found.append(
+            f"{data['replies']} replies are few: what holds for all of them may still fail for "
+            f"{percent(-math.log(0.05), data['replies'])} of others (rule of three); that a reward is saturated, never "
+            "fires, or a parameter has no effect is only said of these"
+        )
     if data["by_right"]["n"] == 1:
         found.append("most prompts have one reply: nothing to compare it with; lines of one prompt share a prompt_id")
     if len(data["steps"]) == 1 and data["progress"] == [0.0, 0.0]:
         found.append(
             "all lines are of the first step, so every schedule is at its start; --progress 0.5 looks at the middle"
         )
+    return found
+
+
+def _advantages(record: dict[str, Any]) -> list[str]:
+    """Is the replay what the run did? And the weights it cannot compute."""
+    found = []
+    advantage, dropped, alpha = record["advantage"], record["dropped"], record["alpha"]
+    if advantage and advantage["differs"]:
+        found.append(
+            f"{advantage['differs']} of {advantage['replies']} advantages are not the recorded ones (by up to "
+            f"{short(advantage['largest'])}): another recipe, other code, or lines missing from their groups"
+        )
+    elif advantage:
+        found.append(f"all {advantage['replies']} recorded advantages came out again")
+    if dropped and dropped["differs"]:
+        found.append(f"the group filter decides otherwise than recorded on {dropped['differs']} replies")
+    if alpha["used"] and alpha["replies"] < record["replies"]:
+        without = record["replies"] - alpha["replies"]
+        found.append(f"the recipe weighs replies by what they see, but {without} lines have no alpha: taken as 1")
+    if not alpha["used"] and alpha["replies"] and (alpha["low"], alpha["high"]) != (1.0, 1.0):
+        found.append("the lines record perception weights, but the recipe has no `perception`: not used")
     return found
 
 
@@ -123,6 +160,16 @@ def short(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return str(value) if isinstance(value, int) else "0" if abs(value) < 1e-12 else f"{value:.3g}"
+
+
+def interval(rate: dict[str, Any]) -> str:
+    """A rate of tokens with its 95 % interval; ``free`` when length costs nothing."""
+    if rate["rate"] is None:
+        return "free"
+    if rate["low"] is None and rate["high"] is None:
+        return short(float(rate["rate"]))
+    high = "∞" if rate["high"] is None else short(float(rate["high"]))
+    return f"{short(float(rate['rate']))} ({short(float(rate['low']))} to {high})"
 
 
 def rates(exchange: dict[str, Any]) -> list[str]:
@@ -141,7 +188,7 @@ def rates(exchange: dict[str, Any]) -> list[str]:
             found.append(f"{when}: length is free, no reward changes when a right reply grows by a token")
             continue
         by = ", ".join(f"{name} {percent(cost, rate['cost'])}" for name, cost in rate["by"].items())
-        found.append(f"{when}: 1 point of accuracy = {short(float(rate['rate']))} tokens ({by})")
+        found.append(f"{when}: 1 point of accuracy = {interval(rate)} tokens ({by})")
     found.append(f"right replies have {exchange['tokens']:.1f} tokens on average; {exchange['replies']} were looked at")
     return found
 

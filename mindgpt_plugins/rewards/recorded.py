@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,12 @@ class Recorded:
     """What the run that wrote it scored; empty when the line does not say."""
     guessed: tuple[str, ...]
     """Fields that rewards may need and the line does not have."""
+    advantage: float | None = None
+    """What the run that wrote it trained on, its perception weight included; None when the line does not say."""
+    alpha: float | None = None
+    """Perception weight of that run."""
+    dropped: bool | None = None
+    """Did that run's group filter take it out of the update?"""
 
 
 def read(
@@ -106,8 +113,20 @@ def _parse(line: str, where: str, total: int, progress: float | None, images: Pa
     )
     guessed = [name for name in ("answer_type", "type") if not data.get(name)]
     guessed += ["length"] if values["length"] is None else []
+    guessed += ["step"] if data.get("step") is None and progress is None else []
     group = str(data["group"]) if data.get("group") is not None else f"{uid}@{step}"
-    return Recorded(rollout, group, data.get("components") or {}, tuple(guessed))
+    advantage, alpha = (_number(data, name, where) for name in ("advantage", "alpha"))
+    dropped = None if data.get("dropped") is None else bool(data["dropped"])
+    return Recorded(rollout, group, data.get("components") or {}, tuple(guessed), advantage, alpha, dropped)
+
+
+def _number(data: Mapping[str, Any], name: str, where: str) -> float | None:
+    value = data.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise RecordedError(f"{where}: {name} is {value!r}; a finite number, or leave it out")
+    return float(value)
 
 
 def _open(path: Path) -> Any:
