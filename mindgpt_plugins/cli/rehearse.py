@@ -30,6 +30,12 @@ def rehearse(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be changed and what stays unproven; run nothing.")
     ] = False,
+    with_teacher: Annotated[
+        bool,
+        typer.Option(
+            "--with-teacher", help="Ask the recipe's own model servers (they may cost money); default: a stand-in here."
+        ),
+    ] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget an earlier rehearsal of this recipe.")] = False,
     gpu: Annotated[str, typer.Option(help="For the cost estimate: which GPU.")] = "h100",
     mfu: Annotated[float, typer.Option(min=0.01, max=1.0, help="For the cost estimate: share of its peak.")] = 0.35,
@@ -60,6 +66,7 @@ def rehearse(
     folder = (runs / "rehearse" / loaded.name).resolve()
     if dry_run:
         result, original, local, _ = rehearsal.look(loaded, folder, given, deep=False)
+        result.server = None if with_teacher else "http://127.0.0.1/v1"
         rehearsal.changes(result, loaded, original, local)
         _show_changes(console, result)
         report.show_cost(console, estimate(original, gpu=gpu, mfu=mfu, models=local))
@@ -71,7 +78,7 @@ def rehearse(
     def say(line: str) -> None:
         console.print(f"{time.monotonic() - began:6.0f} s  {line}", markup=False, highlight=False, soft_wrap=True)
 
-    result, original, local = rehearsal.rehearse(loaded, folder, given, say)
+    result, original, local = rehearsal.rehearse(loaded, folder, given, say, with_teacher=with_teacher)
     cost = estimate(original, gpu=gpu, mfu=mfu, models=local)
     page = report.write(result, cost)
     report.show(console, result, cost)

@@ -24,13 +24,19 @@ RULES: dict[str, Callable[[Draft], None]] = {
     "quantise": answering.quantise,
     "world": making.world,
 }
-"""Stage kind → what is changed; ``model`` and kinds of plugins stay as they are, ``rl`` also needs to know its rows."""
+"""Stage kind → what is changed; ``model`` and a plugin's kinds stay as they are, ``rl`` and ``data`` need more."""
 ROWS = 16
 """Rows of a set in a rehearsal, more when it has more sources and types."""
 
 
 def rehearsal(
-    recipe: Recipe, *, models: Mapping[str, Path], sets: Mapping[str, str], rows: Mapping[str, int]
+    recipe: Recipe,
+    *,
+    models: Mapping[str, Path],
+    sets: Mapping[str, str],
+    rows: Mapping[str, int],
+    pictures: Mapping[str, Path] | None = None,
+    server: str | None = None,
 ) -> tuple[dict[str, Any], list[Change]]:
     """The rehearsal's recipe as plain data, and every difference to the original.
 
@@ -39,6 +45,8 @@ def rehearsal(
         models: model reference that is no stage → folder of its shrunken copy.
         sets: dataset reference that is no stage's → reference of its subset.
         rows: rows of every subset, by its original reference.
+        pictures: path of a data stage's pictures → path of a few of them.
+        server: base URL that takes the place of every model server; None: they are asked themselves.
     """
     head = Draft("", _head(recipe))
     if device.resolve(recipe.device) != "cpu" or recipe.device != "cpu":
@@ -47,10 +55,13 @@ def rehearsal(
     changes = list(head.changes)
     stages = {}
     for name, config in recipe.stages.items():
-        draft = Draft(name, _pointed(recipe, config, models, sets))
+        draft = Draft(name, _pointed(recipe, config, models, sets, pictures or {}))
         _interpreter(recipe, draft)
         if config.kind == "rl":
+            making.judges(draft, server)
             reinforcement(draft, _rows(config, rows))
+        elif config.kind == "data":
+            making.data(draft, server)
         elif config.kind in RULES:
             RULES[config.kind](draft)
         stages[name] = draft.settings
@@ -67,14 +78,18 @@ def _head(recipe: Recipe) -> dict[str, Any]:
 
 
 def _pointed(
-    recipe: Recipe, config: StageConfig, models: Mapping[str, Path], sets: Mapping[str, str]
+    recipe: Recipe,
+    config: StageConfig,
+    models: Mapping[str, Path],
+    sets: Mapping[str, str],
+    pictures: Mapping[str, Path],
 ) -> dict[str, Any]:
     """A stage's settings with every reference to the outside made absolute."""
     names = {reference: str(folder) for reference, folder in models.items()}
     heads = {reference.rpartition("/")[0]: target.rpartition("/")[0] for reference, target in sets.items()}
     for to, value in config.references():
         if to == "path":
-            names[value] = str((recipe.folder / Path(value).expanduser()).resolve())
+            names[value] = str(pictures.get(value, (recipe.folder / Path(value).expanduser()).resolve()))
     return extension.renamed(config, {**names, **heads}).model_dump(mode="json")  # type: ignore[no-any-return]
 
 

@@ -17,12 +17,13 @@ from mindgpt_plugins.pipeline.plan import Plan
 from mindgpt_plugins.recipe.loading import load
 from mindgpt_plugins.recipe.schema import Recipe
 from mindgpt_plugins.recipe.sft import TrainingConfig
-from mindgpt_plugins.rehearse import checks, evidence, models, rewards, subset
+from mindgpt_plugins.rehearse import checks, evidence, making, models, rewards, subset
 from mindgpt_plugins.rehearse.draft import Change
 from mindgpt_plugins.rehearse.drive import Driven, drive
 from mindgpt_plugins.rehearse.findings import Finding
 from mindgpt_plugins.rehearse.loading import loaded
 from mindgpt_plugins.rehearse.recipe import ROWS, rehearsal
+from mindgpt_plugins.rehearse.server import address, serving
 
 Say = Callable[[str], None]
 
@@ -38,6 +39,7 @@ class Rehearsal:
         changes: what differs from the recipe.
         stages: name and kind, in order.
         shrunk: model reference → what was made of it.
+        server: base URL that takes the place of model servers; None: they are asked themselves, or none is.
         seconds: wall time of this call, cpu_seconds of all its processes.
     """
 
@@ -47,6 +49,7 @@ class Rehearsal:
     changes: list[Change] = field(default_factory=list)
     stages: list[tuple[str, str]] = field(default_factory=list)
     shrunk: dict[str, Any] = field(default_factory=dict)
+    server: str | None = None
     seconds: float = 0.0
     cpu_seconds: float = 0.0
 
@@ -88,7 +91,8 @@ def changes(result: Rehearsal, recipe: Recipe, original: Plan, local: Mapping[st
     """Note what a rehearsal would change, without writing anything."""
     copies = {reference: models.copy_of(reference, result.folder) for reference in local}
     sets = {value: value for stage in original.stages for value, _, _ in checks.outside_sets(stage)}
-    _, result.changes = rehearsal(recipe, models=copies, sets=sets, rows=dict.fromkeys(sets, ROWS))
+    rows = dict.fromkeys(sets, ROWS)
+    _, result.changes = rehearsal(recipe, models=copies, sets=sets, rows=rows, server=result.server)
 
 
 def prepare(
@@ -106,7 +110,10 @@ def prepare(
         say(f"shrinking {reference}")
         result.shrunk[reference] = asdict(shrink(source, copies[reference]))
     sets, rows = _subsets(original, result.folder, longest)
-    tree, result.changes = rehearsal(recipe, models=copies, sets=sets, rows=rows)
+    pictures = _pictures(recipe, result.folder)
+    tree, result.changes = rehearsal(
+        recipe, models=copies, sets=sets, rows=rows, pictures=pictures, server=result.server
+    )
     path = result.folder / "recipe.yaml"
     path.write_text(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), encoding="utf-8")
     return planner.make(load(str(path)), result.folder / "runs")
@@ -157,9 +164,16 @@ def run(result: Rehearsal, plan: Plan, say: Say) -> Driven:
 
 
 def rehearse(
-    recipe: Recipe, folder: Path, given: Mapping[str, Path], say: Say
+    recipe: Recipe, folder: Path, given: Mapping[str, Path], say: Say, *, with_teacher: bool = False
 ) -> tuple[Rehearsal, Plan, dict[str, Path]]:
     """The whole rehearsal; stops before the first stage when something was found already.
+
+    Args:
+        recipe: the user's.
+        folder: the rehearsal's.
+        given: local folders for hub ids.
+        say: told what happens.
+        with_teacher: ask the recipe's own model servers.
 
     Returns:
         What it proved, the plan of the recipe itself and the models' folders.
@@ -168,11 +182,14 @@ def rehearse(
     folder.mkdir(parents=True, exist_ok=True)
     say("checking the recipe and all of its data")
     result, original, local, longest = look(recipe, folder, given, deep=True)
+    if not with_teacher and any(making.asks(one.model_dump(mode="json")) for one in recipe.stages.values()):
+        result.server = address(folder)
     if result.proven:
         plan = prepare(result, recipe, original, local, longest, say)
         examine(result, plan, say)
         if result.proven:
-            run(result, plan, say)
+            with serving(result.server):
+                run(result, plan, say)
     inside = f"{folder}/"
     result.findings = [replace(one, text=one.text.replace(inside, "")) for one in result.findings]
     result.seconds = time.monotonic() - began
@@ -192,6 +209,17 @@ def _subsets(original: Plan, folder: Path, longest: Mapping[str, int]) -> tuple[
                 rows[reference] = subset.write(source, name, target, ROWS, longest.get(reference))
             sets[reference] = f"{target.resolve()}/{name}"
     return sets, rows
+
+
+def _pictures(recipe: Recipe, folder: Path) -> dict[str, Path]:
+    """Path of a data stage's pictures → a few of them."""
+    found = {}
+    for name, config in recipe.stages.items():
+        for to, value in config.references():
+            if to == "path":
+                source = (recipe.folder / Path(value).expanduser()).resolve()
+                found[value] = making.few_pictures(source, folder / "pictures" / name)
+    return found
 
 
 def _children() -> float:

@@ -89,8 +89,8 @@ def test_a_subset_has_one_of_everything_and_the_longest(tmp_path: Path) -> None:
 def test_a_reward_that_breaks_on_one_source_is_named_before_any_rollout(tmp_path: Path) -> None:
     plugin = tmp_path / "ratio.py"
     plugin.write_text(
-        "import math\nfrom mindgpt_plugins.rewards.sdk import Rollout, reward\n\n@reward\ndef ratio_of_source(r: Rollout)"
-        " -> float:\n    return math.nan if r.source == 'rare' else 0.5\n"
+        "import math\nfrom mindgpt_plugins.rewards.sdk import Rollout, reward\n\n@reward\ndef ratio_of_source(r):"
+        "\n    return math.nan if r.source == 'rare' else 0.5\n"
     )
     load_plugins([str(plugin)])
     write_set(rows(40), tmp_path / "all", "train")

@@ -88,7 +88,6 @@ def test_three_faults_of_plugins_template_and_host(user: Path) -> None:
     (user / "host.py").write_text(OTHER_RELEASE)
     result, failed = rehearse(
         user,
-        "plugins=[./nan.py]",
         "stages.rl.rewards={accuracy: {}, ratio: {}}",
         "stages.domain.template=qwen2_vl",
         "stages.rl.patches={pos_embed_cache: on}",

@@ -12,7 +12,7 @@ from mindgpt_plugins.recipe.loading import load, shipped_recipes
 from mindgpt_plugins.rehearse.models import ModelNotHere, local, outside
 from mindgpt_plugins.rehearse.recipe import ROWS, rehearsal
 
-RECIPES = [name for name in shipped_recipes() if not name.startswith("data/vllm")]
+RECIPES = list(shipped_recipes())
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -66,3 +66,14 @@ def test_a_model_that_is_not_here_is_named_with_the_fix(monkeypatch: pytest.Monk
     for file in ("config.json", "tokenizer_config.json"):
         (snapshot / file).write_text("{}")
     assert local(recipe, {}) == {"Qwen/Qwen3-VL-4B-Instruct": snapshot.resolve()}
+
+
+def test_no_model_server_is_asked_unless_wanted() -> None:
+    recipe = load("data/vllm")
+    tree, changes = rehearsal(recipe, models={}, sets={}, rows={}, server="http://127.0.0.1:9/v1")
+    data = tree["stages"]["data"]
+    assert [one["base_url"] for one in data["endpoints"]["teacher"]] == ["http://127.0.0.1:9/v1"]
+    assert data["filter"]["gates"] == ["rules", "duplicates", "decontaminate"]
+    assert {change.kind for change in changes if "endpoints" in change.key} == {"stand-in"}
+    asked, _ = rehearsal(recipe, models={}, sets={}, rows={}, server=None)
+    assert [one["base_url"] for one in asked["stages"]["data"]["endpoints"]["teacher"]] == ["http://127.0.0.1:8000/v1"]
