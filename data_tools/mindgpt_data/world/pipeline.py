@@ -69,6 +69,7 @@ class _Run:
     progress: Progress
     knowledge: Tree
     capability: Tree
+    focus: dict[tuple[str, str], Focus] = field(default_factory=dict)
     held_out: set[str] = field(default_factory=set)
     taken: dict[str, str] = field(default_factory=dict)
     images_done: int = 0
@@ -95,6 +96,11 @@ def run(settings: WorldSettings, seed: int, folder: Path, progress: Progress = l
     """
     registry.check_options("estimator", settings.density.estimator, settings.density.options)
     state = _Run(settings, seed, folder, progress, labels("knowledge"), labels("capability"))
+    trees = {"knowledge": state.knowledge, "capability": state.capability}
+    for name, config in settings.sets.items():
+        for source, scenes in config.sources.items():
+            if scenes.focus and (focus := weights.load(scenes.focus, trees)):
+                state.focus[name, source] = focus
     order = sorted(settings.sets, key=lambda name: settings.sets[name].split == "train")
     done = {name: _one_set(state, name, settings.sets[name]) for name in order}
     result = report.build({name: done[name] for name in settings.sets}, state.knowledge, state.capability)
@@ -124,15 +130,14 @@ def _make_set(state: _Run, name: str, config: SetConfig) -> dict[str, Any]:
     funnel, rows, shots = Funnel(), list[Row](), list[Shot]()
     focused: dict[str, Any] = {}
     for source, scenes in config.sources.items():
-        trees = {"knowledge": state.knowledge, "capability": state.capability}
-        focus = weights.load(scenes.focus, trees) if scenes.focus else None
+        focus = state.focus.get((name, source))
         batch = list(_shots(state, name, source, scenes, funnel))
         _allocate(state, scenes, batch, focus)
         asked = list(_ask(state, name, config, source, batch, funnel, focus))
         rows += asked
         shots += batch
         if focus is not None:
-            got = {axis: Counter(x for r in asked if (x := getattr(r, axis))) for axis in trees}
+            got = {axis: Counter(x for r in asked if (x := getattr(r, axis))) for axis in focus.axes}
             focused[source] = {"weak": table.weak(focus), "leaves": table.asked_and_got(focus.axes, got)}
     export.write_set(rows, state.folder, name)
     funnel.passed.update(images=len(shots), items=len(rows))
