@@ -16,7 +16,7 @@ from mindgpt_data.focus.branch_file import FocusError
 from mindgpt_data.focus.settings import FocusSettings
 from mindgpt_data.focus.weights import Focus
 from mindgpt_data.matching.choose import Found, choose
-from mindgpt_data.teachers.slots import draw
+from mindgpt_data.teachers.slots import draw, plan
 from mindgpt_data.world.labels import labels
 from pydantic import ValidationError
 
@@ -120,6 +120,23 @@ def test_items_go_to_leaves_in_proportion_to_their_weights(tmp_path: Path) -> No
     for _ in range(100):
         choose([Found(BUS, 3, ""), Found(CAR, 3, "")], matched, least_fit=2, limit=1, weights=made.knowledge)
     assert matched[BUS] / matched[CAR] == pytest.approx(made.knowledge[BUS], rel=0.15)
+
+
+def test_the_slots_of_a_model_teacher_lean_to_weak_leaves_within_their_family(tmp_path: Path) -> None:
+    strong = (("knowledge", CAR, 400, 0), ("capability", "perception.colour", 400, 0))
+    made = focus(tmp_path, ("knowledge", BUS, 0, 400), ("capability", "perception.shape", 0, 400), *strong)
+    families = {"subjects": 2, "spatial": 1, "text": 0, "knowledge": 0}
+    leaves = {"subjects": ["perception.colour", "perception.shape"], "spatial": ["spatial.position"]}
+    counts: list[Counter[str]] = []
+    for given in (None, made):
+        planned: Counter[str] = Counter()
+        for i in range(200):
+            slots = plan(families, [BUS, CAR], leaves, planned, random.Random(i), focus=given)
+            assert [slot.capability for slot in slots].count("spatial.position") == 1
+        counts.append(planned)
+    assert counts[0][BUS] == pytest.approx(counts[0][CAR], rel=0.1)
+    assert counts[1][BUS] == pytest.approx(made.knowledge[BUS] * counts[1][CAR], rel=0.15)
+    assert counts[1]["perception.shape"] > 3 * counts[1]["perception.colour"]
 
 
 def test_weighted_budgets_keep_the_total_and_need_an_allocator_that_knows_weights() -> None:
