@@ -74,7 +74,7 @@ def show(console: Console, found: list[StageCost], gpu: str, mfu: float) -> None
     chosen = GPUS[gpu]
     console.width = max(console.width, 110)  # rather wrapped by the terminal than cut off
     said = f"{chosen.name}: {chosen.tflops:g} TFLOP/s dense bfloat16 ({chosen.source}), MFU {100 * mfu:g} %"
-    console.print(said, highlight=False)
+    console.print(said, highlight=False, soft_wrap=True)
     table = Table()
     for column in ("stage", "kind", "steps", "samples", "tokens", "images", "FLOPs", "GPU-hours"):
         table.add_column(column, justify="left" if column in ("stage", "kind") else "right", no_wrap=True)

@@ -200,15 +200,13 @@ class Sets:
         config: Any = maker.config
         if config.kind == "world" and name in config.sets:
             wanted = sum(source.items for source in config.sets[name].sources.values())
-            note = (
-                f"{reference} is not made yet: one picture of image.max_pixels, {ASSUMED} tokens of question and reply"
-            )
+            note = f"rows not made yet: each a picture of image.max_pixels, {ASSUMED} tokens of question and of reply"
             return Rows(wanted, (ruler.unmade(),), notes=(note,))
         if config.kind in ("rejection_sampling", "preference_pairs"):
             prompts = joined(self.rows(maker, one, ruler) for one in config.prompts)
             reply = self.share * config.max_new_tokens
             items = tuple(replace(one, reply=reply) for one in prompts.items)
-            note = f"{reference} is not made yet: a row per prompt, replies of {reply:g} tokens"
+            note = f"{name} is not made yet: a row per prompt, replies of {reply:g} tokens"
             wanted = (config.rows if config.kind == "rejection_sampling" else config.pairs) or prompts.count
             if config.kind == "rejection_sampling":
                 wanted = round(wanted / (1 - sum(one.share for one in config.replay)))

@@ -121,8 +121,13 @@ def _said(config: TrainingConfig, trained: Trained, passed: Forward, rows: Rows)
     long = sum(item.prompt + item.reply > config.cutoff_len for item in rows.items)
     if long:
         yield f"{100 * long / len(rows.items):.0f} % of the rows are cut at cutoff_len {config.cutoff_len}"
-    yield f"gradient checkpointing, if on, adds {passed.language:.2e} FLOPs, which MFU does not count"
+    yield _recomputed(passed, passed.total + cost_flops.backward(passed, trained))
     yield "no padding; logits of all positions"
+
+
+def _recomputed(passed: Forward, step: float) -> str:
+    share = 100 * passed.language / step
+    return f"gradient checkpointing, if on, adds {share:.0f} % to an update's FLOPs, which MFU does not count"
 
 
 def replies(job: Job) -> Work:
@@ -144,15 +149,18 @@ def _evaluate(job: Job) -> tuple[Passes, int, list[str]]:
     config: Any = job.planned.config
     sets = [job.rows([one]) for one in config.sets]
     passes: Passes = [(one, min(one.count, config.rows or one.count), 1) for one in sets]
+    notes = ["greedy replies, samples and blank-picture replies"]
     if config.samples is not None and config.samples.n:
         for one in sets:
             few = sum(min(n, config.samples.rows) for n in one.groups) or one.count
+            if not one.groups:
+                notes.append("sources and capabilities are not known yet: every row counts as sampled, an upper bound")
             passes.append((one, few, config.samples.n))
             if config.blank is True:
                 passes.append((one, few, 1))
     if config.blank == "all":
         passes += [(one, one.count, 1) for one in sets]
-    return passes, config.max_new_tokens, ["greedy replies, samples and blank-picture replies"]
+    return passes, config.max_new_tokens, list(dict.fromkeys(notes))
 
 
 def _rejection_sampling(job: Job) -> tuple[Passes, int, list[str]]:
@@ -229,7 +237,7 @@ def reinforcement(job: Job) -> Work:
         f"log-probabilities: one forward pass for the {' and one for the '.join(forwards)}",
         f"update: {epochs} epoch{'s'[: epochs - 1]}, vision tower {'trained' if sees else 'frozen'}"
         + (f", LoRA rank {rank}" if rank else ""),
-        f"gradient checkpointing, if on, adds {epochs * passed.language:.2e} FLOPs, which MFU does not count",
+        _recomputed(passed, passed.total + cost_flops.backward(passed, trained)),
         "rewards, and moving weights to the rollout engine, are not counted",
     ]
     return work
