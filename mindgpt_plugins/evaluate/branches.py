@@ -68,8 +68,10 @@ def records(predictions: Sequence[Prediction], leaves: Leaves | None = None) -> 
 
     Returns:
         Records with: axis, level, path, n, correct, accuracy, low and high (95 % Wilson interval), parsed (share of
-        replies that state an answer), and of the rows also asked with a blank image: blank_n, blank_accuracy and
-        sighted_accuracy (the same rows with the image). A figure without data is null.
+        replies that state an answer), and of the blank_n rows also asked with a blank image: blank_accuracy and
+        sighted_accuracy (the same rows with the image). Those rows are so many of each set, source and capability;
+        they are weighted back to all rows of it, so that a branch over several is estimated without bias. A figure
+        without data is null.
     """
     found = members(predictions)
     for axis, labels in (leaves or {}).items():
@@ -77,7 +79,8 @@ def records(predictions: Sequence[Prediction], leaves: Leaves | None = None) -> 
             path = path_of(label, f"{axis} tree")
             for level in range(1, len(path) + 1):
                 found.setdefault((axis, path[:level]), [])
-    return [_record(axis, path, found[axis, path]) for axis, path in in_order(found)]
+    weights = _blank_weights(predictions)
+    return [_record(axis, path, found[axis, path], weights) for axis, path in in_order(found)]
 
 
 def in_order(keys: Iterable[tuple[str, tuple[str, ...]]]) -> list[tuple[str, tuple[str, ...]]]:
@@ -142,10 +145,28 @@ def _strangers(predictions: Sequence[Prediction], axis: str, labels: Sequence[st
     return [label for label, _ in odd.most_common()]
 
 
-def _record(axis: str, path: tuple[str, ...], rows: Sequence[Prediction]) -> dict[str, Any]:
+Stratum = tuple[str, str, str]
+
+
+def _stratum(p: Prediction) -> Stratum:
+    """What rows are sampled by: see ``rows`` of the stage's ``samples``."""
+    return (p["set"], p["source"], p["capability"])
+
+
+def _blank_weights(predictions: Sequence[Prediction]) -> dict[Stratum, float]:
+    """How many rows each row with a blank image stands for."""
+    rows = Counter(map(_stratum, predictions))
+    blank = Counter(_stratum(p) for p in predictions if p["blank_correct"] is not None)
+    return {stratum: rows[stratum] / count for stratum, count in blank.items()}
+
+
+def _record(
+    axis: str, path: tuple[str, ...], rows: Sequence[Prediction], weights: Mapping[Stratum, float]
+) -> dict[str, Any]:
     right = sum(bool(p["correct"]) for p in rows)
     low, high = wilson(right, len(rows))
     blank = [p for p in rows if p["blank_correct"] is not None]
+    stands_for = [weights[_stratum(p)] for p in blank]
     return {
         "axis": axis,
         "level": len(path),
@@ -157,6 +178,10 @@ def _record(axis: str, path: tuple[str, ...], rows: Sequence[Prediction]) -> dic
         "high": high,
         "parsed": mean(p["answer"] is not None for p in rows),
         "blank_n": len(blank),
-        "blank_accuracy": mean(p["blank_correct"] for p in blank),
-        "sighted_accuracy": mean(p["correct"] for p in blank),
+        "blank_accuracy": _weighted([p["blank_correct"] for p in blank], stands_for),
+        "sighted_accuracy": _weighted([p["correct"] for p in blank], stands_for),
     }
+
+
+def _weighted(values: Sequence[bool], weights: Sequence[float]) -> float | None:
+    return sum(w for v, w in zip(values, weights, strict=True) if v) / sum(weights) if values else None

@@ -91,6 +91,16 @@ def test_blank_accuracy_is_of_the_rows_that_were_asked_blank() -> None:
     assert without["blank_n"] == 0 and without["blank_accuracy"] is without["sighted_accuracy"] is None
 
 
+def test_blank_rows_stand_for_all_rows_of_their_capability() -> None:
+    # Ten blank rows of each capability, of 10 and of 90 rows: a plain mean would say 0.5.
+    rows = [item(f"a{i}", capability="seen.rare", knowledge="v", blank_correct=True) for i in range(10)]
+    rows += [item(f"b{i}", capability="seen.often", knowledge="v") for i in range(80)]
+    rows += [item(f"c{i}", False, capability="seen.often", knowledge="v", blank_correct=False) for i in range(10)]
+    for branch in (by_path(records(rows))["seen"], by_path(records(rows), "knowledge")["v"]):
+        assert (branch["blank_n"], branch["blank_accuracy"], branch["sighted_accuracy"]) == (20, 0.1, 0.1)
+    assert by_path(records(rows))["seen.rare"]["blank_accuracy"] == 1.0
+
+
 def test_leaves_that_nobody_asked_about_are_branches_without_items() -> None:
     tree = {"capability": ["perception.colour.hue", "perception.shape.round"]}
     found = document("m", ["dev"], [item("a"), item("b", capability="ocr.sign")], tree)
