@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from mindgpt_data import engines
 from mindgpt_data.config import DataSettings
+from mindgpt_data.focus import weights
 from mindgpt_data.progress import Progress, silent
 from mindgpt_data.work import Work
 from mindgpt_plugins.recipe.hashing import folder_stamp, source_digest
@@ -96,7 +97,9 @@ def run(
 
     Raises:
         ValueError: ``start`` or ``until`` is no step.
+        FocusError: the focus cannot be used, or nothing is weak; before any step has run.
     """
+    weights.of(settings)
     names = [step.name for step in STEPS]
     for option, value in (("--from", start), ("--until", until)):
         if value is not None and value not in names:

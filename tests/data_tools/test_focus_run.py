@@ -164,3 +164,4 @@ def test_what_is_weak_in_no_tree_of_the_run_stops_it(corpus: Path, tmp_path: Pat
     told = focus_file.write(tmp_path / "b.json", ("knowledge", "trucks.heavy", 0, 9))
     with pytest.raises(FocusError, match="2 of 2 branches are not in the label tree"):
         pipeline.run(Work(tmp_path / "work"), settings(corpus, focus=str(told)))
+    assert not (tmp_path / "work").exists()  # refused before pictures were read and their density was paid for
