@@ -114,7 +114,7 @@ def split(predictions: Sequence[Prediction], parts: Mapping[str, Sequence[str]])
     part_of = {source: part for part, sources in parts.items() for source in sources}
     found: dict[str, list[Prediction]] = {part: [] for part in parts}
     for p in predictions:
-        found.setdefault(part_of.get(p["source"], p["source"]), []).append(p)
+        found.setdefault(str(part_of.get(p["source"], p["source"])), []).append(p)
     return {part: items for part, items in found.items() if items}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mindgpt_plugins.evaluate import branches, paired
@@ -79,7 +80,7 @@ def _never_asked(evaluation: Evaluation, name: str | None) -> dict[str, list[str
     return found
 
 
-def _share(items: list[dict[str, Any]]) -> dict[str, Any]:
+def _share(items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     right = sum(bool(p["correct"]) for p in items)
     low, high = wilson(right, len(items))
     return {"n": len(items), "correct": right, "accuracy": right / len(items), "low": low, "high": high}

@@ -164,7 +164,7 @@ def _row(now: Branch, change: Branch | None) -> str:
         f"{now['correct']} of {now['n']} right, 95 % interval {points(now['low'])} to {points(now['high'])}{unparsed}"
     )
     tone = dotplot.TONE[change["verdict"]] if change else "quiet"
-    drawn = dotplot.share(now, change and change["before"], tone)
+    drawn = dotplot.share(now, change["before"] if change else None, tone)
     cells = f"{name}{drawn}<b>{points(now['accuracy'])}</b><span>{blank}</span>"
     if change is None:
         return f'<div class="branch" title="{escape(hint)}">{cells}</div>'
