@@ -60,6 +60,7 @@ def check(plan: Plan, interpreters: Mapping[str, str | None]) -> tuple[list[Find
     """
     found: list[Finding] = []
     longest: dict[str, int] = {}
+    sound = 0
     for stage in plan.stages:
         problems = [] if interpreters.get(stage.name) else _versions(stage)
         problems += stage.stage.check(stage.config, stage.context)
@@ -67,6 +68,7 @@ def check(plan: Plan, interpreters: Mapping[str, str | None]) -> tuple[list[Find
         if not problems:
             problems += _columns(stage)
         found += [Finding(stage.name, "recipe and data", "failed", line) for line in dict.fromkeys(problems)]
+        sound += not problems
         told = []
         for limit in stage.stage.token_limits(stage.config):
             counted = None if problems else _count(stage, limit)
@@ -74,10 +76,10 @@ def check(plan: Plan, interpreters: Mapping[str, str | None]) -> tuple[list[Find
                 told.append(f"{limit.dataset}: {counted.rows} rows, longest {counted.tokens} of {limit.limit} tokens")
                 if match := _ROW.match(counted.place):
                     longest[limit.dataset] = int(match[1])
-        if not problems:
-            text = "; ".join(["keys, names, divisibility and files", *told])
-            found.append(Finding(stage.name, "recipe and data", "proven", text))
-    return found, longest
+        if told:
+            found.append(Finding(stage.name, "recipe and data", "proven", "; ".join(told)))
+    text = f"keys, names, divisibility, files and columns of {sound} of {len(plan.stages)} stages"
+    return [Finding("", "recipe and data", "proven", text), *found], longest
 
 
 def _versions(stage: PlannedStage) -> list[str]:

@@ -1,7 +1,7 @@
 """Runs a rehearsal with the ordinary runner, and kills it with ``kill -9`` once inside every stage.
 
-The whole recipe is one ``mindgpt run``. It is killed when the stage it is in has saved its first progress, and started
-again; the resumed run finishes that stage, goes on to the next and is killed there.
+``mindgpt run`` is killed when the stage it is in has saved its first progress, and started again; the resumed run
+finishes that stage, goes on to the next and is killed there.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -83,9 +83,7 @@ def drive(plan: Plan, recipe: Path, runs: Path, *, say: Callable[[str], None]) -
     kills = {name: Kill(**one) for name, one in folders.read_json(state).items()} if state.is_file() else {}
     base = [sys.executable, "-m", "mindgpt_plugins.cli", "run", str(recipe), "--runs", str(runs)]
     while (current := _current(plan)) is not None:
-        # While a data stage is half done, later stages are left alone: their check would miss sets yet to be written.
-        half = current.name in kills and current.config.kind in ("world", "data")
-        argv = [*base, "--until", current.name] if half else base
+        argv = [*base, "--until", _until(plan, current, kills)]
         with log.open("w") as out:
             runner = subprocess.Popen(
                 argv,
@@ -115,6 +113,17 @@ def drive(plan: Plan, recipe: Path, runs: Path, *, say: Callable[[str], None]) -
 
 def _current(plan: Plan) -> PlannedStage | None:
     return next((stage for stage in plan.stages if not folders.is_done(stage.folder)), None)
+
+
+def _until(plan: Plan, current: PlannedStage, kills: Mapping[str, Kill]) -> str:
+    """Last stage of the next start: the one that will be killed, so that the runner's check looks no further.
+
+    A data stage that is half done is finished alone: checking the next one would miss sets that have yet to be written.
+    """
+    if current.name not in kills or current.config.kind in ("world", "data"):
+        return current.name
+    names = [stage.name for stage in plan.stages]
+    return names[min(names.index(current.name) + 1, len(names) - 1)]
 
 
 def _watch(

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from mindgpt_patches import catalog
+
 from mindgpt_plugins.pipeline import folders
 from mindgpt_plugins.pipeline.plan import PlannedStage
 from mindgpt_plugins.rehearse.drive import Kill
@@ -138,7 +140,10 @@ def _patches(stage: PlannedStage) -> Iterator[Finding]:
     groups: dict[str, list[str]] = {}
     for one in folders.read_json(path):
         groups.setdefault(one["state"], []).append(one["name"])
-        if one["state"] == "refused":
+        if one["state"] == "refused" and not catalog.CATALOG[one["name"]].target:
+            # The trainer's own, which auto leaves out where the stage needs something else: no fault of a host.
+            yield Finding(stage.name, "patches", "noted", f"{one['name']} is left out here: {one['reason']}")
+        elif one["state"] == "refused":
             text = f"{one['name']} no longer fits its host: {one['reason']}; set patches: {{{one['name']}: off}}"
             yield Finding(stage.name, "patches", "failed", text)
     told = "; ".join(f"{state}: {', '.join(names)}" for state, names in groups.items() if state != "refused")

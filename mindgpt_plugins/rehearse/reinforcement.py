@@ -67,9 +67,11 @@ def reinforcement(draft: Draft, rows: int) -> None:
     draft.most("group_size", _GROUP)
     for difficulty, size in dict(draft.get("group_size_by_difficulty") or {}).items():
         draft.set("group_size_by_difficulty", {**draft.get("group_size_by_difficulty"), difficulty: min(size, _GROUP)})
-    prompts = max(few, rows // STEPS // few * few)
+    group = draft.get("group_size")
+    prompts = max(1, rows // STEPS)
+    prompts += prompts * group % few
     draft.set("prompts_per_step", prompts)
-    replies = prompts * draft.get("group_size") // few
+    replies = prompts * group // few
     draft.set("micro_batch", max(d for d in range(1, min(_MICRO, replies) + 1) if replies % d == 0))
     draft.most("advantage.k", max(1, draft.get("group_size") - 1))
     draft.most("max_response_tokens", _TOKENS)
