@@ -15,6 +15,7 @@ def answers(axis: str, label: str, right: int, wrong: int, name: str = "dev") ->
         {
             "uid": f"{label}-{i}",
             "set": name,
+            "source": "domain",
             "knowledge": None,
             "capability": None,
             axis: label,

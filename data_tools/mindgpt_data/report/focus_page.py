@@ -19,7 +19,7 @@ def focus(data: dict[str, Any]) -> str:
     return (
         "<h2>Focus</h2><p>This round follows an evaluation: leaves whose accuracy has its lower bound under "
         f"{found['target']:g} weigh more ({counts}). Asked: the weight over all weights of the axis. Got: the share of "
-        f"the {found['of']} items; less than asked where pictures do not show it or the teacher cannot ask about it.</p>"
+        f"the {found['of']} items; less than asked where no picture shows it or the teacher cannot ask about it.</p>"
         + scroll(
             "<table class=bars><tr><th>leaf</th><th>asked, got</th><th class=num>weight</th><th class=num>asked</th>"
             f"<th class=num>got</th><th class=num>items</th></tr>{rows}</table>"
