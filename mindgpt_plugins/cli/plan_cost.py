@@ -26,7 +26,7 @@ def cost(
     ] = 1.0,
     model: Annotated[
         list[str] | None,
-        typer.Option(metavar="HUBID=FOLDER", help="Local folder with a hub model's small files; repeatable."),
+        typer.Option(metavar="HUBID=FOLDER", help="Folder with a model's small files; default: the cache."),
     ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write everything here.")] = None,
     runs: RunsOption = Path("runs"),
@@ -39,30 +39,21 @@ def cost(
     """
     from rich.console import Console
 
+    from mindgpt_plugins.cli.rehearse import folders_of
     from mindgpt_plugins.pipeline import plan
     from mindgpt_plugins.recipe.loading import load
     from mindgpt_plugins.rehearse.cost import estimate
+    from mindgpt_plugins.rehearse.models import local
 
-    made = plan.make(load(recipe, overrides or []), runs)
-    found = estimate(made, gpu=gpu, mfu=mfu, models=_models(model or []), reply_share=reply_share)
+    loaded = load(recipe, overrides or [])
+    folders = local(loaded, folders_of(model or []))
+    found = estimate(plan.make(loaded, runs), gpu=gpu, mfu=mfu, models=folders, reply_share=reply_share)
     show(Console(), found, gpu, mfu)
     if json_file is not None:
         from mindgpt_plugins.rehearse.cost_gpus import GPUS
 
         data = {"gpu": vars(GPUS[gpu]), "mfu": mfu, "reply_share": reply_share, "stages": [vars(one) for one in found]}
         json_file.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-
-
-def _models(given: list[str]) -> dict[str, Path]:
-    from mindgpt_plugins.rehearse.cost_gpus import CostError
-
-    found = {}
-    for one in given:
-        name, _, folder = one.partition("=")
-        if not name or not Path(folder).is_dir() or not folder:
-            raise CostError(f"--model {one!r}: HUBID=FOLDER with a local folder, e.g. Qwen/Qwen3-VL-8B-Instruct=./8b")
-        found[name] = Path(folder)
-    return found
 
 
 def show(console: Console, found: list[StageCost], gpu: str, mfu: float) -> None:

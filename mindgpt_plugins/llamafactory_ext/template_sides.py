@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 from collections.abc import Iterator
@@ -41,7 +42,12 @@ class Host:
             raise TemplateError(f"LLaMA-Factory has no template {name!r}{nearest(name, TEMPLATES)}")
         self.tokenizer, self.processor = tokenizer, processor
         arguments = DataArguments(template=name, default_system=default_system, enable_thinking=thinking)
-        self.template = get_template_and_fix_tokenizer(self.tokenizer, arguments)
+        shipped = TEMPLATES[name]
+        TEMPLATES[name] = copy.deepcopy(shipped)  # the host writes its arguments into it
+        try:
+            self.template = get_template_and_fix_tokenizer(self.tokenizer, arguments)
+        finally:
+            TEMPLATES[name] = shipped
         # One token per picture: no picture has to be read.
         self.plugin = dataclasses.replace(self.template.mm_plugin, expand_mm_tokens=False)
         self.empty_thought = self.template.add_thought()

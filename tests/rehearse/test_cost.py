@@ -16,11 +16,11 @@ from support import hub_folders  # noqa: E402
 from typer.testing import CliRunner  # noqa: E402
 
 from mindgpt_plugins.cli import verbs  # noqa: E402
-from mindgpt_plugins.cli.plan_cost import _models  # noqa: E402
 from mindgpt_plugins.pipeline import plan  # noqa: E402
 from mindgpt_plugins.recipe.loading import load  # noqa: E402
 from mindgpt_plugins.rehearse.cost import StageCost, estimate  # noqa: E402
 from mindgpt_plugins.rehearse.cost_gpus import CostError  # noqa: E402
+from mindgpt_plugins.rehearse.models import ModelNotHere  # noqa: E402
 
 HUB = "Qwen/Qwen3-VL-8B-Instruct"
 ROWS = 12
@@ -141,13 +141,13 @@ def test_what_cannot_be_known(costs: Any, tmp_path: Path) -> None:
     (tmp_path / "data" / "train.json").write_text("[]")
     with pytest.raises(CostError, match="'train' in .* has no rows"):
         costs(f"sft {TRAIN}")
-    with pytest.raises(CostError, match="HUBID=FOLDER with a local folder"):
-        _models([f"{HUB}=/nowhere"])
 
 
 def test_the_verb(costs: Any, tmp_path: Path, hub: Path) -> None:
     expected = costs(f"sft {TRAIN}", f"rl {RL}")
     arguments = ["plan", "cost", str(tmp_path / "costs.yaml"), "--model", f"{HUB}={hub}", "--runs", str(tmp_path / "r")]
+    with pytest.raises(ModelNotHere, match=f"model {HUB}: neither a folder nor in the local Hugging Face cache"):
+        CliRunner().invoke(verbs(), arguments[:3], catch_exceptions=False)
     shown = CliRunner().invoke(verbs(), [*arguments, "--json", str(tmp_path / "o.json")], catch_exceptions=False)
     assert shown.exit_code == 0
     said = " ".join(shown.output.split())

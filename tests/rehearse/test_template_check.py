@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-hosts = pytest.importorskip("llamafactory.data.template")
+pytest.importorskip("llamafactory")
 
 from support import hub_folders  # noqa: E402
 
@@ -42,10 +41,8 @@ READ = [
 
 
 @pytest.fixture
-def case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def case(tmp_path: Path) -> Any:
     """Write a model folder and a set, run the check, return its exit status."""
-    # The host writes its arguments into its templates.
-    monkeypatch.setattr(hosts, "TEMPLATES", copy.deepcopy(hosts.TEMPLATES))
 
     def run(name: str, template: str, *options: str, rows: list[dict[str, Any]] | None = None, chat: str = "") -> int:
         folder = hub_folders.make(name, tmp_path / name)
@@ -117,6 +114,8 @@ def test_harmless_differences_are_said(case: Any, capsys: pytest.CaptureFixture[
     assert "note (history, 1 of 1 rows)" in capsys.readouterr().out
     assert case("qwen3_vl_8b", "qwen3_vl_nothink", "--default-system", "You are a judge.") == 0
     assert "note (system, 2 of 2 rows)" in capsys.readouterr().out
+    assert case("qwen3_vl_8b", "qwen3_vl_nothink", "--strict") == 0, "the host's templates stay as they were"
+    capsys.readouterr()
     bare = hub_folders.chat_template("qwen3_vl_8b").replace(
         "{{- '<|im_end|>\\n' }}{%- endfor %}",
         "{{- '<|im_end|>' + ('' if loop.last and not add_generation_prompt else '\\n') }}{%- endfor %}",
