@@ -103,12 +103,12 @@ def _table(title: str, columns: Sequence[str]) -> Table:
 
 
 def _name(row: Mapping[str, Any]) -> str:
-    return "  " * row["level"] + escape(str(row["path"][-1]))
+    return "  " * int(row["level"]) + escape(str(row["path"][-1]))
 
 
 def _bar(row: Mapping[str, Any]) -> str:
     """The interval as a line and the accuracy as a dot, from 0 to 100 %."""
-    low, at, high = (round(share * (BAR - 1)) for share in (row["low"], row["accuracy"], row["high"]))
+    low, at, high = (round(float(share) * (BAR - 1)) for share in (row["low"], row["accuracy"], row["high"]))
     return "".join("●" if i == at else "─" if low <= i <= high else "·" for i in range(BAR))
 
 

@@ -69,7 +69,7 @@ def comparison(compared: dict[str, Any], model: dict[str, Any], *, is_open: bool
     left_out = f" Not compared: {', '.join(odd)}." if odd else ""
     return (
         f"<details class=compare{' open' if is_open else ''}><summary>{head}</summary>"
-        f"<p class=soft>{compared['items']} items, {compared['tests']} branches tested.{left_out}{_unparsed(model)}</p>"
+        f"<p class=soft>{compared['items']} items, {len(rows)} branches, {compared['tests']} different ones tested.{left_out}{_unparsed(model)}</p>"
         f'{_totals(compared)}<div class="charts broad">{charts}</div>{trees}{_never_asked(model)}</details>'
     )
 
@@ -107,7 +107,7 @@ def _chart(part: str, axis: str, rows: Sequence[Branch]) -> str:
     leaves = sorted((r for r in rows if tuple(r["path"]) not in parents), key=lambda r: (r["change"], r["path"]))
     note = f"{len(leaves)} finest branches, change in points"
     if len(leaves) > DOTS:
-        note = f"the {DOTS // 2} that fell and the {DOTS // 2} that rose most of {len(leaves)}, in points"
+        note = f"the {DOTS // 2} lowest and {DOTS // 2} highest changes of {len(leaves)}, in points"
         leaves = leaves[: DOTS // 2] + leaves[-DOTS // 2 :]
     return dotplot.changes(f"{part} · {axis}", leaves, note=note)
 

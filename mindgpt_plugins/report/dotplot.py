@@ -25,8 +25,8 @@ def changes(title: str, rows: Sequence[Mapping[str, Any]], *, note: str = "") ->
     """
     if not rows:
         return ""
-    lowest = min(-0.02, *(r["low"] for r in rows))
-    highest = max(0.02, *(r["high"] for r in rows))
+    lowest = min(-0.02, *(float(r["low"]) for r in rows))
+    highest = max(0.02, *(float(r["high"]) for r in rows))
     high = ROW * len(rows) + 24
 
     def x(value: float) -> float:
