@@ -65,11 +65,12 @@ def comparison(compared: dict[str, Any], model: dict[str, Any], *, is_open: bool
             own = [r for r in rows if (r["part"], r["axis"]) == (part["part"], axis)]
             charts += _chart(part["part"], axis, own)
             trees += _tree(part, axis, own, sum(x["n"] for x in compared["totals"] if x["part"] == part["part"]))
+    asked = f"{compared['items']} items, {len(rows)} branches, {compared['tests']} different ones tested."
     odd = [f"{compared[key]} {word}" for key, word in _ODD if compared[key]]
     left_out = f" Not compared: {', '.join(odd)}." if odd else ""
     return (
         f"<details class=compare{' open' if is_open else ''}><summary>{head}</summary>"
-        f"<p class=soft>{compared['items']} items, {len(rows)} branches, {compared['tests']} different ones tested.{left_out}{_unparsed(model)}</p>"
+        f"<p class=soft>{asked}{left_out}{_unparsed(model)}</p>"
         f'{_totals(compared)}<div class="charts broad">{charts}</div>{trees}{_never_asked(model)}</details>'
     )
 
