@@ -58,7 +58,7 @@ def run(
     that was paid for is never asked again. Try:  mindgpt data run images.path=photos --work work
 
     With --focus, the evaluation of the last model steers this round:  mindgpt data run images.path=photos --work round2
-    --focus runs/quickstart/eval_align/branches.json --dry-run
+    --focus runs/stages/eval_align-HASH/branches.json --dry-run
     """
     from rich.console import Console
 
