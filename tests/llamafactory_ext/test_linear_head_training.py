@@ -27,7 +27,8 @@ def both(
     """The same run with the patch off and on."""
     return [
         train(
-            host_config(world, folder / mode, mindgpt={**section, "patches": {"linear_cross_entropy": mode}}, **config)
+            host_config(world, folder / mode, mindgpt={**section, "patches": {"linear_cross_entropy": mode}}, **config),
+            **(several or {}),
         )
         for mode in ("off", "on")
     ]

@@ -24,7 +24,8 @@ def _load(path: pathlib.Path, name: str) -> None:
 
 _load(_here.parent / "wheels.py", "_mindgpt_cpu_wheels")
 
-_rest = [entry for entry in sys.path if pathlib.Path(entry or ".").resolve() != _here]
+_paths = [pathlib.Path(entry or ".").resolve() for entry in sys.path]
+_rest = sys.path[_paths.index(_here) + 1 :]
 _next = importlib.machinery.PathFinder.find_spec("sitecustomize", _rest)
 if _next is not None and _next.origin is not None:
     _load(pathlib.Path(_next.origin), "_mindgpt_chained_sitecustomize")
