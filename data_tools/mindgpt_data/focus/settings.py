@@ -20,8 +20,8 @@ class FocusSettings(Strict):
     target: float = Field(
         0.8, gt=0, le=1, description="A leaf is weak when the lower bound of its accuracy is under this."
     )
-    strength: float = Field(4.0, ge=0, description="Weight = 1 + strength × (target - low) / target; 0: no focus.")
-    max_weight: float = Field(4.0, ge=1, description="No leaf, and no picture, weighs more than this.")
+    strength: float = Field(4.0, gt=0, description="Weight = 1 + strength × (target - low) / target.")
+    max_weight: float = Field(4.0, gt=1, description="No leaf, and no picture, weighs more than this.")
     prior: float = Field(
         20.0, ge=0, description="Answers at which a leaf's own bound counts as much as its parent's; 0: only its own."
     )
