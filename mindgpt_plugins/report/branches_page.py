@@ -64,7 +64,7 @@ def comparison(compared: dict[str, Any], model: dict[str, Any], *, is_open: bool
         for axis in dict.fromkeys(b["axis"] for b in part["branches"]):
             own = [r for r in rows if (r["part"], r["axis"]) == (part["part"], axis)]
             charts += _chart(part["part"], axis, own)
-            trees += _tree(part, axis, own, sum(x["n"] for x in compared["totals"] if x["part"] == part["part"]))
+            trees += _tree(part, axis, own)
     asked = f"{compared['items']} items, {len(rows)} branches, {compared['tests']} different ones tested."
     odd = [f"{compared[key]} {word}" for key, word in _ODD if compared[key]]
     left_out = f" Not compared: {', '.join(odd)}." if odd else ""
@@ -115,15 +115,13 @@ def _chart(part: str, axis: str, rows: Sequence[Branch]) -> str:
 
 def _model(model: dict[str, Any]) -> str:
     trees = "".join(
-        _tree(part, axis, [], part["n"])
-        for part in model["parts"]
-        for axis in dict.fromkeys(b["axis"] for b in part["branches"])
+        _tree(part, axis, []) for part in model["parts"] for axis in dict.fromkeys(b["axis"] for b in part["branches"])
     )
     head = f"{model['items']} items.{_unparsed(model)}"
     return f"<p class=soft>{head}</p>{trees}{_never_asked(model)}"
 
 
-def _tree(part: dict[str, Any], axis: str, rows: Sequence[Branch], items: int) -> str:
+def _tree(part: dict[str, Any], axis: str, rows: Sequence[Branch]) -> str:
     shown = [b for b in part["branches"] if b["axis"] == axis]
     compared = {tuple(r["path"]): r for r in rows}
     unlabelled = part["n"] - sum(b["n"] for b in shown if b["level"] == 1)
