@@ -13,7 +13,7 @@ import yaml
 
 from mindgpt_plugins.pipeline import folders
 from mindgpt_plugins.pipeline import plan as planner
-from mindgpt_plugins.pipeline.plan import Plan
+from mindgpt_plugins.pipeline.plan import Plan, PlannedStage
 from mindgpt_plugins.recipe.loading import load
 from mindgpt_plugins.recipe.schema import Recipe
 from mindgpt_plugins.recipe.sft import TrainingConfig
@@ -150,7 +150,7 @@ def run(result: Rehearsal, plan: Plan, say: Say) -> Driven:
             break
         result.findings += evidence.judge(stage, driven.kills.get(stage.name))
         if stage.config.kind == "rl":
-            result.findings += rewards.on_rollouts(stage)
+            result.findings += [*_on_made_sets(stage), *rewards.on_rollouts(stage)]
         if isinstance(stage.config, TrainingConfig):
             sets = [one.set for one in stage.config.data]
             asked += [(stage, one) for one in sets if one.rpartition("/")[0] in stage.context.inputs]
@@ -209,6 +209,16 @@ def _subsets(original: Plan, folder: Path, longest: Mapping[str, int]) -> tuple[
                 rows[reference] = subset.write(source, name, target, ROWS, longest.get(reference))
             sets[reference] = f"{target.resolve()}/{name}"
     return sets, rows
+
+
+def _on_made_sets(stage: PlannedStage) -> list[Finding]:
+    """Rewards on the answers of sets that a stage of the rehearsal made."""
+    found = []
+    for to, value in stage.config.references():
+        if to == "dataset" and value.rpartition("/")[0] in stage.context.inputs:
+            folder, name = stage.context.dataset(value)
+            found += rewards.on_gold(stage.name, stage.config, folder, [name])
+    return found
 
 
 def _pictures(recipe: Recipe, folder: Path) -> dict[str, Path]:

@@ -6,11 +6,12 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mindgpt_plugins.pipeline.plan import PlannedStage
-from mindgpt_plugins.rehearse.findings import Finding
+from mindgpt_plugins.rehearse.findings import Finding, State
 
 OURS = "rehearsed_spread"
 ASKING = ("judge", "diversity_embedding")
@@ -29,16 +30,15 @@ def on_gold(stage: str, config: Any, folder: Path, names: Iterable[str]) -> list
     from mindgpt_data.export import read_set
 
     from mindgpt_plugins.rewards.recorded import Recorded
-    from mindgpt_plugins.rewards.sdk import Rollout
+    from mindgpt_plugins.rewards.sdk import RewardError, Rollout
     from mindgpt_plugins.rewards.suite import Suite
     from mindgpt_plugins.rewards.trial import score
 
     rewards = {n: c for n, c in config.rewards.items() if (c.reward or n) not in ASKING and n != OURS}
-    if not any(n in rewards for n in config.rewards) or not rewards:
-        return [
-            Finding(stage, "rewards", "noted", "every reward asks a server, so none was tried on the sets' answers")
-        ]
-    suite = Suite(rewards)
+    try:
+        suite = Suite(rewards)
+    except RewardError as error:
+        return [Finding(stage, "rewards", "noted", f"not tried on the sets' answers: without those that ask, {error}")]
     recorded = []
     for name in names:
         if not (folder / f"{name}.jsonl").is_file():
@@ -49,7 +49,7 @@ def on_gold(stage: str, config: Any, folder: Path, names: Iterable[str]) -> list
                 text=text, target=row.answer, prompt=row.question, answer_type=row.answer_type, type=row.type,
                 source=row.source, labels={"capability": row.capability}, boxes=row.boxes, difficulty=row.difficulty,
                 length=len(text.split()), uid=row.uid, step=1, progress=1.0,
-                load_images=lambda row=row: [_picture(folder / image) for image in row.image],
+                load_images=partial(_pictures, [folder / image for image in row.image]),
             )  # fmt: skip
             recorded.append(Recorded(rollout, row.uid, {}, ()))
     scored = score(suite, recorded)
@@ -72,16 +72,18 @@ def on_gold(stage: str, config: Any, folder: Path, names: Iterable[str]) -> list
             f"accuracy gives {len(wrong)} of {len(scored)} of the sets' own answers less than 1, e.g. {wrong[0].uid!r} "
             f"({wrong[0].answer_type}): {wrong[0].text[-80:]!r} against target {wrong[0].target!r}"
         )
-        found.append(Finding(stage, "rewards", "failed", text))
+        # Some may be mistakes in the data; most are a reward that does not fit the data.
+        state: State = "failed" if 2 * len(wrong) > len(scored) else "noted"
+        found.append(Finding(stage, "rewards", state, text))
     if not found and scored:
         found.append(Finding(stage, "rewards", "proven", f"right on the sets' own answers ({len(scored)} rows)"))
     return found
 
 
-def _picture(path: Path) -> Any:
+def _pictures(paths: list[Path]) -> list[Any]:
     from mindgpt_data.images import open_image
 
-    return open_image(path)
+    return [open_image(path) for path in paths]
 
 
 def on_rollouts(stage: PlannedStage) -> list[Finding]:

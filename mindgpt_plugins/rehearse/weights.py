@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 _PROJECTOR = "visual.merger"
 PARTS = ("vision", "projector", "language")
@@ -81,14 +82,14 @@ def part_of(name: str) -> str:
 def _where(folder: Path) -> dict[str, Path]:
     from safetensors import safe_open
 
-    found = {}
+    found: dict[str, Path] = {}
     for path in sorted(folder.glob("*.safetensors")):
         with safe_open(path, framework="pt") as file:
             found |= dict.fromkeys(file.keys(), path)
     return found
 
 
-def _read(path: Path, name: str):  # type: ignore[no-untyped-def]
+def _read(path: Path, name: str) -> Any:
     from safetensors import safe_open
 
     with safe_open(path, framework="pt") as file:
