@@ -94,6 +94,7 @@ kind, verdict = sys.argv[1:]
 if kind == "evaluate":
     pathlib.Path("scores.json").write_text(json.dumps({"gate": {"verdict": verdict}}))
     pathlib.Path("predictions.jsonl").touch()
+    pathlib.Path("branches.json").write_text("{}")
 else:
     pathlib.Path("summary.json").touch()
     for name in ("model", "datasets"):
