@@ -84,6 +84,7 @@ def rehearse(
     report.show(console, result, cost)
     console.print(f"report: {page}", soft_wrap=True, markup=False)
     if not result.proven:
+        console.print("Fix it and run the same command again: what is proven is kept.")
         raise typer.Exit(1)
 
 

@@ -156,7 +156,9 @@ def run(result: Rehearsal, plan: Plan, say: Say) -> Driven:
             asked += [(stage, one) for one in sets if one.rpartition("/")[0] in stage.context.inputs]
     result.findings += checks.templates(asked)
     if driven.failed is not None:
-        result.findings.append(Finding(driven.failed, "run", "failed", evidence.cause(driven.message)))
+        failed = next(stage for stage in plan.stages if stage.name == driven.failed)
+        text = rewards.with_source(failed, evidence.cause(driven.message))
+        result.findings.append(Finding(driven.failed, "run", "failed", text))
     else:
         say("loading the last model")
         result.findings += loaded(plan, result.folder)

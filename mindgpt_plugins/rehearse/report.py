@@ -21,6 +21,10 @@ from mindgpt_plugins.rehearse.rehearse import Rehearsal
 from mindgpt_plugins.report.html import table
 
 MARKS = {"proven": ("✓", "green"), "failed": ("✗", "bold red"), "noted": ("·", "yellow"), "not on CPU": ("○", "dim")}
+_STYLE = (
+    ".found thead { display: none; } .found tbody th { width: 130px; } .found td { overflow-wrap: anywhere; } "
+    ".found td:nth-child(2) { width: 110px; white-space: nowrap; }"
+)
 TONES = {"proven": "good", "failed": "bad", "noted": "warn", "not on CPU": "soft"}
 
 
@@ -112,8 +116,7 @@ def render(result: Rehearsal, cost: Sequence[Any]) -> str:
             ("failed", counts["failed"], "bad" if counts["failed"] else ""),
             ("noted", counts["noted"], ""),
             ("not provable on CPU", len(gaps), ""),
-            ("wall time", duration(result.seconds), ""),
-            ("CPU time", duration(result.cpu_seconds), ""),
+            (f"wall time, {duration(result.cpu_seconds)} of CPU", duration(result.seconds), ""),
         )
     )
     sections = [
@@ -127,7 +130,7 @@ def render(result: Rehearsal, cost: Sequence[Any]) -> str:
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{name} · mindgpt rehearsal</title><style>{style}</style></head>"
+        f"<title>{name} · mindgpt rehearsal</title><style>{style}{_STYLE}</style></head>"
         f"<body><h1>Rehearsal of {name}: {verdict}</h1>"
         '<p class="soft">The recipe with its own data, processor, chat template and plugins on a shrunken copy of its '
         "model, with the real trainers, on CPU. Figures in rehearsal.json.</p>"
@@ -142,12 +145,8 @@ def _findings(result: Rehearsal) -> str:
         own = [finding for finding in result.findings if finding.stage == name]
         if own:
             head = f"{escape(name)} <small>{escape(kinds[name])}</small>" if name else "The whole recipe"
-            rows = [
-                [escape(f.topic), _mark(f), f'<span style="white-space:normal">{escape(f.text)}</span>'] for f in own
-            ]
-            parts.append(
-                f"<h3>{head}</h3>{table(['', '', ''], rows, numeric=range(0)).replace('<thead>', '<thead hidden>')}"
-            )
+            rows = [[escape(finding.topic), _mark(finding), escape(finding.text)] for finding in own]
+            parts.append(f'<h3>{head}</h3><div class="found">{table(["", "", ""], rows, numeric=range(0))}</div>')
     return "".join(parts)
 
 
@@ -156,8 +155,8 @@ def _mark(finding: Finding) -> str:
 
 
 def _gaps(gaps: dict[str, list[str]]) -> str:
-    rows = [[escape(means), f"<small>{escape(_few(keys))}</small>"] for means, keys in gaps.items()]
-    return table(["what", "because of"], rows, numeric=range(0)) if rows else ""
+    rows = [["○", escape(means), f"<small>{escape(_few(keys))}</small>"] for means, keys in gaps.items()]
+    return table(["", "what", "because of"], rows, numeric=range(0)) if rows else ""
 
 
 def _cost(cost: Sequence[Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
@@ -107,6 +108,21 @@ def on_rollouts(stage: PlannedStage) -> list[Finding]:
     )
     state = "proven" if spread and min(spread) < max(spread) else "failed"
     return [Finding(stage.name, "rollouts", state, text), *found]  # type: ignore[arg-type]
+
+
+def with_source(stage: PlannedStage, message: str) -> str:
+    """A message that names a sample, with that sample's source added where a set of the stage has it."""
+    named = re.search(r"sample '([^']+)'", message)
+    if named is None:
+        return message
+    for to, value in stage.config.references():
+        if to == "dataset":
+            folder, name = stage.context.dataset(value)
+            path = folder / f"{name}.jsonl"
+            for line in path.read_text(encoding="utf-8").split("\n") if path.is_file() else []:
+                if line and (row := json.loads(line)).get("uid") == named[1]:
+                    return f"source {row.get('source')!r}: {message}"
+    return message
 
 
 def _component(stage: str, name: str, values: list[tuple[str, float | None]]) -> Finding:

@@ -103,3 +103,17 @@ def test_a_reward_that_breaks_on_one_source_is_named_before_any_rollout(tmp_path
     assert "reward 'ratio_of_source', sample 'r31'" in found[0].text
     right = config.model_copy(update={"rewards": RLConfig.model_fields["rewards"].default})
     assert [one.state for one in on_gold("rl", right, tmp_path / "all", ["train"])] == ["proven"]
+
+
+def test_a_reward_that_breaks_in_a_rollout_is_named_with_its_source(tmp_path: Path) -> None:
+    from mindgpt_plugins.pipeline import plan
+    from mindgpt_plugins.recipe.loading import load
+    from mindgpt_plugins.rehearse.rewards import with_source
+
+    write_set(rows(40), tmp_path / "d", "x")
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text("name: r\ndevice: cpu\nstages:\n  s: {kind: rl, model: a/b, train: ./d/x, steps: 2}\n")
+    stage = plan.make(load(str(recipe)), tmp_path / "runs").stages[0]
+    said = "RewardError: reward 'ratio', sample 'r31' (reply 'x'): returned nan"
+    assert with_source(stage, said) == f"source 'rare': {said}"
+    assert with_source(stage, "Killed") == "Killed"
