@@ -58,7 +58,7 @@ def rehearse(
     from mindgpt_plugins.recipe.loading import load
     from mindgpt_plugins.rehearse import rehearse as rehearsal
     from mindgpt_plugins.rehearse import report
-    from mindgpt_plugins.rehearse.cost import estimate
+    from mindgpt_plugins.rehearse.cost import CostError, estimate
 
     console = Console()
     loaded = load(recipe, overrides or [])
@@ -79,7 +79,11 @@ def rehearse(
         console.print(f"{time.monotonic() - began:6.0f} s  {line}", markup=False, highlight=False, soft_wrap=True)
 
     result, original, local = rehearsal.rehearse(loaded, folder, given, say, with_teacher=with_teacher)
-    cost = estimate(original, gpu=gpu, mfu=mfu, models=local)
+    try:
+        cost = estimate(original, gpu=gpu, mfu=mfu, models=local)
+    except CostError as error:  # what was proven is not lost for that
+        console.print(f"no cost estimate: {error}", markup=False)
+        cost = []
     page = report.write(result, cost)
     report.show(console, result, cost)
     console.print(f"report: {page}", soft_wrap=True, markup=False)

@@ -15,6 +15,7 @@ from rich.markup import escape as plain
 from rich.table import Table
 
 from mindgpt_plugins.pipeline.display import duration
+from mindgpt_plugins.rehearse.cost import StageCost
 from mindgpt_plugins.rehearse.draft import Change
 from mindgpt_plugins.rehearse.findings import Finding
 from mindgpt_plugins.rehearse.rehearse import Rehearsal
@@ -37,7 +38,7 @@ def not_proven(changes: Sequence[Change]) -> dict[str, list[str]]:
     return found
 
 
-def data(result: Rehearsal, cost: Sequence[Any]) -> dict[str, Any]:
+def data(result: Rehearsal, cost: Sequence[StageCost]) -> dict[str, Any]:
     """Everything as plain data: the content of ``rehearsal.json``."""
     return {
         "version": 1,
@@ -54,7 +55,7 @@ def data(result: Rehearsal, cost: Sequence[Any]) -> dict[str, Any]:
     }
 
 
-def show(console: Console, result: Rehearsal, cost: Sequence[Any]) -> None:
+def show(console: Console, result: Rehearsal, cost: Sequence[StageCost]) -> None:
     """Print the table, what CPU cannot prove, the cost, and the verdict."""
     found = Table("stage", "", "what", "seen", title=f"Rehearsal of {result.recipe}", title_justify="left")
     order = {name: place for place, (name, _) in enumerate(result.stages)}
@@ -76,7 +77,7 @@ def show(console: Console, result: Rehearsal, cost: Sequence[Any]) -> None:
     )
 
 
-def show_cost(console: Console, cost: Sequence[Any]) -> None:
+def show_cost(console: Console, cost: Sequence[StageCost]) -> None:
     """Print what the real run will take."""
     if not cost:
         return
@@ -85,7 +86,7 @@ def show_cost(console: Console, cost: Sequence[Any]) -> None:
     )
     for one in cost:
         found.add_row(one.stage, *_cost_cells(one))
-    total = sum(one.gpu_hours or 0 for one in cost)
+    total = sum(one.gpu_hours for one in cost)
     found.add_section()
     found.add_row("total", "", "", "", "", "", f"{total:.3g}")
     console.print(found)
@@ -93,7 +94,7 @@ def show_cost(console: Console, cost: Sequence[Any]) -> None:
         console.print(f"  {line}", style="dim", markup=False)
 
 
-def write(result: Rehearsal, cost: Sequence[Any]) -> Path:
+def write(result: Rehearsal, cost: Sequence[StageCost]) -> Path:
     """Write ``rehearsal.json`` and ``rehearsal.html`` into the rehearsal's folder; the page's path."""
     content = data(result, cost)
     text = json.dumps(content, indent=1, ensure_ascii=False, default=str)
@@ -103,7 +104,7 @@ def write(result: Rehearsal, cost: Sequence[Any]) -> Path:
     return page
 
 
-def render(result: Rehearsal, cost: Sequence[Any]) -> str:
+def render(result: Rehearsal, cost: Sequence[StageCost]) -> str:
     """The page."""
     style = (resources.files("mindgpt_plugins.report") / "style.css").read_text(encoding="utf-8")
     verdict = '<b class="good">proven</b>' if result.proven else '<b class="bad">not proven</b>'
@@ -159,21 +160,22 @@ def _gaps(gaps: dict[str, list[str]]) -> str:
     return table(["", "what", "because of"], rows, numeric=range(0)) if rows else ""
 
 
-def _cost(cost: Sequence[Any]) -> str:
+def _cost(cost: Sequence[StageCost]) -> str:
     if not cost:
         return ""
     rows = [[escape(one.stage), *map(escape, _cost_cells(one))] for one in cost]
-    rows.append(["total", "", "", "", "", "", f"{sum(one.gpu_hours or 0 for one in cost):.3g}"])
+    rows.append(["total", "", "", "", "", "", f"{sum(one.gpu_hours for one in cost):.3g}"])
     notes = dict.fromkeys(line for one in cost for line in one.assumptions)
     told = "".join(f"<li>{escape(line)}</li>" for line in notes)
     head = ["stage", "steps", "samples", "tokens", "images", "FLOPs", "GPU hours"]
     return table(head, rows) + (f"<details><summary>Assumptions</summary><ul>{told}</ul></details>" if told else "")
 
 
-def _cost_cells(one: Any) -> list[str]:
-    whole = [f"{value:,}" if value is not None else "–" for value in (one.steps, one.samples, one.tokens, one.images)]
-    flops = f"{one.flops:.2e}" if one.flops is not None else "–"
-    return [*whole, flops, f"{one.gpu_hours:.3g}" if one.gpu_hours is not None else "–"]
+def _cost_cells(one: StageCost) -> list[str]:
+    if not one.counted:
+        return ["?"] * 6
+    whole = [f"{value:,}" for value in (one.steps, one.samples, one.tokens, one.images)]
+    return [*whole, f"{one.flops:.2e}", f"{one.gpu_hours:.3g}"]
 
 
 def _models(result: Rehearsal) -> str:
