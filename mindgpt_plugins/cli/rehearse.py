@@ -58,7 +58,8 @@ def rehearse(
     from mindgpt_plugins.recipe.loading import load
     from mindgpt_plugins.rehearse import rehearse as rehearsal
     from mindgpt_plugins.rehearse import report
-    from mindgpt_plugins.rehearse.cost import CostError, estimate
+    from mindgpt_plugins.rehearse.cost import estimate
+    from mindgpt_plugins.rehearse.cost_gpus import CostError
 
     console = Console()
     loaded = load(recipe, overrides or [])

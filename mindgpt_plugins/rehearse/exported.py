@@ -1,6 +1,6 @@
 """``python -m mindgpt_plugins.rehearse.exported JOB.json``: load a finished model as a user would, and let it answer.
 
-Prints one JSON object: what loading found, and the reply.
+Prints one JSON object: what loading found, and the replies.
 """
 
 from __future__ import annotations
@@ -16,25 +16,40 @@ from mindgpt_plugins.evaluate.engines import load_once
 
 
 def main(job: Path) -> dict[str, Any]:
-    """Load the model of a job; see :func:`mindgpt_plugins.rehearse.rehearse`."""
-    from transformers import AutoModelForImageTextToText
+    """Load the model of a job, see :func:`mindgpt_plugins.rehearse.loading.loaded`."""
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 
     config = json.loads(job.read_text())
-    _, info = AutoModelForImageTextToText.from_pretrained(config["model"], output_loading_info=True)
-    tied = {"lm_head.weight"}
+    sees = hasattr(AutoConfig.from_pretrained(config["model"]), "vision_config")
+    kind: Any = AutoModelForImageTextToText if sees else AutoModelForCausalLM
+    model, info = kind.from_pretrained(config["model"], output_loading_info=True)
     result: dict[str, Any] = {
-        "missing": sorted(set(info["missing_keys"]) - tied),
+        "missing": sorted(set(info["missing_keys"]) - {"lm_head.weight"}),  # tied
         "unexpected": sorted(info["unexpected_keys"]),
         "mismatched": [str(one) for one in info["mismatched_keys"]],
     }
     prompt = Prompt("rehearsal", config["question"], tuple(Path(image) for image in config["images"]))
     for engine in ("hf", *(["vllm"] if importlib.util.find_spec("vllm") else [])):
         try:
-            reply = load_once({**config, "engine": engine})().generate([prompt])[0][0]
-            result[engine] = {"reply": reply.text, "tokens": reply.tokens}
+            if engine == "hf" and not sees:
+                result[engine] = {"tokens": _text_only(model, config)}
+            else:
+                reply = load_once({**config, "engine": engine})().generate([prompt])[0][0]
+                result[engine] = {"tokens": reply.tokens}
         except Exception as error:
             result[engine] = {"error": f"{type(error).__name__}: {error}"}
     return result
+
+
+def _text_only(model: Any, config: dict[str, Any]) -> int:
+    """New tokens of a reply by a model without eyes, which our engine does not serve."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(config["model"])
+    chat = [{"role": "user", "content": config["question"]}]
+    inputs = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+    made = model.generate(**inputs, max_new_tokens=config["max_new_tokens"], do_sample=False)
+    return int(made.shape[1] - inputs["input_ids"].shape[1])
 
 
 if __name__ == "__main__":
