@@ -147,6 +147,18 @@ def test_branches_are_written_beside_the_scores(tmp_path: Path, tiny_model: Path
     assert asked == [("perception", 0), ("x", 0), ("y", 0)]
 
 
+def test_a_tree_that_cannot_be_read_is_found_before_the_run(tmp_path: Path) -> None:
+    (tmp_path / "tree.json").write_text("[]")
+    trees = {"knowledge": "tree.json", "capability": "nowhere.yaml"}
+    settings = {"kind": "evaluate", "model": "m", "sets": ["w/dev"]}
+    stage, context = get("stage", "evaluate")(), Context("e", tmp_path, {}, seed=0, recipe_folder=tmp_path)
+    for axis, path in trees.items():
+        config = EvaluateConfig.model_validate({**settings, "tree": {axis: path}})
+        (problem,) = stage.check(config, context)
+        assert problem.startswith("tree: ") and path in problem
+        assert ("path", path) in list(config.references())
+
+
 def test_every_row_can_be_asked_blank(tmp_path: Path, tiny_model: Path, datasets: Path) -> None:
     scores = evaluate(render(tmp_path / "stage", tiny_model, datasets, blank="all", samples=None))
     found = json.loads((tmp_path / "stage/branches.json").read_text())

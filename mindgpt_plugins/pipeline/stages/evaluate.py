@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any, ClassVar
 
+from mindgpt_data.tree.model import TreeError
+
+from mindgpt_plugins.evaluate.branches import tree_leaves
 from mindgpt_plugins.pipeline.stage import Command, Context, Stage, as_json
 from mindgpt_plugins.recipe.base import StageConfig
 from mindgpt_plugins.recipe.evaluate import EvaluateConfig
@@ -40,8 +44,7 @@ class Evaluate(Stage[EvaluateConfig]):
         if earlier:
             settings["compare"] = {"name": earlier, "predictions": context.artefact(earlier, "predictions")}
         if config.tree is not None:
-            trees = config.tree.model_dump(exclude_none=True)
-            settings["tree"] = {axis: str((context.recipe_folder / path).resolve()) for axis, path in trees.items()}
+            settings["tree"] = _trees(config, context)
         (context.folder / "evaluate.json").write_text(json.dumps(settings, indent=1) + "\n")
         return [Command(("-m", "mindgpt_plugins.evaluate", "evaluate.json"))]
 
@@ -54,12 +57,21 @@ class Evaluate(Stage[EvaluateConfig]):
         }
 
     def check(self, config: EvaluateConfig, context: Context) -> list[str]:
-        """Set names must differ, and the gate's set must be one of them."""
+        """Set names must differ, the gate's set must be one of them, and trees must be readable."""
         names = [ref.rpartition("/")[2] for ref in config.sets]
         problems = [f"sets: {name!r} occurs twice; set names must differ" for name in {*names} if names.count(name) > 1]
         if config.gate and config.gate.set is not None and config.gate.set not in names:
             problems.append(f"gate.set: {config.gate.set!r} is not evaluated here; choose from {', '.join(names)}")
+        try:
+            tree_leaves(_trees(config, context))
+        except TreeError as error:
+            problems.append(f"tree: {error}")
         return problems
+
+
+def _trees(config: EvaluateConfig, context: Context) -> dict[str, str]:
+    trees = config.tree.model_dump(exclude_none=True) if config.tree else {}
+    return {axis: str((context.recipe_folder / Path(path).expanduser()).resolve()) for axis, path in trees.items()}
 
 
 def model_settings(reference: str, seed: int | None, context: Context) -> dict[str, Any]:
