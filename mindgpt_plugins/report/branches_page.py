@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from mindgpt_plugins.report import dotplot
+from mindgpt_plugins.report import courseplot, dotplot
 from mindgpt_plugins.report.html import MISSING, breakable, points
 
 DOTS = 16
@@ -27,11 +27,25 @@ def section(data: dict[str, Any]) -> str:
     if not found["compared"]:
         title = f"Accuracy per branch of {escape(found['models'][0]['model'])}, on {where}"
         return f"<h2>{title}</h2>{_WEAKEST}{_model(found['models'][0])}"
-    text = f"<h2>Which branch fell, which rose, on {where}</h2>{legend()}"
+    text = f"<h2>Which branch fell, which rose, on {where}</h2>{courses(found['models'])}{legend()}"
     last = found["compared"][-1]
     for compared in reversed(found["compared"]):
         text += comparison(compared, models[compared["model"]], is_open=compared is last)
     return text
+
+
+def courses(models: Sequence[dict[str, Any]]) -> str:
+    """The level-1 branches of each part and axis over all models."""
+    found: dict[tuple[str, str], dict[str, list[Branch | None]]] = {}
+    for i, model in enumerate(models):
+        for part in model["parts"]:
+            for b in part["branches"]:
+                if b["level"] == 1:
+                    lines = found.setdefault((part["part"], b["axis"]), {})
+                    lines.setdefault(b["path"][0], [None] * len(models))[i] = b
+    names = [str(model["model"]) for model in models]
+    charts = "".join(courseplot.course(f"{part} · {axis}", names, lines) for (part, axis), lines in found.items())
+    return f'<div class="charts broad">{charts}</div>'
 
 
 _WEAKEST = (

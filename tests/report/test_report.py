@@ -10,6 +10,7 @@ import pytest
 import synthetic
 
 from mindgpt_plugins.report import build
+from mindgpt_plugins.report.courseplot import course
 from mindgpt_plugins.report.curves import thin
 from mindgpt_plugins.report.svg import line_chart, number
 
@@ -220,6 +221,19 @@ def test_branches_say_what_fell_and_rose_on_the_same_items(finished: Path) -> No
     assert text.index("base → rl") < text.index("base → domain")  # what the run ended with comes first
     fell = text.split("base → domain: ")[1]
     assert fell.startswith(f"<b class=bad>{sum(v == 'fell' for v in verdicts.values())} fell")
+
+
+def test_level_one_is_drawn_over_all_models(finished: Path) -> None:
+    text = (finished / "report.html").read_text()
+    section = text[text.index('<section id="branches">') :]
+    (first,) = [f for f in section.split("<figure")[1:5] if "<figcaption>general · capability" in f]
+    assert "perception, domain:" in first and "perception, rl:" in first
+    assert all(f">{model}</text>" in first for model in synthetic.MODELS)
+    cut = course(
+        "t", ["a-model-with-a-long-name", "b"] * 4, {"x": [{"accuracy": 0.5, "low": 0, "high": 1, "n": 3}, None] * 4}
+    )
+    assert "a-mod…" in cut and cut.count("<circle") == 4
+    assert "+ 2 more in report.json" in course("t", ["a"], {str(i): [None] for i in range(10)})
 
 
 def test_one_evaluation_shows_its_branches_without_a_comparison(tmp_path: Path) -> None:
