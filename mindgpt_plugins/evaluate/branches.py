@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from math import fsum
 from pathlib import Path
 from typing import Any
 
@@ -184,4 +185,4 @@ def _record(
 
 
 def _weighted(values: Sequence[bool], weights: Sequence[float]) -> float | None:
-    return sum(w for v, w in zip(values, weights, strict=True) if v) / sum(weights) if values else None
+    return fsum(w for v, w in zip(values, weights, strict=True) if v) / fsum(weights) if values else None
