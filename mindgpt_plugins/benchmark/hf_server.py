@@ -121,9 +121,9 @@ def chat_of(body: dict[str, Any]) -> Chat:
 
     pictures, messages = [], []
     for message in body["messages"]:
-        content = message["content"]
-        parts: list[dict[str, Any]] = []
-        for part in [{"type": "text", "text": content}] if isinstance(content, str) else content:
+        content, parts = message["content"], []
+        given: list[dict[str, Any]] = [{"type": "text", "text": content}] if isinstance(content, str) else content
+        for part in given:
             if part["type"] == "image_url":
                 pictures.append(Image.open(io.BytesIO(picture_bytes(part["image_url"]["url"]))).convert("RGB"))
                 parts.append({"type": "image"})
