@@ -21,7 +21,6 @@ from typing import Any
 import psutil
 
 from mindgpt_plugins.pipeline import folders
-from mindgpt_plugins.pipeline.metrics import read
 from mindgpt_plugins.pipeline.plan import Plan, PlannedStage
 from mindgpt_plugins.rehearse.meter import Meter
 from mindgpt_plugins.rehearse.saved import kept, saved
@@ -37,13 +36,11 @@ class Kill:
 
     Attributes:
         step: units of progress that were saved.
-        steps: steps in ``metrics.jsonl``.
         files: fingerprints, see :func:`mindgpt_plugins.rehearse.saved.kept`.
         left: processes that outlived their runner by more than a minute and had to be ended.
     """
 
     step: int
-    steps: list[int]
     files: dict[str, Any] = field(default_factory=dict)
     left: int = 0
 
@@ -162,8 +159,7 @@ def _kill(runner: subprocess.Popen[bytes], stage: PlannedStage, step: int) -> Ki
     _unlocked(stage.folder)
     # Looked at only now: the last thing its processes wrote counts.
     step = max(step, saved(stage.config.kind, stage.config, stage.folder))
-    steps = [int(line["step"]) for line in read(stage.folder / "metrics.jsonl") if "step" in line]
-    return Kill(step, steps, kept(stage.config.kind, stage.folder, step), len(alive))
+    return Kill(step, kept(stage.config.kind, stage.folder, step), len(alive))
 
 
 def _wait(family: list[psutil.Process]) -> list[psutil.Process]:

@@ -41,13 +41,14 @@ def _resume(stage: PlannedStage, kill: Kill | None) -> Iterator[Finding]:
         return
     kind = stage.config.kind
     done = saved(kind, stage.config, stage.folder)
-    steps = [line["step"] for line in _lines(stage) if "step" in line]
+    # Evaluations while training write lines of their own.
+    steps = [line["step"] for line in _lines(stage) if "loss" in line or "actor/loss" in line]
     if lost := changed(stage.folder, kill.files):
         text = f"killed after {kill.step}; the resumed run changed what was saved: {', '.join(lost[:3])}"
         yield Finding(stage.name, "resume", "failed", text)
     elif kind in TRAINED and sorted(set(steps)) != list(range(1, done + 1)):
         yield Finding(stage.name, "resume", "failed", f"steps in metrics.jsonl are {steps}, not 1 to {done}")
-    elif kind in TRAINED and kind != "dpo" and len(steps) != len(set(steps)):
+    elif kind in TRAINED and len(steps) != len(set(steps)):
         yield Finding(stage.name, "resume", "failed", f"steps were trained twice: {steps}")
     else:
         what = "step" if kind in TRAINED else "unit of progress"

@@ -91,4 +91,4 @@ def test_steps_that_are_missing_or_trained_twice(
         (checkpoint / "trainer_state.json").write_text(json.dumps({"global_step": step}))
     lines = "".join(json.dumps({"step": step, "loss": 1.0}) + "\n" for step in steps)
     (stage.folder / "metrics.jsonl").write_text(lines)
-    assert [one.state for one in _resume(stage, Kill(1, [1]))] == [said]
+    assert [one.state for one in _resume(stage, Kill(1))] == [said]
