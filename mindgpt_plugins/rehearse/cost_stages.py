@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mindgpt_plugins.llamafactory_ext.ordering import Loader
+from mindgpt_plugins.pipeline import llamafactory
 from mindgpt_plugins.pipeline.plan import PlannedStage
 from mindgpt_plugins.pipeline.stages.hydra_overrides import flatten
 from mindgpt_plugins.recipe.dpo import DPOConfig
@@ -70,22 +71,23 @@ def training(job: Job) -> Work:
     total = sum(weight or 0.0 for weight in given)
     weights = {i: (weight or 0.0) / total for i, weight in enumerate(given)} if total else None
     rows = job.rows([one.set for one in config.data], weights)
-    micro = max(1, config.batch_size // (config.gradient_accumulation * config.workers))
-    clock = Loader(micro, config.gradient_accumulation, config.workers).clock(
-        rows.count, config.max_steps, config.epochs or 0
-    )
-    trained = _trained(config)
-    samples = config.epochs * rows.count if config.epochs else clock.total_steps * config.batch_size
+    host = llamafactory.rendered(config, job.planned.context, {}, {}, {})
+    loader = Loader(host["per_device_train_batch_size"], host["gradient_accumulation_steps"], config.workers)
+    epochs = float(host.get("num_train_epochs") or 0)
+    clock = loader.clock(rows.count, host.get("max_steps"), epochs)
+    trained = _trained(host)
+    by_steps = (host.get("max_steps") or 0) > 0
+    samples = clock.total_steps * clock.samples_per_step if by_steps else epochs * rows.count
     copies = 2 if isinstance(config, DPOConfig) else 1
     work = Work(clock.total_steps, assumptions=list(rows.notes))
 
     def length(item: Item) -> float:
-        return min(item.prompt + item.reply, config.cutoff_len)
+        return min(item.prompt + item.reply, host["cutoff_len"])
 
     _add(work, rows.items, samples * copies, length)
     passed = _mean(job.sized, rows.items, length, trained.rank).times(samples * copies)
     work.compute = passed.total + cost_flops.backward(passed, trained)
-    work.assumptions += _said(config, trained, passed, rows)
+    work.assumptions += _said(host["cutoff_len"], trained, passed, rows)
     if isinstance(config, DPOConfig):
         work.assumptions.append("chosen and rejected reply are taken to be as long as the longer one")
         if config.pref_loss not in NO_REFERENCE:
@@ -103,24 +105,23 @@ def training(job: Job) -> Work:
     return work
 
 
-def _trained(config: TrainingConfig) -> Trained:
-    lora = config.finetuning == "lora"
-    frozen = config.freeze_projector
-    frozen = config.freeze_vision_tower if frozen is None else frozen
-    rank = config.lora_rank if lora else 0
-    return Trained("lora" if lora else "full", not config.freeze_vision_tower, not frozen, rank)
+def _trained(host: Mapping[str, Any]) -> Trained:
+    """What learns, by LLaMA-Factory's own keys."""
+    rank = host["lora_rank"] if host["finetuning_type"] == "lora" else 0
+    frozen = host["freeze_vision_tower"], host["freeze_multi_modal_projector"]
+    return Trained("lora" if rank else "full", not frozen[0], not frozen[1], rank)
 
 
-def _said(config: TrainingConfig, trained: Trained, passed: Forward, rows: Rows) -> Iterable[str]:
+def _said(cutoff: int, trained: Trained, passed: Forward, rows: Rows) -> Iterable[str]:
     if trained.text == "lora":
         yield f"LoRA rank {trained.rank} on every linear layer of the language model: frozen weights get no gradient"
         if trained.vision:
             yield "vision tower with LoRA: counted as fully trained, an upper bound"
     if passed.pixels:
         yield f"vision tower {'trained' if trained.vision else 'frozen: forward pass only'}"
-    long = sum(item.prompt + item.reply > config.cutoff_len for item in rows.items)
+    long = sum(item.prompt + item.reply > cutoff for item in rows.items)
     if long:
-        yield f"{100 * long / len(rows.items):.0f} % of the rows are cut at cutoff_len {config.cutoff_len}"
+        yield f"{100 * long / len(rows.items):.0f} % of the rows are cut at cutoff_len {cutoff}"
     yield _recomputed(passed, passed.total + cost_flops.backward(passed, trained))
     yield "no padding; logits of all positions"
 
@@ -227,14 +228,15 @@ def reinforcement(job: Job) -> Work:
     sees = not rank and not own.get(f"{actor}freeze_vision_tower", False)
     trained = Trained("lora" if rank else "full", sees, sees, rank)
     passed = _mean(job.sized, rows.items, lambda item: item.prompt + reply, rank).times(prompts * group)
-    forwards = ["old policy"]
+    forwards = [] if own.get("algorithm.rollout_correction.bypass_mode") else ["old policy"]
     forwards += ["reference policy"] if own.get(f"{actor}use_kl_loss") or own.get("algorithm.use_kl_in_reward") else []
     forwards += ["masked pictures"] if config.perception else []
     epochs = int(own.get(f"{actor}ppo_epochs", 1))
     work.compute += len(forwards) * passed.total + epochs * (passed.total + cost_flops.backward(passed, trained))
     work.assumptions += [
         f"{group:g} replies to each of {config.prompts_per_step} prompts a step, all of them trained on",
-        f"log-probabilities: one forward pass for the {' and one for the '.join(forwards)}",
+        "log-probabilities: "
+        + (", ".join(f"one forward pass for the {one}" for one in forwards) or "none computed again"),
         f"update: {epochs} epoch{'s'[: epochs - 1]}, vision tower {'trained' if sees else 'frozen'}"
         + (f", LoRA rank {rank}" if rank else ""),
         _recomputed(passed, passed.total + cost_flops.backward(passed, trained)),

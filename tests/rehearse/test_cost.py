@@ -82,6 +82,7 @@ def test_what_learns_decides(costs: Any) -> None:
         f"anchored {TRAIN}, kl: {{sources: [general]}}",
         f"pairs {TRAIN.replace('sft', 'dpo')}",
         f"short {TRAIN.replace('4096', '200')}",
+        f"own {TRAIN}, llamafactory: {{freeze_vision_tower: false, freeze_multi_modal_projector: false, max_steps: 6}}",
     )
     plain = found["frozen"].flops
     assert plain < found["seeing"].flops < 1.5 * plain
@@ -89,6 +90,7 @@ def test_what_learns_decides(costs: Any) -> None:
     assert 1.05 * plain < found["anchored"].flops < 1.15 * plain, "a quarter of the rows forward once more"
     assert found["pairs"].flops == pytest.approx(2 * plain * 4 / 3, rel=0.05), "two replies, policy and reference"
     assert found["short"].tokens == 24 * 200 and any("cut at cutoff_len" in one for one in found["short"].assumptions)
+    assert found["own"].flops == pytest.approx(found["seeing"].flops), "the host's own keys win"
     assert any("25 % of the rows" in one for one in found["anchored"].assumptions)
 
 
@@ -96,11 +98,14 @@ def test_rl_generates_scores_and_updates(costs: Any) -> None:
     found = costs(
         f"plain {RL}",
         f"referred {RL}, verl: {{actor_rollout_ref: {{actor: {{use_kl_loss: true}}}}}}",
+        f"bypassed {RL}, verl: {{algorithm: {{rollout_correction: {{bypass_mode: true}}}}}}",
         f"harder {RL}, group_size_by_difficulty: {{0.5: 24}}",
     )
     plain = found["plain"]
     assert (plain.steps, plain.samples) == (10, 320)
     assert found["referred"].flops > 1.1 * plain.flops
+    assert found["bypassed"].flops < 0.9 * plain.flops
+    assert any("log-probabilities: none computed again" in one for one in found["bypassed"].assumptions)
     assert found["harder"].samples == 640, "half of the rows get 24 replies instead of 8"
     halved = costs(f"plain {RL}", reply_share=0.5)["plain"]
     assert halved.tokens == plain.tokens - 320 * 256 and halved.gpu_hours < 0.9 * plain.gpu_hours
