@@ -82,7 +82,7 @@ def training(job: Job) -> Work:
     work = Work(clock.total_steps, assumptions=list(rows.notes))
 
     def length(item: Item) -> float:
-        return min(item.prompt + item.reply, host["cutoff_len"])
+        return float(min(item.prompt + item.reply, host["cutoff_len"]))
 
     _add(work, rows.items, samples * copies, length)
     passed = _mean(job.sized, rows.items, length, trained.rank).times(samples * copies)
