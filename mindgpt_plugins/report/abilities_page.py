@@ -82,6 +82,8 @@ def _tile(title: str, value: str, detail: str, good: bool | None) -> str:
 def matrix(data: dict[str, Any]) -> str:
     """Accuracy of every model on every task, with n and interval."""
     m = data["matrix"]
+    if not m["rows"] and data["benchmarks"]:
+        return ""
     if not m["rows"]:
         return "<h2>Accuracy</h2><p class=soft>No evaluation has finished yet.</p>"
     head = "".join(

@@ -29,6 +29,9 @@ def section(data: dict[str, Any]) -> str:
     models = {m["model"]: m for m in found["models"]}
     if found["compared"]:
         text += branches_page.legend()
+    else:
+        for m in found["models"]:
+            text += f"<details><summary>{escape(m['model'])} by category</summary>{branches_page.alone(m)}</details>"
     for compared in reversed(found["compared"]):
         text += branches_page.comparison(compared, models[compared["model"]])
     return text + abilities_page.gates(found["gates"])
@@ -40,7 +43,7 @@ def _cell(c: dict[str, Any] | None, change: dict[str, Any] | None) -> str:
     tip = f"{c['correct']} of {c['n']} right; 95 % interval {points(c['low'])}–{points(c['high'])}"
     if c["blank_accuracy"] is not None:
         tip += f"; image blanked {points(c['blank_accuracy'])}, the same rows with it {points(c['sighted_accuracy'])}"
-    odd = _odd(round(c["n"] * (1 - c["parsed"])), "without an answer") + _odd(c["cut_off"], "cut off")
+    odd = _odd(round(c["n"] * (1 - c["parsed"])), "no answer") + _odd(c["cut_off"], "cut off")
     blank = "" if c["blank_accuracy"] is None else f"<br><small>blank {points(c['blank_accuracy'])}</small>"
     moved = ""
     if change is not None:

@@ -26,7 +26,7 @@ def section(data: dict[str, Any]) -> str:
     where = f"<code>{escape(str(found['set']))}</code>"
     if not found["compared"]:
         title = f"Accuracy per branch of {escape(found['models'][0]['model'])}, on {where}"
-        return f"<h2>{title}</h2>{_WEAKEST}{_model(found['models'][0])}"
+        return f"<h2>{title}</h2>{_WEAKEST}{alone(found['models'][0])}"
     text = f"<h2>Which branch fell, which rose, on {where}</h2>{courses(found['models'])}{legend()}"
     last = found["compared"][-1]
     for compared in reversed(found["compared"]):
@@ -127,7 +127,8 @@ def _chart(part: str, axis: str, rows: Sequence[Branch]) -> str:
     return dotplot.changes(f"{part} · {axis}", leaves, note=note)
 
 
-def _model(model: dict[str, Any]) -> str:
+def alone(model: dict[str, Any]) -> str:
+    """The branches of one model, compared with nothing."""
     trees = "".join(
         _tree(part, axis, []) for part in model["parts"] for axis in dict.fromkeys(b["axis"] for b in part["branches"])
     )

@@ -75,7 +75,7 @@ def test_benchmarks_stand_beside_own_sets_with_what_changed(run: Path) -> None:
     fell = {(b["part"], ".".join(b["path"])) for b in compared["branches"] if b["verdict"] == "fell"}
     assert ("mmbench", "logic") in fell and not any(part == "pope" for part, _ in fell)
     section = text[text.index('<section id="benchmarks">') :]
-    assert "3 without an answer" in section and "5 cut off" in section and "blank 25.0" in section
+    assert "3 no answer" in section and "5 cut off" in section and "blank 25.0" in section
     assert "base → rl: <b class=bad>" in section and not any("knowledge labels" in note for note in data["notes"])
 
 
@@ -88,6 +88,13 @@ def test_stages_of_one_model_are_put_together_and_a_gap_is_a_dash(run: Path) -> 
     assert [m["model"] for m in found["models"]] == ["base", "rl"]
     assert found["models"][0]["items"] == 240 and found["models"][1]["scores"]["mmbench"] is None
     assert found["compared"][0]["items"] == 120 and found["compared"][0]["only_before"] == 120
+
+
+def test_a_run_of_benchmarks_alone_shows_their_categories(tmp_path: Path) -> None:
+    run = synthetic.make(tmp_path, per_task=20, until="base")
+    add_benchmark(run, "base", {"mmbench": 0.5})
+    text = build(run).read_text()
+    assert "No evaluation has finished" not in text and "base by category" in text and "mmbench · capability" in text
 
 
 def test_a_gate_on_benchmarks_is_in_the_headline(run: Path) -> None:
