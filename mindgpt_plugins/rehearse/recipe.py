@@ -9,7 +9,7 @@ from typing import Any
 from mindgpt_plugins.pipeline import device, extension
 from mindgpt_plugins.recipe.base import StageConfig
 from mindgpt_plugins.recipe.schema import Recipe
-from mindgpt_plugins.rehearse import answering, making
+from mindgpt_plugins.rehearse import answering, left_out, making
 from mindgpt_plugins.rehearse.draft import Change, Draft
 from mindgpt_plugins.rehearse.reinforcement import reinforcement
 from mindgpt_plugins.rehearse.training import training
@@ -22,11 +22,16 @@ RULES: dict[str, Callable[[Draft], None]] = {
     "preference_pairs": answering.preference_pairs,
     "interpolate": answering.interpolate,
     "quantise": answering.quantise,
+    "benchmark": answering.benchmark,
     "world": making.world,
 }
 """Stage kind → what is changed; ``model`` and a plugin's kinds stay as they are, ``rl`` and ``data`` need more."""
 ROWS = 16
 """Rows of a set in a rehearsal, more when it has more sources and types."""
+
+
+class NothingToRehearse(ValueError):
+    """Every stage is left out on this machine; the message says why each."""
 
 
 def rehearsal(
@@ -47,16 +52,27 @@ def rehearsal(
         rows: rows of every subset, by its original reference.
         pictures: path of a data stage's pictures → path of a few of them.
         server: base URL that takes the place of every model server; None: they are asked themselves.
+
+    Raises:
+        NothingToRehearse: no stage is left.
     """
     head = Draft("", _head(recipe))
     if device.resolve(recipe.device) != "cpu" or recipe.device != "cpu":
         head.set("device", "cpu", "gpu only", "everything that runs on the accelerator: its kernels, memory and dtype")
     head.settings["offline"] = True
     changes = list(head.changes)
-    stages = {}
+    stages: dict[str, Any] = {}
+    skipped: set[str] = set()
     for name, config in recipe.stages.items():
         draft = Draft(name, _pointed(recipe, config, models, sets, pictures or {}))
-        _interpreter(recipe, draft)
+        if reason := left_out.why(recipe, config, skipped):
+            skipped.add(name)
+            changes.append(Change(name, "kind", config.kind, None, "stand-in", f"stage {name}: {reason}"))
+            continue
+        for key in ("before", "peak"):
+            if draft.get(f"gate.{key}") in skipped:
+                draft.set("gate", None, "stand-in", f"the gate against {draft.get(f'gate.{key}')}, which is left out")
+        _interpreter(recipe, config, draft)
         if config.kind == "rl":
             making.judges(draft, server)
             reinforcement(draft, _rows(config, rows))
@@ -66,6 +82,8 @@ def rehearsal(
             RULES[config.kind](draft)
         stages[name] = draft.settings
         changes += draft.changes
+    if not stages:
+        raise NothingToRehearse("\n".join(change.means for change in changes if change.key == "kind"))
     return {**head.settings, "stages": stages}, changes
 
 
@@ -93,19 +111,11 @@ def _pointed(
     return extension.renamed(config, {**names, **heads}).model_dump(mode="json")  # type: ignore[no-any-return]
 
 
-def _interpreter(recipe: Recipe, draft: Draft) -> None:
-    from mindgpt_plugins.registry import get
-
-    side = get("stage", draft.get("kind")).side
-    named = draft.get("python") or getattr(recipe.launch, side).python
-    if named is None:
-        return
-    local = (recipe.folder / named).absolute()
-    if "/" in named and not local.is_file():
-        draft.settings["python"] = named
-        draft.set("python", None, "stand-in", f"the interpreter {named}: it is not on this machine")
-    else:
-        draft.settings["python"] = str(local) if "/" in named else named
+def _interpreter(recipe: Recipe, config: StageConfig, draft: Draft) -> None:
+    named, here = left_out.interpreter(recipe, config)
+    draft.settings["python"] = named
+    if not here:
+        draft.set("python", None, "stand-in", f"the interpreter {named}: it is not on this machine, this one is used")
 
 
 def _rows(config: Any, rows: Mapping[str, int]) -> int:

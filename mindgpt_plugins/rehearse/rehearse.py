@@ -228,7 +228,7 @@ def _pictures(recipe: Recipe, folder: Path) -> dict[str, Path]:
     found = {}
     for name, config in recipe.stages.items():
         for to, value in config.references():
-            if to == "path":
+            if to == "path" and config.kind == "data":
                 source = (recipe.folder / Path(value).expanduser()).resolve()
                 found[value] = making.few_pictures(source, folder / "pictures" / name)
     return found
