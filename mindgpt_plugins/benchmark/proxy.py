@@ -163,6 +163,9 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 256
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing: a harness that was stopped takes no more replies."""
+
 
 def _error(message: str) -> dict[str, Any]:
     return {"error": {"message": message, "type": "mindgpt", "code": 503}}
