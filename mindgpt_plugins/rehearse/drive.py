@@ -77,7 +77,9 @@ def drive(plan: Plan, recipe: Path, runs: Path, *, say: Callable[[str], None]) -
     meter = Meter()
     state, log = runs / "kills.json", runs / "run.log"
     runs.mkdir(parents=True, exist_ok=True)
-    kills = {name: Kill(**one) for name, one in folders.read_json(state).items()} if state.is_file() else {}
+    # By folder: a stage with other settings is another one, and has not been killed yet.
+    known: dict[str, Any] = folders.read_json(state) if state.is_file() else {}
+    kills = {one.name: Kill(**known[one.folder.name]) for one in plan.stages if one.folder.name in known}
     base = [sys.executable, "-m", "mindgpt_plugins.cli", "run", str(recipe), "--runs", str(runs)]
     while (current := _current(plan)) is not None:
         argv = [*base, "--until", _until(plan, current, kills)]
@@ -96,7 +98,8 @@ def drive(plan: Plan, recipe: Path, runs: Path, *, say: Callable[[str], None]) -
             _end(runner)
             raise
         if killed is not None:
-            folders.write_json(state, {name: asdict(one) for name, one in kills.items()})
+            known |= {one.folder.name: asdict(kills[one.name]) for one in plan.stages if one.name in kills}
+            folders.write_json(state, known)
             continue
         before, current = current, _current(plan)
         if runner.returncode != 0:
