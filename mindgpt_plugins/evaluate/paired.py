@@ -26,6 +26,11 @@ class CompareError(ValueError):
     """Two evaluations cannot be compared; the message says why and the fix."""
 
 
+def nothing_in_common(name: str) -> CompareError:
+    """The error about an earlier evaluation of other items."""
+    return CompareError(f"{name} and this evaluation have no item in common; evaluate both on the same sets")
+
+
 def interval(lost: int, won: int, n: int) -> tuple[float, float]:
     """95 % interval of the difference of two paired shares (Agresti and Min 2005: half an item added to each cell).
 
@@ -90,7 +95,7 @@ def compare(
     was = {(p["set"], p["uid"]): bool(p["correct"]) for p in before}
     both = [p for p in after if (p["set"], p["uid"]) in was]
     if not both:
-        raise CompareError(f"{name} and this evaluation have no item in common; evaluate both on the same sets")
+        raise nothing_in_common(name)
     rows, totals = [], []
     for part, items in split(both, parts).items():
         totals.append({"part": part, **difference([(was[p["set"], p["uid"]], bool(p["correct"])) for p in items])})

@@ -32,8 +32,8 @@ def evaluate(config_path: Path) -> dict[str, Any]:
     config = json.loads(config_path.read_text())
     folder = config_path.resolve().parent
     items = items_of(config)
-    leaves = branches.tree_leaves(config.get("tree") or {})  # a bad tree or label stops before the model is asked
-    _check_labels(config, items)
+    leaves = branches.tree_leaves(config.get("tree") or {})
+    _refuse_early(config, items)
     prompts = [prompt_of(key, row, root) for key, (row, root) in items.items()]
     sampling = config["samples"] or {"n": 0, "rows": 0, "temperature": 1.0}
     chosen = _subset(items, sampling["rows"])
@@ -115,10 +115,14 @@ def prompt_of(key: str, row: Row, folder: Path) -> Prompt:
     return Prompt(key, row.question, tuple(folder / name for name in row.image))
 
 
-def _check_labels(config: Mapping[str, Any], items: Mapping[str, tuple[Row, Path]]) -> None:
+def _refuse_early(config: Mapping[str, Any], items: Mapping[str, tuple[Row, Path]]) -> None:
+    """Find what could not be told apart or compared at the end before the model is asked."""
     for key, (row, _) in items.items():
         for axis in branches.AXES:
             branches.path_of(getattr(row, axis), f"{axis} of {key}")
+    earlier = config.get("compare")
+    if earlier and not any(f"{p['set']}/{p['uid']}" in items for p in read_lines(Path(earlier["predictions"]))):
+        raise paired.nothing_in_common(earlier["name"])
     gate = config["gate"]
     if gate and gate["groups"].startswith("knowledge"):
         name = gate["set"] or config["sets"][0]["name"]

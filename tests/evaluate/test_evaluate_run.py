@@ -207,4 +207,4 @@ def test_branches_are_compared_with_an_earlier_evaluation(tmp_path: Path, tiny_m
     assert fell == {("general", "perception"): (12, -1.0)}  # six items of a branch cannot say so among five branches
     path.write_text("".join(json.dumps({**p, "uid": p["uid"] + "x"}) + "\n" for p in read_lines(path)))
     with pytest.raises(CompareError, match="evaluate_base and this evaluation have no item in common"):
-        evaluate(render(tmp_path / "other", tiny_model, datasets, inputs, compare="evaluate_base"))
+        evaluate(render(tmp_path / "other", tmp_path / "no-model", datasets, inputs, compare="evaluate_base"))
