@@ -35,11 +35,10 @@ def changes(title: str, rows: Sequence[Mapping[str, Any]], *, note: str = "") ->
     parts = [f'<line class="axis" x1="{x(0):.1f}" x2="{x(0):.1f}" y1="2" y2="{high - 20}"/>']
     for i, row in enumerate(rows):
         y = ROW * i + ROW / 2 + 2
-        name = ".".join(row["path"])
         parts.append(
             f'<g class="{TONE[row["verdict"]]}"><title>{escape(tip(row))}</title>'
             f'<text x="{LABEL - 8}" y="{y + 4:.1f}" text-anchor="end">{escape(_short(row["path"]))}</text>'
-            f'<rect class="hit" x="0" y="{y - ROW / 2:.1f}" width="{WIDTH}" height="{ROW}" data-name="{escape(name)}"/>'
+            f'<rect class="hit" x="0" y="{y - ROW / 2:.1f}" width="{WIDTH}" height="{ROW}"/>'
             f'<line x1="{x(row["low"]):.1f}" x2="{x(row["high"]):.1f}" y1="{y:.1f}" y2="{y:.1f}"/>'
             f'<circle cx="{x(row["change"]):.1f}" cy="{y:.1f}" r="4"/></g>'
         )

@@ -258,6 +258,16 @@ def test_evaluations_from_before_knowledge_labels_show_the_other_axis(tmp_path: 
     assert any("without that axis: base, domain" in note for note in data["notes"])
 
 
+def test_labels_are_text_wherever_they_are_shown(tmp_path: Path) -> None:
+    run = synthetic.make(tmp_path, per_task=20)
+    for path in tmp_path.glob("stages/evaluate_*/predictions.jsonl"):
+        path.write_text(path.read_text().replace("perception.colour", "<i>per&.<i>col'our"))
+    text = build(run).read_text()
+    Page(text)
+    section = text[text.index('<section id="branches">') :]
+    assert "<i>per" not in section and "<i>col" not in section and "&lt;i&gt;per&amp;" in section
+
+
 def test_replies_without_an_answer_are_shown(tmp_path: Path) -> None:
     run = synthetic.make(tmp_path, per_task=20)
     (path,) = tmp_path.glob("stages/evaluate_rl-*/predictions.jsonl")
