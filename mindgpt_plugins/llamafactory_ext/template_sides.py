@@ -73,10 +73,10 @@ class Own:
     def __init__(self, folder: str):
         from transformers import AutoProcessor, AutoTokenizer
 
-        self.tokenizer = AutoTokenizer.from_pretrained(folder)
         names = ("preprocessor_config.json", "processor_config.json")
         sees = any((Path(folder) / name).is_file() for name in names)
         self.processor = AutoProcessor.from_pretrained(folder) if sees else None
+        self.tokenizer = self.processor.tokenizer if sees else AutoTokenizer.from_pretrained(folder)
         self.renderer = self.processor or self.tokenizer
         if not self.renderer.chat_template:
             raise TemplateError(f"{folder}: the model has no chat template to compare with")

@@ -90,12 +90,12 @@ def test_what_is_cut_and_what_stays(tmp_path: Path) -> None:
 
 
 def test_kinds_of_layers_stay(tmp_path: Path) -> None:
-    source = hub_folders.make("qwen2_5_vl_3b", tmp_path / "windows")
+    source = hub_folders.make("qwen2_5_vl_3b", tmp_path / "windows", words=1000)
     shrink(source, tmp_path / "small")
     vision = json.loads((tmp_path / "small" / "config.json").read_text())["vision_config"]
     assert vision["fullatt_block_indexes"] == [1, 3] and vision["depth"] == 4 and vision["window_size"] == 112
 
-    source = hub_folders.make("qwen3_30b_a3b", tmp_path / "experts")
+    source = hub_folders.make("qwen3_30b_a3b", tmp_path / "experts", words=1000)
     config = json.loads((source / "config.json").read_text())
     (source / "config.json").write_text(json.dumps(config | {"decoder_sparse_step": 3, "mlp_only_layers": [2, 5]}))
     shrink(source, tmp_path / "mixed")
@@ -106,7 +106,7 @@ def test_kinds_of_layers_stay(tmp_path: Path) -> None:
 
 
 def test_made_once_and_again_when_something_changes(tmp_path: Path) -> None:
-    source = hub_folders.make("qwen3_vl_2b", tmp_path / "source")
+    source = hub_folders.make("qwen3_vl_2b", tmp_path / "source", words=1000)
     target = tmp_path / "deep" / "small"
     first = shrink(source, target)
     weights = target / "model.safetensors"
@@ -125,7 +125,7 @@ def test_made_once_and_again_when_something_changes(tmp_path: Path) -> None:
 
 
 def test_no_size_grows(tmp_path: Path) -> None:
-    source = hub_folders.make("qwen3_8b", tmp_path / "source")
+    source = hub_folders.make("qwen3_8b", tmp_path / "source", words=1000)
     again = shrink(source, tmp_path / "small")
     twice = shrink(tmp_path / "small", tmp_path / "smaller")
     assert twice.cut == {} and twice.parameters == twice.original_parameters == again.parameters
@@ -141,7 +141,7 @@ def test_no_size_grows(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_shrunk_is_named(change: dict[str, Any], message: str, tmp_path: Path) -> None:
-    source = hub_folders.make("qwen3_8b", tmp_path / "source")
+    source = hub_folders.make("qwen3_8b", tmp_path / "source", words=1000)
     config = json.loads((source / "config.json").read_text())
     (source / "config.json").write_text(json.dumps(config | change))
     with pytest.raises(UnsupportedArchitecture if "architectures" in change else ShrinkError, match=message):
@@ -152,7 +152,7 @@ def test_what_cannot_be_shrunk_is_named(change: dict[str, Any], message: str, tm
 def test_missing_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(ShrinkError, match="no config.json there"):
         shrink(tmp_path, tmp_path / "small")
-    source = hub_folders.make("qwen3_vl_2b", tmp_path / "source")
+    source = hub_folders.make("qwen3_vl_2b", tmp_path / "source", words=1000)
     (source / "preprocessor_config.json").unlink()
     with pytest.raises(ShrinkError, match="no image processor there"):
         shrink(source, tmp_path / "small")

@@ -45,7 +45,7 @@ def case(tmp_path: Path) -> Any:
     """Write a model folder and a set, run the check, return its exit status."""
 
     def run(name: str, template: str, *options: str, rows: list[dict[str, Any]] | None = None, chat: str = "") -> int:
-        folder = hub_folders.make(name, tmp_path / name)
+        folder = hub_folders.make(name, tmp_path / name, words=1000)
         if chat:
             for file in ("tokenizer_config.json", "chat_template.json"):
                 if (folder / file).is_file():
