@@ -26,8 +26,8 @@ from mindgpt_plugins.rehearse.meter import Meter
 from mindgpt_plugins.rehearse.saved import kept, saved
 
 _LOOK = 0.02
-_PATIENCE = 60.0
-"""Seconds that killed processes may take to be gone."""
+_PATIENCE, _LOCKED = 5.0, 60.0
+"""Seconds that a killed runner's processes and its stage's lock may take to be gone. Ray's agents stay for minutes."""
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Kill:
     Attributes:
         step: units of progress that were saved.
         files: fingerprints, see :func:`mindgpt_plugins.rehearse.saved.kept`.
-        left: processes that outlived their runner by more than a minute and had to be ended.
+        left: processes that outlived their runner and had to be ended.
     """
 
     step: int
@@ -182,7 +182,7 @@ def _lives(process: psutil.Process) -> bool:
 
 def _unlocked(folder: Path) -> None:
     """Wait until nobody holds the stage's lock."""
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _LOCKED
     with (folder / ".lock").open("a") as lock:
         while time.monotonic() < deadline:
             try:

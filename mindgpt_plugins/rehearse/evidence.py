@@ -55,7 +55,7 @@ def _resume(stage: PlannedStage, kill: Kill | None) -> Iterator[Finding]:
         kept = f", {len(kill.files)} saved files untouched" if kill.files else ""
         text = f"kill -9 after {what} {kill.step}; went on to {done}{kept}"
         if kill.left:
-            text += f"; {kill.left} processes outlived the kill by a minute and were ended"
+            text += f"; {kill.left} processes outlived the kill and were ended"
         yield Finding(stage.name, "resume", "proven", text)
 
 
