@@ -39,15 +39,16 @@ def run(config_path: Path) -> dict[str, Any]:
         raise BenchmarkError(f"{sys.executable}: {fault}")
     replies = Replies(folder / "replies.jsonl")
     kept = len(replies)
-    for name in ("metrics.jsonl", "total.json"):  # the harness goes over all its rows again
-        (folder / name).unlink(missing_ok=True)
+    (folder / "metrics.jsonl").unlink(missing_ok=True)  # the harness goes over all its rows again
+    shutil.rmtree(folder / HARNESS, ignore_errors=True)
+    (folder / HARNESS).mkdir()
     with (
         ModelServer(config, folder / "server") as server,
         Proxy(replies, headers=headers(config), timeout=config["timeout"], served=_progress(folder)) as proxy,
     ):
         passes = {name: proxy.url(name) for name in ((SEEN, BLANK) if config["blank"] else (SEEN,))}
-        write_text(folder / "task.json", json.dumps(task(config, server.name, passes), indent=1) + "\n")
-        _harness(folder, proxy, server)
+        write_text(folder / HARNESS / "task.json", json.dumps(task(config, server.name, passes), indent=1) + "\n")
+        _harness(folder / HARNESS, proxy, server)
         print(f"{proxy.asked} requests asked, {kept} replies kept from before", flush=True)
     return _write(folder, config)
 
@@ -56,7 +57,7 @@ def _progress(folder: Path) -> Callable[[int], None]:
     """Appends to ``metrics.jsonl`` how many of the harness's requests were served."""
 
     def served(count: int) -> None:
-        total = json.loads((folder / "total.json").read_text(encoding="utf-8"))
+        total = json.loads((folder / HARNESS / "total.json").read_text(encoding="utf-8"))
         with (folder / "metrics.jsonl").open("a", encoding="utf-8") as out:
             out.write(json.dumps({"step": count, "total": total}) + "\n")
 
@@ -110,24 +111,22 @@ def _harness(folder: Path, proxy: Proxy, server: ModelServer) -> None:
         if child.poll() is None:
             process.stop(child)
         shutil.rmtree(cache, ignore_errors=True)
+    kept = f"{len(proxy.replies)} replies are kept in {proxy.replies.path}; the same command goes on from there"
     if proxy.fault is not None:
-        words = server.last_words()
-        raise BenchmarkError(
-            f"{proxy.fault}. {words + ' ' if words else ''}{len(proxy.replies)} replies are kept in "
-            f"{proxy.replies.path}; the same command goes on from there"
-        )
+        raise BenchmarkError(f"{proxy.fault}. {kept}. {server.last_words()}".rstrip())
     if child.returncode:
+        log = folder / "log.txt"
+        end = "\n".join(f"    {line}" for line in log.read_text(errors="replace").splitlines()[-15:])
         raise BenchmarkError(
-            f"EvalScope ended with status {child.returncode}; its message is above, in {folder / 'log.txt'}. "
-            f"{len(proxy.replies)} replies are kept"
+            f"EvalScope ended with status {child.returncode}. {kept}. The end of its log ({log}):\n{end}"
         )
 
 
 def _write(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
-    rows = read_lines(folder / "rows.jsonl")
+    rows = read_lines(folder / HARNESS / "rows.jsonl")
     found = results.predictions(rows, config["sources"])
     write_lines(folder / "predictions.jsonl", found)
-    reports = json.loads((folder / "reports.json").read_text(encoding="utf-8"))
+    reports = json.loads((folder / HARNESS / "reports.json").read_text(encoding="utf-8"))
     scores = {
         "version": scoring.VERSION,
         "model": config["model_name"],

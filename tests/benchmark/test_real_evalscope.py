@@ -80,7 +80,7 @@ def test_all_benchmarks_run_and_a_kill_asks_nothing_twice(benchmark_data: dict[s
         assert status == 0, log[-3000:]
     found = scores(whole)
     assert found["sets"] == [*BENCHMARKS] and found["harness"]["name"] == "evalscope"
-    rows = lines(whole / "rows.jsonl")
+    rows = lines(whole / "evalscope/rows.jsonl")
     predictions = lines(whole / "predictions.jsonl")
     for name in BENCHMARKS:
         own = [p for p in predictions if p["set"] == name]
