@@ -145,16 +145,19 @@ def main(argv: list[str]) -> int:
     try:
         own, rows = Own(given.model), read(given.dataset, given.rows)
 
-        def tried(name: str, tokenizer: Any) -> Verdict:
+        def tried(name: str, tokenizer: Any, strict: bool = given.strict) -> Verdict:
             host = Host(name, tokenizer, own.processor, given.default_system, not given.no_thinking)
-            return judge(host, own, rows, given.strict)
+            return judge(host, own, rows, strict)
 
-        found = tried(given.template, copy.deepcopy(own.tokenizer))
+        copied = copy.deepcopy(own.tokenizer)
+        found = tried(given.template, copied)
         exact: list[str] = []
         if found.fault is not None or "system" in found.notes:
             shared = copy.deepcopy(own.tokenizer)
             verdicts = {name: tried(name, shared) for name in LIKELY if name != given.template}
             exact = [name for name, one in verdicts.items() if one.fault is None and not one.notes]
+            if exact and found.fault is None:
+                found = tried(given.template, copied, strict=True)
     except TemplateError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -162,16 +165,18 @@ def main(argv: list[str]) -> int:
         logging.disable(logging.NOTSET)
     for note, count in found.notes.items():
         print(f"note ({note}, {count} of {found.rows} rows): {HARMLESS[note]}")
-    if found.fault is None and not exact:
+    fault = found.fault
+    if fault is None:
         print(f"template {given.template!r} fits {given.model}: {found.rows} rows of {given.dataset} compared")
         return 0
-    print(f"template {given.template!r} does not fit {given.model}: {given.dataset}", end="")
-    if found.fault is not None:
-        print(f", {found.fault.place}, token {found.fault.token}", end="")
-        print(f"\n  LLaMA-Factory: {found.fault.host!r}\n  the model's:   {found.fault.model!r}", end="")
-        print(f"\n  {found.fault.why}" if found.fault.why else "", end="")
+    print(
+        f"template {given.template!r} does not fit {given.model}: {given.dataset}, {fault.place}, token {fault.token}"
+    )
+    print(f"  LLaMA-Factory: {fault.host!r}\n  the model's:   {fault.model!r}")
+    if fault.why:
+        print(f"  {fault.why}")
     tail = ", ".join(exact) or f"none of {', '.join(verdicts)}"
-    print(f"\n  LLaMA-Factory's templates that fit as they are: {tail}")
+    print(f"  LLaMA-Factory's templates that fit as they are: {tail}")
     return 1
 
 

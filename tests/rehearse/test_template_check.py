@@ -82,7 +82,11 @@ def test_the_right_template(case: Any, capsys: pytest.CaptureFixture[str], name:
     ("name", "template", "said"),
     [
         ("qwen3_vl_8b", "qwen3_vl", ["row 0 (uid one)", "begins replies with an empty think block", "<think>"]),
-        ("qwen3_vl_8b", "qwen2_vl", ["note (system, 2 of 2 rows)"]),
+        (
+            "qwen3_vl_8b",
+            "qwen2_vl",
+            ["row 0 (uid one), token 1", "system\\nYou are a helpful", "default system prompts differ"],
+        ),
         ("qwen3_vl_8b", "llama3", ["row 0 (uid one)", "does not support image input"]),
         ("qwen3_vl_8b", "glm4v", ["row 0", "<|user|>"]),
     ],
