@@ -188,9 +188,24 @@ def digest_of(stage: PlannedStage) -> str:
 _CAUSES = ("mindgpt: error:", "RewardError", "Error:", "Error executing", "error:", "Killed", "No space left")
 """What a line that says why looks like, most telling first."""
 
+FIXES = {
+    "_is_hf_initialized": "accelerate before 1.15 cannot build a rank without weights under transformers 5, and verl does "
+    "so for every rank but the first of a model with untied embeddings (verl issue 4522): name an interpreter with "
+    "accelerate 1.15 or later under launch.rl.python, or use one rank",
+    "was killed by signal 9": "something ended it from outside, most often for memory",
+    "No space left on device": "free some disk, or give another --runs folder",
+}
+"""What a cause contains → what to do about it."""
+
 
 def cause(message: str) -> str:
-    """The line of a runner's message or of a stage's log that says why, and where the rest is."""
+    """The line of a runner's message or of a stage's log that says why, what to do if known, and where the rest is."""
+    found = _cause(message)
+    fix = next((fix for sign, fix in FIXES.items() if sign in found or sign in message), None)
+    return f"{found}; {fix}" if fix else found
+
+
+def _cause(message: str) -> str:
     log = next((line.partition("Full log: ")[2].strip() for line in message.splitlines() if "Full log: " in line), "")
     said = message
     if log and Path(log).is_file():

@@ -92,3 +92,8 @@ def test_steps_that_are_missing_or_trained_twice(
     lines = "".join(json.dumps({"step": step, "loss": 1.0}) + "\n" for step in steps)
     (stage.folder / "metrics.jsonl").write_text(lines)
     assert [one.state for one in _resume(stage, Kill(1))] == [said]
+
+
+def test_a_known_fault_of_a_host_comes_with_what_to_do() -> None:
+    said = cause("TypeError: Parameter.__new__() got an unexpected keyword argument '_is_hf_initialized'")
+    assert said.startswith("TypeError: Parameter.__new__()") and "launch.rl.python" in said
