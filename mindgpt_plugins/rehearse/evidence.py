@@ -189,10 +189,10 @@ _CAUSES = ("mindgpt: error:", "RewardError", "Error:", "Error executing", "error
 """What a line that says why looks like, most telling first."""
 
 FIXES = {
-    "_is_hf_initialized": "accelerate before 1.15 cannot build a rank without weights under transformers 5, and verl does "
+    "_is_hf_initialized": "accelerate 1.11 cannot build a rank without weights under transformers 5, and verl does "
     "so for every rank but the first of a model with untied embeddings (verl issue 4522): name an interpreter with "
     "accelerate 1.15 or later under launch.rl.python, or use one rank",
-    "was killed by signal 9": "something ended it from outside, most often for memory",
+    "was killed by signal 9": "something ended it from outside: out of memory?",
     "No space left on device": "free some disk, or give another --runs folder",
 }
 """What a cause contains → what to do about it."""
