@@ -50,10 +50,9 @@ class Replies:
     def add(self, key: str, name: str, response: dict[str, Any]) -> None:
         """Keep a response."""
         with self._lock:
-            if key not in self._found:  # the same greedy request may be in flight twice
-                with self.path.open("a", encoding="utf-8") as out:
-                    out.write(json.dumps({"key": key, "pass": name, "response": response}, ensure_ascii=False) + "\n")
-                self._found[key] = response
+            with self.path.open("a", encoding="utf-8") as out:
+                out.write(json.dumps({"key": key, "pass": name, "response": response}, ensure_ascii=False) + "\n")
+            self._found[key] = response
 
 
 class Proxy:
@@ -84,6 +83,7 @@ class Proxy:
         self._url, self._provided = "", threading.Event()
         self._counting = threading.Lock()
         self._repeats: Counter[str] = Counter()
+        self._in_flight: dict[str, threading.Lock] = {}
         self._http = _Server(("127.0.0.1", 0), _handler(self))
 
     def url(self, name: str) -> str:
@@ -114,10 +114,11 @@ class Proxy:
                 raise BadRequest("streamed replies are not kept; leave generation_config.stream alone")
             body = blanked(body) if name == BLANK else body
             key = self._key(body)
-            found = self.replies.get(key)
-            if found is None:
-                found = self._ask(body)
-                self.replies.add(key, name, found)
+            with self._in_flight.setdefault(key, threading.Lock()):  # the second of two equal requests waits
+                found = self.replies.get(key)
+                if found is None:
+                    found = self._ask(body)
+                    self.replies.add(key, name, found)
             with self._counting:
                 self._count += 1
                 self._served(self._count)

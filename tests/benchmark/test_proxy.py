@@ -8,6 +8,7 @@ import json
 import threading
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,13 @@ def test_answered_requests_are_not_asked_again_even_after_a_torn_write(tmp_path:
             with store.open("a") as out:
                 out.write('{"key": "torn", "resp')
         assert len(server.bodies) == 1
+
+
+def test_equal_requests_in_flight_are_asked_once(tmp_path: Path) -> None:
+    with StubServer(pause=0.2) as server, Proxy(Replies(tmp_path / "r.jsonl")) as proxy, ThreadPoolExecutor(4) as pool:
+        proxy.provide(server.url)
+        replies = list(pool.map(lambda _: post(proxy.url(SEEN), body("what?"))["id"], range(4)))
+    assert len(server.bodies) == 1 and len({*replies}) == 1
 
 
 def test_the_blank_pass_asks_with_grey_pictures_and_the_other_one_does_not(tmp_path: Path) -> None:

@@ -187,3 +187,21 @@ def quiet(server: StubServer, seconds: float = 0.6) -> bool:
     before = len(server.bodies)
     time.sleep(seconds)
     return len(server.bodies) == before
+
+
+def test_a_model_is_served_by_our_own_engine_when_there_is_no_server(
+    benchmark_data: dict[str, str], tiny_model: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "b"
+    data = {"ocrbench": benchmark_data["ocrbench"], "pope": benchmark_data["pope"]}
+    argv = command(folder, data, "", server=None, model=str(tiny_model), engine="hf", limit=2)
+    status, log = finish(argv, folder)
+    assert status == 0, log[-3000:]
+    found = scores(folder)
+    assert found["engine"] == "hf" and found["sets"] == ["ocrbench", "pope"]
+    predictions = lines(folder / "predictions.jsonl")
+    assert len([p for p in predictions if p["set"] == "pope"]) == 6  # two of each of its three subsets
+    assert all(1 <= p["tokens"] <= 16 for p in predictions)
+    again, log = finish(argv, folder)
+    assert again == 0 and log.count("starting hf") == 1  # everything is answered: no model is loaded
+    assert lines(folder / "predictions.jsonl") == predictions
