@@ -40,14 +40,15 @@ def kept(kind: str, folder: Path, step: int) -> dict[str, Any]:
     if kind in ("sft", "dpo"):
         files = [path / "trainer_state.json" for path in _checkpoints(folder) if path.name == f"checkpoint-{step}"]
     elif kind == "rl":
-        files = [folder / "rollouts" / f"{number}.jsonl" for number in range(1, step + 1)]
+        rollouts = [folder / "rollouts" / f"{number}.jsonl" for number in range(1, step + 1)]
+        files = [*rollouts, folder / "checkpoints" / f"global_step_{step}" / "data.pt"]
     else:
         files = sorted([*(folder / "passes").glob("*.jsonl"), *(folder / "samples").glob("*.jsonl")])
     found = {}
     for path in files:
         if path.is_file():
             size = path.read_bytes().rfind(b"\n") + 1 if path.suffix == ".jsonl" else path.stat().st_size
-            written = path.stat().st_mtime_ns if kind in ("sft", "dpo") else None
+            written = path.stat().st_mtime_ns if path.suffix != ".jsonl" else None
             found[str(path.relative_to(folder))] = {"bytes": size, "digest": _digest(path, size), "written": written}
     return found
 
@@ -74,9 +75,11 @@ def _checkpoints(folder: Path) -> list[Path]:
 
 def _verl(folder: Path) -> int:
     try:
-        return int((folder / "checkpoints" / "latest_checkpointed_iteration.txt").read_text())
+        step = int((folder / "checkpoints" / "latest_checkpointed_iteration.txt").read_text())
     except (FileNotFoundError, ValueError):
         return 0
+    # verl dumps a step's rollouts after its checkpoint and never again: killed in between, they would not be judged.
+    return step if (folder / "rollouts" / f"{step}.jsonl").is_file() else step - 1
 
 
 def _digest(path: Path, size: int) -> str:
