@@ -77,7 +77,7 @@ def main() -> None:
     lines = read(arguments.results)
     if not lines:
         sys.exit(f"{arguments.results} has no line yet")
-    hosts = ", ".join(f"{name} {compat.installed(name)}" for name in compat.HOSTS)
+    hosts = ", ".join(f"{name} {found}" for name in compat.HOSTS if (found := compat.installed(name)))
     seeds = " ".join(str(line["seed"]) for line in lines)
     head = f"`python benchmarks/data/closed_loop.py --seeds {seeds}`\n\n"
     head += f"{platform.machine()}, Python {platform.python_version()}, {hosts}; arms: {', '.join(ARMS)}.\n\n"
