@@ -63,6 +63,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--results", type=Path, default=RESULTS / "closed_loop.jsonl")
     parser.add_argument("--scale", type=float, default=1.0, help="times every count of the world and of steps")
+    parser.add_argument("--confirm", action="store_true", help="fresh seeds: the claim alone is tested")
     parser.add_argument("--table", action="store_true", help="run nothing")
     arguments = parser.parse_args()
     if not arguments.table:
@@ -79,9 +80,10 @@ def main() -> None:
         sys.exit(f"{arguments.results} has no line yet")
     hosts = ", ".join(f"{name} {found}" for name in compat.HOSTS if (found := compat.installed(name)))
     seeds = " ".join(str(line["seed"]) for line in lines)
-    head = f"`python benchmarks/data/closed_loop.py --seeds {seeds}`\n\n"
+    more = f" --confirm --results {arguments.results.name}" if arguments.confirm else ""
+    head = f"`python benchmarks/data/closed_loop.py --seeds {seeds}{more}`\n\n"
     head += f"{platform.machine()}, Python {platform.python_version()}, {hosts}; arms: {', '.join(ARMS)}.\n\n"
-    text = head + table(lines)
+    text = head + table(lines, confirm=arguments.confirm)
     print(text)
     arguments.results.with_suffix(".md").write_text(text, encoding="utf-8")
 
