@@ -23,6 +23,7 @@ from verl.workers.rollout.base import _ROLLOUT_REGISTRY, BaseRollout
 from verl.workers.rollout.replica import RolloutReplica, RolloutReplicaRegistry, TokenOutput
 
 from mindgpt_plugins.verl_ext.agent_loop import EXPECTED
+from mindgpt_plugins.verl_ext.packed import pack
 from mindgpt_plugins.verl_ext.seeds import sample_seed
 
 NAME = "hf_cpu"
@@ -187,7 +188,7 @@ class HFServer:
         Raises:
             RuntimeError: names do not match the model.
         """
-        missing, unexpected = self.model.load_state_dict(dict(weights), strict=False)
+        missing, unexpected = self.model.load_state_dict(pack(weights), strict=False)
         tied = set(getattr(self.model, "_tied_weights_keys", None) or ())
         missing = [name for name in missing if name not in tied]
         if missing or unexpected:
