@@ -62,7 +62,7 @@ def evaluate(
     """Evaluate a model on public benchmarks and on your own sets; prints accuracies with 95 % intervals.
 
     Killed at any moment and started again with the same command, it goes on where it was. Benchmarks go through
-    EvalScope, best in an interpreter of its own: extra `benchmark` with constraints/evalscope.txt, see docs/evaluate.md.
+    EvalScope, best in an interpreter of its own: extra `benchmark` with constraints/evalscope.txt; see docs/evaluate.md
 
     Example: mindgpt evaluate quickstart --sets runs/data/test --benchmarks mmstar,pope --data mmstar=./MMStar
     """
