@@ -158,17 +158,26 @@ def _tokenizer(model: str) -> Any:
     return AutoTokenizer.from_pretrained(model)
 
 
-def _vision_counter(model: str, max_pixels: int) -> Callable[[Path], int]:
-    """Tokens of an image under Qwen-VL's resize: sides rounded to patch·merge pixels, area within the limits."""
+def picture_limits(folder: Path, max_pixels: int, min_pixels: int | None = None) -> tuple[int, int, int]:
+    """Side of a visual token, least and most pixels of a picture, as the model's processor and the recipe have them.
+
+    Qwen3-VL's processor names its limits ``size``, Qwen2.5-VL's ``min_pixels`` and ``max_pixels``.
+    """
     config: dict[str, Any] = {}
     for name in ("processor_config.json", "preprocessor_config.json"):
-        if (Path(model) / name).is_file():
-            loaded = json.loads((Path(model) / name).read_text(encoding="utf-8"))
+        if (folder / name).is_file():
+            loaded = json.loads((folder / name).read_text(encoding="utf-8"))
             config = {**loaded.get("image_processor", loaded), **config}
     side = int(config.get("patch_size", 16)) * int(config.get("merge_size", 2))
     size = config.get("size") or {}
-    least = int(size.get("shortest_edge", side * side))
-    most = min(max_pixels, int(size.get("longest_edge", max_pixels)))
+    least = size.get("shortest_edge") or config.get("min_pixels") or min_pixels or side * side
+    most = size.get("longest_edge") or config.get("max_pixels") or max_pixels
+    return side, int(least), min(max_pixels, int(most))
+
+
+def _vision_counter(model: str, max_pixels: int) -> Callable[[Path], int]:
+    """Tokens of an image under Qwen-VL's resize: sides rounded to patch·merge pixels, area within the limits."""
+    side, least, most = picture_limits(Path(model), max_pixels)
 
     @cache
     def tokens(path: Path) -> int:

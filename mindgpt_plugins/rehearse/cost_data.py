@@ -12,7 +12,7 @@ from typing import Any
 
 from mindgpt_plugins.parallel.config import Model
 from mindgpt_plugins.pipeline.plan import Plan, PlannedStage
-from mindgpt_plugins.pipeline.preflight import Sample, read_samples, vision_tokens
+from mindgpt_plugins.pipeline.preflight import Sample, picture_limits, read_samples, vision_tokens
 from mindgpt_plugins.rehearse.cost_gpus import CostError
 
 MOST = 512
@@ -96,17 +96,8 @@ class Ruler:
         return _tokenizer(self.folder)
 
     @cached_property
-    def _limits(self) -> tuple[int, int]:
-        """Least and most pixels of the processor."""
-        found: dict[str, Any] = {}
-        for name in ("processor_config.json", "preprocessor_config.json"):
-            if (self.folder / name).is_file():
-                loaded = json.loads((self.folder / name).read_text(encoding="utf-8"))
-                found |= loaded.get("image_processor", loaded)
-        size = found.get("size") or {}
-        least = size.get("shortest_edge") or found.get("min_pixels") or self.min_pixels
-        most = size.get("longest_edge") or found.get("max_pixels") or self.max_pixels
-        return int(least), min(self.max_pixels, int(most))
+    def _limits(self) -> tuple[int, int, int]:
+        return picture_limits(self.folder, self.max_pixels, self.min_pixels)
 
     def _patches(self, path: Path) -> int:
         from PIL import Image
@@ -116,8 +107,7 @@ class Ruler:
         if path not in self.seen:
             with Image.open(path) as image:
                 width, height = image.size
-            least, most = self._limits
-            side = vision.patch * vision.merge
+            side, least, most = self._limits
             tokens = vision_tokens(width, height, side=side, min_pixels=least, max_pixels=most)
             self.seen[path] = tokens * vision.merge**2
         return self.seen[path]
