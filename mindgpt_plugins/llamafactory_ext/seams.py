@@ -27,11 +27,11 @@ class SeamError(RuntimeError):
 
 @dataclass(frozen=True)
 class Seam:
-    """A host name, what it must be and which parameters it must take (a class: its ``__init__``)."""
+    """A host name, what it must be and which parameters it takes (a class: its ``__init__``, or a dataclass's fields)."""
 
     module: str
     name: str
-    kind: Literal["class", "function"]
+    kind: Literal["class", "function", "variable"]
     parameters: tuple[str, ...]
     why: str
 
@@ -103,6 +103,21 @@ SEAMS = (
         "function",
         ("model_args", "finetuning_args"),
         "reference of the KL anchor",
+    ),
+    Seam("llamafactory.data.template", "TEMPLATES", "variable", (), "the check of a chat template"),
+    Seam(
+        "llamafactory.data.template",
+        "get_template_and_fix_tokenizer",
+        "function",
+        ("tokenizer", "data_args"),
+        "the check of a chat template",
+    ),
+    Seam(
+        "llamafactory.hparams",
+        "DataArguments",
+        "class",
+        ("template", "media_dir", "default_system", "enable_thinking"),
+        "the check of a chat template",
     ),
     Seam("transformers.trainer", "Trainer._get_train_sampler", "function", ("train_dataset",), "curriculum"),
     Seam(
@@ -197,22 +212,36 @@ def _status(seam: Seam) -> SeamStatus:
     node = _find(seam.module, seam.name)
     if node is None:
         return SeamStatus(seam, False, "does not exist")
-    kind = "class" if isinstance(node, ast.ClassDef) else "function"
+    kinds = {ast.ClassDef: "class", ast.Assign: "variable", ast.AnnAssign: "variable"}
+    kind = kinds.get(type(node), "function")
     if kind != seam.kind:
         return SeamStatus(seam, False, f"is a {kind}, not a {seam.kind}")
-    function = node
-    if isinstance(node, ast.ClassDef):
-        init = _member(node, "__init__")
-        if init is None:
-            return SeamStatus(seam, False, "has no __init__ of its own")
-        function = init
-    assert isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef))
-    arguments = function.args
-    have = {a.arg for a in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)}
+    have = _parameters(node)
+    if have is None:
+        return SeamStatus(seam, False, "has no __init__ of its own")
     missing = [p for p in seam.parameters if p not in have]
     if missing:
         return SeamStatus(seam, False, f"no longer takes {', '.join(missing)}")
     return SeamStatus(seam, True, f"line {node.lineno}")
+
+
+def _parameters(node: ast.stmt) -> set[str] | None:
+    """What a function or a class takes; nothing for a variable, ``None`` for a class that leaves it to its base."""
+    if isinstance(node, ast.ClassDef):
+        if any("dataclass" in ast.dump(decorator) for decorator in node.decorator_list):
+            return {m.target.id for m in node.body if isinstance(m, ast.AnnAssign) and isinstance(m.target, ast.Name)}
+        init = _member(node, "__init__")
+        return None if init is None else _parameters(init)
+    if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        return set()
+    arguments = node.args
+    return {a.arg for a in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)}
+
+
+def _bound(node: ast.stmt) -> set[str]:
+    """Names that an assignment binds."""
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+    return {target.id for target in targets if isinstance(target, ast.Name)}
 
 
 def _find(module: str, name: str) -> ast.stmt | None:
@@ -224,6 +253,8 @@ def _find(module: str, name: str) -> ast.stmt | None:
     for node in _statements(_tree(path).body):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) and node.name == head:
             return _member(node, rest) if rest and isinstance(node, ast.ClassDef) else node
+        if head in _bound(node):
+            return node
         if isinstance(node, ast.ImportFrom):
             for alias in node.names:
                 if (alias.asname or alias.name) == head:

@@ -76,7 +76,7 @@ class Own:
         names = ("preprocessor_config.json", "processor_config.json")
         sees = any((Path(folder) / name).is_file() for name in names)
         self.processor = AutoProcessor.from_pretrained(folder) if sees else None
-        self.tokenizer = self.processor.tokenizer if sees else AutoTokenizer.from_pretrained(folder)
+        self.tokenizer = self.processor.tokenizer if self.processor else AutoTokenizer.from_pretrained(folder)
         self.renderer = self.processor or self.tokenizer
         if not self.renderer.chat_template:
             raise TemplateError(f"{folder}: the model has no chat template to compare with")
@@ -135,7 +135,7 @@ def read(file: Path, most: int) -> list[Row]:
         TemplateError: the file is not listed or no row can be compared.
     """
     from llamafactory.data.converter import get_dataset_converter
-    from llamafactory.data.parser import get_dataset_list
+    from llamafactory.data.loader import get_dataset_list
     from llamafactory.hparams import DataArguments
 
     info = file.parent / "dataset_info.json"
