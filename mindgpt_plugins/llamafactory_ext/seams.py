@@ -27,7 +27,7 @@ class SeamError(RuntimeError):
 
 @dataclass(frozen=True)
 class Seam:
-    """A host name, what it must be, and the parameters it must take (of a class: ``__init__``'s or dataclass fields)."""
+    """A host name, what it must be, and the parameters it takes (of a class: ``__init__``'s, or dataclass fields)."""
 
     module: str
     name: str
