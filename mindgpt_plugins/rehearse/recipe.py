@@ -106,7 +106,7 @@ def _pointed(
     names = {reference: str(folder) for reference, folder in models.items()}
     heads = {reference.rpartition("/")[0]: target.rpartition("/")[0] for reference, target in sets.items()}
     for to, value in config.references():
-        if to == "path":
+        if to == "path" or (to == "branches" and value not in recipe.stages):
             names[value] = str(pictures.get(value, (recipe.folder / Path(value).expanduser()).resolve()))
     return extension.renamed(config, {**names, **heads}).model_dump(mode="json")  # type: ignore[no-any-return]
 

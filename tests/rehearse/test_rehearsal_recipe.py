@@ -60,6 +60,15 @@ def test_what_the_user_chose_stays(tmp_path: Path) -> None:
     assert "verl.actor_rollout_ref.rollout.gpu_memory_utilization" in {change.key for change in changes}
 
 
+def test_files_that_a_recipe_names_are_found_from_the_rehearsals_folder(tmp_path: Path) -> None:
+    (tmp_path / "eval.json").write_text("{}")
+    (tmp_path / "my.yaml").write_text("extends: quickstart\nname: my\n")
+    recipe = load(str(tmp_path / "my.yaml"), ["stages.world.sets.general_train.sources.general.focus.file=eval.json"])
+    tree, _ = rehearsal(recipe, models={}, sets={}, rows={})
+    focus = tree["stages"]["world"]["sets"]["general_train"]["sources"]["general"]["focus"]
+    assert focus["file"] == str(tmp_path / "eval.json")
+
+
 def test_a_model_that_is_not_here_is_named_with_the_fix(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     recipe = load("qwen3_vl_4b")
