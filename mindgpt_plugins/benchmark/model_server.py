@@ -67,7 +67,6 @@ class ModelServer:
             self.url = base_url(self.config["server"])
             return self.url
         engine = chosen_engine(self.config)
-        cpu = self.config["device"] == "cpu"
         settings = Settings(
             model=local_folder(self.config["model"]),
             name=self.name,
@@ -76,9 +75,8 @@ class ModelServer:
             images=IMAGES,
             min_pixels=self.config["min_pixels"],
             max_pixels=self.config["max_pixels"],
-            cpu=cpu,
-            # As the Hugging Face engine; left alone, vLLM turns float32 into bfloat16.
-            more=flags({**({"dtype": "float32"} if cpu else {}), **self.config["vllm"]}),
+            cpu=self.config["device"] == "cpu",
+            more=flags(self.config["vllm"]),
         )
         print(f"starting {engine} for {self.config['model']}", flush=True)
         if engine == "hf":

@@ -117,8 +117,8 @@ def merged_info(config: TrainingConfig, context: Context) -> tuple[dict[str, Any
     info: dict[str, Any] = {}
     media: dict[str, str] = {}
     for one in config.sets():
-        folder, name = context.dataset(one)
-        entry = dict(_entry(folder, name))
+        folder, _ = context.dataset(one)
+        entry = dict(_entry(context, one))
         for key in ("file_name", "script_url"):
             if key in entry:
                 entry[key] = os.path.join(folder, entry[key])
@@ -143,11 +143,11 @@ def problems(config: TrainingConfig, context: Context, host: dict[str, Any], sec
     for one in config.sets():
         if "," in one:
             found.append(f"data: {one!r} contains a comma, which separates datasets in LLaMA-Factory")
-        folder, name = context.dataset(one)
-        if not (folder / "dataset_info.json").is_file():
+        folder, _ = context.dataset(one)
+        if not context.made(one) or not (folder / "dataset_info.json").is_file():
             continue  # made by a stage that has not run yet, or reported with the data itself
         try:
-            if bool(_entry(folder, name).get("ranking")) != ranking:
+            if bool(_entry(context, one).get("ranking")) != ranking:
                 kind = "pairs of replies (ranking: true)" if ranking else "single replies, not pairs (ranking)"
                 found.append(f"data: {one!r} cannot be used here; this stage trains on {kind}")
         except StageError as error:
@@ -201,9 +201,11 @@ def _section(
     return {**ours, **section, "metrics_path": str(context.folder / "metrics.jsonl")}
 
 
-def _entry(folder: Path, name: str) -> dict[str, Any]:
+def _entry(context: Context, reference: str) -> dict[str, Any]:
+    folder, name = context.dataset(reference)
     path = folder / "dataset_info.json"
-    if not path.is_file():  # a dry run: the stage that makes it has not run; preflight refuses a folder that stays so
+    # A dry run: the stage that makes it has not finished. Preflight refuses a folder that stays so.
+    if not context.made(reference) or not path.is_file():
         return {"file_name": f"{name}.json"}
     info = json.loads(path.read_text(encoding="utf-8"))
     if name not in info:

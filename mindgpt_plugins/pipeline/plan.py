@@ -102,7 +102,8 @@ def _make(recipe: Recipe, runs: Path, until: str | None, start: str | None, fres
         attempt = folders.latest_attempt(runs, name, digest) + (1 if fresh and selected and name not in ran else 0)
         folder = folders.stage_folder(runs, name, digest, max(1, attempt)).resolve()
         identity[name] = f"{digest}.{max(1, attempt)}"
-        context = _context(recipe, name, config, folder, {i: artefacts[i] for i in inputs})
+        made = {stage.name: stage.folder for stage in planned if stage.name in inputs}
+        context = _context(recipe, name, config, folder, {i: artefacts[i] for i in inputs}, made)
         artefacts[name] = stage.artefacts(config, context)
         status, reason = _status(folder, selected, previous.get(name), config, [p for p in planned if p.name in inputs])
         if position < first and status != "reuse":
@@ -132,7 +133,12 @@ def _remake(recipe: Recipe, runs: Path, until: str | None, start: str | None, fr
 
 
 def _context(
-    recipe: Recipe, name: str, config: StageConfig, folder: Path, inputs: Mapping[str, Mapping[str, str]]
+    recipe: Recipe,
+    name: str,
+    config: StageConfig,
+    folder: Path,
+    inputs: Mapping[str, Mapping[str, str]],
+    input_folders: Mapping[str, Path],
 ) -> Context:
     return Context(
         name=name,
@@ -144,6 +150,7 @@ def _context(
         max_pixels=recipe.image.max_pixels,
         cpu=device.resolve(recipe.device) == "cpu",
         recipe_folder=recipe.folder,
+        input_folders=input_folders,
     )
 
 

@@ -47,6 +47,8 @@ def check_data(stage: PlannedStage) -> list[str]:
     problems = []
     for limit in stage.stage.token_limits(stage.config):
         folder, name = stage.context.dataset(limit.dataset)
+        if not stage.context.made(limit.dataset):
+            continue
         if not (folder / "dataset_info.json").is_file():
             if limit.dataset.rpartition("/")[0] not in stage.context.inputs:
                 problems.append(f"dataset {limit.dataset!r}: {folder} has no dataset_info.json")

@@ -52,7 +52,7 @@ def token_table(plan: Plan) -> list[tuple[str, str, str, str, str]]:
         for limit in stage.stage.token_limits(stage.config):
             folder, name = stage.context.dataset(limit.dataset)
             rows, longest = "", "not made yet"
-            if (folder / "dataset_info.json").is_file():
+            if stage.context.made(limit.dataset) and (folder / "dataset_info.json").is_file():
                 model = stage.context.model(limit.model)
                 found = preflight.count(folder, name, limit, model, stage.context.max_pixels)
                 rows = str(found.rows) if found else ""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
+from mindgpt_plugins.pipeline.folders import DONE
 from mindgpt_plugins.recipe.base import StageConfig
 
 ConfigT = TypeVar("ConfigT", bound=StageConfig)
@@ -52,6 +53,8 @@ class Context:
     cpu: bool = True
     """No accelerator is used: render CPU settings."""
     recipe_folder: Path = Path(".")
+    input_folders: Mapping[str, Path] = field(default_factory=dict)
+    """Folders of the input stages, finished or not."""
 
     def model(self, reference: str) -> str:
         """Resolve a model reference to a folder, or leave it alone when it is a hub id."""
@@ -72,6 +75,11 @@ class Context:
         if reference in self.inputs:
             return self.artefact(reference, "branches")
         return str((self.recipe_folder / Path(reference).expanduser()).resolve())
+
+    def made(self, reference: str) -> bool:
+        """Can a dataset be read yet? Not while the stage that makes it is unfinished, however much of it is there."""
+        folder = self.input_folders.get(reference.rpartition("/")[0])
+        return folder is None or (folder / DONE).is_file()
 
     def artefact(self, stage: str, name: str) -> str:
         """Absolute path of a named artefact of a finished input stage."""

@@ -116,11 +116,8 @@ def _current(plan: Plan) -> PlannedStage | None:
 
 
 def _until(plan: Plan, current: PlannedStage, kills: Mapping[str, Kill]) -> str:
-    """Last stage of the next start: the one that will be killed, so that the runner's check looks no further.
-
-    A data stage that is half done is finished alone: checking the next one would miss sets that have yet to be written.
-    """
-    if current.name not in kills or current.config.kind in ("world", "data"):
+    """Last stage of the next start: the one that will be killed, so that the runner's check looks no further."""
+    if current.name not in kills:
         return current.name
     names = [stage.name for stage in plan.stages]
     return names[min(names.index(current.name) + 1, len(names) - 1)]

@@ -169,7 +169,11 @@ def _write(source: Path, architecture: str, folder: Path, seed: int) -> Shrunk:
         if table is not None:
             with torch.no_grad():
                 table.weight.normal_(0.0, shrink_sizes.POSITION_STD)
+    shown = transformers.logging.is_progress_bar_enabled()
+    transformers.logging.disable_progress_bar()  # the rehearsal has its own
     model.save_pretrained(folder)
+    if shown:
+        transformers.logging.enable_progress_bar()
     return Shrunk(
         architecture=architecture,
         parameters=sum(weight.numel() for weight in model.parameters()),

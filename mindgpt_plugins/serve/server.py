@@ -72,6 +72,8 @@ def command(settings: Settings) -> list[str]:
         arguments += ["--max-model-len", str(settings.max_model_len)]
     if settings.cpu:
         arguments += ["--enforce-eager"]
+        if "quantization_config" not in config:  # left alone, vLLM turns float32 into bfloat16
+            arguments += ["--dtype", "float32"]
         if config.get("model_type") == "qwen3_vl":  # vLLM's CPU platform asks the text part for its architecture
             arguments += ["--hf-overrides", json.dumps({"text_config": {"architectures": ["Qwen3ForCausalLM"]}})]
     return [settings.python, *arguments, *settings.more]

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from mindgpt_plugins.pipeline import preflight
+from mindgpt_plugins.pipeline import plan, preflight, preflight_all, runner
 from mindgpt_plugins.pipeline.stage import StageError, TokenLimit
+from mindgpt_plugins.recipe.loading import load
 
 TAGS = {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant"}
 
@@ -50,6 +51,22 @@ def test_unknown_set_and_broken_file(dataset: Path) -> None:
     (dataset / "all.json").write_text("[{")
     with pytest.raises(StageError, match="is not valid JSON"):
         list(preflight.read_samples(dataset, "all"))
+
+
+def test_the_sets_of_a_stage_are_looked_at_when_it_is_done(tmp_path: Path) -> None:
+    planned = plan.make(load("quickstart"), tmp_path, until="base")
+    half = planned.stages[0].folder / "datasets"
+    half.mkdir(parents=True)
+    (half / "dataset_info.json").write_text("{}")  # killed before its first set was listed
+    preflight_all.require(planned)
+    assert [runner.commands(stage, tmp_path) for stage in planned.stages if stage.status != "not selected"]
+    world = {
+        name: f"datasets/{Path(path).name}"
+        for name, path in planned.stages[0].stage.artefacts(planned.stages[0].config, planned.stages[0].context).items()
+    }
+    (planned.stages[0].folder / "artefacts.json").write_text(json.dumps(world))
+    with pytest.raises(StageError, match=r"lists no set 'general_train'"):
+        preflight_all.require(planned)
 
 
 def test_message_says_what_to_do() -> None:
