@@ -48,6 +48,7 @@ BUILTINS: dict[str, dict[str, str]] = {
         "cpu_vllm": "mindgpt_patches.cpu.vllm:apply",
         "verl_equal_length": "mindgpt_patches.verl_equal_length:apply",
         "verl_linear_log_probs": "mindgpt_patches.verl_linear_log_probs:apply",
+        "verl_meta_init": "mindgpt_patches.verl_meta_init:apply",
         "verl_tiled_mlp": "mindgpt_patches.verl_tiled_mlp:apply",
         "vision_dedup": "mindgpt_patches.vision_dedup:apply",
         "liger_qwen3_vl": "mindgpt_patches.liger_qwen3_vl:apply",

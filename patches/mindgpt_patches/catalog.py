@@ -60,6 +60,9 @@ CATALOG: dict[str, Entry] = {
     "verl_linear_log_probs": Entry(
         ("rl",), "accelerator", "verl's fused kernels sum dW in float32", "verl.utils.experimental.torch_functional"
     ),
+    "verl_meta_init": Entry(
+        ("rl",), "always", "ranks of a model with untied embeddings can be built", "verl.utils.fsdp_utils"
+    ),
     "verl_tiled_mlp": Entry(
         ("rl",), "always", "verl's option model.tiled_mlp acts", "verl.workers.engine.fsdp.transformer_impl"
     ),
