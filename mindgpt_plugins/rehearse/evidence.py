@@ -189,9 +189,10 @@ _CAUSES = ("mindgpt: error:", "RewardError", "Error:", "Error executing", "error
 """What a line that says why looks like, most telling first."""
 
 FIXES = {
-    "_is_hf_initialized": "accelerate 1.11 cannot build a rank without weights under transformers 5, and verl does "
-    "so for every rank but the first of a model with untied embeddings (verl issue 4522): name an interpreter with "
-    "accelerate 1.15 or later under launch.rl.python, or use one rank",
+    "_is_hf_initialized": "accelerate before 1.13 cannot build a rank without weights under transformers 5, and verl "
+    "does so for every rank but the first of a model with untied embeddings (verl issue 4522): the patch "
+    "verl_meta_init mends accelerate 1.11.0 unless it is off (patches.json says); else name an interpreter with "
+    "accelerate 1.13 or later under launch.rl.python",
     "was killed by signal 9": "something ended it from outside: out of memory?",
     "No space left on device": "free some disk, or give another --runs folder",
 }

@@ -78,7 +78,7 @@ def _hiding_the_mark(original: Any) -> Any:
                 finally:
                     setattr(param, _MARK, mark)
 
-            nn.Module.register_parameter = register_parameter  # type: ignore[method-assign]
+            nn.Module.register_parameter = register_parameter  # type: ignore[assignment, method-assign]
             try:
                 yield
             finally:
