@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import fcntl
 import os
@@ -15,6 +16,8 @@ from typing import IO, Any
 import psutil
 
 _PR_SET_PDEATHSIG = 1
+_SESSION = ".session"
+"""File in a folder: session of the command last started there."""
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -107,7 +110,11 @@ def run(
 def start(
     argv: list[str], *, folder: Path, env: Mapping[str, str], pass_fds: tuple[int, ...] = ()
 ) -> subprocess.Popen[bytes]:
-    """Start a command in ``folder`` that writes to its ``log.txt`` and is killed when this process dies."""
+    """Start a command in ``folder`` that writes to its ``log.txt`` and is killed when this process dies.
+
+    What an earlier command of this folder left behind is ended first, see :func:`end_leftovers`.
+    """
+    end_leftovers(folder)
     parent = os.getpid()
 
     def die_with_parent() -> None:
@@ -116,7 +123,7 @@ def start(
             os._exit(1)
 
     with open(folder / "log.txt", "ab") as log:
-        return subprocess.Popen(
+        child = subprocess.Popen(
             argv,
             cwd=folder,
             env={**os.environ, **env},
@@ -127,6 +134,30 @@ def start(
             preexec_fn=die_with_parent,
             pass_fds=pass_fds,
         )
+    (folder / _SESSION).write_text(f"{child.pid}\n", encoding="utf-8")
+    return child
+
+
+def end_leftovers(folder: Path) -> list[str]:
+    """Kill processes that outlived the command last started in a folder, and return their names.
+
+    A killed command takes its children along only if they ask for it: vLLM's engine does not, and would keep a device's
+    memory. A leftover is of that command's session and works in the folder, so nobody else's process is taken for one.
+    """
+    record = folder / _SESSION
+    if not record.is_file():
+        return []
+    session = int(record.read_text(encoding="utf-8"))
+    names: list[str] = []
+    killed: list[psutil.Process] = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, ProcessLookupError):
+            if os.getsid(process.pid) == session and Path(process.cwd()) == folder.resolve():
+                names.append(process.name())
+                process.kill()
+                killed.append(process)
+    psutil.wait_procs(killed, timeout=10.0)
+    return names
 
 
 def tree_memory(pid: int) -> int:
