@@ -35,13 +35,13 @@ def test_every_fault_ends_in_an_outcome_and_a_rerun_pays_only_for_what_failed(tm
     monkeypatch.setattr(endpoint_module, "PATIENCE", 100)
     faults = dict.fromkeys(FAULTS, 0.3 / len(FAULTS))
     with StubServer(faults=faults, retry_after="0.05") as server:
-        first = run(qa_tasks(300), tmp_path / "s.sqlite", server, max_attempts=2, timeout=0.5)
+        first = run(qa_tasks(300), tmp_path / "s.sqlite", server, max_attempts=2, timeout=2.0)
         assert len(first) == 300 and set(server.sent_faults) == set(FAULTS)
         failed = {key for key, outcome in first.items() if isinstance(outcome, Failed)}
         assert 5 < len(failed) < 80
         assert all(first[key].error and first[key].attempts == 2 for key in failed)
         before = server.attempts.copy()
-        second = run(qa_tasks(300), tmp_path / "s.sqlite", server, max_attempts=8, timeout=0.5)
+        second = run(qa_tasks(300), tmp_path / "s.sqlite", server, max_attempts=8, timeout=2.0)
         assert {key.removeprefix("ask ") for key in server.attempts - before} == failed
         assert all(isinstance(outcome, Done) for outcome in second.values())
         assert {key for key, outcome in second.items() if not outcome.stored} == failed
