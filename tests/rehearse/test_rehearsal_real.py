@@ -1,4 +1,4 @@
-"""A whole rehearsal with both hosts: an 8B model without weights, supervised with two ranks, then RL. Minutes."""
+"""A whole rehearsal with both hosts: an 8B model without weights, supervised with two ranks, then RL with two. Minutes."""
 
 from __future__ import annotations
 
@@ -27,8 +27,7 @@ def test_an_8b_recipe_is_proven_without_its_weights(user: Path) -> None:
         "--model",
         f"{MODEL}={user / 'hub'}",
     ]
-    # One rank: verl 0.9.1 cannot start a second one on an untied model with accelerate 1.11 and transformers 5.
-    result = CliRunner().invoke(verbs(), [*arguments, "stages.rl.workers=1", "stages.rl.micro_batch=16"])
+    result = CliRunner().invoke(verbs(), arguments)
     found = json.loads((user / "runs" / "rehearse" / "mine" / "rehearsal.json").read_text())
     assert result.exit_code == 0, result.output
     states = {(one["stage"], one["topic"]): one["state"] for one in found["findings"]}
