@@ -1,4 +1,4 @@
-"""A whole rehearsal with both hosts: an 8B model without weights, supervised with two ranks, then RL with two. Minutes."""
+"""A whole rehearsal with both hosts, two ranks each: an 8B model without weights, supervised, then RL. Minutes."""
 
 from __future__ import annotations
 
