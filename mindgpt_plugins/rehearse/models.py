@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mindgpt_plugins.recipe.schema import Recipe
+from mindgpt_plugins.rehearse.checks import in_process
+from mindgpt_plugins.rehearse.shrink import ShrinkError, Shrunk, shrink
 
 _NEEDED = ("config.json", "tokenizer_config.json")
 
@@ -81,3 +83,17 @@ def _cached(reference: str) -> Path | None:
     snapshots = _hub() / f"models--{reference.replace('/', '--')}" / "snapshots"
     whole = [path.parent for path in snapshots.glob("*/config.json")]
     return max(whole, key=lambda path: path.stat().st_mtime, default=None)
+
+
+def make_copy(source: Path, target: Path) -> Shrunk:
+    """:func:`~mindgpt_plugins.rehearse.shrink.shrink` in a process like a stage's.
+
+    The command line's own may be unable to import the model: CPU wheels need what stages get in their environment.
+
+    Raises:
+        ShrinkError: as there, or transformers could not make the copy.
+    """
+    status, said = in_process(["-m", "mindgpt_plugins.rehearse.shrink", str(source), str(target)])
+    if status not in (0, 1) or "Traceback" in said:
+        raise ShrinkError(f"{source}: no copy could be made: {said.strip().splitlines()[-1]}")
+    return shrink(source, target)  # finds it, or says why there is none

@@ -103,12 +103,10 @@ def prepare(
     Raises:
         ShrinkError, SubsetError: something cannot be made small; the message names it.
     """
-    from mindgpt_plugins.rehearse.shrink import shrink
-
     copies = {reference: models.copy_of(reference, result.folder) for reference in local}
     for reference, source in local.items():
         say(f"shrinking {reference}")
-        result.shrunk[reference] = asdict(shrink(source, copies[reference]))
+        result.shrunk[reference] = asdict(models.make_copy(source, copies[reference]))
     sets, rows = _subsets(original, result.folder, longest)
     pictures = _pictures(recipe, result.folder)
     tree, result.changes = rehearsal(

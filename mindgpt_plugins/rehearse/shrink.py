@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -180,3 +181,12 @@ def _write(source: Path, architecture: str, folder: Path, seed: int) -> Shrunk:
         original_parameters=original,
         cut=shrink_sizes.differences(before, after),
     )
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit("usage: python -m mindgpt_plugins.rehearse.shrink SOURCE TARGET")
+    try:
+        shrink(Path(sys.argv[1]), Path(sys.argv[2]))
+    except ShrinkError as error:
+        sys.exit(str(error))

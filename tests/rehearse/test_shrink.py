@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ transformers = pytest.importorskip("transformers")
 from PIL import Image  # noqa: E402
 from support import hub_folders  # noqa: E402
 
+from mindgpt_plugins.rehearse.models import make_copy  # noqa: E402
 from mindgpt_plugins.rehearse.shrink import COPIED, ShrinkError, UnsupportedArchitecture, shrink  # noqa: E402
 
 FAMILIES = ("qwen2_5_vl_7b", "qwen3_vl_8b", "qwen3_vl_30b_a3b", "qwen3_8b", "qwen3_30b_a3b", "qwen2_5_7b")
@@ -159,3 +163,21 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
     (source / "tokenizer.json").unlink()
     with pytest.raises(ShrinkError, match="no tokenizer there"):
         shrink(source, tmp_path / "small")
+
+
+def test_the_command_line_makes_a_copy_without_importing_torch(tmp_path: Path) -> None:
+    """With CPU wheels as they are: what mends them reaches the processes of stages, not the user's shell."""
+    source = hub_folders.make("qwen3_vl_8b", tmp_path / "source", words=1000)
+    script = (
+        "import sys; from pathlib import Path; from mindgpt_plugins.rehearse.models import make_copy\n"
+        "made = make_copy(Path(sys.argv[1]), Path(sys.argv[2])); print(made.architecture, 'torch' in sys.modules)"
+    )
+    plain = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    command = [sys.executable, "-c", script, str(source), str(tmp_path / "copy")]
+    done = subprocess.run(command, env=plain, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["Qwen3VLForConditionalGeneration", "False"], done.stderr
+
+
+def test_what_cannot_be_copied_is_named_by_the_other_process_too(tmp_path: Path) -> None:
+    with pytest.raises(ShrinkError, match=r"no config\.json there"):
+        make_copy(tmp_path, tmp_path / "copy")
