@@ -38,7 +38,7 @@ def find(name: str) -> Path:
     if name in shipped:
         return shipped[name]
     raise RecipeError(
-        name, [f"no such recipe file{nearest(name, shipped)} Shipped recipes: {', '.join(shipped) or 'none'}."]
+        name, [f"no such recipe file{nearest(name, shipped) or '.'} Shipped recipes: {', '.join(shipped) or 'none'}."]
     )
 
 
