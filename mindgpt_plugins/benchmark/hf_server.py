@@ -13,10 +13,11 @@ import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from mindgpt_plugins.benchmark.json_http import JsonHandler
 from mindgpt_plugins.benchmark.requests import digest, picture_bytes
 from mindgpt_plugins.evaluate.engine import Engine, EngineError, Prompt, Reply
 
@@ -150,21 +151,19 @@ def serve(settings: dict[str, Any]) -> None:
     server.serve_forever()
 
 
-def _handler(batches: Batches, name: str, most: int) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+def _handler(batches: Batches, name: str, most: int) -> type[JsonHandler]:
+    class Handler(JsonHandler):
         def do_GET(self) -> None:  # noqa: N802 - the base class's name
-            self._send(200, {"data": [{"id": name}]} if self.path == "/v1/models" else {"status": "ok"})
+            self.send(200, {"data": [{"id": name}]} if self.path == "/v1/models" else {"status": "ok"})
 
         def do_POST(self) -> None:  # noqa: N802 - the base class's name
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            body = self.read()
             try:
                 temperature = float(body.get("temperature") or 0)
                 wanted = body.get("max_completion_tokens") or body.get("max_tokens") or most
                 reply = batches.answer(Job(chat_of(body), temperature, int(wanted)))
             except Exception as error:  # noqa: BLE001 - the client must know what went wrong
-                self._send(400, {"error": {"message": f"{type(error).__name__}: {error}"}})
+                self.send(400, {"error": {"message": f"{type(error).__name__}: {error}"}})
                 return
             choice = {
                 "index": 0,
@@ -172,7 +171,7 @@ def _handler(batches: Batches, name: str, most: int) -> type[BaseHTTPRequestHand
                 "finish_reason": "stop" if reply.finished else "length",
             }
             usage = {"prompt_tokens": 0, "completion_tokens": reply.tokens, "total_tokens": reply.tokens}
-            self._send(
+            self.send(
                 200,
                 {
                     "id": "chatcmpl",
@@ -183,17 +182,6 @@ def _handler(batches: Batches, name: str, most: int) -> type[BaseHTTPRequestHand
                     "usage": usage,
                 },
             )
-
-        def _send(self, status: int, data: dict[str, Any]) -> None:
-            content = json.dumps(data, ensure_ascii=False).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Say nothing."""
 
     return Handler
 

@@ -15,11 +15,12 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from mindgpt_plugins.benchmark.json_http import JsonHandler
 from mindgpt_plugins.benchmark.requests import BadRequest, blanked, digest, greedy
 from mindgpt_plugins.evaluate.collect import read_lines, write_lines
 
@@ -172,27 +173,14 @@ def _error(message: str) -> dict[str, Any]:
     return {"error": {"message": message, "type": "mindgpt", "code": 503}}
 
 
-def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+def _handler(proxy: Proxy) -> type[JsonHandler]:
+    class Handler(JsonHandler):
         def do_POST(self) -> None:  # noqa: N802 - the base class's name
             name, _, rest = self.path.strip("/").partition("/")
-            body = self.rfile.read(int(self.headers["Content-Length"]))
+            body = self.read()
             if name not in (SEEN, BLANK) or rest != "v1/chat/completions":
-                self._send(404, _error(f"unknown path {self.path}"))
+                self.send(404, _error(f"unknown path {self.path}"))
                 return
-            self._send(*proxy.complete(name, json.loads(body)))
-
-        def _send(self, status: int, data: dict[str, Any]) -> None:
-            content = json.dumps(data, ensure_ascii=False).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Say nothing: the harness logs its own progress."""
+            self.send(*proxy.complete(name, body))
 
     return Handler
