@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from mindgpt_plugins.pipeline import device, extension, folders
+from mindgpt_plugins.pipeline import device, extension, folders, interpreter
 from mindgpt_plugins.pipeline.stage import Context, Stage, StageError
 from mindgpt_plugins.recipe.base import StageConfig
 from mindgpt_plugins.recipe.hashing import settings, stage_hash
@@ -120,7 +118,9 @@ def _make(recipe: Recipe, runs: Path, until: str | None, start: str | None, fres
                 reason,
                 context,
                 launch,
-                _interpreter(recipe, config, launch),
+                interpreter.resolve(
+                    config.python or launch.python, recipe.folder, "launch.*.python or a stage's python"
+                ),
             )
         )
     run_identity = folders.run_digest(identity)
@@ -196,16 +196,3 @@ def _previous_settings(run: Path) -> dict[str, Any]:
         if record.is_file():
             result[stage["name"]] = folders.read_json(record)["settings"]
     return result
-
-
-def _interpreter(recipe: Recipe, config: StageConfig, launch: Launch) -> str:
-    named = config.python or launch.python
-    if named is None:
-        return sys.executable
-    local = recipe.folder / named
-    if "/" in named and local.is_file():
-        return str(local.absolute())  # not resolve(): a virtual environment's python is a link that must stay one
-    found = shutil.which(named)
-    if found is None:
-        raise StageError(f"interpreter {named!r} (launch.*.python or a stage's python) does not exist")
-    return found

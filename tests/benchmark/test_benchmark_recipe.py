@@ -79,7 +79,7 @@ def test_rendered_settings_lead_to_the_harness_task(tmp_path: Path) -> None:
 
 def test_a_missing_interpreter_is_seen_before_anything_runs(tmp_path: Path) -> None:
     found = BenchmarkStage().check(config(engine_python="env/gone/python"), Context("b", tmp_path, {}, seed=0))
-    assert found == ["engine_python: 'env/gone/python' does not exist"]
+    assert found == ["engine_python: interpreter 'env/gone/python' does not exist"]
 
 
 def test_options_of_vllm_become_flags_of_its_server() -> None:

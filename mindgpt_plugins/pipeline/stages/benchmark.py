@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import shutil
-import sys
 from pathlib import Path
 from typing import Any, ClassVar
 
+from mindgpt_plugins.pipeline import interpreter
 from mindgpt_plugins.pipeline.stage import Command, Context, Stage, StageError, as_json
 from mindgpt_plugins.pipeline.stages.evaluate import CODE, model_settings
 from mindgpt_plugins.recipe.base import StageConfig
@@ -22,6 +21,7 @@ class BenchmarkStage(Stage[BenchmarkConfig]):
     code: ClassVar[tuple[str, ...]] = (
         "mindgpt_plugins.benchmark",
         "mindgpt_plugins.serve",
+        "mindgpt_plugins.pipeline.interpreter",
         "mindgpt_plugins.pipeline.process",
         "mindgpt_patches.cpu",
         *CODE,
@@ -32,7 +32,7 @@ class BenchmarkStage(Stage[BenchmarkConfig]):
         settings: dict[str, Any] = as_json(config)
         settings |= model_settings(config.model or str(config.server), config.seed, context)
         settings["data"] = {name: str(_local(context, path)) for name, path in config.data.items()}
-        settings["engine_python"] = _interpreter(config.engine_python, context)
+        settings["engine_python"] = interpreter.resolve(config.engine_python, context.recipe_folder, "engine_python")
         if config.gate is not None:
             settings["gate"]["before"] = context.artefact(config.gate.before, "predictions")
         (context.folder / "benchmark.json").write_text(json.dumps(settings, indent=1) + "\n")
@@ -48,7 +48,7 @@ class BenchmarkStage(Stage[BenchmarkConfig]):
     def check(self, config: BenchmarkConfig, context: Context) -> list[str]:
         """The engine's interpreter must exist, and so must a model to start a server for."""
         try:
-            _interpreter(config.engine_python, context)
+            interpreter.resolve(config.engine_python, context.recipe_folder, "engine_python")
         except StageError as error:
             return [str(error)]
         return []
@@ -56,15 +56,3 @@ class BenchmarkStage(Stage[BenchmarkConfig]):
 
 def _local(context: Context, path: str) -> Path:
     return (context.recipe_folder / Path(path).expanduser()).resolve()
-
-
-def _interpreter(named: str | None, context: Context) -> str:
-    if named is None:
-        return sys.executable
-    local = context.recipe_folder / named
-    if "/" in named and local.is_file():
-        return str(local.absolute())  # not resolve(): a virtual environment's python is a link that must stay one
-    found = shutil.which(named)
-    if found is None:
-        raise StageError(f"engine_python: {named!r} does not exist")
-    return found
