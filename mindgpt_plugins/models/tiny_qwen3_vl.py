@@ -72,25 +72,46 @@ def _processor(tokenizer: Any, min_pixels: int, max_pixels: int) -> Any:
     )
 
 
+def sizes(config: ModelConfig, max_pixels: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What ``text_config`` and ``vision_config`` say about sizes; the vocabulary is the largest it may become."""
+    side = max(4, -(-int(max_pixels**0.5) // PATCH))
+    text = {
+        "vocab_size": config.vocab_size,
+        "hidden_size": config.hidden_size,
+        "intermediate_size": 2 * config.hidden_size,
+        "num_hidden_layers": config.layers,
+        "num_attention_heads": config.heads,
+        "num_key_value_heads": config.kv_heads,
+        "head_dim": config.hidden_size // config.heads,
+        "max_position_embeddings": config.max_length,
+        "tie_word_embeddings": True,
+    }
+    vision = {
+        "depth": config.vision_layers,
+        "hidden_size": config.vision_hidden_size,
+        "intermediate_size": 2 * config.vision_hidden_size,
+        "num_heads": config.vision_heads,
+        "out_hidden_size": config.hidden_size,
+        "num_position_embeddings": side * side,
+        "deepstack_visual_indexes": list(range(min(2, config.vision_layers))),
+        "patch_size": PATCH,
+        "spatial_merge_size": MERGE,
+        "temporal_patch_size": 2,
+    }
+    return text, vision
+
+
 def _host_config(config: ModelConfig, tokenizer: Any, max_pixels: int) -> Any:
     from transformers import Qwen3VLConfig
 
     token = tokenizer.convert_tokens_to_ids
-    head = config.hidden_size // config.heads
-    section = head // 8
-    side = max(4, -(-int(max_pixels**0.5) // PATCH))
+    text, vision = sizes(config, max_pixels)
+    section = text["head_dim"] // 8
     host = Qwen3VLConfig(
         text_config={
+            **text,
             "vocab_size": -(-len(tokenizer) // 64) * 64,
-            "hidden_size": config.hidden_size,
-            "intermediate_size": 2 * config.hidden_size,
-            "num_hidden_layers": config.layers,
-            "num_attention_heads": config.heads,
-            "num_key_value_heads": config.kv_heads,
-            "head_dim": head,
-            "max_position_embeddings": config.max_length,
             "initializer_range": config.initializer_std,
-            "tie_word_embeddings": True,
             "eos_token_id": token(bpe.END),
             "pad_token_id": token(bpe.PAD),
             "bos_token_id": None,
@@ -102,19 +123,7 @@ def _host_config(config: ModelConfig, tokenizer: Any, max_pixels: int) -> Any:
                 "mrope_interleaved": True,
             },
         },
-        vision_config={
-            "depth": config.vision_layers,
-            "hidden_size": config.vision_hidden_size,
-            "intermediate_size": 2 * config.vision_hidden_size,
-            "num_heads": config.vision_heads,
-            "out_hidden_size": config.hidden_size,
-            "num_position_embeddings": side * side,
-            "deepstack_visual_indexes": list(range(min(2, config.vision_layers))),
-            "patch_size": PATCH,
-            "spatial_merge_size": MERGE,
-            "temporal_patch_size": 2,
-            "initializer_range": config.initializer_std,
-        },
+        vision_config={**vision, "initializer_range": config.initializer_std},
         image_token_id=token("<|image_pad|>"),
         video_token_id=token("<|video_pad|>"),
         vision_start_token_id=token("<|vision_start|>"),

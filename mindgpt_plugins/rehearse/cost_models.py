@@ -41,29 +41,8 @@ def find(plan: Plan, planned: PlannedStage, models: Mapping[str, Path]) -> tuple
 
 def _foreseen(config: ModelConfig, max_pixels: int) -> Sized:
     """The model that a ``model`` stage will make; its vocabulary is at most so large."""
-    from mindgpt_plugins.models.tiny_qwen3_vl import MERGE, PATCH
+    from mindgpt_plugins.models import tiny_qwen3_vl
 
-    side = max(4, -(-int(max_pixels**0.5) // PATCH))
-    text = {
-        "vocab_size": config.vocab_size,
-        "hidden_size": config.hidden_size,
-        "intermediate_size": 2 * config.hidden_size,
-        "num_hidden_layers": config.layers,
-        "num_attention_heads": config.heads,
-        "num_key_value_heads": config.kv_heads,
-        "max_position_embeddings": config.max_length,
-    }
-    vision = {
-        "depth": config.vision_layers,
-        "hidden_size": config.vision_hidden_size,
-        "intermediate_size": 2 * config.vision_hidden_size,
-        "num_heads": config.vision_heads,
-        "out_hidden_size": config.hidden_size,
-        "num_position_embeddings": side * side,
-        "deepstack_visual_indexes": list(range(min(2, config.vision_layers))),
-        "patch_size": PATCH,
-        "spatial_merge_size": MERGE,
-        "temporal_patch_size": 2,
-    }
+    text, vision = tiny_qwen3_vl.sizes(config, max_pixels)
     raw = {"model_type": "qwen3_vl", "text_config": text, "vision_config": vision, "tie_word_embeddings": True}
     return Sized(sizes.parse(raw, "model"), 0, config.vision_layers)

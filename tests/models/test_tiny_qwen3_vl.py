@@ -9,7 +9,7 @@ transformers = pytest.importorskip("transformers")
 
 from PIL import Image  # noqa: E402
 
-from mindgpt_plugins.models.tiny_qwen3_vl import build  # noqa: E402
+from mindgpt_plugins.models.tiny_qwen3_vl import build, sizes  # noqa: E402
 from mindgpt_plugins.recipe.model import ModelConfig  # noqa: E402
 
 TEXTS = ["user", "assistant", "what colour is the square?", "answer: red", "answer: top left"] * 20
@@ -101,3 +101,11 @@ def test_prompts_are_the_tokens_llamafactory_writes(folder: Path) -> None:
 def test_sizes_that_cannot_work_are_refused() -> None:
     with pytest.raises(ValueError, match="divisible by heads"):
         ModelConfig.model_validate({"kind": "model", "tokenizer_from": ["a/b"], "heads": 3})
+
+
+def test_the_sizes_are_known_before_it_is_made(folder: Path) -> None:
+    config = transformers.AutoConfig.from_pretrained(folder)
+    text, vision = sizes(CONFIG, 96 * 96)
+    assert text.pop("vocab_size") >= config.text_config.vocab_size
+    for foreseen, made in ((text, config.text_config), (vision, config.vision_config)):
+        assert foreseen == {key: getattr(made, key) for key in foreseen}
