@@ -24,7 +24,7 @@ def format_count(value: float) -> str:
 
 
 def format_number(value: Any) -> str:
-    """Write a number with about three digits, for axes, legends and table cells; whole numbers and switches as they are.
+    """Write a number with about three digits, for axes and table cells; whole numbers and switches stay as they are.
 
     Examples:
         ``0.12345`` is ``0.123``, ``12345.0`` is ``12.3k``, ``0.00001`` is ``1e-5``, ``True`` is ``true``.

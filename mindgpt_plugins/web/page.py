@@ -9,7 +9,7 @@ from functools import cache, wraps
 from importlib import resources
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Undefined
 from markupsafe import Markup
 
 from mindgpt_plugins.web import charts, markup, numbers
@@ -39,35 +39,35 @@ def make_environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {
-        "points": _or_dash(numbers.format_points),
-        "percent": _or_dash(numbers.format_percent),
-        "count": _or_dash(numbers.format_count),  # not Jinja's own `count`, which is `length`
-        "number": _or_dash(numbers.format_number),
-        "duration": _or_dash(numbers.format_duration),
-        "breakable": markup.make_breakable,
-        "cut": markup.cut_text,
-    }
-    made.globals |= {
-        "dash": markup.DASH,
-        "colours": charts.COLOURS,
-        "draw_lines": charts.draw_lines,
-        "draw_places": charts.draw_places,
-        "draw_histogram": charts.draw_histogram,
-        "draw_changes": charts.draw_changes,
-        "draw_share": charts.draw_share,
-        "style": _asset("style.css"),
-        "script": lambda names: Markup().join(map(_asset, names)),
-        "digest": lambda text: base64.b64encode(hashlib.sha256(text.encode()).digest()).decode(),
-    }
+    made.filters.update(
+        points=_or_dash(numbers.format_points),
+        percent=_or_dash(numbers.format_percent),
+        count=_or_dash(numbers.format_count),  # Jinja's own `count` is another name of `length`
+        number=_or_dash(numbers.format_number),
+        duration=_or_dash(numbers.format_duration),
+        breakable=markup.make_breakable,
+        cut=markup.cut_text,
+    )
+    made.globals.update(
+        dash=markup.DASH,
+        colours=charts.COLOURS,
+        draw_lines=charts.draw_lines,
+        draw_places=charts.draw_places,
+        draw_histogram=charts.draw_histogram,
+        style=_asset("style.css"),
+        script=lambda names: Markup().join(map(_asset, names)),
+        digest=lambda text: base64.b64encode(hashlib.sha256(text.encode()).digest()).decode(),
+    )
     # JSON in a page keeps its order and other scripts' letters; Jinja escapes what could end a script element.
     made.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":")}
     return made
 
 
 def _finalize(value: object) -> object:
-    """What Jinja does to every value before it escapes it."""
-    return markup.show_text(value) if isinstance(value, str) else value
+    """What Jinja does to every value that a template writes; an unknown name stays one, and is an error."""
+    if isinstance(value, Undefined):
+        return value
+    return "–" if value is None else markup.show_text(value)
 
 
 def _or_dash(formatter: Callable[..., str | None]) -> Callable[..., str]:

@@ -25,6 +25,7 @@ EXEMPT = {
     "mindgpt_plugins.recipe": "resolved settings are part of the hash",
     "mindgpt_plugins.registry": "finds what a name means",
     "mindgpt_plugins.report": "how a page looks",
+    "mindgpt_plugins.web": "how a page looks",
     "mindgpt_patches": "types",
     "mindgpt_patches.catalog": "when a patch is applied; what it does is in its own file",
     "mindgpt_patches.certificate": "refuses or lets pass",

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from mindgpt_data.report.thumbs import Thumbs
+from mindgpt_data.rows import SUB_SCORES
 from mindgpt_plugins.web.charts import Dot
 from mindgpt_plugins.web.numbers import format_number
 from mindgpt_plugins.web.page import render_page
-
-from mindgpt_data.report.thumbs import Thumbs
-from mindgpt_data.rows import SUB_SCORES
 
 LARGEST = 10_000_000
 """Bytes; what is embedded is bounded so that the page of a large corpus stays below."""
