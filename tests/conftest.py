@@ -11,9 +11,8 @@ import pytest
 from hypothesis import settings
 from mindgpt_patches.cpu import wheels
 
-from mindgpt_plugins import registry
-from mindgpt_plugins.pipeline import device
-from mindgpt_plugins.pipeline.process import child_environment
+from mindgpt_plugins.core import device, registry
+from mindgpt_plugins.core.process import child_environment
 
 # The first example of a test may import a host for seconds; time limits are pytest-timeout's job.
 settings.register_profile("mindgpt", deadline=None)
@@ -29,9 +28,9 @@ import json, sys
 from pathlib import Path
 from typing import Literal
 from pydantic import Field
-from mindgpt_plugins.pipeline.stage import Command, Stage
-from mindgpt_plugins.recipe.base import ModelRef, StageConfig, Strict
-from mindgpt_plugins.registry import register
+from mindgpt_plugins.stages.base import Command, Stage
+from mindgpt_plugins.core.schema import ModelRef, StageConfig, Strict
+from mindgpt_plugins.core.registry import register
 
 class Inner(Strict):
     rate: float = 1.0

@@ -40,8 +40,8 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import numpy as np
 import pyarrow
 from mindgpt_data.client.run import ask_all
-from mindgpt_data.config import EndpointSettings, ExpandSettings
 from mindgpt_data.embed import embedder
+from mindgpt_data.schema.config import EndpointSettings, ExpandSettings
 from mindgpt_data.testing.stub import StubServer, prompt
 from mindgpt_data.tree.checks import from_nodes
 from mindgpt_data.tree.expand import Expansion, expand

@@ -9,9 +9,9 @@ from typing import Any, Literal
 from mindgpt_patches.catalog import PatchesError, modes
 from pydantic import Field, ValidationError, model_validator
 
-from mindgpt_plugins.recipe.base import Strict
-from mindgpt_plugins.recipe.patches import Patches
-from mindgpt_plugins.registry import check_options, get, load_plugins
+from mindgpt_plugins.core.patch_modes import Patches
+from mindgpt_plugins.core.registry import check_options, get, load_plugins
+from mindgpt_plugins.core.schema import Strict
 
 
 class SettingsError(ValueError):

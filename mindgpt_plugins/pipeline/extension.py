@@ -14,13 +14,13 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from mindgpt_plugins.pipeline import folders
-from mindgpt_plugins.pipeline.stage import StageError
-from mindgpt_plugins.recipe.base import StageConfig, reference_of
-from mindgpt_plugins.recipe.dpo import DPOConfig
-from mindgpt_plugins.recipe.evaluate import EvaluateConfig, Extension, Gate
+from mindgpt_plugins.core import folders
+from mindgpt_plugins.core.errors import StageError
+from mindgpt_plugins.core.schema import StageConfig, reference_of
 from mindgpt_plugins.recipe.schema import Recipe
-from mindgpt_plugins.recipe.sft import KLConfig, SFTConfig, TrainingConfig
+from mindgpt_plugins.stages.dpo.config import DPOConfig
+from mindgpt_plugins.stages.evaluate.config import EvaluateConfig, Extension, Gate
+from mindgpt_plugins.stages.sft.config import KLConfig, SFTConfig, TrainingConfig
 
 _MORE = re.compile(r"(?P<name>.+)\.more(?P<count>\d+)")
 

@@ -8,12 +8,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from mindgpt_plugins.pipeline import device, extension, folders, interpreter
-from mindgpt_plugins.pipeline.stage import Context, Stage, StageError
-from mindgpt_plugins.recipe.base import StageConfig
+from mindgpt_plugins.core import device, folders, interpreter
+from mindgpt_plugins.core.errors import StageError
+from mindgpt_plugins.core.registry import get
+from mindgpt_plugins.core.schema import StageConfig
+from mindgpt_plugins.pipeline import extension
 from mindgpt_plugins.recipe.hashing import settings, stage_hash
 from mindgpt_plugins.recipe.schema import Launch, Recipe
-from mindgpt_plugins.registry import get
+from mindgpt_plugins.stages.base import Context, Stage
 
 Status = Literal["reuse", "resume", "run", "not selected"]
 

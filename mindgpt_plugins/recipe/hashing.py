@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from mindgpt_plugins.recipe.base import StageConfig
+from mindgpt_plugins.core.schema import StageConfig
 from mindgpt_plugins.recipe.schema import Recipe
 
 #: Keys that say where or how a stage runs, not what it computes.

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from mindgpt_plugins.registry import RegistryError, check_options, check_signature, get
+from mindgpt_plugins.core.registry import RegistryError, check_options, check_signature, get
 from mindgpt_plugins.rewards.execution import Call
 from mindgpt_plugins.rewards.sdk import Group, Rollout, Score, Spec, checked, spec_of
 from mindgpt_plugins.testing.samples import groups, rollouts

@@ -12,10 +12,10 @@ from typing import Any
 
 from pydantic import Field
 
-from mindgpt_plugins.recipe.base import Strict
-from mindgpt_plugins.recipe.perception import PerceptionConfig
-from mindgpt_plugins.recipe.rl import AdvantageConfig, CurriculumConfig, GroupSizes, Mode
+from mindgpt_plugins.core.schema import Strict
 from mindgpt_plugins.rewards.suite import RewardConfig
+from mindgpt_plugins.stages.rl.config import AdvantageConfig, CurriculumConfig, GroupSizes, Mode
+from mindgpt_plugins.stages.rl.perception import PerceptionConfig
 
 PREFIX = "mindgpt_"
 

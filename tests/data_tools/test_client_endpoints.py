@@ -10,7 +10,7 @@ from mindgpt_data.client import sender as sender_module
 from mindgpt_data.client.endpoint import EndpointError
 from mindgpt_data.client.request import Done, Failed
 from mindgpt_data.client.run import ask_all
-from mindgpt_data.config import EndpointSettings
+from mindgpt_data.schema.config import EndpointSettings
 from mindgpt_data.testing.stub import StubServer
 
 

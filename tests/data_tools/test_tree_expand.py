@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from mindgpt_data.client.request import Answer, Done, Failed, Task
 from mindgpt_data.client.run import ask_all
-from mindgpt_data.config import EndpointSettings, ExpandSettings
+from mindgpt_data.schema.config import EndpointSettings, ExpandSettings
 from mindgpt_data.testing.stub import StubServer
 from mindgpt_data.tree.checks import from_nodes
 from mindgpt_data.tree.expand import expand

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mindgpt_plugins.registry import get, names
+from mindgpt_plugins.core.registry import get, names
 
 PACKAGES = {
     name: Path(find_spec(name).origin).parent for name in ("mindgpt_plugins", "mindgpt_data", "mindgpt_patches")
@@ -15,16 +15,16 @@ PACKAGES = {
 #: What does not decide a stage's numbers. The walk stops here.
 EXEMPT = {
     "mindgpt_plugins": "version and nothing else",
-    "mindgpt_plugins.builtins": "names of files; those are looked up one by one",
+    "mindgpt_plugins.core.builtins": "names of files; those are looked up one by one",
     "mindgpt_plugins.cli": "messages",
-    "mindgpt_plugins.compat": "refuses or lets pass",
-    "mindgpt_plugins.pipeline.device": "the device is part of the hash",
+    "mindgpt_plugins.core.compat": "refuses or lets pass",
+    "mindgpt_plugins.core.device": "the device is part of the hash",
     "mindgpt_plugins.pipeline.preflight": "refuses or lets pass",
     "mindgpt_plugins.pipeline.reference": "refuses or lets pass",
-    "mindgpt_plugins.pipeline.stage": "types",
+    "mindgpt_plugins.stages.base": "types",
     "mindgpt_plugins.recipe": "resolved settings are part of the hash",
-    "mindgpt_plugins.registry": "finds what a name means",
-    "mindgpt_plugins.report": "how a page looks",
+    "mindgpt_plugins.core.registry": "finds what a name means",
+    "mindgpt_plugins.workbench.report": "how a page looks",
     "mindgpt_patches": "types",
     "mindgpt_patches.catalog": "when a patch is applied; what it does is in its own file",
     "mindgpt_patches.certificate": "refuses or lets pass",

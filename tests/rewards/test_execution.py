@@ -6,7 +6,7 @@ import time
 import pytest
 from pydantic import ValidationError
 
-from mindgpt_plugins import registry
+from mindgpt_plugins.core import registry
 from mindgpt_plugins.rewards.sdk import Group, RewardError, Rollout, Score, reward
 from mindgpt_plugins.rewards.suite import RewardConfig, Suite
 

@@ -108,9 +108,9 @@ def expand(
 
     from mindgpt_data.cli.generate import show_estimate
     from mindgpt_data.cli.options import settings
-    from mindgpt_data.files import write_jsonl
     from mindgpt_data.tree.growing import first_round, grow
     from mindgpt_data.tree.model import TreeError, load
+    from mindgpt_plugins.core.files import write_jsonl
 
     console = Console()
     if file is not None and not file.exists() and "=" in str(file):  # KEY=VALUE without a tree

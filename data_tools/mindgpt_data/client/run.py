@@ -24,8 +24,8 @@ from mindgpt_data.client.sender import Item, Sender
 from mindgpt_data.client.spend import request_tokens
 from mindgpt_data.client.store import Record, Store
 from mindgpt_data.client.tally import Tally
-from mindgpt_data.config import EndpointSettings
-from mindgpt_data.progress import Progress, silent
+from mindgpt_data.io.progress import Progress, silent
+from mindgpt_data.schema.config import EndpointSettings
 
 T = TypeVar("T")
 FEEDERS = 2

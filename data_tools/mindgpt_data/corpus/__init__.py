@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mindgpt_data.record import ImageRecord
-from mindgpt_data.work import Drop
+from mindgpt_data.io.work import Drop
+from mindgpt_data.schema.record import ImageRecord
 
 STEP = "images"
 

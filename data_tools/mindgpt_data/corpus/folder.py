@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from mindgpt_data.corpus import Corpus, CorpusError, image_id
-from mindgpt_data.record import ImageRecord
+from mindgpt_data.schema.record import ImageRecord
 
 SUFFIXES = frozenset(
     f".{name}"

@@ -13,9 +13,9 @@ from typing import Any, TypeVar, cast
 
 from mindgpt_data.client.request import Done, Failed, Task
 from mindgpt_data.client.store import Store
-from mindgpt_data.config import EndpointSettings
 from mindgpt_data.engines import Outcome, guarded, plugins
-from mindgpt_plugins.registry import load_plugins
+from mindgpt_data.schema.config import EndpointSettings
+from mindgpt_plugins.core.registry import load_plugins
 
 A = TypeVar("A")
 B = TypeVar("B")

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mindgpt_data.focus.branch_file import Branch, FocusError, beginnings, check, read
-from mindgpt_data.focus.settings import FocusSettings
-from mindgpt_data.rows import SUB_SCORES
+from mindgpt_data.schema.focus import FocusSettings
+from mindgpt_data.schema.rows import SUB_SCORES
 
 if TYPE_CHECKING:
-    from mindgpt_data.config import DataSettings
+    from mindgpt_data.schema.config import DataSettings
     from mindgpt_data.tree.model import Tree
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from mindgpt_data.config import DataSettings
-from mindgpt_data.rows import Row
+from mindgpt_data.schema.config import DataSettings
+from mindgpt_data.schema.rows import Row
 from mindgpt_data.tree.model import load
 
 PERCEPTION = ("subjects", "spatial", "text")

@@ -6,11 +6,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from mindgpt_data.config import DataSettings
-from mindgpt_data.progress import Progress, silent
+from mindgpt_data.io.progress import Progress, silent
+from mindgpt_data.io.work import Work
 from mindgpt_data.report.build import build
+from mindgpt_data.schema.config import DataSettings
 from mindgpt_data.tree.model import DIMENSIONS, Tree, load
-from mindgpt_data.work import Work
 
 
 def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress = silent) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from mindgpt_data.rows import SUB_SCORES
+from mindgpt_data.schema.rows import SUB_SCORES
 from mindgpt_data.tree.model import EXEMPLARS, LEVELS, Columns, Node, Tree, TreeError
 
 

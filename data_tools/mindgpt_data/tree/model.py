@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mindgpt_plugins.recipe.base import Strict
-from mindgpt_plugins.registry import nearest
+from mindgpt_plugins.core.registry import nearest
+from mindgpt_plugins.core.schema import Strict
 
 DIMENSIONS = ("knowledge", "capability")
 LEVELS = 3
