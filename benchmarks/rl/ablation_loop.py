@@ -13,11 +13,11 @@ from ablation_prompts import Prompts, rollout
 from mindgpt_data.schema.rows import Row
 from torch import Tensor
 
+from mindgpt_plugins.advantage.config import AdvantageConfig
 from mindgpt_plugins.advantage.perception import Seen, blacken, log_ratio, patch_mask, perceive
+from mindgpt_plugins.advantage.perception_config import PerceptionConfig
 from mindgpt_plugins.rewards.config import RewardConfig
 from mindgpt_plugins.rewards.suite import Suite
-from mindgpt_plugins.stages.rl.config import AdvantageConfig
-from mindgpt_plugins.stages.rl.perception import PerceptionConfig
 from mindgpt_plugins.verl_ext.step.hybrid import Hybrid, Reply
 from mindgpt_plugins.verl_ext.step.seeds import sample_seed
 

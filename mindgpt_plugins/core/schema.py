@@ -55,6 +55,30 @@ def reference_of(field: FieldInfo) -> str | None:
     return next((m.to for m in [*field.metadata, *inner] if isinstance(m, Reference)), None)
 
 
+def rename_references(model: Any, names: dict[str, str]) -> Any:
+    """A config whose references to some stages are replaced by references to others."""
+    changes = {}
+    for key, field in type(model).model_fields.items():
+        value = getattr(model, key)
+        new = _renamed_value(value, reference_of(field), names)
+        if new != value:
+            changes[key] = new
+    return model.model_copy(update=changes)
+
+
+def _renamed_value(value: Any, to: str | None, names: dict[str, str]) -> Any:
+    if isinstance(value, BaseModel):
+        return rename_references(value, names)
+    if isinstance(value, dict):
+        return {key: _renamed_value(one, to, names) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_renamed_value(one, to, names) for one in value)
+    if to is not None and isinstance(value, str):
+        head = value.rpartition("/")[0] if to == "dataset" else value
+        return names[head] + value[len(head) :] if head in names else value
+    return value
+
+
 def _references(model: BaseModel) -> Iterator[tuple[str, str]]:
     for name, field in type(model).model_fields.items():
         to = reference_of(field)

@@ -17,9 +17,9 @@ from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from mindgpt_plugins.generation.chat_requests import digest, picture_bytes
 from mindgpt_plugins.generation.hf_engine import Engine, EngineError, Prompt, Reply
 from mindgpt_plugins.generation.json_http import JsonHandler
-from mindgpt_plugins.stages.benchmark.requests import digest, picture_bytes
 
 GATHER = 0.02
 """Seconds to wait for a batch to fill."""

@@ -105,6 +105,18 @@ class TokenLimit:
     """Does the supervised reply count too (training), or only the prompt (rollouts)?"""
 
 
+@dataclass(frozen=True)
+class Extension:
+    """More training that a finished stage may ask for, because a gate has failed."""
+
+    trained: str
+    """The stage to be trained further."""
+    steps: int
+    """Optimizer steps of one extension."""
+    judged: StageConfig
+    """Settings of the stage that judges the result, still with the model of this one."""
+
+
 class Stage(ABC, Generic[ConfigT]):
     """A stage kind. Stateless; one subclass per file in ``pipeline/stages/``, registered in ``builtins.py``."""
 
@@ -131,6 +143,18 @@ class Stage(ABC, Generic[ConfigT]):
         ``context.inputs`` may point at folders that do not exist yet.
         """
         return []
+
+    def extension(self, config: ConfigT) -> Extension | None:
+        """The training that a failed gate of this stage would ask for; None when it asks for none."""
+        return None
+
+    def gate_failed(self, folder: Path) -> bool:
+        """Has the gate of a stage that is done failed?"""
+        return False
+
+    def trained_further(self, config: ConfigT, start: str, steps: int, seed: int) -> ConfigT | None:
+        """The same training for ``steps`` more from model ``start``; None for a stage that trains nothing."""
+        return None
 
     def token_limits(self, config: ConfigT) -> list[TokenLimit]:
         """Token limits to check against the data before the stage starts."""

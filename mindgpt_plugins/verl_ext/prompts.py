@@ -9,8 +9,7 @@ from typing import Any, ClassVar
 from omegaconf import OmegaConf
 from verl.utils import tensordict_utils as tu
 
-from mindgpt_plugins.stages.rl.config import Mode
-from mindgpt_plugins.verl_ext.settings import Settings, SettingsError
+from mindgpt_plugins.verl_ext.settings import Mode, Settings, SettingsError
 from mindgpt_plugins.verl_ext.step.group_size import group_size_of
 from mindgpt_plugins.verl_ext.step.keys import split_key
 from mindgpt_plugins.verl_ext.step.mini_batches import multiple_for

@@ -10,8 +10,8 @@ from torch.utils.data import Sampler
 
 from mindgpt_plugins.core.registry import get
 from mindgpt_plugins.curriculum.base import Clock, CurriculumError, Examples, require_same
+from mindgpt_plugins.curriculum.config import CurriculumConfig
 from mindgpt_plugins.curriculum.feeding import unknown_in_rl
-from mindgpt_plugins.stages.rl.config import CurriculumConfig
 from mindgpt_plugins.verl_ext.step.twins import Twins
 
 

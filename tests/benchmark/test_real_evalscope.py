@@ -19,10 +19,10 @@ import pytest
 from stub_server import StubServer, last_text
 
 from mindgpt_plugins.core import process
+from mindgpt_plugins.generation.chat_requests import digest
 from mindgpt_plugins.stages.base import Context
 from mindgpt_plugins.stages.benchmark.catalogue import BENCHMARKS
 from mindgpt_plugins.stages.benchmark.config import BenchmarkConfig
-from mindgpt_plugins.stages.benchmark.requests import digest
 from mindgpt_plugins.stages.benchmark.stage import BenchmarkStage
 
 PYTHON = os.environ.get("MINDGPT_BENCHMARK_PYTHON")

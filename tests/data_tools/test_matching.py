@@ -17,7 +17,7 @@ from mindgpt_data.schema.config import DataSettings
 from mindgpt_data.schema.record import ImageRecord
 from mindgpt_data.steps import match as step
 from mindgpt_data.testing.stub import StubServer, prompt
-from mindgpt_data.tree.model import build
+from mindgpt_data.tree.checks import build
 from mindgpt_data.world import folder
 from mindgpt_data.world.labels import labels
 

@@ -11,7 +11,8 @@ from mindgpt_data.testing.stub import StubServer
 from mindgpt_data.tree.checks import from_nodes
 from mindgpt_data.tree.expand import expand
 from mindgpt_data.tree.exporting import write
-from mindgpt_data.tree.model import Tree, TreeError, load
+from mindgpt_data.tree.files import load
+from mindgpt_data.tree.model import Tree, TreeError
 from mindgpt_data.tree.nested import nested_nodes
 
 FOOD = {

@@ -11,12 +11,12 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from mindgpt_plugins.advantage.config import AdvantageConfig
 from mindgpt_plugins.cli import verbs
 from mindgpt_plugins.rewards import recorded
 from mindgpt_plugins.rewards.recorded import Recorded
 from mindgpt_plugins.rewards.sdk import Group, RewardError, Rollout, Score, reward
 from mindgpt_plugins.rewards.suite import RewardConfig, Suite
-from mindgpt_plugins.stages.rl.config import AdvantageConfig
 from mindgpt_plugins.verl_ext.step.hybrid import Hybrid, Reply
 from mindgpt_plugins.workbench.explain import page
 from mindgpt_plugins.workbench.explain.algebra import advantages as computed

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from mindgpt_plugins.advantage.config import AdvantageConfig
 from mindgpt_plugins.rewards import recorded
 from mindgpt_plugins.rewards.recorded import RecordedError
 from mindgpt_plugins.rewards.suite import RewardConfig, Suite
-from mindgpt_plugins.stages.rl.config import AdvantageConfig
 from mindgpt_plugins.verl_ext.step.hybrid import Hybrid, Reply
 from mindgpt_plugins.workbench.explain.board import Board
 from mindgpt_plugins.workbench.explain.explain import explain

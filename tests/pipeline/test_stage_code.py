@@ -20,7 +20,7 @@ EXEMPT = {
     "mindgpt_plugins.core.compat": "refuses or lets pass",
     "mindgpt_plugins.core.device": "the device is part of the hash",
     "mindgpt_plugins.pipeline.preflight": "refuses or lets pass",
-    "mindgpt_plugins.pipeline.reference": "refuses or lets pass",
+    "mindgpt_plugins.stages.sft.reference": "refuses or lets pass",
     "mindgpt_plugins.stages.base": "types",
     "mindgpt_plugins.recipe": "resolved settings are part of the hash",
     "mindgpt_plugins.core.registry": "finds what a name means",

@@ -14,8 +14,8 @@ from omegaconf import OmegaConf
 from transfer_queue import KVBatchMeta
 from verl.utils import tensordict_utils as tu
 
+from mindgpt_plugins.advantage.perception_config import PerceptionConfig
 from mindgpt_plugins.rewards.sdk import Rollout
-from mindgpt_plugins.stages.rl.perception import PerceptionConfig
 from mindgpt_plugins.verl_ext import perception
 from mindgpt_plugins.verl_ext.perception import PARTITION, PerceptionPass
 from mindgpt_plugins.verl_ext.settings import SettingsError

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from torchdata.stateful_dataloader import StatefulDataLoader
 
 from mindgpt_plugins.curriculum.base import CurriculumError
-from mindgpt_plugins.stages.rl.config import CurriculumConfig
+from mindgpt_plugins.curriculum.config import CurriculumConfig
 from mindgpt_plugins.verl_ext.sampler import CurriculumSampler
 from mindgpt_plugins.verl_ext.step.twins import TwinError, Twins
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 
-from mindgpt_data.corpus import Corpus, CorpusError, image_id
+from mindgpt_data.corpus.base import Corpus, CorpusError, image_id
 from mindgpt_data.schema.record import ImageRecord
 from mindgpt_plugins.core.schema import Strict
 

@@ -145,7 +145,7 @@ def of(settings: DataSettings) -> Focus | None:
     """
     if settings.focus is None:
         return None
-    from mindgpt_data.tree.model import load as tree
+    from mindgpt_data.tree.files import load as tree
 
     named = {"knowledge": settings.tree.knowledge, "capability": settings.tree.capability}
     return load(settings.focus, {axis: tree(axis, None if at == "builtin" else Path(at)) for axis, at in named.items()})

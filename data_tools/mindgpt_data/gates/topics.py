@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mindgpt_data.schema.config import DataSettings
 from mindgpt_data.schema.rows import Row
-from mindgpt_data.tree.model import load
+from mindgpt_data.tree.files import load
 
 PERCEPTION = ("subjects", "spatial", "text")
 """Density dimensions whose capabilities are seen, not known."""

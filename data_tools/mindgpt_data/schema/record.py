@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from mindgpt_plugins.core.files import FileError
+
 
 @dataclass(frozen=True)
 class ImageRecord:
@@ -54,8 +56,6 @@ class ImageRecord:
         Raises:
             FileError: a field is missing or unknown.
         """
-        from mindgpt_plugins.core.files import FileError
-
         known = {f.name for f in fields(cls)}
         if unknown := sorted(set(data) - known):
             raise FileError(f"{place}: unknown field {unknown[0]!r}; an image record has: {', '.join(sorted(known))}")

@@ -19,7 +19,7 @@ from mindgpt_data.schema.config import BudgetSettings, DataSettings
 from mindgpt_data.schema.rows import SUB_SCORES
 from mindgpt_data.teachers.plan import chosen
 from mindgpt_data.teachers.slots import by_family
-from mindgpt_data.tree.model import load
+from mindgpt_data.tree.files import load
 from mindgpt_plugins.core import files
 
 

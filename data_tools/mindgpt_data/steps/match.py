@@ -16,7 +16,8 @@ from mindgpt_data.io.progress import Progress, silent
 from mindgpt_data.io.work import Drop, Work
 from mindgpt_data.matching.choose import Found, choose
 from mindgpt_data.schema.record import ImageRecord
-from mindgpt_data.tree.model import Tree, load
+from mindgpt_data.tree.files import load
+from mindgpt_data.tree.model import Tree
 from mindgpt_plugins.core import files
 
 if TYPE_CHECKING:

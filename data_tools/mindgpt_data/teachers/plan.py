@@ -18,7 +18,8 @@ from mindgpt_data.schema.rows import SUB_SCORES
 from mindgpt_data.teachers.base import Job, Label
 from mindgpt_data.teachers.slots import SlotError, by_family, plan
 from mindgpt_data.teachers.truth import absent, read
-from mindgpt_data.tree.model import Tree, load
+from mindgpt_data.tree.files import load
+from mindgpt_data.tree.model import Tree
 from mindgpt_plugins.core.registry import nearest
 
 ABSENT = 8

@@ -20,9 +20,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from mindgpt_plugins.generation.chat_requests import BadRequest, blanked, digest, greedy
 from mindgpt_plugins.generation.collect import read_lines, write_lines
 from mindgpt_plugins.generation.json_http import JsonHandler
-from mindgpt_plugins.stages.benchmark.requests import BadRequest, blanked, digest, greedy
 
 SEEN, BLANK = "seen", "blank"
 RETRIES = (1.0, 2.0, 4.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field
 
@@ -21,3 +21,8 @@ class DPOConfig(TrainingConfig):
     pref_ftx: float = Field(1.0, ge=0, description="Weight of the SFT loss on the chosen reply.")
     ld_alpha: float | None = Field(None, ge=0, le=1, description="Down-weights the longer reply's extra tokens.")
     reference: ModelRef | None = Field(None, description="Default: the model this stage starts from.")
+
+    def further(self, start: str, steps: int, seed: int) -> Self:
+        """As any training, with the reference it always had."""
+        more = super().further(start, steps, seed)
+        return more.model_copy(update={"reference": self.reference or self.model})

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from mindgpt_plugins.core.schema import StageConfig
-from mindgpt_plugins.pipeline import reference
 from mindgpt_plugins.stages.base import Command, Context, Stage, TokenLimit
 from mindgpt_plugins.stages.dpo.config import DPOConfig
+from mindgpt_plugins.stages.sft import reference
 from mindgpt_plugins.stages.sft import render as llamafactory
 from mindgpt_plugins.stages.sft.stage import CODE
 
@@ -33,6 +33,10 @@ class DPOStage(Stage[DPOConfig]):
         named = config.reference and context.model(config.reference)
         odd = reference.problem("reference", named, context.model(config.model))
         return [*found, odd] if odd else found
+
+    def trained_further(self, config: DPOConfig, start: str, steps: int, seed: int) -> DPOConfig:
+        """See :meth:`DPOConfig.further`."""
+        return config.further(start, steps, seed)
 
     def token_limits(self, config: DPOConfig) -> list[TokenLimit]:
         """Prompt and the longer reply of every pair must fit ``cutoff_len``, or the host cuts them."""

@@ -136,7 +136,7 @@ def tree_leaves(trees: Mapping[str, str | None]) -> dict[str, list[str]]:
     Raises:
         TreeError: a tree is missing or malformed.
     """
-    from mindgpt_data.tree.model import load
+    from mindgpt_data.tree.files import load
 
     return {axis: load(axis, Path(path)).leaves for axis, path in trees.items() if path}
 

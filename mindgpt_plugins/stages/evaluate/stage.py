@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 
 from mindgpt_data.tree.model import TreeError
 
+from mindgpt_plugins.core.folders import read_json
 from mindgpt_plugins.core.schema import StageConfig
-from mindgpt_plugins.stages.base import Command, Context, Stage, as_json
+from mindgpt_plugins.stages.base import Command, Context, Extension, Stage, as_json
 from mindgpt_plugins.stages.evaluate.branches import tree_leaves
 from mindgpt_plugins.stages.evaluate.config import EvaluateConfig
 
@@ -67,6 +68,22 @@ class Evaluate(Stage[EvaluateConfig]):
         except TreeError as error:
             problems.append(f"tree: {error}")
         return problems
+
+    def extension(self, config: EvaluateConfig) -> Extension | None:
+        """More training for the judged model, when the gate says ``on_fail: extend``."""
+        gate = config.gate
+        if gate is None or gate.extend is None:
+            return None
+        more = gate.extend
+        rest: dict[str, Any] = {"extend": more.model_copy(update={"times": more.times - 1})}
+        if more.times == 1:
+            rest = {"on_fail": more.then, "extend": None}
+        judged = config.model_copy(update={"gate": gate.model_copy(update=rest)})
+        return Extension(config.model, more.steps, judged)
+
+    def gate_failed(self, folder: Path) -> bool:
+        """As ``scores.json`` says."""
+        return bool(read_json(folder / "scores.json")["gate"]["verdict"] == "failed")
 
 
 def _trees(config: EvaluateConfig, context: Context) -> dict[str, str]:

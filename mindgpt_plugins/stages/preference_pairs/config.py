@@ -6,8 +6,8 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from mindgpt_plugins.core.schema import DatasetRef, ModelRef, Strict
-from mindgpt_plugins.generation.config import GeneratingStage
+from mindgpt_plugins.core.schema import Strict
+from mindgpt_plugins.stages.self_training.config import SelfTrainingConfig
 
 
 class Shares(Strict):
@@ -24,15 +24,12 @@ class Shares(Strict):
         return self
 
 
-class PreferencePairsConfig(GeneratingStage):
+class PreferencePairsConfig(SelfTrainingConfig):
     """Preference pairs from a model's own samples."""
 
     kind: Literal["preference_pairs"]
-    model: ModelRef
-    prompts: list[DatasetRef] = Field(min_length=1)
     samples: int = Field(8, ge=2, description="Answers per prompt with the image.")
     blind_samples: int = Field(4, ge=1, description="Continuations per prompt with the image blanked.")
-    temperature: float = Field(1.0, gt=0)
     blind_prefix: float = Field(0.5, ge=0, lt=1, description="Share of the chosen reply's words that is kept.")
     verbose_ratio: float = Field(1.3, gt=1, description="A verbose reply has at least this many times the tokens.")
     verbose_tokens: int = Field(3, ge=1, description="… and at least this many tokens more.")

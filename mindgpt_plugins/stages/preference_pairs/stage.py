@@ -13,3 +13,4 @@ class PreferencePairs(SelfTraining[PreferencePairsConfig]):
     """The set is a preference set."""
 
     Config: ClassVar[type[StageConfig]] = PreferencePairsConfig
+    process: ClassVar[str] = "mindgpt_plugins.stages.preference_pairs"

@@ -7,7 +7,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from mindgpt_plugins.core.schema import DatasetRef, ModelRef, Strict
-from mindgpt_plugins.generation.config import GeneratingStage
+from mindgpt_plugins.stages.self_training.config import SelfTrainingConfig
 
 
 class Replay(Strict):
@@ -17,15 +17,12 @@ class Replay(Strict):
     share: float = Field(gt=0, lt=1, description="Of the finished set.")
 
 
-class RejectionSamplingConfig(GeneratingStage):
+class RejectionSamplingConfig(SelfTrainingConfig):
     """A model's own verified-correct answers, as a training set that restores what it could do."""
 
     kind: Literal["rejection_sampling"]
-    model: ModelRef = Field(description="Answers the prompts; M0 for restoration.")
     after: ModelRef | None = Field(None, description="The tuned model; prompts it lost weigh more.")
-    prompts: list[DatasetRef] = Field(min_length=1)
     samples: int = Field(8, ge=1, description="K: answers per prompt.")
-    temperature: float = Field(1.0, gt=0)
     keep_per_prompt: int = Field(2, ge=1, description="Right answers kept per prompt at most, distinct ones first.")
     rows: int | None = Field(None, ge=1, description="Own answers in the set; default: one per answered prompt.")
     floor: float = Field(0.1, gt=0, description="Weight of a prompt that was not lost: floor + max(0, p0 - p1).")

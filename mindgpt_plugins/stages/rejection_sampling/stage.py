@@ -15,6 +15,7 @@ class RejectionSampling(SelfTraining[RejectionSamplingConfig]):
     """The set is a training set, with replayed rows of others."""
 
     Config: ClassVar[type[StageConfig]] = RejectionSamplingConfig
+    process: ClassVar[str] = "mindgpt_plugins.stages.rejection_sampling"
 
     def resolved(self, config: RejectionSamplingConfig, context: Context) -> dict[str, Any]:
         """The model it comes after, and the replayed sets."""

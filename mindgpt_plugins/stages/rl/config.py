@@ -2,58 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import AliasChoices, Field
+from pydantic import Field
 
+from mindgpt_plugins.advantage.config import AdvantageConfig
+from mindgpt_plugins.advantage.perception_config import PerceptionConfig
 from mindgpt_plugins.core.patch_modes import Patches
-from mindgpt_plugins.core.schedule import Ramp, Scheduled
 from mindgpt_plugins.core.schema import DatasetRef, ModelRef, StageConfig, Strict
-from mindgpt_plugins.llamafactory_ext.settings import Choice
+from mindgpt_plugins.curriculum.config import CurriculumConfig
 from mindgpt_plugins.rewards.suite import RewardConfig
-from mindgpt_plugins.stages.rl.perception import PerceptionConfig
-
-
-class FilterConfig(Strict):
-    """Which groups of replies a step does not train on."""
-
-    epsilon: float = Field(1e-6, ge=0, description="Drop groups whose largest |advantage| is below.")
-    keep_all_correct: float = Field(
-        0.25, ge=0, le=1, description="Probability that an all-correct group stays; only with modulators."
-    )
-
-
-Mode = Literal["sync", "colocate_async", "separate_async"]
-GroupSizes = dict[float, Annotated[int, Field(ge=1)]]
-"""Difficulty → replies for prompts of at least that difficulty."""
-
-
-class AdvantageConfig(Strict):
-    """How a group's scores become advantages."""
-
-    name: str = Field(
-        "modulated",
-        description="modulated, grpo, dr_grpo, gdpo, reward_sum, pass_at_k, pass_at_k_analytic, grpo_passk, "
-        "or a plugin's; docs/advantage.md compares them.",
-    )
-    k: int = Field(4, ge=1, description="Subset size of the pass@k part.")
-    lam: Scheduled = Field(
-        Ramp(kind="linear", start=0.5, end=0.0),
-        validation_alias=AliasChoices("lambda", "lam"),
-        description="Weight of pass@k beside the expected score, in [0, 1]; a number or a schedule. Write `lambda:`.",
-    )
-    options: dict[str, Any] = Field(default_factory=dict, description="Further options of the named advantage.")
-    filter: FilterConfig | None = Field(None, description="Drop groups from the update; null: train on all.")
-
-
-class CurriculumConfig(Strict):
-    """In which order the prompts come."""
-
-    name: str = Field("easy_to_hard", description="A registered sampler: easy_to_hard, shuffled, or a plugin's.")
-    options: dict[str, Any] = Field(default_factory=dict)
-    mixture: Choice | None = Field(
-        None, description="Share of each source: {name: fixed, weights: {domain: 3, general: 1}}, or scheduled."
-    )
+from mindgpt_plugins.verl_ext.settings import GroupSizes, Mode
 
 
 class LoraConfig(Strict):

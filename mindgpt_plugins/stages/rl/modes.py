@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from mindgpt_plugins.advantage.config import AdvantageConfig
 from mindgpt_plugins.core.schedule import extremes
-from mindgpt_plugins.stages.rl.config import AdvantageConfig, RLConfig
+from mindgpt_plugins.stages.rl.config import RLConfig
 from mindgpt_plugins.stages.rl.hydra_overrides import flatten
 
 _ROLLOUT = "actor_rollout_ref.rollout"

@@ -7,16 +7,17 @@ from typing import Any, ClassVar, TypeVar
 
 from mindgpt_plugins.stages.base import Command, Context, Stage, as_json
 from mindgpt_plugins.stages.evaluate.stage import CODE, model_settings, set_location
-from mindgpt_plugins.stages.preference_pairs.config import PreferencePairsConfig
-from mindgpt_plugins.stages.rejection_sampling.config import RejectionSamplingConfig
+from mindgpt_plugins.stages.self_training.config import SelfTrainingConfig
 
-ConfigT = TypeVar("ConfigT", PreferencePairsConfig, RejectionSamplingConfig)
+ConfigT = TypeVar("ConfigT", bound=SelfTrainingConfig)
 
 
 class SelfTraining(Stage[ConfigT]):
     """Writes a datasets folder with one set, and ``summary.json``."""
 
     side: ClassVar[str] = "sft"
+    process: ClassVar[str]
+    """Package of the kind, which is run with ``python -m``."""
     code: ClassVar[tuple[str, ...]] = (
         "mindgpt_plugins.stages.self_training",
         "mindgpt_plugins.stages.self_training.stage",
@@ -29,7 +30,7 @@ class SelfTraining(Stage[ConfigT]):
         settings["prompts"] = [set_location(context, ref) for ref in config.prompts]
         settings |= self.resolved(config, context)
         (context.folder / f"{config.kind}.json").write_text(json.dumps(settings, indent=1) + "\n")
-        return [Command(("-m", "mindgpt_plugins.stages.self_training", f"{config.kind}.json"))]
+        return [Command(("-m", self.process, f"{config.kind}.json"))]
 
     def resolved(self, config: ConfigT, context: Context) -> dict[str, Any]:
         """The kind's own references as paths."""

@@ -6,9 +6,10 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from mindgpt_plugins.core.choice import Choice
 from mindgpt_plugins.core.patch_modes import Patches
 from mindgpt_plugins.core.schema import DatasetRef, ModelRef, StageConfig, Strict
-from mindgpt_plugins.llamafactory_ext.settings import Choice, Mixing
+from mindgpt_plugins.curriculum.config import Mixing
 
 
 class TrainingSet(Strict):
@@ -69,6 +70,17 @@ class TrainingConfig(StageConfig):
         """Every set that is read, for training or evaluation."""
         return list(dict.fromkeys([*(one.set for one in self.data), *self.eval_data]))
 
+    def further(self, start: str, steps: int, seed: int) -> Self:
+        """The same training for ``steps`` more from ``start``: in another order, with a schedule of its own."""
+        return self.model_copy(
+            update={
+                "model": start,
+                "epochs": None,
+                "max_steps": steps,
+                "seed": (seed if self.seed is None else self.seed) + 1,
+            }
+        )
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if (self.epochs is None) == (self.max_steps is None):
@@ -106,3 +118,11 @@ class SFTConfig(TrainingConfig):
         description="e.g. {name: weighted_ce, weights: {domain: 2}, length_weighting: sqrt}",
     )
     kl: KLConfig | None = None
+
+    def further(self, start: str, steps: int, seed: int) -> Self:
+        """As any training; the anchor keeps the reference it always had."""
+        more = super().further(start, steps, seed)
+        if self.kl is None:
+            return more
+        anchor = self.kl.model_copy(update={"reference": self.kl.reference or self.model})
+        return more.model_copy(update={"kl": anchor})

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 from mindgpt_patches.catalog import modes
 
 from mindgpt_plugins.core.schema import StageConfig
-from mindgpt_plugins.pipeline import reference
 from mindgpt_plugins.stages.base import Command, Context, Stage, TokenLimit
+from mindgpt_plugins.stages.sft import reference
 from mindgpt_plugins.stages.sft import render as llamafactory
 from mindgpt_plugins.stages.sft.config import SFTConfig
 
@@ -47,6 +47,10 @@ class SFTStage(Stage[SFTConfig]):
         named = config.kl.reference if config.kl is not None else None
         odd = reference.problem("kl.reference", named and context.model(named), context.model(config.model))
         return [*found, odd] if odd else found
+
+    def trained_further(self, config: SFTConfig, start: str, steps: int, seed: int) -> SFTConfig:
+        """See :meth:`SFTConfig.further`."""
+        return config.further(start, steps, seed)
 
     def token_limits(self, config: SFTConfig) -> list[TokenLimit]:
         """Prompt and reply of every row must fit ``cutoff_len``, or the host cuts them."""

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mindgpt_plugins.advantage.config import AdvantageConfig
 from mindgpt_plugins.advantage.estimators import Groups, accepted, check
 from mindgpt_plugins.advantage.filter import draw, dropped_groups
 from mindgpt_plugins.advantage.layout import Layout
@@ -18,7 +19,6 @@ from mindgpt_plugins.core.registry import get
 from mindgpt_plugins.core.schedule import extremes, value_at
 from mindgpt_plugins.rewards.sdk import Group, Rollout
 from mindgpt_plugins.rewards.suite import Suite
-from mindgpt_plugins.stages.rl.config import AdvantageConfig
 from mindgpt_plugins.verl_ext.step.figures import Scored, alpha_figures, figures, share_figures
 from mindgpt_plugins.verl_ext.step.refusals import refusal_figures
 

@@ -9,10 +9,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from mindgpt_plugins.advantage.config import AdvantageConfig
 from mindgpt_plugins.core.registry import load_plugins
 from mindgpt_plugins.recipe.loading import RecipeError, load
 from mindgpt_plugins.rewards.suite import RewardConfig, Suite
-from mindgpt_plugins.stages.rl.config import AdvantageConfig, RLConfig
+from mindgpt_plugins.stages.rl.config import RLConfig
 from mindgpt_plugins.verl_ext.step.hybrid import Hybrid
 
 

@@ -15,8 +15,9 @@ from typing import Any
 
 from mindgpt_plugins.core import compat, device
 from mindgpt_plugins.core.process import child_environment
-from mindgpt_plugins.pipeline import extension, preflight
+from mindgpt_plugins.core.schema import rename_references
 from mindgpt_plugins.pipeline import plan as planner
+from mindgpt_plugins.pipeline import preflight
 from mindgpt_plugins.pipeline.plan import Plan, PlannedStage
 from mindgpt_plugins.recipe.schema import Recipe
 from mindgpt_plugins.stages.sft.config import TrainingConfig
@@ -37,7 +38,7 @@ def original(recipe: Recipe, models: Mapping[str, Path], runs: Path) -> Plan:
     names = {reference: str(folder) for reference, folder in models.items()}
     stages = {}
     for name, config in recipe.stages.items():
-        renamed = extension.renamed(config, names)
+        renamed = rename_references(config, names)
         stages[name] = renamed.model_copy(update={"python": None})
     launch = recipe.launch.model_copy(
         update={

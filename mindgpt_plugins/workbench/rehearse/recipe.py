@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mindgpt_plugins.core import device
-from mindgpt_plugins.core.schema import StageConfig
-from mindgpt_plugins.pipeline import extension
+from mindgpt_plugins.core.schema import StageConfig, rename_references
 from mindgpt_plugins.recipe.schema import Recipe
 from mindgpt_plugins.workbench.rehearse import answering, left_out, making
 from mindgpt_plugins.workbench.rehearse.draft import Change, Draft
@@ -109,7 +108,7 @@ def _pointed(
     for to, value in config.references():
         if to == "path" or (to == "branches" and value not in recipe.stages):
             names[value] = str(pictures.get(value, (recipe.folder / Path(value).expanduser()).resolve()))
-    return extension.renamed(config, {**names, **heads}).model_dump(mode="json")  # type: ignore[no-any-return]
+    return rename_references(config, {**names, **heads}).model_dump(mode="json")  # type: ignore[no-any-return]
 
 
 def _interpreter(recipe: Recipe, config: StageConfig, draft: Draft) -> None:
