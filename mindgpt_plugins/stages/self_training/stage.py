@@ -6,7 +6,7 @@ import json
 from typing import Any, ClassVar, TypeVar
 
 from mindgpt_plugins.stages.base import Command, Context, Stage, as_json
-from mindgpt_plugins.stages.evaluate.stage import CODE, model_settings, set_location
+from mindgpt_plugins.stages.evaluate.stage import model_settings, set_location
 from mindgpt_plugins.stages.self_training.config import SelfTrainingConfig
 
 ConfigT = TypeVar("ConfigT", bound=SelfTrainingConfig)
@@ -18,11 +18,6 @@ class SelfTraining(Stage[ConfigT]):
     side: ClassVar[str] = "sft"
     process: ClassVar[str]
     """Package of the kind, which is run with ``python -m``."""
-    code: ClassVar[tuple[str, ...]] = (
-        "mindgpt_plugins.stages.self_training",
-        "mindgpt_plugins.stages.self_training.stage",
-        *CODE,
-    )
 
     def render(self, config: ConfigT, context: Context) -> list[Command]:
         """Resolve references and write ``<kind>.json``."""
