@@ -51,10 +51,10 @@ def curriculum(
     """
     from rich.console import Console
 
+    from mindgpt_plugins.core.registry import nearest
     from mindgpt_plugins.pipeline import plan
     from mindgpt_plugins.recipe.loading import RecipeError, load
-    from mindgpt_plugins.recipe.sft import TrainingConfig
-    from mindgpt_plugins.registry import nearest
+    from mindgpt_plugins.stages.sft.config import TrainingConfig
 
     console = Console()
     planned = plan.make(load(recipe, overrides or []), runs)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mindgpt_plugins.registry import nearest
-from mindgpt_plugins.rewards.schedule import progress_of
+from mindgpt_plugins.core.registry import nearest
+from mindgpt_plugins.core.schedule import progress_of
 from mindgpt_plugins.rewards.sdk import Rollout
 
 #: Field → names it may have in a line; the last ones are those of verl's dump.
@@ -130,6 +130,6 @@ def _number(data: Mapping[str, Any], name: str, where: str) -> float | None:
 
 
 def _open(path: Path) -> Any:
-    from mindgpt_data.images import open_image
+    from mindgpt_data.io.images import open_image
 
     return open_image(path)

@@ -15,11 +15,11 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mindgpt_plugins.registry import get
+from mindgpt_plugins.core.registry import get
+from mindgpt_plugins.core.schedule import extremes, value_at
 from mindgpt_plugins.rewards.config import RewardConfig
 from mindgpt_plugins.rewards.execution import Call
 from mindgpt_plugins.rewards.options import prepared
-from mindgpt_plugins.rewards.schedule import extremes, value_at
 from mindgpt_plugins.rewards.sdk import Group, RewardError, Rollout, Score, Spec, checked, place, spec_of
 
 __all__ = ["GroupScores", "RewardConfig", "SampleScores", "Suite"]

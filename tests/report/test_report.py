@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import synthetic
 
-from mindgpt_plugins.report import build
-from mindgpt_plugins.report.curves import thin
+from mindgpt_plugins.workbench.report import build
+from mindgpt_plugins.workbench.report.curves import thin
 
 
 class Page(HTMLParser):

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from mindgpt_plugins.evaluate.forgetting import Judged, gate
-from mindgpt_plugins.report import abilities
+from mindgpt_plugins.stages.evaluate.forgetting import Judged, gate
 from mindgpt_plugins.web.page import make_environment
+from mindgpt_plugins.workbench.report import abilities
 
 SECTION: Any = make_environment().get_template("report/abilities.html").module
 

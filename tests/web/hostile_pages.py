@@ -28,7 +28,7 @@ def _run(folder: Path) -> Path:
     """A run in whose files names, labels, questions, replies, reasons and settings are hostile."""
     import synthetic
 
-    from mindgpt_plugins.report import build
+    from mindgpt_plugins.workbench.report import build
 
     run = synthetic.make(folder, per_task=20)
     inside = json.dumps(HOSTILE)[1:-1]
@@ -59,12 +59,13 @@ def _run(folder: Path) -> Path:
 
 
 def data_report(folder: Path) -> Path:
-    from mindgpt_data import files
-    from mindgpt_data.config import DataSettings
+    from mindgpt_data.io.work import Drop
     from mindgpt_data.report.build import build
-    from mindgpt_data.tree.model import build as tree_of
-    from mindgpt_data.work import Drop
+    from mindgpt_data.schema.config import DataSettings
+    from mindgpt_data.tree.checks import build as tree_of
     from report_folder import build as work_folder
+
+    from mindgpt_plugins.core import files
 
     work = work_folder(folder / "roads", images=12)
     image = dataclasses.replace(work.read_images()[3], image=HOSTILE, source=HOSTILE)
@@ -91,12 +92,12 @@ def data_report(folder: Path) -> Path:
 
 
 def explain(folder: Path) -> Path:
-    from mindgpt_plugins.explain.explain import explain
-    from mindgpt_plugins.explain.page import render
-    from mindgpt_plugins.explain.setup import Setup
-    from mindgpt_plugins.recipe.rl import AdvantageConfig
+    from mindgpt_plugins.advantage.config import AdvantageConfig
     from mindgpt_plugins.rewards import recorded
-    from mindgpt_plugins.rewards.suite import RewardConfig
+    from mindgpt_plugins.rewards.config import RewardConfig
+    from mindgpt_plugins.workbench.explain.explain import explain
+    from mindgpt_plugins.workbench.explain.page import render
+    from mindgpt_plugins.workbench.explain.setup import Setup
 
     rng = random.Random(0)
     lines = [
@@ -116,8 +117,8 @@ def explain(folder: Path) -> Path:
 
 
 def parallel(folder: Path) -> Path:
-    from mindgpt_plugins.parallel import config, page, plan
-    from mindgpt_plugins.parallel.request import Request
+    from mindgpt_plugins.workbench.parallel import config, page, plan
+    from mindgpt_plugins.workbench.parallel.request import Request
 
     known = config.read(str(Path(__file__).parents[1] / "parallel/configs/qwen3_8b.json"))
     made = plan.make(dataclasses.replace(known, name=HOSTILE, notes=(HOSTILE,)), Request(gpus=8))
@@ -125,11 +126,11 @@ def parallel(folder: Path) -> Path:
 
 
 def rehearsal(folder: Path) -> Path:
-    from mindgpt_plugins.rehearse.cost import StageCost
-    from mindgpt_plugins.rehearse.draft import Change
-    from mindgpt_plugins.rehearse.findings import Finding
-    from mindgpt_plugins.rehearse.rehearse import Rehearsal
-    from mindgpt_plugins.rehearse.report import render
+    from mindgpt_plugins.workbench.cost.estimate import StageCost
+    from mindgpt_plugins.workbench.rehearse.draft import Change
+    from mindgpt_plugins.workbench.rehearse.findings import Finding
+    from mindgpt_plugins.workbench.rehearse.rehearse import Rehearsal
+    from mindgpt_plugins.workbench.rehearse.report import render
 
     cut = {"architecture": HOSTILE, "original_parameters": 9, "parameters": 1, "cut": {HOSTILE: (HOSTILE, 2)}}
     result = Rehearsal(
@@ -153,9 +154,9 @@ def curriculum(folder: Path) -> Path:
 
 
 def preview(folder: Path) -> Path:
-    from mindgpt_data.preview import Shown, page
-    from mindgpt_data.record import ImageRecord
-    from mindgpt_data.rows import SUB_SCORES
+    from mindgpt_data.schema.record import ImageRecord
+    from mindgpt_data.schema.rows import SUB_SCORES
+    from mindgpt_data.steps.preview import Shown, page
     from mindgpt_data.teachers.base import Candidate, Job, Slot
 
     record = ImageRecord(HOSTILE, [str(folder / HOSTILE.replace("/", "_"))], 8, 8, "c")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mindgpt_data.report.thumbs import Thumbs
-from mindgpt_data.rows import SUB_SCORES
+from mindgpt_data.schema.rows import SUB_SCORES
 from mindgpt_plugins.web.charts import Dot
 from mindgpt_plugins.web.numbers import format_number
 from mindgpt_plugins.web.page import render_page
