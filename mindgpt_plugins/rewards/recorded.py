@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mindgpt_plugins.registry import nearest
+from mindgpt_plugins.rewards.rows import images_in, rollout_from_row
 from mindgpt_plugins.rewards.schedule import progress_of
 from mindgpt_plugins.rewards.sdk import Rollout
 
@@ -82,42 +83,52 @@ def grouped(recorded: list[Recorded]) -> Iterator[list[int]]:
 
 
 def _parse(line: str, where: str, total: int, progress: float | None, images: Path | None) -> Recorded:
+    data = _decode(line, where)
+    values = {field: next((data[n] for n in names if data.get(n) is not None), None) for field, names in NAMES.items()}
+    if values["text"] is None:
+        close = next((hint for name in NAMES["text"] if (hint := nearest(name, data))), "")
+        raise RecordedError(f"{where}: no reply; it is called one of: {', '.join(NAMES['text'])}{close}")
+    step = int(data.get("step") or 1)
+    row = data | {
+        "answer": values["target"],
+        "question": values["prompt"],
+        "source": data.get("source") or data.get("data_source"),
+        "uid": where.rpartition(":")[2] if values["uid"] is None else values["uid"],
+    }
+    rollout = rollout_from_row(
+        row,
+        str(values["text"]),
+        step=step,
+        progress=progress_of(step, total) if progress is None else progress,
+        token_ids=data.get("token_ids") or (),
+        length=None if values["length"] is None else int(values["length"]),
+        load_images=None if images is None else images_in(images, row),
+    )
+    needed = {
+        "answer_type": data.get("answer_type") or None,
+        "type": data.get("type") or None,
+        "length": data.get("token_ids") if values["length"] is None else values["length"],
+        "step": data.get("step") if progress is None else progress,
+    }
+    return Recorded(
+        rollout,
+        group=f"{rollout.uid}@{step}" if data.get("group") is None else str(data["group"]),
+        components=data.get("components") or {},
+        guessed=tuple(name for name, value in needed.items() if value is None),
+        advantage=_number(data, "advantage", where),
+        alpha=_number(data, "alpha", where),
+        dropped=None if data.get("dropped") is None else bool(data["dropped"]),
+    )
+
+
+def _decode(line: str, where: str) -> dict[str, Any]:
     try:
         data = json.loads(line)
     except ValueError as error:
         raise RecordedError(f"{where}: no JSON: {error}") from None
     if not isinstance(data, dict):
         raise RecordedError(f"{where}: a line is an object, not {type(data).__name__}")
-    values = {field: next((data[n] for n in names if data.get(n) is not None), None) for field, names in NAMES.items()}
-    if values["text"] is None:
-        close = next((hint for name in NAMES["text"] if (hint := nearest(name, data))), "")
-        raise RecordedError(f"{where}: no reply; it is called one of: {', '.join(NAMES['text'])}{close}")
-    text, step = str(values["text"]), int(data.get("step") or 1)
-    uid = str(values["uid"] if values["uid"] is not None else where.rpartition(":")[2])
-    pictures = data.get("image") or []
-    rollout = Rollout(
-        text=text,
-        target="" if values["target"] is None else str(values["target"]),
-        prompt=str(values["prompt"] or ""),
-        answer_type=str(data.get("answer_type") or "text"),
-        type=str(data.get("type") or "verifiable"),
-        source=str(data.get("source") or data.get("data_source") or ""),
-        labels={str(k): str(v) for k, v in (data.get("labels") or {}).items()},
-        boxes=data.get("boxes"),
-        difficulty=float(data.get("difficulty") or 0.0),
-        length=len(text.split()) if values["length"] is None else int(values["length"]),
-        uid=uid,
-        step=step,
-        progress=progress_of(step, total) if progress is None else progress,
-        load_images=None if images is None or not pictures else lambda: [_open(images / name) for name in pictures],
-    )
-    guessed = [name for name in ("answer_type", "type") if not data.get(name)]
-    guessed += ["length"] if values["length"] is None else []
-    guessed += ["step"] if data.get("step") is None and progress is None else []
-    group = str(data["group"]) if data.get("group") is not None else f"{uid}@{step}"
-    advantage, alpha = (_number(data, name, where) for name in ("advantage", "alpha"))
-    dropped = None if data.get("dropped") is None else bool(data["dropped"])
-    return Recorded(rollout, group, data.get("components") or {}, tuple(guessed), advantage, alpha, dropped)
+    return data
 
 
 def _number(data: Mapping[str, Any], name: str, where: str) -> float | None:
@@ -127,9 +138,3 @@ def _number(data: Mapping[str, Any], name: str, where: str) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         raise RecordedError(f"{where}: {name} is {value!r}; a finite number, or leave it out")
     return float(value)
-
-
-def _open(path: Path) -> Any:
-    from mindgpt_data.images import open_image
-
-    return open_image(path)

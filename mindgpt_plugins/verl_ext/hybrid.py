@@ -11,11 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mindgpt_plugins.advantage.call import compute_advantage
 from mindgpt_plugins.advantage.estimators import Groups, accepted, check
-from mindgpt_plugins.advantage.filter import draw, dropped_groups
+from mindgpt_plugins.advantage.filter import find_dropped_groups
 from mindgpt_plugins.advantage.layout import Layout
 from mindgpt_plugins.recipe.rl import AdvantageConfig
-from mindgpt_plugins.registry import get
+from mindgpt_plugins.rewards.algebra import combine_scores, tabulate_components
 from mindgpt_plugins.rewards.schedule import extremes, value_at
 from mindgpt_plugins.rewards.sdk import Group, Rollout
 from mindgpt_plugins.rewards.suite import Suite
@@ -78,7 +79,8 @@ class Hybrid:
 
         Raises:
             RewardError: a group reward failed.
-            RolloutError: no replies, or a score, weight or advantage that is not finite.
+            RolloutError: no replies, or a score or weight that is not finite.
+            AdvantageError: an advantage that is not finite.
         """
         _refuse_unusable(replies, alpha)
         scored = self._scored(replies)
@@ -91,7 +93,7 @@ class Hybrid:
         metrics = {
             "advantage/lambda": lam,
             **figures(scored, advantage, self.suite, self.config.k, progress),
-            **share_figures(scored, plain, self.suite, progress, lambda groups: self._advantage(groups, lam)),
+            **share_figures(scored, plain, lambda groups: self._advantage(groups, lam)),
             **filtered,
             **refusal_figures([(r.rollout, r.score) for r in replies]),
         }
@@ -117,66 +119,47 @@ class Hybrid:
     def _scored(self, replies: Sequence[Reply]) -> Scored:
         layout = Layout.of([reply.group for reply in replies])
         members = list(layout.members.values())
-        found = self.suite.score_groups(
-            [
-                (
-                    Group([replies[i].rollout for i in own], [replies[i].score for i in own]),
-                    [replies[i].components for i in own],
-                )
-                for own in members
-            ]
-        )
-        modulated = [0.0] * len(replies)
         components: list[dict[str, float | None]] = [dict(reply.components) for reply in replies]
         log = [dict(reply.log) for reply in replies]
-        effects = {name: [0.0] * len(replies) for name in found[0].effects}
-        for own, scores in zip(members, found, strict=True):
+        asked = [Group([replies[i].rollout for i in own], [replies[i].score for i in own]) for own in members]
+        for own, found in zip(members, self.suite.score_groups(asked), strict=True):
             for column, i in enumerate(own):
-                modulated[i] = scores.modulated[column]
-                components[i] |= {name: values[column] for name, values in scores.components.items()}
-                log[i] |= scores.log[column]
-                for name, values in scores.effects.items():
-                    effects[name][i] = values[column]
+                components[i] |= {name: values[column] for name, values in found.components.items()}
+                log[i] |= found.log[column]
+        scores = combine_scores(
+            self.suite.roles,
+            self.suite.signed_weights(replies[0].rollout.progress),
+            {name: layout.spread(v) for name, v in tabulate_components(self.suite.roles, components).items()},
+            layout.spread([reply.score for reply in replies]),
+        )
         groups = Groups(
-            modulated=layout.spread(modulated),
-            raw=layout.spread([reply.score for reply in replies]),
+            modulated=scores.modulated,
+            raw=scores.raw,
             mask=layout.mask,
-            components={
-                name: layout.spread([math.nan if (v := own.get(name)) is None else v for own in components])
-                for name in self.suite.names()
-            },
-            weights=self._signed_weights(replies[0].rollout.progress),
+            components=scores.components,
+            weights=scores.weights,
             tokens=layout.spread([float(reply.rollout.length) for reply in replies]),
             adversarial=torch.tensor([replies[own[0]].rollout.type == "adversarial" for own in members]),
         )
-        return Scored(replies, layout, groups, components, {n: layout.spread(v) for n, v in effects.items()}, log)
-
-    def _signed_weights(self, progress: float) -> dict[str, float]:
-        """Of every reward, gates included: a plain sum has no gates, only components."""
-        return {e.spec.name: e.weight(progress) * (-1.0 if e.spec.penalty else 1.0) for e in self.suite.entries}
+        return Scored(replies, layout, groups, scores, components, log)
 
     def _advantage(self, groups: Groups, lam: float) -> Tensor:
-        options = accepted(self.config.name, {"k": self.config.k, "lam": lam}) | self.config.options
-        result: Tensor = get("advantage", self.config.name)(groups, **options)
-        if result.shape != groups.mask.shape or not bool(torch.isfinite(result).all()):
-            raise RolloutError(
-                f"advantage {self.config.name!r} returned {tuple(result.shape)} with {int((~result.isfinite()).sum())} "
-                f"values that are not finite; it must return one finite number for each of {tuple(groups.mask.shape)}"
-            )
-        return result
+        config = self.config
+        return compute_advantage(config.name, groups, k=config.k, lam=lam, options=config.options)
 
     def _filter(self, scored: Scored, advantage: Tensor) -> tuple[list[bool], dict[str, float]]:
         config = self.config.filter
         if config is None:
             return [False] * len(scored.replies), {}
-        modulators = any(e.spec.role == "modulator" and e.config.weight > 0 for e in self.suite.entries)
         first = [scored.replies[own[0]] for own in scored.layout.members.values()]
-        dropped = dropped_groups(
+        dropped = find_dropped_groups(
             advantage,
-            (scored.right | ~scored.groups.mask).all(dim=1),
-            [draw(reply.rollout.step, reply.rollout.uid or reply.group) for reply in first],
+            scored.scores.correct,
+            scored.groups.mask,
+            [(reply.rollout.step, reply.rollout.uid or reply.group) for reply in first],
             epsilon=config.epsilon,
-            keep_all_correct=config.keep_all_correct if modulators else 1.0,
+            keep_all_correct=config.keep_all_correct,
+            modulators=self.suite.has_modulators,
         )
         silent = advantage.abs().amax(dim=1) < config.epsilon
         share = {"filter/dropped": dropped, "filter/no_signal": silent}
@@ -190,12 +173,12 @@ class Hybrid:
         components = dict.fromkeys(self.suite.names(), scores)
         mask = torch.ones(shape, dtype=torch.bool)
         adversarial = torch.tensor([False, True])
-        weights = self._signed_weights(0.0)
+        weights = self.suite.signed_weights(0.0)
         try:
             self._advantage(
                 Groups(scores, scores, mask, components, weights, mask.double(), adversarial), self.lam(0.0)
             )
-        except (ValueError, TypeError, RolloutError) as error:
+        except (ValueError, TypeError) as error:
             raise ValueError(f"advantage {self.config.name!r}, options {self.config.options}: {error}") from error
 
 

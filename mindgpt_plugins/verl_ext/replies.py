@@ -12,7 +12,7 @@ import transfer_queue as tq
 from mindgpt_plugins.verl_ext.hybrid import Reply, refuse_errors
 from mindgpt_plugins.verl_ext.keys import split_key
 from mindgpt_plugins.verl_ext.reward_fields import ASKED, ERROR, LOG, PID, PREFIX
-from mindgpt_plugins.verl_ext.rows import as_rollout
+from mindgpt_plugins.verl_ext.rows import rollout_from_verl
 from mindgpt_plugins.verl_ext.settings import SettingsError
 
 FIELDS = ["responses", "extra_fields", "extra_info", "reward_model", "data_source", ASKED]
@@ -61,9 +61,8 @@ class Replies:
         replies, facts = [], []
         for i, (key, text, info) in enumerate(zip(self.keys, texts, self.infos, strict=True)):
             uid, session, _ = split_key(key)
-            extra = self.columns["extra_info"][i]
-            truth, source = self.columns["reward_model"][i], self.columns["data_source"][i]
-            rollout = as_rollout(text, self.tokens[i], extra, truth, source, step, total)
+            row = {name: column[i] for name, column in self.columns.items()}
+            rollout = rollout_from_verl(row, text, self.tokens[i], step, total)
             components = {
                 name.removeprefix(PREFIX): None if value != value else float(value)  # NaN: not scored
                 for name, value in info.items()
@@ -82,7 +81,7 @@ class Replies:
                     "boxes": rollout.boxes,
                     "labels": dict(rollout.labels),
                     "difficulty": rollout.difficulty,
-                    "image": [str(name) for name in extra.get("image") or []],
+                    "image": [str(name) for name in row["extra_info"].get("image") or []],
                     "group": uid,
                     "session": session,
                 }

@@ -14,7 +14,6 @@ from typer.testing import CliRunner
 from mindgpt_plugins.cli import verbs
 from mindgpt_plugins.explain import page
 from mindgpt_plugins.explain.algebra import advantages as computed
-from mindgpt_plugins.explain.algebra import without
 from mindgpt_plugins.explain.board import Board, sample
 from mindgpt_plugins.explain.explain import explain
 from mindgpt_plugins.explain.replay import again, replay
@@ -137,7 +136,7 @@ def test_replay_gives_the_trainers_advantages(
     assert max(abs(found[key] - wanted[key]) for key in wanted) < 1e-12
     for step, own in zip(made.board.steps(), metrics, strict=True):
         for name in rewards:
-            changed = computed(setup, made.board, without(setup, made.board, made.scores, name))
+            changed = computed(setup, made.board, made.scores.without(name))
             total = float(made.advantage[step].abs().sum())
             share = float((made.advantage - changed)[step].abs().sum()) / total
             assert share == pytest.approx(own[f"advantage/share/{name}"], abs=1e-9), name
@@ -284,12 +283,12 @@ def test_shares_add_up_along_the_run(replies: list[Recorded]) -> None:
 
 def test_a_failing_reward_stops_with_the_sample() -> None:
     bad = parsed([{"text": "a", "target": "b", "answer_type": "no such", "uid": "u1"}])
-    with pytest.raises(RewardError, match="'accuracy', sample 'u1'.*a run would stop here"):
+    with pytest.raises(RewardError, match="'accuracy', sample 'u1'.*raised"):
         explain(bad, setup_of({"accuracy": {}}))
     ignored = setup_of({"accuracy": {"on_error": "none"}, "planted_half": {}})
     assert explain(bad, ignored)["rewards"][0]["verdict"] == "never_scored"
     open_only = parsed([{"text": "a", "type": "open"}])
-    with pytest.raises(RewardError, match="no task reward scored 1 replies"):
+    with pytest.raises(RewardError, match="no task reward scored sample '1' of type 'open'"):
         explain(open_only, setup_of({"accuracy": {}}))
 
 

@@ -3,6 +3,7 @@ import math
 
 import pytest
 
+from mindgpt_plugins.advantage.call import AdvantageError
 from mindgpt_plugins.recipe.rl import AdvantageConfig
 from mindgpt_plugins.rewards.sdk import Rollout
 from mindgpt_plugins.rewards.suite import RewardConfig, Suite
@@ -229,8 +230,8 @@ def test_unusable_scores_and_advantages_stop_the_step():
 
 def test_an_advantage_of_the_wrong_shape_is_named(monkeypatch):
     own = hybrid(k=2)
-    monkeypatch.setattr("mindgpt_plugins.verl_ext.hybrid.get", lambda *_: lambda groups, **_: groups.raw[:, :1] / 0)
+    monkeypatch.setattr("mindgpt_plugins.advantage.call.get", lambda *_: lambda groups, **_: groups.raw[:, :1] / 0)
     with pytest.raises(
-        RolloutError, match=r"advantage 'modulated' returned \(1, 1\) with 1 values that are not finite"
+        AdvantageError, match=r"advantage 'modulated' returned \(1, 1\) with 1 values that are not finite"
     ):
         own.run(replies([(1.0, 5), (0.0, 5)]))
