@@ -20,6 +20,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "target": ("target", "answer", "ground_truth", "gts"),
     "prompt": ("prompt", "question", "input"),
     "uid": ("uid", "prompt_id", "id", "row"),
+    "source": ("source", "data_source"),
     "length": ("length", "tokens"),
 }
 
@@ -83,42 +84,48 @@ def grouped(recorded: list[Recorded]) -> Iterator[list[int]]:
 
 
 def _parse(line: str, where: str, total: int, progress: float | None, images: Path | None) -> Recorded:
-    data = _decode(line, where)
+    row = _row(_decode(line, where), where)
+    step = int(row.get("step") or 1)
+    rollout = rollout_from_row(
+        row,
+        str(row["text"]),
+        step=step,
+        progress=progress_of(step, total) if progress is None else progress,
+        token_ids=row.get("token_ids") or (),
+        length=None if row["length"] is None else int(row["length"]),
+        load_images=None if images is None else images_in(images, row),
+    )
+    return Recorded(
+        rollout,
+        group=f"{rollout.uid}@{step}" if row.get("group") is None else str(row["group"]),
+        components=row.get("components") or {},
+        guessed=_guessed(row, progress),
+        advantage=_number(row, "advantage", where),
+        alpha=_number(row, "alpha", where),
+        dropped=None if row.get("dropped") is None else bool(row["dropped"]),
+    )
+
+
+def _row(data: dict[str, Any], where: str) -> dict[str, Any]:
+    """The line with ``text``, ``length`` and the fields of a data row under the names they have there."""
     values = {field: next((data[n] for n in names if data.get(n) is not None), None) for field, names in NAMES.items()}
     if values["text"] is None:
         close = next((hint for name in NAMES["text"] if (hint := nearest(name, data))), "")
         raise RecordedError(f"{where}: no reply; it is called one of: {', '.join(NAMES['text'])}{close}")
-    step = int(data.get("step") or 1)
-    row = data | {
-        "answer": values["target"],
-        "question": values["prompt"],
-        "source": data.get("source") or data.get("data_source"),
-        "uid": where.rpartition(":")[2] if values["uid"] is None else values["uid"],
+    if values["uid"] is None:
+        values["uid"] = where.rpartition(":")[2]
+    return data | values | {"answer": values["target"], "question": values["prompt"]}
+
+
+def _guessed(row: Mapping[str, Any], progress: float | None) -> tuple[str, ...]:
+    """Fields that rewards may need and the line does not have."""
+    known = {
+        "answer_type": row.get("answer_type"),
+        "type": row.get("type"),
+        "length": row.get("token_ids") if row["length"] is None else "given",
+        "step": row.get("step") if progress is None else "not needed",
     }
-    rollout = rollout_from_row(
-        row,
-        str(values["text"]),
-        step=step,
-        progress=progress_of(step, total) if progress is None else progress,
-        token_ids=data.get("token_ids") or (),
-        length=None if values["length"] is None else int(values["length"]),
-        load_images=None if images is None else images_in(images, row),
-    )
-    needed = {
-        "answer_type": data.get("answer_type") or None,
-        "type": data.get("type") or None,
-        "length": data.get("token_ids") if values["length"] is None else values["length"],
-        "step": data.get("step") if progress is None else progress,
-    }
-    return Recorded(
-        rollout,
-        group=f"{rollout.uid}@{step}" if data.get("group") is None else str(data["group"]),
-        components=data.get("components") or {},
-        guessed=tuple(name for name, value in needed.items() if value is None),
-        advantage=_number(data, "advantage", where),
-        alpha=_number(data, "alpha", where),
-        dropped=None if data.get("dropped") is None else bool(data["dropped"]),
-    )
+    return tuple(name for name, value in known.items() if value is None or value == "")
 
 
 def _decode(line: str, where: str) -> dict[str, Any]:
