@@ -19,7 +19,7 @@ def block(language: str, start: str) -> str:
 
 
 def test_the_reward_example_is_short_and_scores(tmp_path: Path) -> None:
-    from mindgpt_plugins.registry import load_plugins
+    from mindgpt_plugins.core.registry import load_plugins
     from mindgpt_plugins.rewards.sdk import Rollout
     from mindgpt_plugins.rewards.suite import RewardConfig, Suite
 
@@ -54,7 +54,7 @@ def test_every_verb_in_the_readme_exists() -> None:
 
 
 def test_the_gate_in_the_data_docs_is_a_gate() -> None:
-    from mindgpt_plugins.registry import check_options, get
+    from mindgpt_plugins.core.registry import check_options, get
 
     text = (README.parent / "docs" / "data.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)

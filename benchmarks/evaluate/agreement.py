@@ -26,7 +26,7 @@ sys.path.insert(0, str(ROOT / "tests/benchmark"))
 from benchmark_formats import items, write  # noqa: E402
 from mindgpt_data.export import read_set, write_set  # noqa: E402
 
-from mindgpt_plugins.pipeline import folders  # noqa: E402
+from mindgpt_plugins.core import folders  # noqa: E402
 
 BENCHMARKS = ("ocrbench", "mmstar", "pope")
 

@@ -36,8 +36,8 @@ import forgetting_arms
 from ablation_arms import ARMS, MAIN, OURS, Settings
 from ablation_table import Line, table
 
-from mindgpt_plugins import compat
-from mindgpt_plugins.pipeline.folders import find_run, read_json
+from mindgpt_plugins.core import compat
+from mindgpt_plugins.core.folders import find_run, read_json
 
 RESULTS = Path(__file__).parent.parent / "results"
 

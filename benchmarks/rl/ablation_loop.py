@@ -10,16 +10,16 @@ import torch
 from ablation_arms import Arm, Settings
 from ablation_policy import Encoded, Policy
 from ablation_prompts import Prompts, rollout
-from mindgpt_data.rows import Row
+from mindgpt_data.schema.rows import Row
 from torch import Tensor
 
+from mindgpt_plugins.advantage.config import AdvantageConfig
 from mindgpt_plugins.advantage.perception import Seen, blacken, log_ratio, patch_mask, perceive
-from mindgpt_plugins.recipe.perception import PerceptionConfig
-from mindgpt_plugins.recipe.rl import AdvantageConfig
+from mindgpt_plugins.advantage.perception_config import PerceptionConfig
 from mindgpt_plugins.rewards.config import RewardConfig
 from mindgpt_plugins.rewards.suite import Suite
-from mindgpt_plugins.verl_ext.hybrid import Hybrid, Reply
-from mindgpt_plugins.verl_ext.seeds import sample_seed
+from mindgpt_plugins.verl_ext.step.hybrid import Hybrid, Reply
+from mindgpt_plugins.verl_ext.step.seeds import sample_seed
 
 DUAL_CLIP = 3.0
 """verl's ``clip_ratio_c``: bound of the loss of a reply with negative advantage."""

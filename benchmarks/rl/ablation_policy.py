@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mindgpt_plugins.evaluate.engine import Engine, Prompt
+from mindgpt_plugins.generation.hf_engine import Engine, Prompt
 from mindgpt_plugins.verl_ext.seeded_choice import SeededChoice
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from ablation_arms import Settings
 from ablation_policy import Encoded, Policy
 from mindgpt_data.export import read_set
-from mindgpt_data.rows import Row
+from mindgpt_data.schema.rows import Row
 
+from mindgpt_plugins.core.registry import get
+from mindgpt_plugins.core.schedule import progress_of
 from mindgpt_plugins.curriculum.examples import Examples
-from mindgpt_plugins.registry import get
 from mindgpt_plugins.rewards.rows import rollout_from_row
-from mindgpt_plugins.rewards.schedule import progress_of
 from mindgpt_plugins.rewards.sdk import Rollout
 
 

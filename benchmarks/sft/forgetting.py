@@ -26,8 +26,8 @@ import yaml
 from forgetting_arms import ARMS, BATCH, OURS, arm, recipe, trained
 from forgetting_table import Line, table
 
-from mindgpt_plugins import compat
-from mindgpt_plugins.pipeline.folders import find_run, read_json
+from mindgpt_plugins.core import compat
+from mindgpt_plugins.core.folders import find_run, read_json
 from mindgpt_plugins.pipeline.preflight import vision_tokens
 
 RESULTS = Path(__file__).parent.parent / "results"

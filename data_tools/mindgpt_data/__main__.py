@@ -1,6 +1,6 @@
 """``python -m mindgpt_data config.json``: the ``data`` stage as a process.
 
-The config is JSON: ``settings`` (:class:`mindgpt_data.config.DataSettings`), ``seed``, ``work`` (folder),
+The config is JSON: ``settings`` (:class:`mindgpt_data.schema.config.DataSettings`), ``seed``, ``work`` (folder),
 ``engine`` and ``plugins``. Writes ``metrics.jsonl`` beside the config; everything else goes to the work folder.
 """
 
@@ -11,11 +11,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mindgpt_data import check, engines, pipeline
-from mindgpt_data.config import DataSettings
+from mindgpt_data import engines
+from mindgpt_data.io.work import Work
+from mindgpt_data.schema.config import DataSettings
+from mindgpt_data.steps import check, pipeline
 from mindgpt_data.steps.report import run as write_report
-from mindgpt_data.work import Work
-from mindgpt_plugins import registry
+from mindgpt_plugins.core import registry
 
 
 def main(argv: list[str]) -> int:

@@ -19,7 +19,7 @@ from mindgpt_plugins.advantage.core import (
     pass_at_k_advantage,
 )
 from mindgpt_plugins.advantage.groups import Groups
-from mindgpt_plugins.registry import check_options, get, register
+from mindgpt_plugins.core.registry import check_options, get, register
 
 __all__ = ["Groups", "accepted", "check"]
 

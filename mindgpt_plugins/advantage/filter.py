@@ -8,15 +8,16 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from mindgpt_plugins.advantage.config import FilterConfig
+
 
 def find_dropped_groups(
+    config: FilterConfig,
     advantage: Tensor,
     correct: Tensor,
     mask: Tensor,
     prompts: Sequence[tuple[int, str]],
     *,
-    epsilon: float,
-    keep_all_correct: float,
     modulators: bool,
 ) -> Tensor:
     """Find the groups without signal, and the all-correct ones that are not drawn.
@@ -25,12 +26,11 @@ def find_dropped_groups(
     Nothing is dropped where everything would be: a step must not be empty.
 
     Args:
+        config: what to drop.
         advantage: (groups, n), 0 where masked.
         correct: (groups, n) bool.
         mask: (groups, n) bool, true where a reply exists.
         prompts: step and prompt of each group, which decide its draw.
-        epsilon: a group whose largest |advantage| is below it has no signal.
-        keep_all_correct: probability that an all-correct group stays.
         modulators: does the recipe have any? Without them an all-correct group has no signal anyway, or is graded, and
             stays.
 
@@ -38,9 +38,9 @@ def find_dropped_groups(
         (groups,) bool.
     """
     draws = torch.tensor([draw_number(step, prompt) for step, prompt in prompts], dtype=torch.float64)
-    unlucky = draws >= (keep_all_correct if modulators else 1.0)
+    unlucky = draws >= (config.keep_all_correct if modulators else 1.0)
     all_correct = (correct | ~mask).all(dim=1)
-    dropped = (advantage.abs().amax(dim=1) < epsilon) | (all_correct & unlucky)
+    dropped = (advantage.abs().amax(dim=1) < config.epsilon) | (all_correct & unlucky)
     return dropped & ~dropped.all()
 
 

@@ -29,7 +29,6 @@ def verbs() -> typer.Typer:
         listing,
         new_reward,
         plan,
-        quantize,
         rehearse,
         report,
         rewards,
@@ -37,6 +36,7 @@ def verbs() -> typer.Typer:
         serve,
         validate,
     )
+    from mindgpt_plugins.cli import quantise as quantize
 
     if not app.registered_commands:
         for verb in (
@@ -65,8 +65,8 @@ def verbs() -> typer.Typer:
 def main() -> None:
     """Console entry point: runs a verb; an expected fault is one clear message and a non-zero exit."""
     from mindgpt_plugins.cli import llamafactory
-    from mindgpt_plugins.pipeline.stage import StageError
-    from mindgpt_plugins.registry import PluginError
+    from mindgpt_plugins.core.errors import StageError
+    from mindgpt_plugins.core.registry import PluginError
 
     if sys.argv[1:2] == ["llamafactory"]:  # its arguments belong to the host: hand them over untouched
         llamafactory.main(sys.argv[2:])

@@ -68,8 +68,9 @@ def evaluate(
     """
     from rich.console import Console
 
-    from mindgpt_plugins.pipeline import display, folders, plan, preflight_all, runner
-    from mindgpt_plugins.report import build
+    from mindgpt_plugins.core import folders
+    from mindgpt_plugins.pipeline import display, plan, preflight_all, runner
+    from mindgpt_plugins.workbench.report import build
 
     is_server = model.startswith(("http://", "https://"))
     if is_server and (server or sets):
@@ -112,8 +113,8 @@ def evaluate(
 
 def _model(name: str, stage: str | None, runs: Path) -> tuple[dict[str, str], dict[str, int]]:
     """``{"model": reference}`` and, for a run's model, the image size of the run."""
-    from mindgpt_plugins.pipeline import folders
-    from mindgpt_plugins.pipeline.stage import StageError
+    from mindgpt_plugins.core import folders
+    from mindgpt_plugins.core.errors import StageError
 
     if (Path(name) / "config.json").is_file():
         return {"model": str(Path(name).resolve())}, {}
@@ -163,7 +164,7 @@ def _recipe(raw: dict[str, Any], overrides: list[str]) -> Any:
 def _show(console: Any, name: str, scores: list[dict[str, Any]]) -> None:
     from rich.table import Table
 
-    from mindgpt_plugins.evaluate.scoring import ALL
+    from mindgpt_plugins.stages.evaluate.scoring import ALL
 
     table = Table(title=f"accuracy of {name}, %", title_justify="left")
     for column in ("set", "source", "rows", "accuracy", "95 %", "without picture", "no answer found"):

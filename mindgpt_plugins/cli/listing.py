@@ -20,8 +20,8 @@ def listing(
     ] = None,
 ) -> None:
     """List registered plugins by kind with where they come from, and the shipped recipes."""
+    from mindgpt_plugins.core.registry import KINDS, RegistryError, names, nearest, origin
     from mindgpt_plugins.recipe.loading import shipped_recipes
-    from mindgpt_plugins.registry import KINDS, RegistryError, names, nearest, origin
 
     if kind == "patches":
         Console().print(_patches())

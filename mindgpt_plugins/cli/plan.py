@@ -51,10 +51,10 @@ def curriculum(
     """
     from rich.console import Console
 
+    from mindgpt_plugins.core.registry import nearest
     from mindgpt_plugins.pipeline import plan
     from mindgpt_plugins.recipe.loading import RecipeError, load
-    from mindgpt_plugins.recipe.sft import TrainingConfig
-    from mindgpt_plugins.registry import nearest
+    from mindgpt_plugins.stages.sft.config import TrainingConfig
 
     console = Console()
     planned = plan.make(load(recipe, overrides or []), runs)
@@ -132,7 +132,7 @@ def page(found: dict[str, Forecast]) -> str:
     from html import escape
     from importlib import resources
 
-    from mindgpt_plugins.report.svg import line_chart
+    from mindgpt_plugins.workbench.report.svg import line_chart
 
     parts = []
     for name, one in found.items():
@@ -152,7 +152,7 @@ def page(found: dict[str, Forecast]) -> str:
         notes = "".join(f"<p class=soft>{escape(note)}</p>" for note in one.notes)
         about = f"{one.sampler}, {one.mixture or 'no'} mixture, {one.steps} steps of {one.samples_per_step} samples"
         parts.append(f"<section><h2>{escape(name)}</h2><p>{escape(about)}</p>{notes}<div>{charts}</div></section>")
-    files = resources.files("mindgpt_plugins.report")
+    files = resources.files("mindgpt_plugins.workbench.report")
     style, script = ((files / file).read_text(encoding="utf-8") for file in ("style.css", "readout.js"))
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Curriculum plan</title>'

@@ -34,9 +34,9 @@ def report(
 
     from rich.console import Console
 
-    from mindgpt_plugins.evaluate import branch_tables
-    from mindgpt_plugins.pipeline.folders import find_run
-    from mindgpt_plugins.report import build
+    from mindgpt_plugins.core.folders import find_run
+    from mindgpt_plugins.stages.evaluate import branch_tables
+    from mindgpt_plugins.workbench.report import build
 
     page = build(find_run(runs, run))
     typer.echo(f"{page}\n{page.with_name('report.json')}")

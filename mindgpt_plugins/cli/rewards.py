@@ -83,10 +83,10 @@ def try_rewards(
 
 def _suite(recipe: str, overrides: Sequence[str], stage: str | None) -> tuple[Suite, int]:
     """The rewards of a recipe's rl stage, or of a settings file, and the steps of the run."""
+    from mindgpt_plugins.core.registry import load_plugins
     from mindgpt_plugins.recipe.loading import find_stage, load
-    from mindgpt_plugins.recipe.rl import RLConfig
-    from mindgpt_plugins.registry import load_plugins
     from mindgpt_plugins.rewards.suite import Suite
+    from mindgpt_plugins.stages.rl.config import RLConfig
 
     if recipe.endswith(".json"):
         from mindgpt_plugins.verl_ext.settings import read

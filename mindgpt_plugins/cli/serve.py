@@ -12,7 +12,7 @@ import typer
 from mindgpt_plugins.cli.options import RunsOption
 
 if TYPE_CHECKING:
-    from mindgpt_plugins.serve.probe import Question
+    from mindgpt_plugins.workbench.serve.probe import Question
 
 
 def add(app: typer.Typer) -> None:
@@ -45,10 +45,10 @@ def serve(
     """
     from rich.console import Console
 
-    from mindgpt_plugins.pipeline import folders
-    from mindgpt_plugins.serve.checks import require
-    from mindgpt_plugins.serve.probe import ask, drafted, load_test
-    from mindgpt_plugins.serve.server import Server, Settings, command
+    from mindgpt_plugins.core import folders
+    from mindgpt_plugins.generation.vllm_server import Server, Settings, command
+    from mindgpt_plugins.workbench.serve.checks import require
+    from mindgpt_plugins.workbench.serve.probe import ask, drafted, load_test
 
     console = Console()
     model, settings, questions = _what(run, stage, runs)
@@ -100,8 +100,8 @@ def serve(
 
 def _what(run: str, stage: str | None, runs: Path) -> tuple[Path, dict[str, Any], list[Question]]:
     """Model folder, settings that follow from the run, and questions to ask it."""
-    from mindgpt_plugins.pipeline import device, folders
-    from mindgpt_plugins.pipeline.stage import StageError
+    from mindgpt_plugins.core import device, folders
+    from mindgpt_plugins.core.errors import StageError
 
     cpu = {"cpu": device.resolve("auto") == "cpu"}
     if (Path(run) / "config.json").is_file():
@@ -125,7 +125,7 @@ def _questions(done: dict[str, Path], runs: Path) -> list[Question]:
     """Questions of the run's newest evaluated set; a drawn picture when there is none."""
     import json
 
-    from mindgpt_plugins.serve.probe import Question
+    from mindgpt_plugins.workbench.serve.probe import Question
 
     for folder in reversed(done.values()):
         if (folder / "evaluate.json").is_file():
@@ -142,7 +142,7 @@ def _questions(done: dict[str, Path], runs: Path) -> list[Question]:
 def _drawn(runs: Path) -> Question:
     from PIL import Image, ImageDraw
 
-    from mindgpt_plugins.serve.probe import Question
+    from mindgpt_plugins.workbench.serve.probe import Question
 
     path = Path(runs) / "serve" / "smoke.png"
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -6,21 +6,34 @@ import json
 import math
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from transformers import TrainerCallback
 
 from mindgpt_plugins.curriculum.base import CurriculumError
 from mindgpt_plugins.llamafactory_ext import checkpoints, metrics
 
-if TYPE_CHECKING:
-    from mindgpt_plugins.llamafactory_ext.guest import Guest
+
+class Restorable(Protocol):
+    """What the callback needs of the trainer it reports for."""
+
+    run: Any
+    sampler: Any
+    feedback: Any
+
+    def load_guest_state(self, state: dict[str, Any]) -> None:
+        """Take up the state that a checkpoint holds."""
+        ...
+
+    def trace_path(self) -> Path:
+        """File of this rank's trace."""
+        ...
 
 
 class GuestCallback(TrainerCallback):  # type: ignore[misc]
     """Restores our state, sets the epoch, writes ``metrics.jsonl``."""
 
-    def __init__(self, guest: Guest, path: Path):
+    def __init__(self, guest: Restorable, path: Path):
         self.guest, self.path = guest, path
         self._since = (0, 0.0)
         self._resumed_at = -1

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mindgpt_plugins.core.registry import nearest
 from mindgpt_plugins.curriculum.base import CurriculumError, Sampler
 from mindgpt_plugins.curriculum.dynamic import Dynamic
 from mindgpt_plugins.llamafactory_ext.columns import DATASET, DIFFICULTY, SOURCE, UID, Carrier, DataError, Wanted
 from mindgpt_plugins.llamafactory_ext.ordering import Loader, build, start
 from mindgpt_plugins.llamafactory_ext.settings import Section
-from mindgpt_plugins.registry import nearest
 
 
 @dataclass

@@ -14,12 +14,12 @@ from typing import Any, NoReturn
 
 from mindgpt_patches import PatchRefused, catalog
 
+from mindgpt_plugins.core import device
+from mindgpt_plugins.core.registry import PluginError, RegistryError
 from mindgpt_plugins.curriculum.base import CurriculumError
 from mindgpt_plugins.llamafactory_ext import checkpoints, seams
 from mindgpt_plugins.llamafactory_ext.columns import DataError
 from mindgpt_plugins.llamafactory_ext.settings import Section, SettingsError, check_against_host, parse
-from mindgpt_plugins.pipeline import device
-from mindgpt_plugins.registry import PluginError, RegistryError
 
 _FAULTS = (SettingsError, DataError, CurriculumError, RegistryError, PluginError, PatchRefused, seams.SeamError)
 _OURS = "MINDGPT_LLAMAFACTORY_RANK"

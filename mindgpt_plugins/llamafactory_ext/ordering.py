@@ -9,9 +9,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mindgpt_plugins.core.registry import get
 from mindgpt_plugins.curriculum.base import Clock, CurriculumError, Examples, Mixture, Sampler
 from mindgpt_plugins.llamafactory_ext.settings import Section
-from mindgpt_plugins.registry import get
 
 
 @dataclass(frozen=True)

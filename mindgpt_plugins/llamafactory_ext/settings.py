@@ -4,46 +4,20 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 from mindgpt_patches.catalog import PatchesError, modes
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError
 
-from mindgpt_plugins.recipe.base import Strict
-from mindgpt_plugins.recipe.patches import Patches
-from mindgpt_plugins.registry import check_options, get, load_plugins
+from mindgpt_plugins.core.choice import Choice
+from mindgpt_plugins.core.patch_modes import Patches
+from mindgpt_plugins.core.registry import check_options, get, load_plugins
+from mindgpt_plugins.core.schema import Strict
+from mindgpt_plugins.curriculum.config import Mixing
 
 
 class SettingsError(ValueError):
     """The section, or the host setting it meets, is wrong; one line with cause and fix."""
-
-
-class Choice(Strict):
-    """A registered name with its options: ``easy_to_hard`` or ``{name: easy_to_hard, pacing: root}``."""
-
-    name: str
-    options: dict[str, Any] = Field(default_factory=dict)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _gather(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return {"name": value}
-        if isinstance(value, Mapping):
-            own = {k: v for k, v in value.items() if k in cls.model_fields}
-            rest = {k: v for k, v in value.items() if k not in cls.model_fields}
-            return {**own, "options": {**own.get("options", {}), **rest}}
-        return value
-
-    def flat(self) -> dict[str, Any]:
-        """As it is written in YAML."""
-        return {**self.model_dump(mode="json", exclude={"options"}), **self.options}
-
-
-class Mixing(Choice):
-    """A mixture and what its weights name: the rows' sources, or the entries of ``dataset:``."""
-
-    by: Literal["source", "dataset"] = "source"
 
 
 class Anchor(Strict):

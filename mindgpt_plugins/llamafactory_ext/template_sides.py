@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mindgpt_plugins.registry import nearest
+from mindgpt_plugins.core.registry import nearest
 
 MEDIA = {"<image>": "image", "<video>": "video"}
 PLAIN_ROLES = {"user", "assistant"}

@@ -13,7 +13,8 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mindgpt_plugins.pipeline.stage import StageError, TokenLimit
+from mindgpt_plugins.core.errors import StageError
+from mindgpt_plugins.stages.base import TokenLimit
 
 if TYPE_CHECKING:
     from mindgpt_plugins.pipeline.plan import PlannedStage

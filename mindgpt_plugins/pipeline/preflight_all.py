@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from mindgpt_plugins import compat
+from mindgpt_plugins.core import compat
+from mindgpt_plugins.core.errors import StageError
 from mindgpt_plugins.pipeline import preflight
 from mindgpt_plugins.pipeline.plan import Plan
-from mindgpt_plugins.pipeline.stage import StageError
 
 
 def require(plan: Plan) -> None:

@@ -14,12 +14,14 @@ from typing import Any
 from rich.console import Console
 
 from mindgpt_plugins import __version__
-from mindgpt_plugins.pipeline import display, extension, folders, process
-from mindgpt_plugins.pipeline.metrics import Tail
+from mindgpt_plugins.core import folders, process
+from mindgpt_plugins.core.errors import StageError
+from mindgpt_plugins.core.metrics import Tail
+from mindgpt_plugins.pipeline import display, extension
 from mindgpt_plugins.pipeline.plan import Plan, PlannedStage
 from mindgpt_plugins.pipeline.preflight import check_data
-from mindgpt_plugins.pipeline.stage import Command, StageError
 from mindgpt_plugins.recipe.hashing import settings
+from mindgpt_plugins.stages.base import Command
 
 
 def run(plan: Plan, console: Console, ran: frozenset[str] = frozenset()) -> Path:
@@ -142,6 +144,7 @@ def _record(stage: PlannedStage, plan: Plan) -> dict[str, Any]:
         "kind": stage.config.kind,
         "hash": stage.digest,
         "settings": settings(stage.config),
+        "code": dict(stage.code),
         "seed": stage.context.seed,
         "image": plan.recipe.image.model_dump(),
         "plugins": list(plan.recipe.plugins),

@@ -12,9 +12,9 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ValidationError
 from yaml import YAMLError
 
-from mindgpt_plugins.recipe.base import StageConfig
+from mindgpt_plugins.core.registry import PluginError, RegistryError, get, load_plugins, nearest
+from mindgpt_plugins.core.schema import StageConfig
 from mindgpt_plugins.recipe.schema import Recipe, RecipeHead
-from mindgpt_plugins.registry import PluginError, RegistryError, get, load_plugins, nearest
 
 Config = TypeVar("Config", bound=StageConfig)
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from mindgpt_plugins.recipe.base import StageConfig, Strict
+from mindgpt_plugins.core.schema import StageConfig, Strict
 
 
 class ImageSize(Strict):

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from mindgpt_plugins.recipe.base import Strict
-from mindgpt_plugins.rewards.schedule import Schedule
+from mindgpt_plugins.core.schedule import Schedule
+from mindgpt_plugins.core.schema import Strict
 from mindgpt_plugins.rewards.sdk import Rollout
 
 Patterns = Annotated[tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)]

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mindgpt_plugins.registry import get
+from mindgpt_plugins.core.registry import get
+from mindgpt_plugins.core.schedule import value_at
 from mindgpt_plugins.rewards.config import RewardConfig
 from mindgpt_plugins.rewards.execution import Call
 from mindgpt_plugins.rewards.options import prepared
-from mindgpt_plugins.rewards.schedule import value_at
 from mindgpt_plugins.rewards.sdk import RewardError, Rollout, Score, Spec, checked, place, spec_of
 
 

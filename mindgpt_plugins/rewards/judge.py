@@ -73,7 +73,7 @@ async def judge(
         AskError: no valid answer, after the endpoint's attempts and waits.
         ValueError: bad endpoint settings or options.
     """
-    from mindgpt_data.config import EndpointSettings
+    from mindgpt_data.schema.config import EndpointSettings
 
     if r.type not in types:
         return None

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mindgpt_plugins.registry import nearest
+from mindgpt_plugins.core.registry import nearest
+from mindgpt_plugins.core.schedule import progress_of
 from mindgpt_plugins.rewards.rows import images_in, rollout_from_row
-from mindgpt_plugins.rewards.schedule import progress_of
 from mindgpt_plugins.rewards.sdk import Rollout
 
 #: Field → names it may have in a line; the last ones are those of verl's dump.

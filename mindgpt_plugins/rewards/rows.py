@@ -69,6 +69,6 @@ def _text(row: Mapping[str, Any], name: str, default: str = "") -> str:
 
 
 def _open_all(paths: Sequence[Path]) -> list[Any]:
-    from mindgpt_data.images import open_image
+    from mindgpt_data.io.images import open_image
 
     return [open_image(path) for path in paths]

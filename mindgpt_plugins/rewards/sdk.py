@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, overload
 
-from mindgpt_plugins.registry import register
+from mindgpt_plugins.core.registry import register
 
 Role = Literal["task", "gate", "modulator"]
 Scope = Literal["sample", "group"]

@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
+from mindgpt_plugins.core.schedule import extremes
 from mindgpt_plugins.rewards.algebra import (
     Array,
     CombinedScores,
@@ -18,7 +19,6 @@ from mindgpt_plugins.rewards.algebra import (
 )
 from mindgpt_plugins.rewards.config import RewardConfig
 from mindgpt_plugins.rewards.entry import RewardEntry
-from mindgpt_plugins.rewards.schedule import extremes
 from mindgpt_plugins.rewards.sdk import Group, RewardError, Rollout
 
 __all__ = ["GroupScores", "RewardConfig", "SampleScores", "Suite"]

@@ -17,20 +17,20 @@ from omegaconf import OmegaConf
 from tensordict import TensorDict
 
 from mindgpt_plugins.advantage.perception import Perception
-from mindgpt_plugins.registry import load_plugins
+from mindgpt_plugins.core.registry import load_plugins
 from mindgpt_plugins.rewards.suite import Suite
-from mindgpt_plugins.verl_ext.hybrid import Hybrid, Reply, refuse_errors
-from mindgpt_plugins.verl_ext.keys import final_rows, split_key
-from mindgpt_plugins.verl_ext.mini_batches import rows_of_updates, rows_without_loss
 from mindgpt_plugins.verl_ext.perception import PerceptionPass
 from mindgpt_plugins.verl_ext.prompts import Prompts
 from mindgpt_plugins.verl_ext.records import MetricsFile, mark_loaded, repair_tracker
 from mindgpt_plugins.verl_ext.replies import Replies
-from mindgpt_plugins.verl_ext.reward_fields import ERROR
 from mindgpt_plugins.verl_ext.roles import check_driver, check_roles
 from mindgpt_plugins.verl_ext.sampler import curriculum_loader
 from mindgpt_plugins.verl_ext.settings import load
-from mindgpt_plugins.verl_ext.siblings import Sibling, refuse_incomplete, version_figures
+from mindgpt_plugins.verl_ext.step.hybrid import Hybrid, Reply, refuse_errors
+from mindgpt_plugins.verl_ext.step.keys import final_rows, split_key
+from mindgpt_plugins.verl_ext.step.mini_batches import rows_of_updates, rows_without_loss
+from mindgpt_plugins.verl_ext.step.reward_fields import ERROR
+from mindgpt_plugins.verl_ext.step.siblings import Sibling, refuse_incomplete, version_figures
 from mindgpt_plugins.verl_ext.takeover import REWARD_CLASS, check, take_over
 
 

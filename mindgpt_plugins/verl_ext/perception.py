@@ -21,9 +21,9 @@ from transfer_queue import KVBatchMeta
 from verl.utils import tensordict_utils as tu
 
 from mindgpt_plugins.advantage.perception import Perception, Seen, blacken, log_ratio, patch_mask, perceive
-from mindgpt_plugins.recipe.perception import PerceptionConfig
-from mindgpt_plugins.verl_ext.hybrid import Reply
+from mindgpt_plugins.advantage.perception_config import PerceptionConfig
 from mindgpt_plugins.verl_ext.settings import SettingsError
+from mindgpt_plugins.verl_ext.step.hybrid import Reply
 
 PARTITION = "mindgpt_masked"
 ROWS = 256

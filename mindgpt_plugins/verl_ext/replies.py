@@ -9,11 +9,11 @@ from typing import Any
 
 import transfer_queue as tq
 
-from mindgpt_plugins.verl_ext.hybrid import Reply, refuse_errors
-from mindgpt_plugins.verl_ext.keys import split_key
-from mindgpt_plugins.verl_ext.reward_fields import ASKED, ERROR, LOG, PID, PREFIX
-from mindgpt_plugins.verl_ext.rows import rollout_from_verl
 from mindgpt_plugins.verl_ext.settings import SettingsError
+from mindgpt_plugins.verl_ext.step.hybrid import Reply, refuse_errors
+from mindgpt_plugins.verl_ext.step.keys import split_key
+from mindgpt_plugins.verl_ext.step.reward_fields import ASKED, ERROR, LOG, PID, PREFIX
+from mindgpt_plugins.verl_ext.step.rows import rollout_from_verl
 
 FIELDS = ["responses", "extra_fields", "extra_info", "reward_model", "data_source", ASKED]
 

@@ -15,12 +15,12 @@ from typing import Any
 
 from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 
-from mindgpt_plugins.registry import load_plugins
+from mindgpt_plugins.core.registry import load_plugins
 from mindgpt_plugins.rewards.sdk import CORRECT, Rollout
 from mindgpt_plugins.rewards.suite import Suite
-from mindgpt_plugins.verl_ext.reward_fields import ERROR, LOG, PID, PREFIX
-from mindgpt_plugins.verl_ext.rows import rollout_from_verl
 from mindgpt_plugins.verl_ext.settings import load
+from mindgpt_plugins.verl_ext.step.reward_fields import ERROR, LOG, PID, PREFIX
+from mindgpt_plugins.verl_ext.step.rows import rollout_from_verl
 
 
 class MindGPTRewardManager(RewardManagerBase):  # type: ignore[misc]

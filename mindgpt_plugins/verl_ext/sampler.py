@@ -8,11 +8,11 @@ from typing import Any
 
 from torch.utils.data import Sampler
 
+from mindgpt_plugins.core.registry import get
 from mindgpt_plugins.curriculum.base import Clock, CurriculumError, Examples, require_same
+from mindgpt_plugins.curriculum.config import CurriculumConfig
 from mindgpt_plugins.curriculum.feeding import unknown_in_rl
-from mindgpt_plugins.recipe.rl import CurriculumConfig
-from mindgpt_plugins.registry import get
-from mindgpt_plugins.verl_ext.twins import Twins
+from mindgpt_plugins.verl_ext.step.twins import Twins
 
 
 class CurriculumSampler(Sampler[int]):

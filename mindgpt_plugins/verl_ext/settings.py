@@ -8,15 +8,19 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from mindgpt_plugins.recipe.base import Strict
-from mindgpt_plugins.recipe.perception import PerceptionConfig
-from mindgpt_plugins.recipe.rl import AdvantageConfig, CurriculumConfig, GroupSizes, Mode
+from mindgpt_plugins.advantage.config import AdvantageConfig
+from mindgpt_plugins.advantage.perception_config import PerceptionConfig
+from mindgpt_plugins.core.schema import Strict
+from mindgpt_plugins.curriculum.config import CurriculumConfig
 from mindgpt_plugins.rewards.suite import RewardConfig
 
+Mode = Literal["sync", "colocate_async", "separate_async"]
+GroupSizes = dict[float, Annotated[int, Field(ge=1)]]
+"""Difficulty → replies for prompts of at least that difficulty."""
 PREFIX = "mindgpt_"
 
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from mindgpt_plugins import registry
-from mindgpt_plugins.builtins import BUILTINS
-from mindgpt_plugins.recipe.rl import AdvantageConfig
-from mindgpt_plugins.registry import load_plugins
+from mindgpt_plugins.advantage.config import AdvantageConfig
+from mindgpt_plugins.core import registry
+from mindgpt_plugins.core.builtins import BUILTINS
+from mindgpt_plugins.core.registry import load_plugins
 from mindgpt_plugins.rewards.sdk import Rollout
 from mindgpt_plugins.rewards.suite import RewardConfig, Suite
-from mindgpt_plugins.verl_ext.hybrid import Hybrid, Reply
+from mindgpt_plugins.verl_ext.step.hybrid import Hybrid, Reply
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "advantage.md").read_text(encoding="utf-8")

@@ -17,7 +17,7 @@ from mindgpt_plugins.advantage.core import (
     pass_at_k_advantage,
 )
 from mindgpt_plugins.advantage.estimators import Groups, modulated
-from mindgpt_plugins.registry import get, names
+from mindgpt_plugins.core.registry import get, names
 
 pytestmark = pytest.mark.filterwarnings("ignore:groups of")
 SETTINGS = settings(max_examples=60, deadline=None)

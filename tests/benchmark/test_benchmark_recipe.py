@@ -11,13 +11,13 @@ import pytest
 from benchmark_formats import FORMATS
 from pydantic import ValidationError
 
-from mindgpt_plugins.benchmark.catalogue import BENCHMARKS
-from mindgpt_plugins.benchmark.model_server import base_url, chosen_engine, flags, served_models
-from mindgpt_plugins.benchmark.run import task
-from mindgpt_plugins.pipeline.stage import Context
-from mindgpt_plugins.pipeline.stages.benchmark import BenchmarkStage
-from mindgpt_plugins.recipe.benchmark import BenchmarkConfig
-from mindgpt_plugins.serve.server import ServeError
+from mindgpt_plugins.generation.vllm_server import ServeError
+from mindgpt_plugins.stages.base import Context
+from mindgpt_plugins.stages.benchmark.catalogue import BENCHMARKS
+from mindgpt_plugins.stages.benchmark.config import BenchmarkConfig
+from mindgpt_plugins.stages.benchmark.model_server import base_url, chosen_engine, flags, served_models
+from mindgpt_plugins.stages.benchmark.run import task
+from mindgpt_plugins.stages.benchmark.stage import BenchmarkStage
 
 URL = "http://127.0.0.1:1"
 
@@ -64,7 +64,7 @@ def test_rendered_settings_lead_to_the_harness_task(tmp_path: Path) -> None:
     )
     assert list(wanted.references()) == [("path", "./star"), ("scores", "old")]
     (command,) = BenchmarkStage().render(wanted, context)
-    assert command.argv == ("-m", "mindgpt_plugins.benchmark", "benchmark.json")
+    assert command.argv == ("-m", "mindgpt_plugins.stages.benchmark", "benchmark.json")
     settings = json.loads((context.folder / "benchmark.json").read_text())
     assert settings["gate"]["before"] == "/old/p.jsonl" and settings["engine_python"] == sys.executable
     told = task(settings, "m", {"seen": "http://x/seen/v1"})

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from mindgpt_plugins.benchmark.results import capability, predictions, summary, table
-from mindgpt_plugins.benchmark.run import gate
-from mindgpt_plugins.evaluate import scoring
+from mindgpt_plugins.stages.benchmark.results import capability, predictions, summary, table
+from mindgpt_plugins.stages.benchmark.run import gate
+from mindgpt_plugins.stages.evaluate import scoring
 
 
 def row(name: str, index: int, right: bool, *, blank: bool = False, **more: Any) -> dict[str, Any]:

@@ -98,7 +98,7 @@ def test_what_cannot_work_is_refused(place: Path, arguments: tuple[str, ...], ca
 
 
 def test_without_the_harness_it_says_what_to_install(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mindgpt_plugins import compat
+    from mindgpt_plugins.core import compat
 
     monkeypatch.delenv("MINDGPT_BENCHMARK_PYTHON")
     monkeypatch.setattr(compat, "installed", lambda name: None if name == "evalscope" else "9")

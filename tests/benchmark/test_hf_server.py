@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from mindgpt_plugins.benchmark.hf_server import Batches, ChatEngine, Job, _handler, chat_of
-from mindgpt_plugins.evaluate.engine import Engine, Prompt, Reply
+from mindgpt_plugins.generation.hf_engine import Engine, Prompt, Reply
+from mindgpt_plugins.generation.hf_server import Batches, ChatEngine, Job, _handler, chat_of
 
 
 def request(text: str, picture: bytes, *, first: str = "image_url") -> dict[str, Any]:

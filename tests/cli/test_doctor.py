@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from mindgpt_plugins import compat, diagnosis
 from mindgpt_plugins.cli.doctor import doctor
+from mindgpt_plugins.core import compat
+from mindgpt_plugins.workbench import doctor as diagnosis
 
 PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]

@@ -1,7 +1,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mindgpt_data.boxes import BoxError, Frame, iou, parse, shown_size, text
+from mindgpt_data.schema.boxes import BoxError, Frame, iou, parse, shown_size, text
 
 SIDES = st.integers(28, 4000)
 

@@ -2,12 +2,13 @@ import pytest
 import typer
 from mindgpt_data.budget.rounding import BudgetError
 from mindgpt_data.cli import budget as verb
-from mindgpt_data.config import BudgetSettings, DataSettings
-from mindgpt_data.files import write_table
-from mindgpt_data.rows import SUB_SCORES
+from mindgpt_data.io.work import DENSITY_COLUMNS, Work
+from mindgpt_data.schema.config import BudgetSettings, DataSettings
+from mindgpt_data.schema.rows import SUB_SCORES
 from mindgpt_data.steps import budget as step
-from mindgpt_data.work import DENSITY_COLUMNS, Work
 from typer.testing import CliRunner
+
+from mindgpt_plugins.core.files import write_table
 
 
 def _measured(folder, scores) -> tuple[Work, DataSettings]:

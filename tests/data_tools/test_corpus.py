@@ -3,10 +3,10 @@ import os
 import shutil
 
 import pytest
-from mindgpt_data.config import DataSettings
 from mindgpt_data.corpus import CorpusError, read
+from mindgpt_data.io.work import Work
+from mindgpt_data.schema.config import DataSettings
 from mindgpt_data.steps import images
-from mindgpt_data.work import Work
 from PIL import Image
 
 

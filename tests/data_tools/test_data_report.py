@@ -14,19 +14,21 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mindgpt_data import cli, files
-from mindgpt_data.config import DataSettings
+from mindgpt_data import cli
+from mindgpt_data.io.work import BUDGET_COLUMNS, Drop, Work
 from mindgpt_data.report.build import build as write_report
 from mindgpt_data.report.charts import histogram, lines
 from mindgpt_data.report.labels_page import embedded
 from mindgpt_data.report.tally import tally
 from mindgpt_data.report.text import percent
-from mindgpt_data.rows import SUB_SCORES, Row
+from mindgpt_data.schema.config import DataSettings
+from mindgpt_data.schema.rows import SUB_SCORES, Row
 from mindgpt_data.steps import report as step
-from mindgpt_data.tree.model import build as tree_of
-from mindgpt_data.work import BUDGET_COLUMNS, Drop, Work
+from mindgpt_data.tree.checks import build as tree_of
 from report_folder import build
 from typer.testing import CliRunner
+
+from mindgpt_plugins.core import files
 
 WORLD = Path(str(resources.files("mindgpt_data.world")))
 TREES = {"knowledge": str(WORLD / "knowledge.yaml"), "capability": str(WORLD / "capability.yaml")}

@@ -4,7 +4,7 @@ import pytest
 from mindgpt_data.density.annotations import from_truth
 from mindgpt_data.density.pixels import pixels
 from mindgpt_data.density.score import Picture, information_density
-from mindgpt_data.rows import SUB_SCORES
+from mindgpt_data.schema.rows import SUB_SCORES
 from mindgpt_data.world import domain, general
 from mindgpt_data.world.draw import draw
 from PIL import Image

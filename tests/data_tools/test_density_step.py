@@ -4,19 +4,19 @@ import math
 import numpy as np
 import pytest
 from mindgpt_data.client.request import Answer
-from mindgpt_data.config import DataSettings, EndpointSettings
 from mindgpt_data.density.calibrate import quantiles
 from mindgpt_data.density.compare import compare
 from mindgpt_data.density.judge import expected_score, judge, scores
 from mindgpt_data.density.score import Picture, information_density
-from mindgpt_data.rows import SUB_SCORES
+from mindgpt_data.io.work import Work
+from mindgpt_data.schema.config import DataSettings, EndpointSettings
+from mindgpt_data.schema.rows import SUB_SCORES
 from mindgpt_data.steps import density, images
 from mindgpt_data.testing.stub import StubServer
-from mindgpt_data.work import Work
 from PIL import Image, ImageDraw, ImageFont
 
-from mindgpt_plugins import registry
 from mindgpt_plugins.cli import main
+from mindgpt_plugins.core import registry
 
 CALLS: list[tuple[int, int]] = []
 

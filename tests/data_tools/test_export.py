@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from mindgpt_data.export import read_preference_set, read_set, save_image, sets, write_preference_set, write_set
-from mindgpt_data.rows import ANSWER_TYPES, Pair, Row, RowError
+from mindgpt_data.schema.rows import ANSWER_TYPES, Pair, Row, RowError
 from PIL import Image
 
 from mindgpt_plugins.rewards import answers

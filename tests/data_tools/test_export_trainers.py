@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from gate_helpers import noise, row
 from mindgpt_data.export import read_set, save_image, sets, write_preference_set, write_set
-from mindgpt_data.rows import Pair, Row, RowError
+from mindgpt_data.schema.rows import Pair, Row, RowError
 from PIL import Image
 
 

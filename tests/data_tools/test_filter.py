@@ -10,17 +10,17 @@ import pytest
 from gate_helpers import record, row
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mindgpt_data import files
-from mindgpt_data.config import DataSettings
 from mindgpt_data.export import read_preference_set, sets
-from mindgpt_data.files import FileError
-from mindgpt_data.rows import Row
+from mindgpt_data.io.work import Work
+from mindgpt_data.schema.config import DataSettings
+from mindgpt_data.schema.rows import Row
 from mindgpt_data.steps.export import run as export
 from mindgpt_data.steps.filter import run
 from mindgpt_data.testing.stub import StubServer
-from mindgpt_data.work import Work
 
-from mindgpt_plugins.registry import RegistryError, register
+from mindgpt_plugins.core import files
+from mindgpt_plugins.core.files import FileError
+from mindgpt_plugins.core.registry import RegistryError, register
 
 
 def corpus(folder: Path, rows: list[Row]) -> Work:

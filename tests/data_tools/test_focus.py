@@ -13,9 +13,9 @@ from mindgpt_data.budget.per_image import per_images
 from mindgpt_data.budget.rounding import BudgetError
 from mindgpt_data.focus import table, weights
 from mindgpt_data.focus.branch_file import FocusError
-from mindgpt_data.focus.settings import FocusSettings
 from mindgpt_data.focus.weights import Focus
 from mindgpt_data.matching.choose import Found, choose
+from mindgpt_data.schema.focus import FocusSettings
 from mindgpt_data.teachers.slots import draw, plan
 from mindgpt_data.world.labels import labels
 from pydantic import ValidationError

@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 from mindgpt_data.gates.item import Item
 from mindgpt_data.gates.rules import rules
-from mindgpt_data.rows import Row
+from mindgpt_data.schema.rows import Row
 from mindgpt_data.world.gates import decontaminate, duplicates
 
 ROW = Row(

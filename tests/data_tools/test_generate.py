@@ -6,19 +6,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from mindgpt_data.config import DataSettings
-from mindgpt_data.files import read_jsonl, write_jsonl, write_table
-from mindgpt_data.preview import page, preview
-from mindgpt_data.record import ImageRecord
-from mindgpt_data.rows import SUB_SCORES, Row
+from mindgpt_data.io.work import DENSITY_COLUMNS, Work
+from mindgpt_data.schema.config import DataSettings
+from mindgpt_data.schema.record import ImageRecord
+from mindgpt_data.schema.rows import SUB_SCORES, Row
 from mindgpt_data.steps import budget, generate
+from mindgpt_data.steps.preview import page, preview
 from mindgpt_data.teachers.base import Candidate, Job, build
 from mindgpt_data.teachers.slots import SlotError
 from mindgpt_data.testing.stub import StubServer, prompt
-from mindgpt_data.work import DENSITY_COLUMNS, Work
 from mindgpt_data.world import folder
 
-from mindgpt_plugins.registry import RegistryError, register
+from mindgpt_plugins.core.files import read_jsonl, write_jsonl, write_table
+from mindgpt_plugins.core.registry import RegistryError, register
 
 CAPABILITY = str(Path(folder.__file__).parent / "capability.yaml")
 KNOWLEDGE = str(Path(folder.__file__).parent / "knowledge.yaml")
@@ -329,7 +329,7 @@ def test_a_picture_that_is_gone_costs_only_itself(tmp_path) -> None:
 
 
 def test_a_teacher_that_can_write_nothing_stops_the_run_and_says_why(tmp_path: Path) -> None:
-    from mindgpt_data.pipeline import run as run_all
+    from mindgpt_data.steps.pipeline import run as run_all
     from mindgpt_data.world.folder import write
 
     write(tmp_path / "photos", 3)

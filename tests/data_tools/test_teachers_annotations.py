@@ -4,14 +4,15 @@ import re
 from pathlib import Path
 
 import pytest
-from mindgpt_data.boxes import Frame, iou, parse
-from mindgpt_data.files import read_jsonl
-from mindgpt_data.record import ImageRecord
+from mindgpt_data.schema.boxes import Frame, iou, parse
+from mindgpt_data.schema.record import ImageRecord
 from mindgpt_data.teachers.annotations import Annotations, AnnotationsError
 from mindgpt_data.teachers.base import Candidate, Job, Label
 from mindgpt_data.teachers.questions import KINDS
 from mindgpt_data.teachers.truth import article, mentions, plural
 from mindgpt_data.world import folder
+
+from mindgpt_plugins.core.files import read_jsonl
 
 CAPABILITIES = {kind: Label(kind, kind.title(), "", family="subjects") for kind in KINDS}
 CELLS = ["top left", "top", "top right", "left", "centre", "right", "bottom left", "bottom", "bottom right"]

@@ -2,9 +2,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mindgpt_plugins.pipeline.stage import Context
-from mindgpt_plugins.pipeline.stages.world import WorldStage
-from mindgpt_plugins.recipe.world import WorldConfig
+from mindgpt_plugins.stages.base import Context
+from mindgpt_plugins.stages.world.config import WorldConfig
+from mindgpt_plugins.stages.world.stage import WorldStage
 
 
 def config(**more: Any) -> WorldConfig:

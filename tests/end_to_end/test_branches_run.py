@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mindgpt_plugins.report.run import load
+from mindgpt_plugins.workbench.report.run import load
 
 pytestmark = pytest.mark.e2e
 

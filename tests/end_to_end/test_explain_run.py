@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from mindgpt_plugins.explain.explain import explain
-from mindgpt_plugins.explain.setup import Setup, read
-from mindgpt_plugins.report.run import load
 from mindgpt_plugins.rewards import recorded
 from mindgpt_plugins.rewards.recorded import Recorded
 from mindgpt_plugins.rewards.sdk import Rollout, Score, reward
+from mindgpt_plugins.workbench.explain.explain import explain
+from mindgpt_plugins.workbench.explain.setup import Setup, read
+from mindgpt_plugins.workbench.report.run import load
 
 pytestmark = pytest.mark.e2e
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from mindgpt_patches.cpu import SITE
 
-from mindgpt_plugins.evaluate import engines
-from mindgpt_plugins.evaluate.engine import Engine, EngineError, Prompt
+from mindgpt_plugins.generation import engines
+from mindgpt_plugins.generation.hf_engine import Engine, EngineError, Prompt
 
 SIZES = {"max_new_tokens": 8, "max_pixels": 64 * 64, "device": "cpu"}
 HAS_VLLM = importlib.util.find_spec("vllm") is not None
@@ -45,7 +45,7 @@ def test_vllm_gives_the_replies_that_hugging_face_gives(
     tiny_model: Path, datasets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("vllm")
-    from mindgpt_plugins.evaluate.vllm_engine import VllmEngine
+    from mindgpt_plugins.generation.vllm_engine import VllmEngine
 
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(SITE), os.environ.get("PYTHONPATH", "")]))
     images = tuple(sorted((datasets / "images").iterdir())[:2])

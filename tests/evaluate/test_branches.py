@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from mindgpt_plugins.evaluate.branches import LabelError, document, path_of, records, tree_leaves
-from mindgpt_plugins.evaluate.scoring import wilson
+from mindgpt_plugins.stages.evaluate.branches import LabelError, document, path_of, records, tree_leaves
+from mindgpt_plugins.stages.evaluate.scoring import wilson
 
 
 def item(uid: str, right: bool = True, **changes: Any) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from mindgpt_data.export import read_set
 
-from mindgpt_plugins.evaluate.engine import Engine, EngineError, Prompt
+from mindgpt_plugins.generation.hf_engine import Engine, EngineError, Prompt
 
 
 @pytest.fixture(scope="module")

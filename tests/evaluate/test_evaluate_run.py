@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from mindgpt_plugins.evaluate.branches import LabelError
-from mindgpt_plugins.evaluate.collect import read_lines
-from mindgpt_plugins.evaluate.paired import CompareError
-from mindgpt_plugins.evaluate.run import GateFailed, evaluate
-from mindgpt_plugins.pipeline.stage import Context
-from mindgpt_plugins.recipe.evaluate import EvaluateConfig
-from mindgpt_plugins.registry import get
+from mindgpt_plugins.core.registry import get
+from mindgpt_plugins.generation.collect import read_lines
+from mindgpt_plugins.stages.base import Context
+from mindgpt_plugins.stages.evaluate.branches import LabelError
+from mindgpt_plugins.stages.evaluate.config import EvaluateConfig
+from mindgpt_plugins.stages.evaluate.paired import CompareError
+from mindgpt_plugins.stages.evaluate.run import GateFailed, evaluate
 
 
 def render(
@@ -40,7 +40,7 @@ def render(
     stage = get("stage", "evaluate")()
     assert stage.check(config, context) == []
     (command,) = stage.render(config, context)
-    assert command.argv == ("-m", "mindgpt_plugins.evaluate", "evaluate.json")
+    assert command.argv == ("-m", "mindgpt_plugins.stages.evaluate", "evaluate.json")
     return folder / "evaluate.json"
 
 
@@ -95,7 +95,7 @@ def test_a_finished_evaluation_does_not_load_the_model_again(
 ) -> None:
     config = render(tmp_path / "stage", tiny_model, datasets)
     scores = evaluate(config)
-    monkeypatch.setattr("mindgpt_plugins.evaluate.engine.Engine", None)
+    monkeypatch.setattr("mindgpt_plugins.generation.hf_engine.Engine", None)
     assert evaluate(config) == scores
 
 

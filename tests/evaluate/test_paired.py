@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mindgpt_plugins.evaluate.paired import CompareError, compare, holm, interval, mcnemar
+from mindgpt_plugins.stages.evaluate.paired import CompareError, compare, holm, interval, mcnemar
 
 PARTS = {"general": ["general"], "domain": ["domain"]}
 

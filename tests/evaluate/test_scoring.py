@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mindgpt_plugins.evaluate.scoring import cells, pass_at_k, wilson
+from mindgpt_plugins.stages.evaluate.scoring import cells, pass_at_k, wilson
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=9), st.data())

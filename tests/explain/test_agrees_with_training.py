@@ -11,16 +11,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mindgpt_plugins.explain.algebra import advantages
-from mindgpt_plugins.explain.board import Board
-from mindgpt_plugins.explain.replay import replay
-from mindgpt_plugins.explain.setup import Setup
-from mindgpt_plugins.recipe.rl import AdvantageConfig
+from mindgpt_plugins.advantage.config import AdvantageConfig
+from mindgpt_plugins.core.schedule import progress_of
 from mindgpt_plugins.rewards.recorded import Recorded
-from mindgpt_plugins.rewards.schedule import progress_of
 from mindgpt_plugins.rewards.sdk import Group, Rollout, reward
 from mindgpt_plugins.rewards.suite import RewardConfig, Suite
-from mindgpt_plugins.verl_ext.hybrid import Hybrid, Reply
+from mindgpt_plugins.verl_ext.step.hybrid import Hybrid, Reply
+from mindgpt_plugins.workbench.explain.algebra import advantages
+from mindgpt_plugins.workbench.explain.board import Board
+from mindgpt_plugins.workbench.explain.replay import replay
+from mindgpt_plugins.workbench.explain.setup import Setup
 
 STEPS = 3
 

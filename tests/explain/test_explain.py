@@ -11,19 +11,19 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from mindgpt_plugins.advantage.config import AdvantageConfig
 from mindgpt_plugins.cli import verbs
-from mindgpt_plugins.explain import page
-from mindgpt_plugins.explain.algebra import advantages as computed
-from mindgpt_plugins.explain.board import Board, sample
-from mindgpt_plugins.explain.explain import explain
-from mindgpt_plugins.explain.replay import again, replay
-from mindgpt_plugins.explain.setup import Setup
-from mindgpt_plugins.recipe.rl import AdvantageConfig
 from mindgpt_plugins.rewards import recorded
 from mindgpt_plugins.rewards.recorded import Recorded
 from mindgpt_plugins.rewards.sdk import Group, RewardError, Rollout, Score, reward
 from mindgpt_plugins.rewards.suite import RewardConfig, Suite
-from mindgpt_plugins.verl_ext.hybrid import Hybrid, Reply
+from mindgpt_plugins.verl_ext.step.hybrid import Hybrid, Reply
+from mindgpt_plugins.workbench.explain import page
+from mindgpt_plugins.workbench.explain.algebra import advantages as computed
+from mindgpt_plugins.workbench.explain.board import Board, sample
+from mindgpt_plugins.workbench.explain.explain import explain
+from mindgpt_plugins.workbench.explain.replay import again, replay
+from mindgpt_plugins.workbench.explain.setup import Setup
 
 STEPS, GROUPS, N = 4, 8, 6
 WORDS = ["the", "sign", "is", "left", "of", "a", "red", "car", "and", "it", "travels", "on", "road", "or", "rail"]

@@ -9,9 +9,9 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from mindgpt_plugins.pipeline.stage import Context
-from mindgpt_plugins.pipeline.stages.sft import SFTStage
-from mindgpt_plugins.recipe.sft import SFTConfig
+from mindgpt_plugins.stages.base import Context
+from mindgpt_plugins.stages.sft.config import SFTConfig
+from mindgpt_plugins.stages.sft.stage import SFTStage
 
 RAW = {
     "kind": "sft",

@@ -4,6 +4,7 @@ import sys
 import pytest
 import yaml
 
+from mindgpt_plugins.core.registry import PluginError, RegistryError
 from mindgpt_plugins.llamafactory_ext.launch import main, read
 from mindgpt_plugins.llamafactory_ext.settings import (
     Section,
@@ -11,7 +12,6 @@ from mindgpt_plugins.llamafactory_ext.settings import (
     check_against_host,
     parse,
 )
-from mindgpt_plugins.registry import PluginError, RegistryError
 
 STREAMING = {"streaming": True, "dataloader_num_workers": 1, "accelerator_config": {"dispatch_batches": False}}
 

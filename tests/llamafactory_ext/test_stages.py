@@ -10,11 +10,11 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from mindgpt_plugins.pipeline.stage import Context
-from mindgpt_plugins.pipeline.stages.dpo import DPOStage
-from mindgpt_plugins.pipeline.stages.sft import SFTStage
-from mindgpt_plugins.recipe.dpo import DPOConfig
-from mindgpt_plugins.recipe.sft import SFTConfig
+from mindgpt_plugins.stages.base import Context
+from mindgpt_plugins.stages.dpo.config import DPOConfig
+from mindgpt_plugins.stages.dpo.stage import DPOStage
+from mindgpt_plugins.stages.sft.config import SFTConfig
+from mindgpt_plugins.stages.sft.stage import SFTStage
 
 
 @pytest.fixture

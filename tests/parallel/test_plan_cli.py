@@ -11,8 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from mindgpt_plugins.cli import verbs
-from mindgpt_plugins.parallel.config import ModelError
-from mindgpt_plugins.parallel.request import RequestError
+from mindgpt_plugins.workbench.parallel.config import ModelError
+from mindgpt_plugins.workbench.parallel.request import RequestError
 
 CONFIGS = Path(__file__).parent / "configs"
 DENSE = str(CONFIGS / "qwen3_vl_8b.json")

@@ -27,7 +27,7 @@ def test_two_ranks_compute_what_one_does(tmp_path: Path) -> None:
         out, _ = rank.communicate(timeout=500)
         assert rank.returncode == 0
         found.append(json.loads(out.decode().splitlines()[-1]))
-    from mindgpt_plugins.parallel import config, counts, weights
+    from mindgpt_plugins.workbench.parallel import config, counts, weights
 
     sys.path.insert(0, str(HERE))
     sys.path.insert(0, str(HERE.parents[1] / "benchmarks" / "parallel"))

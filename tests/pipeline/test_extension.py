@@ -9,13 +9,15 @@ import pytest
 from pydantic import ValidationError
 from rich.console import Console
 
-from mindgpt_plugins.pipeline import extension, folders, plan, runner
-from mindgpt_plugins.pipeline.stage import Command, Stage, StageError
-from mindgpt_plugins.recipe.evaluate import EvaluateConfig
+from mindgpt_plugins.core import folders
+from mindgpt_plugins.core.errors import StageError
+from mindgpt_plugins.core.registry import get
+from mindgpt_plugins.pipeline import extension, plan, runner
 from mindgpt_plugins.recipe.loading import validate
 from mindgpt_plugins.recipe.schema import Recipe
-from mindgpt_plugins.recipe.sft import SFTConfig
-from mindgpt_plugins.registry import get
+from mindgpt_plugins.stages.base import Command, Stage
+from mindgpt_plugins.stages.evaluate.config import EvaluateConfig
+from mindgpt_plugins.stages.sft.config import SFTConfig
 
 TRAIN = {"batch_size": 4, "max_steps": 100}
 

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from mindgpt_plugins.core.errors import StageError
 from mindgpt_plugins.pipeline import plan, preflight, preflight_all, runner
-from mindgpt_plugins.pipeline.stage import StageError, TokenLimit
 from mindgpt_plugins.recipe.loading import load
+from mindgpt_plugins.stages.base import TokenLimit
 
 TAGS = {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant"}
 

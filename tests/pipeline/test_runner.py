@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from mindgpt_plugins.pipeline import folders, plan, process, runner
-from mindgpt_plugins.pipeline.stage import StageError
+from mindgpt_plugins.core import folders, process
+from mindgpt_plugins.core.errors import StageError
+from mindgpt_plugins.pipeline import plan, runner
 from mindgpt_plugins.recipe.loading import load
 
 Write = Callable[..., Path]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mindgpt_plugins.recipe.loading import RecipeError, find_stage, load, shipped_recipes
-from mindgpt_plugins.recipe.rl import RLConfig
+from mindgpt_plugins.stages.rl.config import RLConfig
 
 Write = Callable[..., Path]
 TWO = "a: {kind: toy}\nb: {kind: toy, model: a}\n"

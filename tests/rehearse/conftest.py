@@ -27,4 +27,4 @@ def user(whole: Path, tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def registered_again() -> None:
     """The registry is cleaned after every test; what a rehearsal registers when imported must be imported again."""
-    sys.modules.pop("mindgpt_plugins.rehearse.stages", None)
+    sys.modules.pop("mindgpt_plugins.workbench.rehearse.stages", None)

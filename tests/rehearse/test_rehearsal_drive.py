@@ -10,9 +10,9 @@ import pytest
 
 from mindgpt_plugins.pipeline import plan
 from mindgpt_plugins.recipe.loading import load
-from mindgpt_plugins.rehearse.drive import Kill, drive
-from mindgpt_plugins.rehearse.evidence import cause, judge
-from mindgpt_plugins.rehearse.saved import changed, kept
+from mindgpt_plugins.workbench.rehearse.drive import Kill, drive
+from mindgpt_plugins.workbench.rehearse.evidence import cause, judge
+from mindgpt_plugins.workbench.rehearse.saved import changed, kept
 
 STAGES = """
 slow: {kind: toy, steps: 3, sleep: 0.4}
@@ -77,7 +77,7 @@ def test_a_resume_that_loses_or_rewrites_something_is_seen(tmp_path: Path) -> No
 def test_steps_that_are_missing_or_trained_twice(
     steps: list[int], said: str, write_recipe: Callable[..., Path], tmp_path: Path
 ) -> None:
-    from mindgpt_plugins.rehearse.evidence import _resume
+    from mindgpt_plugins.workbench.rehearse.evidence import _resume
 
     recipe = tmp_path / "r.yaml"
     recipe.write_text(

@@ -11,14 +11,14 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from mindgpt_data.export import read_set, write_set  # noqa: E402
-from mindgpt_data.rows import Row  # noqa: E402
+from mindgpt_data.schema.rows import Row  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
 
-from mindgpt_plugins.recipe.rl import RLConfig  # noqa: E402
-from mindgpt_plugins.registry import load_plugins  # noqa: E402
-from mindgpt_plugins.rehearse import subset  # noqa: E402
-from mindgpt_plugins.rehearse.rewards import _component, check_gold_answers  # noqa: E402
-from mindgpt_plugins.rehearse.weights import compare  # noqa: E402
+from mindgpt_plugins.core.registry import load_plugins  # noqa: E402
+from mindgpt_plugins.stages.rl.config import RLConfig  # noqa: E402
+from mindgpt_plugins.workbench.rehearse import subset  # noqa: E402
+from mindgpt_plugins.workbench.rehearse.rewards import _component, check_gold_answers  # noqa: E402
+from mindgpt_plugins.workbench.rehearse.weights import compare  # noqa: E402
 
 
 def model(folder: Path, **changes: Any) -> Path:
@@ -108,7 +108,7 @@ def test_a_reward_that_breaks_on_one_source_is_named_before_any_rollout(tmp_path
 def test_a_reward_that_breaks_in_a_rollout_is_named_with_its_source(tmp_path: Path) -> None:
     from mindgpt_plugins.pipeline import plan
     from mindgpt_plugins.recipe.loading import load
-    from mindgpt_plugins.rehearse.rewards import with_source
+    from mindgpt_plugins.workbench.rehearse.rewards import with_source
 
     write_set(rows(40), tmp_path / "d", "x")
     recipe = tmp_path / "r.yaml"

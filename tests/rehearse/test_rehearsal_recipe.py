@@ -9,8 +9,8 @@ import yaml
 
 from mindgpt_plugins.pipeline import plan
 from mindgpt_plugins.recipe.loading import load, shipped_recipes
-from mindgpt_plugins.rehearse.models import ModelNotHere, local, outside
-from mindgpt_plugins.rehearse.recipe import ROWS, NothingToRehearse, rehearsal
+from mindgpt_plugins.workbench.rehearse.models import ModelNotHere, local, outside
+from mindgpt_plugins.workbench.rehearse.recipe import ROWS, NothingToRehearse, rehearsal
 
 RECIPES = list(shipped_recipes())
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import synthetic
 
-from mindgpt_plugins.evaluate import scoring
-from mindgpt_plugins.report import build
+from mindgpt_plugins.stages.evaluate import scoring
+from mindgpt_plugins.workbench.report import build
 
 CATEGORIES = {"mmbench": ("logic.order", "logic.number", "coarse.style"), "pope": ("adversarial", "random")}
 

@@ -13,8 +13,8 @@ import pytest
 import synthetic
 from PIL import Image
 
-from mindgpt_plugins.report import browser, build, thumbnails
-from mindgpt_plugins.report.run import load
+from mindgpt_plugins.workbench.report import browser, build, thumbnails
+from mindgpt_plugins.workbench.report.run import load
 
 HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import synthetic
 
-from mindgpt_plugins.report import build
-from mindgpt_plugins.report.courseplot import course
-from mindgpt_plugins.report.curves import thin
-from mindgpt_plugins.report.svg import line_chart, number
+from mindgpt_plugins.workbench.report import build
+from mindgpt_plugins.workbench.report.courseplot import course
+from mindgpt_plugins.workbench.report.curves import thin
+from mindgpt_plugins.workbench.report.svg import line_chart, number
 
 
 class Page(HTMLParser):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from mindgpt_plugins.evaluate.forgetting import Judged, gate
-from mindgpt_plugins.report import abilities, abilities_page
+from mindgpt_plugins.stages.evaluate.forgetting import Judged, gate
+from mindgpt_plugins.workbench.report import abilities, abilities_page
 
 DOMAIN: Judged = {f"d{i}": ("domain", i < 80) for i in range(100)}
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mindgpt_data.rows import Row
+from mindgpt_data.schema.rows import Row
 
-from mindgpt_plugins.evaluate.engine import Prompt, Reply
+from mindgpt_plugins.generation.hf_engine import Prompt, Reply
 
 
 def reply(text: str, finished: bool = True) -> Reply:

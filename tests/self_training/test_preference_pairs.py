@@ -8,13 +8,13 @@ import pytest
 from mindgpt_data.export import read_preference_set
 from scripted import Scripted
 
-from mindgpt_plugins.evaluate.engine import Prompt
-from mindgpt_plugins.pipeline.stage import Context
-from mindgpt_plugins.recipe.preference_pairs import PreferencePairsConfig
-from mindgpt_plugins.registry import get
+from mindgpt_plugins.core.registry import get
+from mindgpt_plugins.generation.hf_engine import Prompt
 from mindgpt_plugins.rewards.answers import extract_answer, match
-from mindgpt_plugins.self_training.preference_pairs import run
-from mindgpt_plugins.self_training.prompts import SelfTrainingError
+from mindgpt_plugins.stages.base import Context
+from mindgpt_plugins.stages.preference_pairs.config import PreferencePairsConfig
+from mindgpt_plugins.stages.preference_pairs.run import run
+from mindgpt_plugins.stages.self_training.prompts import SelfTrainingError
 
 LONG = "i look at it for a long time and see that it is red. answer: red"
 

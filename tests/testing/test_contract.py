@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mindgpt_plugins.builtins import BUILTINS
+from mindgpt_plugins.core.builtins import BUILTINS
 
 THIRD_PARTY = Path(__file__).parents[1] / "third_party_plugin" / "src"
 BROKEN = """

@@ -4,10 +4,10 @@ import math
 import pytest
 
 from mindgpt_plugins.advantage.call import AdvantageError
-from mindgpt_plugins.recipe.rl import AdvantageConfig
+from mindgpt_plugins.advantage.config import AdvantageConfig
 from mindgpt_plugins.rewards.sdk import Rollout
 from mindgpt_plugins.rewards.suite import RewardConfig, Suite
-from mindgpt_plugins.verl_ext.hybrid import Hybrid, Reply, RolloutError, refuse_errors
+from mindgpt_plugins.verl_ext.step.hybrid import Hybrid, Reply, RolloutError, refuse_errors
 
 pytestmark = pytest.mark.filterwarnings("ignore:groups of")
 

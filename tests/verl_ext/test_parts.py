@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from mindgpt_plugins.verl_ext.records import MetricsFile
-from mindgpt_plugins.verl_ext.rows import rollout_from_verl
 from mindgpt_plugins.verl_ext.seeded_choice import SeededChoice
-from mindgpt_plugins.verl_ext.seeds import sample_seed
 from mindgpt_plugins.verl_ext.settings import Settings, SettingsError, parse, read, write
+from mindgpt_plugins.verl_ext.step.rows import rollout_from_verl
+from mindgpt_plugins.verl_ext.step.seeds import sample_seed
 
 NOTHING = torch.tensor([], dtype=torch.long)
 

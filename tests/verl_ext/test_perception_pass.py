@@ -14,12 +14,12 @@ from omegaconf import OmegaConf
 from transfer_queue import KVBatchMeta
 from verl.utils import tensordict_utils as tu
 
-from mindgpt_plugins.recipe.perception import PerceptionConfig
+from mindgpt_plugins.advantage.perception_config import PerceptionConfig
 from mindgpt_plugins.rewards.sdk import Rollout
 from mindgpt_plugins.verl_ext import perception
-from mindgpt_plugins.verl_ext.hybrid import Reply
 from mindgpt_plugins.verl_ext.perception import PARTITION, PerceptionPass
 from mindgpt_plugins.verl_ext.settings import SettingsError
+from mindgpt_plugins.verl_ext.step.hybrid import Reply
 
 COLOURS = ("red", "green", "blue", "yellow")
 SEEN, KNOWN = "what colour is it ?", "what is two plus two ?"
@@ -78,8 +78,8 @@ def world(tmp_path_factory):
     """A model that has learned to name colours it sees, and a sum it needs no picture for."""
     from transformers import AutoProcessor, Qwen3VLForConditionalGeneration
 
-    from mindgpt_plugins.models.tiny_qwen3_vl import build
-    from mindgpt_plugins.recipe.model import ModelConfig
+    from mindgpt_plugins.stages.model.config import ModelConfig
+    from mindgpt_plugins.stages.model.run import build
 
     folder: Path = tmp_path_factory.mktemp("model") / "m"
     sizes = ModelConfig(kind="model", tokenizer_from=["x"], hidden_size=64, layers=2, vision_layers=2)

@@ -5,10 +5,10 @@ import sys
 
 import pytest
 
-from mindgpt_plugins.pipeline.stage import Context
-from mindgpt_plugins.pipeline.stages.hydra_overrides import flatten, render_override
-from mindgpt_plugins.pipeline.stages.rl import RL
-from mindgpt_plugins.recipe.rl import RLConfig
+from mindgpt_plugins.stages.base import Context
+from mindgpt_plugins.stages.rl.config import RLConfig
+from mindgpt_plugins.stages.rl.hydra_overrides import flatten, render_override
+from mindgpt_plugins.stages.rl.stage import RL
 
 BASE = {"kind": "rl", "model": "base", "train": "world/rl_train", "steps": 10}
 

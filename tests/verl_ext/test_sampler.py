@@ -2,9 +2,10 @@ import pytest
 from torchdata.stateful_dataloader import StatefulDataLoader
 
 from mindgpt_plugins.curriculum.base import CurriculumError
-from mindgpt_plugins.pipeline.stage import Context
-from mindgpt_plugins.pipeline.stages.rl import RL
-from mindgpt_plugins.recipe.rl import CurriculumConfig, RLConfig
+from mindgpt_plugins.curriculum.config import CurriculumConfig
+from mindgpt_plugins.stages.base import Context
+from mindgpt_plugins.stages.rl.config import RLConfig
+from mindgpt_plugins.stages.rl.stage import RL
 from mindgpt_plugins.verl_ext.sampler import CurriculumSampler
 
 ROWS = 40

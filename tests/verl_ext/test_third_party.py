@@ -46,8 +46,8 @@ def on_path(monkeypatch: pytest.MonkeyPatch, target: Path) -> None:
 def test_the_driver_refuses_a_package_that_does_not_import(tmp_path, monkeypatch):
     on_path(monkeypatch, install(tmp_path, "raise ImportError(\"no module named 'units_database'\")"))
     code = (
-        "import json, sys; from pathlib import Path; from mindgpt_plugins.pipeline.stage import Context;"
-        "from mindgpt_plugins.pipeline.stages.rl import RL; from mindgpt_plugins.recipe.rl import RLConfig;"
+        "import json, sys; from pathlib import Path; from mindgpt_plugins.stages.base import Context;"
+        "from mindgpt_plugins.stages.rl.stage import RL; from mindgpt_plugins.stages.rl.config import RLConfig;"
         "config = RLConfig.model_validate(json.loads(sys.argv[1]));"
         "print(RL().check(config, Context(name='rl', folder=Path('.'), inputs={}, seed=0)))"
     )

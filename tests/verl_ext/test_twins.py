@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from torchdata.stateful_dataloader import StatefulDataLoader
 
 from mindgpt_plugins.curriculum.base import CurriculumError
-from mindgpt_plugins.recipe.rl import CurriculumConfig
+from mindgpt_plugins.curriculum.config import CurriculumConfig
 from mindgpt_plugins.verl_ext.sampler import CurriculumSampler
-from mindgpt_plugins.verl_ext.twins import TwinError, Twins
+from mindgpt_plugins.verl_ext.step.twins import TwinError, Twins
 
 
 def rows(pairs: int, singles: int) -> list[dict]:

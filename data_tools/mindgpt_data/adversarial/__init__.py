@@ -12,8 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from mindgpt_data.adversarial.kinds import KINDS, Change, Corpus
-from mindgpt_data.record import ImageRecord
-from mindgpt_data.rows import Row
+from mindgpt_data.schema.record import ImageRecord
+from mindgpt_data.schema.rows import Row
 from mindgpt_data.teachers.truth import read
 
 ANSWER_TYPES = ("text", "choice", "box")

@@ -10,8 +10,8 @@ from functools import cached_property
 from pathlib import Path
 
 from mindgpt_data.adversarial.pictures import blank_picture, covered_picture
-from mindgpt_data.record import ImageRecord
-from mindgpt_data.rows import Row
+from mindgpt_data.schema.record import ImageRecord
+from mindgpt_data.schema.rows import Row
 from mindgpt_data.teachers.truth import Thing, Truth, absent, article, mentions, plural
 
 TRIES = 64

@@ -37,7 +37,7 @@ def covered_picture(path: Path, boxes: Sequence[Sequence[float]], folder: Path) 
     from PIL import ImageDraw
 
     from mindgpt_data.client.images import fit
-    from mindgpt_data.images import open_image
+    from mindgpt_data.io.images import open_image
 
     image = open_image(path).copy()
     pen = ImageDraw.Draw(image)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mindgpt_data.budget.rounding import BudgetError
-from mindgpt_plugins import registry
+from mindgpt_plugins.core import registry
 
 
 def allocate(

@@ -10,8 +10,8 @@ import typer
 from mindgpt_data.cli.options import ConfigOption, SeedOption, progress_line, settings
 
 if TYPE_CHECKING:
-    from mindgpt_data.config import DataSettings
-    from mindgpt_data.work import Work
+    from mindgpt_data.io.work import Work
+    from mindgpt_data.schema.config import DataSettings
 
 
 class DensityError(ValueError):
@@ -94,7 +94,7 @@ def _split(arguments: list[str]) -> tuple[str | None, list[str]]:
 
 
 def _work(work: Path | None, out: Path | None) -> Work:
-    from mindgpt_data.work import Work
+    from mindgpt_data.io.work import Work
 
     if work is None and out is None:
         raise DensityError("say where the result goes: --out FILE.parquet, or --work DIR for a whole pipeline")
@@ -127,11 +127,11 @@ def _compare(folder: Work, resolved: DataSettings, names: str, out: Path | None,
 
     from rich.table import Table
 
-    from mindgpt_data import files
     from mindgpt_data.density.compare import COLUMNS
     from mindgpt_data.density.compare import compare as compare_tables
+    from mindgpt_data.io.work import Work
     from mindgpt_data.steps.density import run
-    from mindgpt_data.work import Work
+    from mindgpt_plugins.core import files
 
     pair = [name.strip() for name in names.split(",")]
     if len(pair) != 2 or not all(pair):

@@ -31,8 +31,8 @@ def filter_(
     Example: mindgpt data filter 'filter.gates=\[rules,duplicates,judge,agreement]' filter.options.agreement.purpose=rl
     --config data.yaml
     """
+    from mindgpt_data.io.work import Work
     from mindgpt_data.steps.filter import run
-    from mindgpt_data.work import Work
 
     found, folder = settings(config, overrides), Work(work)
     with progress_line("filter") as progress:

@@ -7,8 +7,8 @@ import math
 from pathlib import Path
 from typing import Any
 
-from mindgpt_data.corpus import Corpus, CorpusError, image_id
-from mindgpt_data.record import ImageRecord
+from mindgpt_data.corpus.base import Corpus, CorpusError, image_id
+from mindgpt_data.schema.record import ImageRecord
 
 
 def read(path: Path, source: str) -> Corpus:

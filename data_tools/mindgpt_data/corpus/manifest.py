@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 
-from mindgpt_data.corpus import Corpus, CorpusError, image_id
-from mindgpt_data.record import ImageRecord
-from mindgpt_plugins.recipe.base import Strict
+from mindgpt_data.corpus.base import Corpus, CorpusError, image_id
+from mindgpt_data.schema.record import ImageRecord
+from mindgpt_plugins.core.schema import Strict
 
 Box = tuple[float, float, float, float]
 

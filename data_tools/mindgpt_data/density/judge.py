@@ -18,12 +18,12 @@ from pydantic import BaseModel, Field
 
 from mindgpt_data.client.request import Answer, Done, Failed, Request, Task
 from mindgpt_data.density.score import Picture
-from mindgpt_data.progress import Progress, silent
-from mindgpt_data.rows import SUB_SCORES
+from mindgpt_data.io.progress import Progress, silent
+from mindgpt_data.schema.rows import SUB_SCORES
 
 if TYPE_CHECKING:
-    from mindgpt_data.config import EndpointSettings
-    from mindgpt_data.record import ImageRecord
+    from mindgpt_data.schema.config import EndpointSettings
+    from mindgpt_data.schema.record import ImageRecord
 
 STEP = "density"
 TOP = 10
@@ -84,7 +84,7 @@ class Judge:
 
         from mindgpt_data.client.images import encode
         from mindgpt_data.client.run import ask_all
-        from mindgpt_data.config import EndpointSettings
+        from mindgpt_data.schema.config import EndpointSettings
 
         servers = [EndpointSettings.model_validate(dict(endpoint)) for endpoint in endpoints]
         url = encode(picture.image, max_pixels)

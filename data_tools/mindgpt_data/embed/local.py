@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mindgpt_data.embed import EmbedderError
+from mindgpt_data.embed.base import EmbedderError
 
 CHUNK = 64
 

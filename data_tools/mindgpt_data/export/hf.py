@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from mindgpt_data.rows import SUB_SCORES, Row
+from mindgpt_data.schema.rows import SUB_SCORES, Row
 
 
 def write_rows(rows: Sequence[Row], folder: Path, name: str) -> None:

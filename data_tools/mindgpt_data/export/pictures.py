@@ -41,7 +41,7 @@ def copy_picture(path: Path, folder: Path, max_megapixels: float = 100) -> str:
     """
     from PIL import Image as Pillow
 
-    from mindgpt_data.images import open_image
+    from mindgpt_data.io.images import open_image
 
     upright = open_image(path, max_megapixels)
     stem = content_hash(upright)

@@ -10,8 +10,8 @@ from typing import Any
 
 from mindgpt_data.export import sharegpt, verl
 from mindgpt_data.export.layout import INFO, list_set, read_info, write
-from mindgpt_data.files import FileError, read_jsonl
-from mindgpt_data.rows import Pair, Row, RowError, dumps
+from mindgpt_data.schema.rows import Pair, Row, RowError
+from mindgpt_plugins.core.files import FileError, dumps, read_jsonl
 
 FORMATS = ("sharegpt", "verl", "hf")
 

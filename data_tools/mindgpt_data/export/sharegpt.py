@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from mindgpt_data.export.layout import LABELS, list_set, write
-from mindgpt_data.rows import Pair, Row, dumps
+from mindgpt_data.schema.rows import Pair, Row
+from mindgpt_plugins.core.files import dumps
 
 TAGS = {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant"}
 

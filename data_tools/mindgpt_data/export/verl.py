@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mindgpt_data.export.layout import LABELS
-from mindgpt_data.rows import Row
+from mindgpt_data.schema.rows import Row
 
 GROUP = 256
 """Rows per row group: so many pictures are in memory at once."""

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
-from mindgpt_plugins.recipe.base import Strict
-from mindgpt_plugins.registry import nearest
+from mindgpt_plugins.core.registry import nearest
+from mindgpt_plugins.core.schema import Strict
 
 if TYPE_CHECKING:
     from mindgpt_data.tree.model import Tree

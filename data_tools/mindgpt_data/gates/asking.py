@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from mindgpt_data.client.request import Answer, Done, Failed, Request, Task
 from mindgpt_data.gates.batch import Batch, Verdict
 from mindgpt_data.gates.item import Item
-from mindgpt_data.rows import dumps
+from mindgpt_plugins.core.files import dumps
 from mindgpt_plugins.rewards.answers import extract_answer, match
 
 T = TypeVar("T")

@@ -49,7 +49,7 @@ def _seen_pictures(batch: Batch, files: list[Path], distance: int) -> dict[str, 
 
     from mindgpt_data.gates.picture_hash import PictureHashes, picture_hash
     from mindgpt_data.gates.similar import close_pairs
-    from mindgpt_data.images import content_hash, open_image
+    from mindgpt_data.io.images import content_hash, open_image
 
     limit = batch.settings.images.max_megapixels
     exact: dict[str, Path] = {}

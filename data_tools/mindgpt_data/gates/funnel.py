@@ -10,8 +10,8 @@ from typing import Any
 
 from mindgpt_data.gates.batch import Batch, sees_batch
 from mindgpt_data.gates.item import Item
-from mindgpt_data.work import Drop
-from mindgpt_plugins import registry
+from mindgpt_data.io.work import Drop
+from mindgpt_plugins.core import registry
 
 EXAMPLES = 3
 NO_VERDICT = "no verdict"

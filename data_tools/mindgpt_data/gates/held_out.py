@@ -79,7 +79,7 @@ def read(sources: Iterable[str], n: int) -> HeldOut:
 
 def _read_set(held: HeldOut, source: str, path: Path) -> None:
     from mindgpt_data.export import read_set
-    from mindgpt_data.rows import RowError
+    from mindgpt_data.schema.rows import RowError
 
     try:
         rows = read_set(path.parent, path.name)
@@ -95,7 +95,7 @@ def _read_set(held: HeldOut, source: str, path: Path) -> None:
 
 
 def _read_jsonl(held: HeldOut, source: str, path: Path) -> None:
-    from mindgpt_data.files import read_jsonl
+    from mindgpt_plugins.core.files import read_jsonl
 
     for place, data in read_jsonl(path):
         question = next((data[key] for key in _TEXTS if isinstance(data.get(key), str)), None)

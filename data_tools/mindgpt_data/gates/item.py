@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from mindgpt_data.rows import Row
+from mindgpt_data.schema.rows import Row
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Item:
         signature: its scene's signature (rendered worlds), or empty.
         asked: questions already kept for the same image (rendered worlds).
         held_out: content hashes and signatures of every evaluation set (rendered worlds; empty while those are built).
-        extent: largest x and y a box in it may have (see :class:`mindgpt_data.boxes.Frame`), when it has boxes.
+        extent: largest x and y a box in it may have (see :class:`mindgpt_data.schema.boxes.Frame`), when it has boxes.
     """
 
     row: Row

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mindgpt_data import engines
-from mindgpt_data.rows import dumps
+from mindgpt_plugins.core.files import dumps
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -34,7 +34,7 @@ def picture_hash(image: Image) -> int | None:
 
 
 def _hash_file(path: Path, max_megapixels: float) -> int | None:
-    from mindgpt_data.images import open_image
+    from mindgpt_data.io.images import open_image
 
     return picture_hash(open_image(path, max_megapixels))
 

@@ -7,7 +7,7 @@ import re
 import unicodedata
 
 from mindgpt_data.gates.item import Item
-from mindgpt_data.rows import Row
+from mindgpt_data.schema.rows import Row
 from mindgpt_plugins.rewards.answers import parse_box
 from mindgpt_plugins.rewards.units import parse_quantity
 

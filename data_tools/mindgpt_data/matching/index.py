@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mindgpt_data.rows import dumps
 from mindgpt_data.tree.model import Tree
+from mindgpt_plugins.core.files import dumps
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

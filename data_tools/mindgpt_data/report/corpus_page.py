@@ -8,7 +8,7 @@ from typing import Any
 from mindgpt_data.report import charts
 from mindgpt_data.report.text import MISSING, count, missing, percent, scroll, seconds, table, tiles
 from mindgpt_data.report.thumbs import Thumbs
-from mindgpt_data.rows import SUB_SCORES
+from mindgpt_data.schema.rows import SUB_SCORES
 
 PLACES = {0.0: "lowest", 0.5: "median", 1.0: "highest"}
 ALLOCATORS = ("density", "uniform", "random")

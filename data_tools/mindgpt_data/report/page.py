@@ -32,7 +32,7 @@ def render(data: dict[str, Any], thumbs: Thumbs) -> str:
     shown = [(key, title, body) for key, title, body in sections if body]
     nav = "".join(f'<a href="#{key}">{title}</a>' for key, title, _ in shown)
     body = "".join(f'<section id="{key}">{text}</section>' for key, _, text in shown)
-    shared = (resources.files("mindgpt_plugins.report") / "style.css").read_text(encoding="utf-8")
+    shared = (resources.files("mindgpt_plugins.workbench.report") / "style.css").read_text(encoding="utf-8")
     own = resources.files("mindgpt_data.report")
     style, script = ((own / name).read_text(encoding="utf-8") for name in ("style.css", "page.js"))
     name = escape(data["name"])

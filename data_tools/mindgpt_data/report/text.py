@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from html import escape
 from typing import Any
 
-from mindgpt_plugins.report.html import MISSING, seconds, table
+from mindgpt_plugins.workbench.report.html import MISSING, seconds, table
 
 __all__ = ["MISSING", "count", "cut", "missing", "percent", "scroll", "seconds", "table", "tiles"]
 

@@ -10,8 +10,8 @@ from html import escape
 from pathlib import Path
 
 from mindgpt_data.gates.batch import picture_paths
-from mindgpt_data.images import ImageError, open_image
-from mindgpt_data.record import ImageRecord
+from mindgpt_data.io.images import ImageError, open_image
+from mindgpt_data.schema.record import ImageRecord
 
 SIDE = 160
 """Longest side in pixels."""

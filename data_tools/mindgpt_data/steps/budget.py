@@ -8,19 +8,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mindgpt_data import files
 from mindgpt_data.budget import allocate as by_name
 from mindgpt_data.budget.per_image import per_images
 from mindgpt_data.budget.split import split
-from mindgpt_data.config import BudgetSettings, DataSettings
 from mindgpt_data.focus import weights
 from mindgpt_data.focus.weights import Focus
-from mindgpt_data.progress import Progress, silent
-from mindgpt_data.rows import SUB_SCORES
+from mindgpt_data.io.progress import Progress, silent
+from mindgpt_data.io.work import BUDGET_COLUMNS, Work
+from mindgpt_data.schema.config import BudgetSettings, DataSettings
+from mindgpt_data.schema.rows import SUB_SCORES
 from mindgpt_data.teachers.plan import chosen
 from mindgpt_data.teachers.slots import by_family
-from mindgpt_data.tree.model import load
-from mindgpt_data.work import BUDGET_COLUMNS, Work
+from mindgpt_data.tree.files import load
+from mindgpt_plugins.core import files
 
 
 def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress = silent) -> dict[str, Any]:

@@ -12,18 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mindgpt_data import engines, files
+from mindgpt_data import engines
 from mindgpt_data.density.calibrate import quantiles
 from mindgpt_data.density.score import Picture, information_density
-from mindgpt_data.images import ImageError, open_image
-from mindgpt_data.progress import Progress, silent
-from mindgpt_data.record import ImageRecord
-from mindgpt_data.rows import SUB_SCORES, dumps
-from mindgpt_data.work import DENSITY_COLUMNS, Drop, Work
-from mindgpt_plugins import registry
+from mindgpt_data.io.images import ImageError, open_image
+from mindgpt_data.io.progress import Progress, silent
+from mindgpt_data.io.work import DENSITY_COLUMNS, Drop, Work
+from mindgpt_data.schema.record import ImageRecord
+from mindgpt_data.schema.rows import SUB_SCORES
+from mindgpt_plugins.core import files, registry
+from mindgpt_plugins.core.files import dumps
 
 if TYPE_CHECKING:
-    from mindgpt_data.config import DataSettings
+    from mindgpt_data.schema.config import DataSettings
 
 STEP = "density"
 INLINE = 8

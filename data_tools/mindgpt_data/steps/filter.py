@@ -6,17 +6,17 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from mindgpt_data import files
-from mindgpt_data.boxes import Frame
 from mindgpt_data.client.request import Done, Failed, Task
-from mindgpt_data.config import DataSettings
 from mindgpt_data.gates import funnel
 from mindgpt_data.gates.batch import Ask, Batch, picture_paths
 from mindgpt_data.gates.item import Item
-from mindgpt_data.progress import Progress, silent
-from mindgpt_data.record import ImageRecord
-from mindgpt_data.rows import Row
-from mindgpt_data.work import Drop, Work
+from mindgpt_data.io.progress import Progress, silent
+from mindgpt_data.io.work import Drop, Work
+from mindgpt_data.schema.boxes import Frame
+from mindgpt_data.schema.config import DataSettings
+from mindgpt_data.schema.record import ImageRecord
+from mindgpt_data.schema.rows import Row
+from mindgpt_plugins.core import files
 
 T = TypeVar("T")
 STEP = "filter"

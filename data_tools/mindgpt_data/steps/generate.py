@@ -12,22 +12,23 @@ from itertools import tee
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mindgpt_data import engines, files
-from mindgpt_data.progress import Progress, silent
-from mindgpt_data.rows import Row
+from mindgpt_data import engines
+from mindgpt_data.io.progress import Progress, silent
+from mindgpt_data.io.work import Drop, Work
+from mindgpt_data.schema.rows import Row
 from mindgpt_data.teachers.base import Candidate, Job, LocalTeacher, ModelTeacher, build
 from mindgpt_data.teachers.check import problem
 from mindgpt_data.teachers.plan import Inputs, jobs, read_inputs
 from mindgpt_data.teachers.rows import row_of
 from mindgpt_data.teachers.slots import choose
-from mindgpt_data.work import Drop, Work
+from mindgpt_plugins.core import files
 
 if TYPE_CHECKING:
     from mindgpt_data.client.batch import Imported
     from mindgpt_data.client.request import Done, Failed, Request, Task
     from mindgpt_data.client.spend import Estimate
-    from mindgpt_data.config import DataSettings
     from mindgpt_data.focus.weights import Focus
+    from mindgpt_data.schema.config import DataSettings
     from mindgpt_data.teachers.base import Written
 
 STEP = "generate"

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from mindgpt_data.teachers.base import Candidate, Job, Label
 from mindgpt_data.teachers.questions import KINDS, Question, about
 from mindgpt_data.teachers.truth import read
-from mindgpt_plugins.registry import nearest
+from mindgpt_plugins.core.registry import nearest
 
 SERVES: dict[str, tuple[str, ...]] = {
     "count": ("count", "counting", "quantity"),

@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from mindgpt_data.client.request import Task
-from mindgpt_data.record import ImageRecord
-from mindgpt_plugins import registry
+from mindgpt_data.schema.record import ImageRecord
+from mindgpt_plugins.core import registry
 
 
 @dataclass(frozen=True)

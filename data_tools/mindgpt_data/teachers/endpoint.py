@@ -8,12 +8,12 @@ from typing import Any, Literal, get_args
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from mindgpt_data.boxes import BoxError, parse, text
 from mindgpt_data.client.request import Answer, Request, Task
+from mindgpt_data.schema.boxes import BoxError, parse, text
 from mindgpt_data.teachers.base import Candidate, Job, Slot, Written
 from mindgpt_data.teachers.messages import closed, fingerprint, messages
 from mindgpt_data.teachers.prompts import LEVELS, SYSTEM, prompt
-from mindgpt_plugins.recipe.base import Strict
+from mindgpt_plugins.core.schema import Strict
 
 NONE = "none"
 """Topic of slots without one."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from zlib import crc32
 
-from mindgpt_data.boxes import BoxError, text
+from mindgpt_data.schema.boxes import BoxError, text
 from mindgpt_data.teachers.base import Job
 from mindgpt_data.teachers.check import frame
 from mindgpt_data.teachers.truth import Thing, Truth, apart, article, furthest, mentions, plural

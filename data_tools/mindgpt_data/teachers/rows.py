@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 
-from mindgpt_data.boxes import holds
-from mindgpt_data.rows import Row
+from mindgpt_data.schema.boxes import holds
+from mindgpt_data.schema.rows import Row
 from mindgpt_data.teachers.base import Candidate, Job
 
 

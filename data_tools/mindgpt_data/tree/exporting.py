@@ -10,10 +10,10 @@ from typing import Any
 
 import yaml
 
-from mindgpt_data.files import write_text
 from mindgpt_data.tree.importing import BETWEEN, NODE_COLUMNS
 from mindgpt_data.tree.model import Tree, TreeError
 from mindgpt_data.tree.store import write_parquet
+from mindgpt_plugins.core.files import write_text
 
 
 def write(tree: Tree, path: Path) -> None:

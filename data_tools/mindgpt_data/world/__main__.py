@@ -14,7 +14,7 @@ from typing import Any
 
 from mindgpt_data.world.config import WorldSettings
 from mindgpt_data.world.pipeline import run
-from mindgpt_plugins import registry
+from mindgpt_plugins.core import registry
 
 
 def main(argv: list[str]) -> int:

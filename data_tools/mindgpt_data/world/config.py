@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from mindgpt_data.focus.settings import Focused
-from mindgpt_plugins.recipe.base import Strict
+from mindgpt_data.schema.focus import Focused
+from mindgpt_plugins.core.schema import Strict
 
 Share = Annotated[float, Field(ge=0, le=1)]
 

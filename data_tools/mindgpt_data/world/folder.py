@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mindgpt_data import pictures
-from mindgpt_data.files import write_jsonl
 from mindgpt_data.pictures import KINDS
 from mindgpt_data.teachers.truth import article
 from mindgpt_data.world import domain, general
 from mindgpt_data.world.draw import draw
 from mindgpt_data.world.scene import Scene, Thing
+from mindgpt_plugins.core.files import write_jsonl
 
 SAMPLERS = {"general": general.sample, "domain": domain.sample}
 DRAWN = 96

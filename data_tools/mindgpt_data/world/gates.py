@@ -8,7 +8,7 @@ from typing import cast
 from mindgpt_data.gates.batch import sees_batch
 from mindgpt_data.gates.duplicates import normalise
 from mindgpt_data.gates.item import Item
-from mindgpt_plugins import registry
+from mindgpt_plugins.core import registry
 
 Gate = Callable[[Item], str | None]
 

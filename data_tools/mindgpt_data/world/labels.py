@@ -5,7 +5,8 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
-from mindgpt_data.tree.model import Tree, load
+from mindgpt_data.tree.files import load
+from mindgpt_data.tree.model import Tree
 
 
 def labels(dimension: str) -> Tree:

@@ -24,7 +24,7 @@ from mindgpt_data.focus import table, weights
 from mindgpt_data.focus.weights import NEUTRAL, Focus
 from mindgpt_data.gates.duplicates import normalise
 from mindgpt_data.gates.item import Item
-from mindgpt_data.rows import SUB_SCORES, Row
+from mindgpt_data.schema.rows import SUB_SCORES, Row
 from mindgpt_data.tree.model import Tree
 from mindgpt_data.world import domain, gates, general
 from mindgpt_data.world import summary as report
@@ -37,7 +37,7 @@ from mindgpt_data.world.matching import match
 from mindgpt_data.world.order import tried
 from mindgpt_data.world.questions import from_truth
 from mindgpt_data.world.scene import Scene
-from mindgpt_plugins import registry
+from mindgpt_plugins.core import registry
 
 SAMPLERS = {"general": general.sample, "domain": domain.sample}
 Progress = Callable[[dict[str, Any]], None]

@@ -1,0 +1,175 @@
+"""One ``benchmark`` stage: proxy and harness side by side, then predictions and scores."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mindgpt_plugins.core import compat, process
+from mindgpt_plugins.generation.collect import read_lines, write_lines, write_text
+from mindgpt_plugins.stages.benchmark import results
+from mindgpt_plugins.stages.benchmark.catalogue import BENCHMARKS, HARNESS
+from mindgpt_plugins.stages.benchmark.model_server import ModelServer, chosen_engine, headers
+from mindgpt_plugins.stages.benchmark.proxy import BLANK, SEEN, Proxy, Replies
+from mindgpt_plugins.stages.evaluate import forgetting, scoring
+
+
+class BenchmarkError(RuntimeError):
+    """The benchmarks could not be finished; the message says why, what is kept and how to go on."""
+
+
+def run(config_path: Path) -> dict[str, Any]:
+    """Run what ``benchmark.json`` describes and return the content of ``scores.json``.
+
+    Safe to run again after a kill: replies are kept as they come, and the harness goes over its rows again.
+
+    Raises:
+        BenchmarkError: no harness here, the server failed, or the harness did.
+    """
+    config = json.loads(config_path.read_text(encoding="utf-8"))
+    folder = config_path.resolve().parent
+    fault = compat.problem(HARNESS, compat.installed(HARNESS))
+    if fault:
+        raise BenchmarkError(f"{sys.executable}: {fault}")
+    replies = Replies(folder / "replies.jsonl")
+    kept = len(replies)
+    (folder / "metrics.jsonl").unlink(missing_ok=True)  # the harness goes over all its rows again
+    shutil.rmtree(folder / HARNESS, ignore_errors=True)
+    (folder / HARNESS).mkdir()
+    with (
+        ModelServer(config, folder / "server") as server,
+        Proxy(replies, headers=headers(config), timeout=config["timeout"], served=_progress(folder)) as proxy,
+    ):
+        passes = {name: proxy.url(name) for name in ((SEEN, BLANK) if config["blank"] else (SEEN,))}
+        write_text(folder / HARNESS / "task.json", json.dumps(task(config, server.name, passes), indent=1) + "\n")
+        _harness(folder / HARNESS, proxy, server)
+        print(f"{proxy.asked} requests asked, {kept} replies kept from before", flush=True)
+    return _write(folder, config)
+
+
+def _progress(folder: Path) -> Callable[[int], None]:
+    """Appends to ``metrics.jsonl`` how many of the harness's requests were served."""
+
+    def served(count: int) -> None:
+        total = json.loads((folder / HARNESS / "total.json").read_text(encoding="utf-8"))
+        with (folder / "metrics.jsonl").open("a", encoding="utf-8") as out:
+            out.write(json.dumps({"step": count, "total": total}) + "\n")
+
+    return served
+
+
+def task(config: Mapping[str, Any], model: str, passes: Mapping[str, str]) -> dict[str, Any]:
+    """What the harness process is told: benchmarks, passes (name → URL) and EvalScope's own task config."""
+    own = dict(config["harness"])
+    names = config["benchmarks"]
+    arguments = {BENCHMARKS[name].task: dict(own.get("dataset_args", {}).get(name, {})) for name in names}
+    for name, path in config["data"].items():
+        arguments[BENCHMARKS[name].task]["local_path"] = path
+    generation = {
+        "temperature": 0.0,
+        "max_tokens": config["max_new_tokens"],
+        "retries": 1,
+        "timeout": config["timeout"],
+    }
+    return {
+        "benchmarks": names,
+        "passes": dict(passes),
+        "config": {
+            "collect_perf": False,
+            "seed": config["seed"],
+            **own,
+            "model": model,
+            "eval_type": "openai_api",
+            "datasets": [BENCHMARKS[name].task for name in names],
+            "dataset_args": arguments,
+            "limit": config["limit"],
+            "eval_batch_size": config["batch_size"],
+            "generation_config": {**generation, **own.get("generation_config", {})},
+        },
+    }
+
+
+def _harness(folder: Path, proxy: Proxy, server: ModelServer) -> None:
+    """Run the harness to its end, or stop it as soon as the proxy has something to complain about."""
+    # The datasets library takes two local folders of one name for the same data: its cache must not outlive the stage.
+    cache = folder / "datasets_cache"
+    argv = [sys.executable, "-m", "mindgpt_plugins.stages.benchmark.harness", "task.json"]
+    child = process.start(argv, folder=folder, env={"HF_DATASETS_CACHE": str(cache)})
+    try:
+        while child.poll() is None and proxy.fault is None:
+            if proxy.waiting.is_set() and server.url is None:
+                # Here and not in the proxy's thread: a server dies with the thread that started it.
+                proxy.provide(server.start())
+            time.sleep(0.2)
+    finally:
+        if child.poll() is None:
+            process.stop(child)
+        shutil.rmtree(cache, ignore_errors=True)
+    kept = f"{len(proxy.replies)} replies are kept in {proxy.replies.path}; the same command goes on from there"
+    if proxy.fault is not None:
+        raise BenchmarkError(f"{proxy.fault}. {kept}. {server.last_words()}".rstrip())
+    if child.returncode:
+        log = folder / "log.txt"
+        end = "\n".join(f"    {line}" for line in log.read_text(errors="replace").splitlines()[-15:])
+        raise BenchmarkError(
+            f"EvalScope ended with status {child.returncode}. {kept}. The end of its log ({log}):\n{end}"
+        )
+
+
+def _write(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
+    rows = read_lines(folder / HARNESS / "rows.jsonl")
+    found = results.predictions(rows, config["sources"])
+    write_lines(folder / "predictions.jsonl", found)
+    reports = json.loads((folder / HARNESS / "reports.json").read_text(encoding="utf-8"))
+    scores = {
+        "version": scoring.VERSION,
+        "model": config["model_name"],
+        "engine": "server" if config["server"] else chosen_engine(config),
+        "sets": config["benchmarks"],
+        "general": config["general"],
+        "domain": config["domain"],
+        "samples": {"n": 0, "rows": 0, "temperature": 1.0},
+        "seed": config["seed"],
+        "harness": {"name": HARNESS, "version": compat.installed(HARNESS)},
+        "benchmarks": results.summary(rows, reports),
+        "cells": scoring.cells(found),
+        "gate": gate(config, found),
+    }
+    write_text(folder / "scores.json", json.dumps(scores, indent=1) + "\n")
+    for line in results.table(scores["cells"], scores["benchmarks"]):
+        print(line, flush=True)
+    judged = scores["gate"]
+    if judged:
+        print(forgetting.describe(judged), flush=True)
+        if judged["verdict"] == "failed" and config["gate"]["on_fail"] == "stop":
+            raise BenchmarkError(
+                f"{forgetting.describe(judged)}. The scores are in {folder / 'scores.json'}; set "
+                "`gate.on_fail: continue` for this stage to go on regardless"
+            )
+    return scores
+
+
+def gate(config: Mapping[str, Any], after: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The forgetting gate over all benchmarks, against the predictions of an earlier ``benchmark`` stage."""
+    asked = config["gate"]
+    if not asked:
+        return None
+
+    def judged(lines: list[dict[str, Any]]) -> forgetting.Judged:
+        return {
+            f"{p['set']}/{p['uid']}": (
+                p["set"] if asked["groups"] == "set" else f"{p['set']}.{p['capability']}",
+                p["correct"],
+            )
+            for p in lines
+        }
+
+    before = judged(read_lines(Path(asked["before"])))
+    # No benchmark is a domain to be learnt: what the gate calls domain repeats the sum of all.
+    result = forgetting.gate(before, judged(after), before, judged(after), margin=asked["margin"], seed=config["seed"])
+    return {"set": ", ".join(config["benchmarks"]), "groups_by": asked["groups"], "on_fail": asked["on_fail"], **result}

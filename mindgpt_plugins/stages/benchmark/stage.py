@@ -1,0 +1,51 @@
+"""Stage ``benchmark``: public benchmarks through EvalScope with ``python -m mindgpt_plugins.stages.benchmark``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, ClassVar
+
+from mindgpt_plugins.core import interpreter
+from mindgpt_plugins.core.errors import StageError
+from mindgpt_plugins.core.schema import StageConfig
+from mindgpt_plugins.stages.base import Command, Context, Stage, as_json
+from mindgpt_plugins.stages.benchmark.config import BenchmarkConfig
+from mindgpt_plugins.stages.evaluate.stage import model_settings
+
+
+class BenchmarkStage(Stage[BenchmarkConfig]):
+    """Writes ``scores.json`` and ``predictions.jsonl``, as an ``evaluate`` stage does."""
+
+    Config: ClassVar[type[StageConfig]] = BenchmarkConfig
+    side: ClassVar[str] = "benchmark"
+
+    def render(self, config: BenchmarkConfig, context: Context) -> list[Command]:
+        """Resolve references and write ``benchmark.json``."""
+        settings: dict[str, Any] = as_json(config)
+        settings |= model_settings(config.model or str(config.server), config.seed, context)
+        settings["data"] = {name: str(_local(context, path)) for name, path in config.data.items()}
+        settings["engine_python"] = interpreter.resolve(config.engine_python, context.recipe_folder, "engine_python")
+        if config.gate is not None:
+            settings["gate"]["before"] = context.artefact(config.gate.before, "predictions")
+        (context.folder / "benchmark.json").write_text(json.dumps(settings, indent=1) + "\n")
+        return [Command(("-m", "mindgpt_plugins.stages.benchmark", "benchmark.json"))]
+
+    def artefacts(self, config: BenchmarkConfig, context: Context) -> dict[str, str]:
+        """Scores and predictions."""
+        return {
+            "scores": str(context.folder / "scores.json"),
+            "predictions": str(context.folder / "predictions.jsonl"),
+        }
+
+    def check(self, config: BenchmarkConfig, context: Context) -> list[str]:
+        """The engine's interpreter must exist, and so must a model to start a server for."""
+        try:
+            interpreter.resolve(config.engine_python, context.recipe_folder, "engine_python")
+        except StageError as error:
+            return [str(error)]
+        return []
+
+
+def _local(context: Context, path: str) -> Path:
+    return (context.recipe_folder / Path(path).expanduser()).resolve()

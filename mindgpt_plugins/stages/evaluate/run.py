@@ -1,0 +1,225 @@
+"""One evaluation: greedy replies to every row, samples and blank-image replies on a subset, scores, gate."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mindgpt_data.export import read_set
+from mindgpt_data.schema.rows import Row
+
+from mindgpt_plugins.generation.collect import Progress, collect, read_lines, write_lines, write_text
+from mindgpt_plugins.generation.engines import engine_name, load_once
+from mindgpt_plugins.generation.hf_engine import Prompt, Reply
+from mindgpt_plugins.rewards.answers import extract_answer, match
+from mindgpt_plugins.stages.evaluate import branches, forgetting, paired, scoring
+
+
+class GateFailed(RuntimeError):
+    """The forgetting gate failed and the recipe asks to stop; the message carries the figures."""
+
+
+def evaluate(config_path: Path) -> dict[str, Any]:
+    """Run the evaluation that ``evaluate.json`` describes and return the content of ``scores.json``.
+
+    Raises:
+        GateFailed: after ``scores.json`` is written, when the gate fails with ``on_fail: stop``.
+    """
+    config = json.loads(config_path.read_text())
+    folder = config_path.resolve().parent
+    items = items_of(config)
+    leaves = branches.tree_leaves(config.get("tree") or {})
+    _refuse_early(config, items)
+    prompts = [prompt_of(key, row, root) for key, (row, root) in items.items()]
+    sampling = config["samples"] or {"n": 0, "rows": 0, "temperature": 1.0}
+    chosen = _subset(items, sampling["rows"])
+    few = [p for p in prompts if p.key in chosen]
+    passes = folder / "passes"
+    plan: list[tuple[str, Sequence[Prompt], int]] = [("greedy", prompts, 0)]
+    sampled = few if sampling["n"] else []
+    if sampled:
+        plan.append(("samples", sampled, sampling["n"]))
+    if blank := {False: [], True: sampled, "all": prompts}[config["blank"]]:
+        plan.append(("blank", [_blanked(p) for p in blank], 0))
+
+    progress = Progress(folder / "metrics.jsonl", total=sum(len(asked) for _, asked, _ in plan))
+    engine = load_once(config)
+    replies = {
+        name: collect(
+            engine,
+            asked,
+            passes / f"{name}.jsonl",
+            n=n,
+            temperature=sampling["temperature"],
+            batch_size=config["batch_size"],
+            progress=progress,
+            figures=functools.partial(_figures, items=items, name=name),
+        )
+        for name, asked, n in plan
+    }
+    predictions = [
+        _prediction(key, row, {name: got[key] for name, got in replies.items() if key in got})
+        for key, (row, _) in items.items()
+    ]
+    write_lines(folder / "predictions.jsonl", predictions)
+    scores = {
+        "version": scoring.VERSION,
+        "model": config["model_name"],
+        "engine": engine_name(config),
+        "sets": [s["name"] for s in config["sets"]],
+        "general": config["general"],
+        "domain": config["domain"],
+        "samples": sampling,
+        "seed": config["seed"],
+        "cells": scoring.cells(predictions),
+        "gate": _gate(config, predictions),
+    }
+    tree = branches.document(config["model_name"], scores["sets"], predictions, leaves, _compared(config, predictions))
+    write_text(folder / "branches.json", json.dumps(tree, indent=1, ensure_ascii=False) + "\n")
+    write_text(folder / "scores.json", json.dumps(scores, indent=1) + "\n")
+    gate = scores["gate"]
+    if gate:
+        print(forgetting.describe(gate), flush=True)
+        if gate["verdict"] == "failed" and config["gate"]["on_fail"] == "stop":
+            raise GateFailed(
+                f"{forgetting.describe(gate)}. The scores are in {folder / 'scores.json'}. Train longer or with more "
+                "replay, or set `gate.on_fail: continue` for this stage to go on regardless."
+            )
+    return scores
+
+
+def right(row: Row, reply: Reply) -> bool:
+    """Does the reply state the row's gold answer?"""
+    return match(extract_answer(reply.text), row.answer, row.answer_type)
+
+
+def items_of(config: Mapping[str, Any]) -> dict[str, tuple[Row, Path]]:
+    """``set/uid`` → row and datasets folder, cut to ``rows`` per set by a hash of the uid."""
+    items: dict[str, tuple[Row, Path]] = {}
+    for where in config["sets"]:
+        folder = Path(where["folder"])
+        rows = read_set(folder, where["name"])
+        if config["rows"] is not None:
+            kept = {row.uid for row in sorted(rows, key=lambda row: _rank(row.uid))[: config["rows"]]}
+            rows = [row for row in rows if row.uid in kept]
+        items |= {f"{where['name']}/{row.uid}": (row, folder) for row in rows}
+    return items
+
+
+def prompt_of(key: str, row: Row, folder: Path) -> Prompt:
+    """The row as a prompt for an engine."""
+    return Prompt(key, row.question, tuple(folder / name for name in row.image))
+
+
+def _refuse_early(config: Mapping[str, Any], items: Mapping[str, tuple[Row, Path]]) -> None:
+    """Find what could not be told apart or compared at the end before the model is asked."""
+    for key, (row, _) in items.items():
+        for axis in branches.AXES:
+            branches.path_of(getattr(row, axis), f"{axis} of {key}")
+    earlier = config.get("compare")
+    if earlier and not any(f"{p['set']}/{p['uid']}" in items for p in read_lines(Path(earlier["predictions"]))):
+        raise paired.nothing_in_common(earlier["name"])
+    gate = config["gate"]
+    if gate and gate["groups"].startswith("knowledge"):
+        name = gate["set"] or config["sets"][0]["name"]
+        general = [
+            row for key, (row, _) in items.items() if key.startswith(f"{name}/") and row.source in config["general"]
+        ]
+        if not any(row.knowledge for row in general):
+            raise branches.LabelError(
+                f"gate.groups: {gate['groups']}: none of the {len(general)} general items of {name} has a knowledge "
+                "label; group by capability, l1, l2 or source"
+            )
+
+
+def _blanked(prompt: Prompt) -> Prompt:
+    return Prompt(prompt.key, prompt.question, prompt.images, blank=True)
+
+
+def _subset(items: Mapping[str, tuple[Row, Path]], per_group: int) -> set[str]:
+    """Keys of the ``per_group`` rows of every set × source × capability that come first by hash.
+
+    The same rows for every model, whatever the seed: curves over stages are then paired.
+    """
+    groups: dict[tuple[str, str, str], list[str]] = {}
+    for key, (row, _) in items.items():
+        groups.setdefault((key.partition("/")[0], row.source, row.capability), []).append(key)
+    return {key for keys in groups.values() for key in sorted(keys, key=_rank)[:per_group]}
+
+
+def _rank(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def _figures(
+    batch: Sequence[Prompt], replies: list[list[Reply]], *, items: Mapping[str, tuple[Row, Path]], name: str
+) -> dict[str, float]:
+    every = [(items[p.key][0], r) for p, group in zip(batch, replies, strict=True) for r in group]
+    return {
+        f"{name}/accuracy": sum(right(row, r) for row, r in every) / len(every),
+        f"{name}/tokens": sum(r.tokens for _, r in every) / len(every),
+    }
+
+
+def _prediction(key: str, row: Row, replies: Mapping[str, list[Reply]]) -> dict[str, Any]:
+    greedy = replies["greedy"][0]
+    blank = replies.get("blank")
+    return {
+        "uid": row.uid,
+        "set": key.partition("/")[0],
+        "source": row.source,
+        "knowledge": row.knowledge,
+        "capability": row.capability,
+        "difficulty": row.difficulty,
+        "reply": greedy.text,
+        "answer": extract_answer(greedy.text),
+        "correct": right(row, greedy),
+        "tokens": greedy.tokens,
+        "samples": [
+            {"correct": right(row, r), "tokens": r.tokens, "reply": r.text} for r in replies.get("samples", [])
+        ],
+        "blank_correct": right(row, blank[0]) if blank else None,
+    }
+
+
+def _compared(config: Mapping[str, Any], predictions: list[dict[str, Any]]) -> dict[str, Any] | None:
+    earlier = config.get("compare")
+    if not earlier:
+        return None
+    parts = {part: config[part] for part in ("general", "domain")}
+    return paired.compare(read_lines(Path(earlier["predictions"])), predictions, earlier["name"], parts)
+
+
+def _gate(config: Mapping[str, Any], predictions: list[dict[str, Any]]) -> dict[str, Any] | None:
+    asked = config["gate"]
+    if not asked:
+        return None
+    name = asked["set"] or config["sets"][0]["name"]
+    before = read_lines(Path(asked["before"]))
+    peak = read_lines(Path(asked["peak"])) if asked["peak"] else None
+
+    # Labels are those of this evaluation: an earlier one may have been written before they were there.
+    groups = {p["uid"]: forgetting.group_of(p, asked["groups"]) for p in predictions if p["set"] == name}
+
+    def judged(lines: list[dict[str, Any]], sources: list[str]) -> dict[str, tuple[str, bool]]:
+        return {
+            p["uid"]: (groups.get(p["uid"], ""), p["correct"])
+            for p in lines
+            if p["set"] == name and p["source"] in sources
+        }
+
+    result = forgetting.gate(
+        judged(before, config["general"]),
+        judged(predictions, config["general"]),
+        judged(before, config["domain"]),
+        judged(predictions, config["domain"]),
+        judged(peak, config["domain"]) if peak is not None else None,
+        margin=asked["margin"],
+        keep_gain=asked["keep_gain"],
+        seed=config["seed"],
+    )
+    return {"set": name, "groups_by": asked["groups"], "on_fail": asked["on_fail"], **result}

@@ -1,0 +1,130 @@
+"""Which point between two models: the best one on a dev set among those that keep general ability.
+
+Every candidate is written, evaluated by the ordinary evaluator and deleted again, so one extra model lies on the disk
+at a time. A killed run goes on with the candidate it was at.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mindgpt_plugins.generation.collect import read_lines, write_lines, write_text
+from mindgpt_plugins.stages.evaluate.run import evaluate
+from mindgpt_plugins.stages.interpolate.checkpoint import MergeError
+from mindgpt_plugins.stages.interpolate.run import interpolate
+
+Candidate = dict[str, Any]
+
+
+def choose(start: Path, end: Path, settings: Mapping[str, Any], folder: Path) -> float:
+    """Evaluate the grid and return the chosen alpha; ``chosen.json`` in ``folder`` keeps the table.
+
+    Args:
+        start: θ0's folder; its evaluation is what the others are compared with.
+        end: θ1's folder.
+        settings: of an evaluation, with ``grid``, ``objective``, ``groups`` and ``margin``.
+        folder: the stage's.
+
+    Raises:
+        MergeError: no candidate keeps general ability.
+    """
+    grid = sorted({0.0, *settings["grid"]})
+    table: list[Candidate] = []
+    for alpha in grid:
+        scores = _scores(start, end, alpha, settings, folder / "candidates")
+        table.append({"alpha": alpha, "offered": alpha in settings["grid"], **figures(scores)})
+        # One line per candidate, also those a killed run had finished: progress bar and report read it.
+        lines = [
+            {"step": i + 1, "total": len(grid), "alpha": c["alpha"], "domain": c["domain"], "general": c["general"]}
+            for i, c in enumerate(table)
+        ]
+        if len(read_lines(folder / "metrics.jsonl")) < len(lines):
+            write_lines(folder / "metrics.jsonl", lines)
+    best = pick([c for c in table if c["offered"]], settings["objective"])
+    write_text(folder / "chosen.json", json.dumps({"alpha": best and best["alpha"], "candidates": table}, indent=1))
+    shown = "; ".join(
+        f"a = {c['alpha']:g}: domain {100 * c['domain']:.1f} %, general {100 * c['general']:.1f} %"
+        + (f", fell: {', '.join(c['fell'])}" if c["fell"] else "")
+        for c in table
+    )
+    if best is None:
+        raise MergeError(
+            f"no alpha of the grid keeps general ability ({shown}); offer smaller ones or widen the margin"
+        )
+    print(f"chose a = {best['alpha']:g} ({shown})", flush=True)
+    return float(best["alpha"])
+
+
+def pick(table: Sequence[Candidate], objective: str) -> Candidate | None:
+    """The best candidate by ``domain`` accuracy, or by the ``mean`` of domain and general, in which no group fell.
+
+    A tie goes to the one nearer to the start.
+    """
+    kept = [c for c in table if not c["fell"]]
+
+    def value(c: Candidate) -> float:
+        return float(c["domain"] if objective == "domain" else (c["domain"] + c["general"]) / 2)
+
+    return max(kept, key=lambda c: (value(c), -float(c["alpha"])), default=None)
+
+
+def figures(scores: Mapping[str, Any]) -> Candidate:
+    """Accuracy on domain and general rows of the first set, and the general groups that fell or are undecided."""
+    gate = scores["gate"]
+    cells = {c["source"]: c for c in scores["cells"] if c["set"] == gate["set"] and c["capability"] == "all"}
+
+    def share(sources: Sequence[str]) -> float:
+        found = [cells[source] for source in sources if source in cells]
+        return float(sum(c["correct"] for c in found) / sum(c["n"] for c in found))
+
+    # A choice must be made from the items there are: on too few to decide, the observed change counts.
+    fell = [
+        g["group"]
+        for g in gate["groups"]
+        if g["verdict"] == "failed" or (g["verdict"] == "undecided" and g["change"] < -gate["margin"])
+    ]
+    return {
+        "domain": share(scores["domain"]),
+        "general": share(scores["general"]),
+        "retention": gate["retention"],
+        "fell": fell,
+        "undecided": [g["group"] for g in gate["groups"] if g["verdict"] == "undecided"],
+    }
+
+
+def _scores(start: Path, end: Path, alpha: float, settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Scores of one candidate, evaluated unless it has been."""
+    own = folder / f"{alpha:g}"
+    if (own / "scores.json").is_file():
+        done: dict[str, Any] = json.loads((own / "scores.json").read_text(encoding="utf-8"))
+        return done
+    own.mkdir(parents=True, exist_ok=True)
+    interpolate(start, end, alpha, own / "model")
+    gate = {
+        "before": str(folder / "0" / "predictions.jsonl"),
+        "peak": None,
+        "set": settings["sets"][0]["name"],
+        "groups": settings["groups"],
+        "margin": settings["margin"],
+        "keep_gain": 0.0,
+        "on_fail": "continue",
+    }
+    config = {
+        **settings,
+        "model": str(own / "model"),
+        "model_name": f"a = {alpha:g}",
+        "samples": None,
+        "blank": False,
+        "gate": gate,
+    }
+    write_text(own / "evaluate.json", json.dumps(config, indent=1) + "\n")
+    scores = evaluate(own / "evaluate.json")
+    for name in ("model", "adapter"):
+        shutil.rmtree(own / name, ignore_errors=True)
+    gc.collect()  # the candidate's engine, before the next one is loaded
+    return scores

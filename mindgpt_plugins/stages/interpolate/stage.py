@@ -1,0 +1,42 @@
+"""Stage ``interpolate``: a model between two others with ``python -m mindgpt_plugins.stages.interpolate``."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, ClassVar
+
+from mindgpt_plugins.core.schema import StageConfig
+from mindgpt_plugins.stages.base import Command, Context, Stage
+from mindgpt_plugins.stages.evaluate.stage import model_settings, set_location
+from mindgpt_plugins.stages.interpolate.config import InterpolateConfig
+
+
+class Interpolate(Stage[InterpolateConfig]):
+    """Leaves ``model``, and ``chosen.json`` with the candidates' figures where alpha is chosen."""
+
+    Config: ClassVar[type[StageConfig]] = InterpolateConfig
+    side: ClassVar[str] = "sft"
+
+    def render(self, config: InterpolateConfig, context: Context) -> list[Command]:
+        """Resolve references and write ``interpolate.json``."""
+        settings: dict[str, Any] = {
+            "start": context.model(config.start),
+            "end": context.model(config.end),
+            "alpha": config.alpha,
+            "choose": None,
+        }
+        if config.choose is not None:
+            evaluation = {**model_settings(config.end, config.seed, context), **config.choose.model_dump(mode="json")}
+            settings["choose"] = {**evaluation, "sets": [set_location(context, ref) for ref in config.choose.sets]}
+        (context.folder / "interpolate.json").write_text(json.dumps(settings, indent=1) + "\n")
+        return [Command(("-m", "mindgpt_plugins.stages.interpolate", "interpolate.json"))]
+
+    def artefacts(self, config: InterpolateConfig, context: Context) -> dict[str, str]:
+        """``model``: a Hugging Face folder with processor and tokenizer."""
+        return {"model": str(context.folder / "model")}
+
+    def check(self, config: InterpolateConfig, context: Context) -> list[str]:
+        """Two different models."""
+        if config.start == config.end:
+            return [f"start and end are both {config.start!r}; there is nothing between them"]
+        return []

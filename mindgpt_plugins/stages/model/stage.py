@@ -1,0 +1,41 @@
+"""Stage ``model``: makes a tiny Qwen3-VL with ``python -m mindgpt_plugins.stages.model.run``."""
+
+from __future__ import annotations
+
+import json
+from typing import ClassVar
+
+from mindgpt_plugins.core.schema import StageConfig
+from mindgpt_plugins.stages.base import Command, Context, Stage, as_json
+from mindgpt_plugins.stages.model.config import ModelConfig
+
+
+class ModelStage(Stage[ModelConfig]):
+    """Fresh weights, a tokenizer trained on the named sets, and the real processor."""
+
+    Config: ClassVar[type[StageConfig]] = ModelConfig
+    side: ClassVar[str] = "sft"
+
+    def render(self, config: ModelConfig, context: Context) -> list[Command]:
+        """Write ``config.json`` for the module."""
+        sets = [context.dataset(reference) for reference in config.tokenizer_from]
+        path = context.folder / "config.json"
+        path.write_text(
+            json.dumps(
+                {
+                    "model": as_json(config),
+                    "sets": [{"folder": str(folder), "set": name} for folder, name in sets],
+                    "folder": str(context.folder / "model"),
+                    "seed": context.seed,
+                    "min_pixels": context.min_pixels,
+                    "max_pixels": context.max_pixels,
+                },
+                indent=1,
+            )
+            + "\n"
+        )
+        return [Command(("-m", "mindgpt_plugins.stages.model.run", str(path)))]
+
+    def artefacts(self, config: ModelConfig, context: Context) -> dict[str, str]:
+        """``model``: a Hugging Face folder with weights, tokenizer and processor."""
+        return {"model": str(context.folder / "model")}

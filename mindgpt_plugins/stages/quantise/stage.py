@@ -1,0 +1,39 @@
+"""Stage ``quantise``: a smaller model and its quality gate, with ``python -m mindgpt_plugins.stages.quantise``."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, ClassVar
+
+from mindgpt_plugins.core.schema import StageConfig
+from mindgpt_plugins.stages.base import Command, Context, Stage, as_json
+from mindgpt_plugins.stages.evaluate.stage import model_settings, set_location
+from mindgpt_plugins.stages.quantise.config import QuantiseConfig
+from mindgpt_plugins.stages.quantise.schemes import SCHEMES
+
+
+class Quantise(Stage[QuantiseConfig]):
+    """Writes ``model/``, only when it passed, and ``quality.json``."""
+
+    Config: ClassVar[type[StageConfig]] = QuantiseConfig
+    side: ClassVar[str] = "quantise"
+
+    def render(self, config: QuantiseConfig, context: Context) -> list[Command]:
+        """Resolve references and write ``quantise.json``."""
+        settings: dict[str, Any] = as_json(config)
+        settings |= model_settings(config.model, config.seed, context)
+        for part in ("calibration", "gate"):
+            if settings[part]:
+                settings[part]["sets"] = [set_location(context, ref) for ref in settings[part]["sets"]]
+        (context.folder / "quantise.json").write_text(json.dumps(settings, indent=1) + "\n")
+        return [Command(("-m", "mindgpt_plugins.stages.quantise", "quantise.json"))]
+
+    def artefacts(self, config: QuantiseConfig, context: Context) -> dict[str, str]:
+        """The quantised model and its figures."""
+        return {"model": str(context.folder / "model"), "quality": str(context.folder / "quality.json")}
+
+    def check(self, config: QuantiseConfig, context: Context) -> list[str]:
+        """A scheme without kernels for the device."""
+        if context.cpu and not SCHEMES[config.scheme].cpu:
+            return [f"scheme: {config.scheme} has kernels for CUDA only; choose another one with device: cpu"]
+        return []

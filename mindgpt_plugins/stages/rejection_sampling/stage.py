@@ -1,0 +1,25 @@
+"""Stage ``rejection_sampling``: a model's own right answers as a training set."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from mindgpt_plugins.core.schema import StageConfig
+from mindgpt_plugins.stages.base import Context
+from mindgpt_plugins.stages.evaluate.stage import set_location
+from mindgpt_plugins.stages.rejection_sampling.config import RejectionSamplingConfig
+from mindgpt_plugins.stages.self_training.stage import SelfTraining
+
+
+class RejectionSampling(SelfTraining[RejectionSamplingConfig]):
+    """The set is a training set, with replayed rows of others."""
+
+    Config: ClassVar[type[StageConfig]] = RejectionSamplingConfig
+    process: ClassVar[str] = "mindgpt_plugins.stages.rejection_sampling"
+
+    def resolved(self, config: RejectionSamplingConfig, context: Context) -> dict[str, Any]:
+        """The model it comes after, and the replayed sets."""
+        return {
+            "after": context.model(config.after) if config.after else None,
+            "replay": [{"data": set_location(context, r.data), "share": r.share} for r in config.replay],
+        }

@@ -1,0 +1,36 @@
+"""What the two stages share in which a model writes its own training set (``mindgpt_plugins.stages.self_training``)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, ClassVar, TypeVar
+
+from mindgpt_plugins.stages.base import Command, Context, Stage, as_json
+from mindgpt_plugins.stages.evaluate.stage import model_settings, set_location
+from mindgpt_plugins.stages.self_training.config import SelfTrainingConfig
+
+ConfigT = TypeVar("ConfigT", bound=SelfTrainingConfig)
+
+
+class SelfTraining(Stage[ConfigT]):
+    """Writes a datasets folder with one set, and ``summary.json``."""
+
+    side: ClassVar[str] = "sft"
+    process: ClassVar[str]
+    """Package of the kind, which is run with ``python -m``."""
+
+    def render(self, config: ConfigT, context: Context) -> list[Command]:
+        """Resolve references and write ``<kind>.json``."""
+        settings = {**as_json(config), **model_settings(config.model, config.seed, context)}
+        settings["prompts"] = [set_location(context, ref) for ref in config.prompts]
+        settings |= self.resolved(config, context)
+        (context.folder / f"{config.kind}.json").write_text(json.dumps(settings, indent=1) + "\n")
+        return [Command(("-m", self.process, f"{config.kind}.json"))]
+
+    def resolved(self, config: ConfigT, context: Context) -> dict[str, Any]:
+        """The kind's own references as paths."""
+        return {}
+
+    def artefacts(self, config: ConfigT, context: Context) -> dict[str, str]:
+        """The datasets folder and the summary."""
+        return {"datasets": str(context.folder / "datasets"), "summary": str(context.folder / "summary.json")}

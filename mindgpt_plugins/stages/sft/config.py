@@ -1,0 +1,128 @@
+"""Schema of the ``sft`` stage, and what it shares with ``dpo``: one training run of LLaMA-Factory."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from mindgpt_plugins.core.choice import Choice
+from mindgpt_plugins.core.patch_modes import Patches
+from mindgpt_plugins.core.schema import DatasetRef, ModelRef, StageConfig, Strict
+from mindgpt_plugins.curriculum.config import Mixing
+
+
+class TrainingSet(Strict):
+    """A dataset and, in a mixture, its weight: ``world/domain_train`` or ``{set: world/domain_train, weight: 3}``."""
+
+    set: DatasetRef
+    weight: float | None = Field(None, ge=0, description="Proportional to the share of samples; all sets or none.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain(cls, value: Any) -> Any:
+        return {"set": value} if isinstance(value, str) else value
+
+
+class TrainingConfig(StageConfig):
+    """One LLaMA-Factory run. What is not here goes through ``llamafactory:`` under the host's own name."""
+
+    model: ModelRef
+    data: list[TrainingSet] = Field(min_length=1)
+    epochs: float | None = Field(None, gt=0, description="Passes over the data; give this or max_steps.")
+    max_steps: int | None = Field(None, ge=1, description="Optimizer steps; give this or epochs.")
+    lr: float = Field(1e-5, gt=0)
+    lr_scheduler: str = Field("cosine", description="The host's lr_scheduler_type.")
+    warmup: float = Field(0.03, ge=0, lt=1, description="Share of the steps in which the learning rate rises.")
+    batch_size: int = Field(32, ge=1, description="Samples (pairs in dpo) per optimizer step, over all ranks.")
+    gradient_accumulation: int = Field(1, ge=1, description="Micro-batches per step and rank.")
+    workers: int = Field(1, ge=1, description="Data-parallel ranks (GPUs, or processes on CPU).")
+    finetuning: Literal["full", "lora"] = "full"
+    lora_rank: int = Field(8, ge=1)
+    lora_target: str = Field("all", description="The host's lora_target.")
+    freeze_vision_tower: bool = True
+    freeze_projector: bool | None = Field(None, description="Default: as freeze_vision_tower.")
+    cutoff_len: int = Field(2048, ge=1, description="Longest sample in tokens, vision tokens included.")
+    template: str = Field("qwen3_vl_nothink", description="The host's chat template.")
+    save_steps: int = Field(100, ge=1, description="Steps between checkpoints; a killed run goes on from the last one.")
+    keep_checkpoints: int = Field(2, ge=1)
+    logging_steps: int = Field(1, ge=1)
+    dataloader_workers: int = Field(0, ge=0, description="Processes that load images; 0: the training process does.")
+    curriculum: Choice | None = Field(
+        None, description="A sampler with its options, e.g. {name: easy_to_hard, pacing: root}; default: shuffled."
+    )
+    mixture: Mixing | None = Field(None, description="Shares by source, where weights of `data` are not enough.")
+    eval_data: list[DatasetRef] = Field(
+        default_factory=list, description="Sets to evaluate on while training, each on its own, e.g. for a mixture."
+    )
+    eval_steps: int = Field(
+        100, ge=1, description="Steps between evaluations on eval_data; the first is before step 1."
+    )
+    trace: bool = Field(False, description="Record which samples every step consumed.")
+    patches: Patches = Field(
+        default_factory=dict, description="Patch → auto, on or off; see `mindgpt list patches`. Default: all auto."
+    )
+    llamafactory: dict[str, Any] = Field(
+        default_factory=dict, description="LLaMA-Factory keys; they win over everything rendered."
+    )
+
+    def sets(self) -> list[str]:
+        """Every set that is read, for training or evaluation."""
+        return list(dict.fromkeys([*(one.set for one in self.data), *self.eval_data]))
+
+    def further(self, start: str, steps: int, seed: int) -> Self:
+        """The same training for ``steps`` more from ``start``: in another order, with a schedule of its own."""
+        return self.model_copy(
+            update={
+                "model": start,
+                "epochs": None,
+                "max_steps": steps,
+                "seed": (seed if self.seed is None else self.seed) + 1,
+            }
+        )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.epochs is None) == (self.max_steps is None):
+            raise ValueError("give either epochs or max_steps")
+        weights = [one.weight for one in self.data]
+        given = [weight for weight in weights if weight is not None]
+        if given and len(given) < len(weights):
+            raise ValueError("give a weight to every set of `data` or to none")
+        if given and not any(given):
+            raise ValueError("all weights of `data` are zero; at least one must be positive")
+        if given and self.mixture is not None:
+            raise ValueError("give weights in `data` or a `mixture`, not both")
+        names = [one.set for one in self.data]
+        if len(set(names)) < len(names):
+            raise ValueError("a set appears twice in `data`; list it once and give it a larger weight")
+        if len(set(self.eval_data)) < len(self.eval_data):
+            raise ValueError("a set appears twice in `eval_data`; list it once")
+        return self
+
+
+class KLConfig(Strict):
+    """KL anchor: keeps the policy near a frozen reference on some sources."""
+
+    sources: tuple[str, ...] = Field(min_length=1, description="Sources whose replies are anchored, e.g. [general].")
+    beta: float = Field(0.05, gt=0)
+    reference: ModelRef | None = Field(None, description="Default: the model this stage starts from.")
+
+
+class SFTConfig(TrainingConfig):
+    """Supervised fine-tuning: domain learning, capability restoration, or plain."""
+
+    kind: Literal["sft"]
+    loss: Choice = Field(
+        Choice(name="weighted_ce"),
+        description="e.g. {name: weighted_ce, weights: {domain: 2}, length_weighting: sqrt}",
+    )
+    kl: KLConfig | None = None
+
+    def further(self, start: str, steps: int, seed: int) -> Self:
+        """As any training; the anchor keeps the reference it always had."""
+        more = super().further(start, steps, seed)
+        if self.kl is None:
+            return more
+        anchor = self.kl.model_copy(update={"reference": self.kl.reference or self.model})
+        return more.model_copy(update={"kl": anchor})

@@ -1,0 +1,218 @@
+"""How long the rows of a set are for a model, counted on them, or foreseen where they are not made yet."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+from mindgpt_plugins.pipeline.plan import Plan, PlannedStage
+from mindgpt_plugins.pipeline.preflight import Sample, picture_limits, read_samples, vision_tokens
+from mindgpt_plugins.workbench.cost.gpus import CostError
+from mindgpt_plugins.workbench.parallel.config import Model
+
+MOST = 512
+"""Rows of a set whose tokens are counted, evenly over it; the mean stands for all."""
+LETTERS = 4
+"""Characters of a token, where the model's folder has no tokenizer."""
+ASSUMED = 100
+"""Tokens of a question, and of a reply, in rows that are not made yet."""
+
+
+class NotYet(ValueError):
+    """A cost that cannot be known before another stage has run; the message names it."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One row: tokens of its prompt (pictures and markup included) and of its reply, patches of its pictures."""
+
+    prompt: float
+    reply: float
+    patches: tuple[int, ...] = ()
+    source: str = ""
+    difficulty: float | None = None
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A set.
+
+    Attributes:
+        count: its rows.
+        items: some of them, evenly over the set.
+        groups: rows of each source and capability, which evaluation samples from.
+        notes: what was assumed.
+    """
+
+    count: int
+    items: tuple[Item, ...]
+    groups: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Ruler:
+    """Counts with a model's tokenizer and image sizes."""
+
+    folder: Path
+    model: Model
+    min_pixels: int
+    max_pixels: int
+    seen: dict[Path, int] = field(default_factory=dict, compare=False)
+
+    def item(self, sample: Sample) -> Item:
+        """Count one row."""
+        turns = [(role, text.replace("<image>", "")) for role, text in sample.messages]
+        answered = bool(turns) and turns[-1][0] == "assistant"
+        vision = self.model.vision
+        patches = tuple(self._patches(path) for path in sample.images) if vision else ()
+        merged = vision.merge**2 if vision else 1
+        pictures = sum(count // merged + 2 for count in patches)  # 2: vision start and end
+        prompt = self._text(turns[:-1] if answered else turns, ask=True)
+        return Item(prompt + pictures, self._text(turns, ask=False) - prompt if answered else 0, patches)
+
+    def unmade(self) -> Item:
+        """A row that does not exist yet: one picture of the largest size, a short question and reply."""
+        vision = self.model.vision
+        if vision is None:
+            return Item(ASSUMED, ASSUMED)
+        tokens = self.max_pixels // (vision.patch * vision.merge) ** 2
+        return Item(ASSUMED + tokens, ASSUMED, (tokens * vision.merge**2,))
+
+    @property
+    def note(self) -> str | None:
+        """What is said when tokens are guessed."""
+        if self._tokenizer is not None:
+            return None
+        return f"no tokenizer in {self.folder}: {LETTERS} characters of text are taken for a token"
+
+    @property
+    def _tokenizer(self) -> Any:
+        return _tokenizer(self.folder)
+
+    @cached_property
+    def _limits(self) -> tuple[int, int, int]:
+        return picture_limits(self.folder, self.max_pixels, self.min_pixels)
+
+    def _patches(self, path: Path) -> int:
+        from PIL import Image
+
+        vision = self.model.vision
+        assert vision is not None
+        if path not in self.seen:
+            with Image.open(path) as image:
+                width, height = image.size
+            side, least, most = self._limits
+            tokens = vision_tokens(width, height, side=side, min_pixels=least, max_pixels=most)
+            self.seen[path] = tokens * vision.merge**2
+        return self.seen[path]
+
+    def _text(self, turns: Sequence[tuple[str, str]], ask: bool) -> int:
+        if self._tokenizer is None:
+            return sum(len(text) // LETTERS + 5 for _, text in turns)
+        chat = [{"role": role, "content": text} for role, text in turns]
+        text = self._tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=ask)
+        return len(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+@lru_cache(maxsize=8)
+def _tokenizer(folder: Path) -> Any:
+    if not (folder / "tokenizer_config.json").is_file():
+        return None
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(folder)
+
+
+def count(folder: Path, name: str, ruler: Ruler) -> Rows:
+    """Count a set that is listed in a folder's ``dataset_info.json``.
+
+    Raises:
+        CostError: it has no rows.
+        StageError: it is not listed, or its file cannot be read.
+    """
+    samples = list(read_samples(folder, name))
+    if not samples:
+        raise CostError(f"set {name!r} in {folder} has no rows")
+    columns = _columns(folder, name)
+    step = max(1, -(-len(samples) // MOST))
+    items = tuple(
+        replace(ruler.item(samples[i]), source=str(columns[i].get("source", "")), difficulty=columns[i]["difficulty"])
+        for i in range(0, len(samples), step)
+    )
+    groups = Counter((row.get("source"), row.get("capability")) for row in columns)
+    some = f"tokens of {name} counted on {len(items)} of {len(samples)} rows" if step > 1 else None
+    notes = tuple(note for note in (some, ruler.note) if note)
+    return Rows(len(samples), items, tuple(groups.values()), notes)
+
+
+def _columns(folder: Path, name: str) -> list[dict[str, Any]]:
+    entry = json.loads((folder / "dataset_info.json").read_text(encoding="utf-8"))[name]
+    file = folder / str(entry.get("file_name", f"{name}.json"))
+    text = file.read_text(encoding="utf-8")
+    rows = [json.loads(line) for line in text.splitlines() if line] if file.suffix == ".jsonl" else json.loads(text)
+    return [{**row, "difficulty": row.get("difficulty")} for row in rows]
+
+
+@dataclass(frozen=True)
+class Sets:
+    """The sets of a plan."""
+
+    plan: Plan
+    share: float
+    """Length of replies that nobody has written yet, of their limit."""
+    known: dict[tuple[str, Ruler], Rows] = field(default_factory=dict)
+
+    def rows(self, planned: PlannedStage, reference: str, ruler: Ruler) -> Rows:
+        """Rows of a reference.
+
+        Raises:
+            NotYet: the set does not exist yet and its size cannot be foreseen.
+            CostError: it never will.
+        """
+        key = (reference, ruler)
+        if key not in self.known:
+            folder, name = planned.context.dataset(reference)
+            made = (folder / "dataset_info.json").is_file()
+            self.known[key] = count(folder, name, ruler) if made else self._foreseen(planned, reference, ruler)
+        return self.known[key]
+
+    def _foreseen(self, planned: PlannedStage, reference: str, ruler: Ruler) -> Rows:
+        head, _, name = reference.rpartition("/")
+        maker = next((one for one in self.plan.stages if one.name == head), None)
+        if maker is None:
+            raise CostError(f"stage {planned.name!r}: set {reference!r}: its folder has no dataset_info.json")
+        config: Any = maker.config
+        if config.kind == "world" and name in config.sets:
+            wanted = sum(source.items for source in config.sets[name].sources.values())
+            note = f"rows not made yet: each a picture of image.max_pixels, {ASSUMED} tokens of question and of reply"
+            return Rows(wanted, (ruler.unmade(),), notes=(note,))
+        if config.kind in ("rejection_sampling", "preference_pairs"):
+            prompts = joined(self.rows(maker, one, ruler) for one in config.prompts)
+            reply = self.share * config.max_new_tokens
+            items = tuple(replace(one, reply=reply) for one in prompts.items)
+            note = f"{name} is not made yet: a row per prompt, replies of {reply:g} tokens"
+            wanted = (config.rows if config.kind == "rejection_sampling" else config.pairs) or prompts.count
+            if config.kind == "rejection_sampling":
+                wanted = round(wanted / (1 - sum(one.share for one in config.replay)))
+            return Rows(wanted, items, notes=(*prompts.notes, note))
+        raise NotYet(f"set {reference!r} is not made yet and its size is not foreseen; run with --until {head} first")
+
+
+def joined(sets: Iterable[Rows], weights: Mapping[int, float] | None = None) -> Rows:
+    """Several sets as one; each contributes items by its rows, or by its weight."""
+    every = [one for one in sets if one.count]
+    total = sum(one.count for one in every)
+    most = max((len(one.items) for one in every), default=0)
+    items: list[Item] = []
+    for position, one in enumerate(every):
+        share = (weights or {}).get(position, one.count / total)
+        wanted = round(share * most * len(every))
+        items += [one.items[i * len(one.items) // wanted] for i in range(wanted)] if wanted else []
+    notes = tuple(dict.fromkeys(note for one in every for note in one.notes))
+    return Rows(total, tuple(items), tuple(n for one in every for n in one.groups), notes)
