@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mindgpt_plugins.core.files import read_json
 from mindgpt_plugins.core.registry import nearest
 from mindgpt_plugins.curriculum.base import CurriculumError, Sampler
 from mindgpt_plugins.curriculum.dynamic import Dynamic
@@ -133,7 +134,7 @@ def read(host: Mapping[str, Any], section: Section) -> Iterator[dict[str, Any]]:
         raise CurriculumError(f"the plan follows mix_strategy concat, not {host['mix_strategy']}")
     folder = Path(str(host.get("dataset_dir", "data")))
     try:
-        info = json.loads((folder / "dataset_info.json").read_text(encoding="utf-8"))
+        info = read_json(folder / "dataset_info.json")
     except FileNotFoundError:
         raise DataError(f"{folder} has no dataset_info.json") from None
     wanted = Wanted.of(section)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mindgpt_plugins.core.files import read_json
 from mindgpt_plugins.core.registry import nearest
 
 MEDIA = {"<image>": "image", "<video>": "video"}
@@ -139,7 +140,7 @@ def read(file: Path, most: int) -> list[Row]:
     from llamafactory.hparams import DataArguments
 
     info = file.parent / "dataset_info.json"
-    listed = json.loads(info.read_text(encoding="utf-8")) if info.is_file() else {}
+    listed = read_json(info) if info.is_file() else {}
     wanted = file.resolve()
     names = [n for n, entry in listed.items() if (file.parent / entry.get("file_name", "")).resolve() == wanted]
     if not names or not file.is_file():

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mindgpt_plugins.core.errors import StageError
+from mindgpt_plugins.core.files import read_json
 from mindgpt_plugins.stages.base import TokenLimit
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def read_samples(folder: Path, name: str) -> Iterator[Sample]:
     Raises:
         StageError: the set is not listed, its file is missing or not valid, or a column is missing.
     """
-    info = json.loads((folder / "dataset_info.json").read_text(encoding="utf-8"))
+    info = read_json(folder / "dataset_info.json")
     if name not in info:
         raise StageError(f"{folder / 'dataset_info.json'} lists no set {name!r}; it has: {', '.join(info)}")
     entry = info[name]
@@ -169,7 +170,7 @@ def picture_limits(folder: Path, max_pixels: int, min_pixels: int | None = None)
     config: dict[str, Any] = {}
     for name in ("processor_config.json", "preprocessor_config.json"):
         if (folder / name).is_file():
-            loaded = json.loads((folder / name).read_text(encoding="utf-8"))
+            loaded = read_json(folder / name)
             config = {**loaded.get("image_processor", loaded), **config}
     side = int(config.get("patch_size", 16)) * int(config.get("merge_size", 2))
     size = config.get("size") or {}

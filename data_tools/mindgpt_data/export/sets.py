@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from mindgpt_data.export import sharegpt, verl
-from mindgpt_data.export.layout import INFO, list_set, read_info, write
+from mindgpt_data.export.layout import INFO, list_set, read_info
 from mindgpt_data.schema.rows import Pair, Row, RowError
-from mindgpt_plugins.core.files import FileError, dumps, read_jsonl
+from mindgpt_plugins.core.files import FileError, read_jsonl, write_jsonl
 
 FORMATS = ("sharegpt", "verl", "hf")
 
@@ -39,7 +39,7 @@ def write_set(rows: Sequence[Row], folder: Path, name: str, formats: Sequence[st
     }
     for wanted in formats:
         writers[wanted](rows, folder, name)
-    write(folder / f"{name}.jsonl", (dumps(row.to_json()) + "\n" for row in rows))
+    write_jsonl(folder / f"{name}.jsonl", (row.to_json() for row in rows))
 
 
 def write_preference_set(pairs: Sequence[Pair], folder: Path, name: str) -> None:
@@ -58,7 +58,7 @@ def write_preference_set(pairs: Sequence[Pair], folder: Path, name: str) -> None
     lines = (
         {"row": p.row.to_json(), "chosen": p.chosen, "rejected": p.rejected, "pair_kind": p.pair_kind} for p in pairs
     )
-    write(folder / f"{name}.jsonl", (dumps(line) + "\n" for line in lines))
+    write_jsonl(folder / f"{name}.jsonl", lines)
 
 
 def read_set(folder: Path, name: str) -> list[Row]:

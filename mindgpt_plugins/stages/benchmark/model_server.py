@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from mindgpt_plugins.core import process
+from mindgpt_plugins.core.files import write_json
 from mindgpt_plugins.generation.vllm_server import ServeError, Server, Settings
 
 IMAGES = 8
@@ -29,7 +30,7 @@ class HuggingFaceServer(Server):
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
         own = {"model": str(self.settings.model), "name": self.settings.name, "port": self.settings.port}
-        (self.folder / "server.json").write_text(json.dumps({**self.more, **own}, indent=1) + "\n")
+        write_json(self.folder / "server.json", {**self.more, **own})
         (self.folder / "log.txt").unlink(missing_ok=True)
         argv = [self.settings.python, "-m", "mindgpt_plugins.generation.hf_server", "server.json"]
         env = process.child_environment(cpu=self.settings.cpu, offline=False, extra={})

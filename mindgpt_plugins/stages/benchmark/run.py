@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 import time
@@ -11,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from mindgpt_plugins.core import compat, process
-from mindgpt_plugins.generation.collect import read_lines, write_lines, write_text
+from mindgpt_plugins.core.files import load_jsonl, read_json, write_json, write_jsonl
+from mindgpt_plugins.core.metrics import append_metrics
 from mindgpt_plugins.stages.benchmark import results
 from mindgpt_plugins.stages.benchmark.catalogue import BENCHMARKS, HARNESS
 from mindgpt_plugins.stages.benchmark.model_server import ModelServer, chosen_engine, headers
@@ -31,7 +31,7 @@ def run(config_path: Path) -> dict[str, Any]:
     Raises:
         BenchmarkError: no harness here, the server failed, or the harness did.
     """
-    config = json.loads(config_path.read_text(encoding="utf-8"))
+    config = read_json(config_path)
     folder = config_path.resolve().parent
     fault = compat.problem(HARNESS, compat.installed(HARNESS))
     if fault:
@@ -46,7 +46,7 @@ def run(config_path: Path) -> dict[str, Any]:
         Proxy(replies, headers=headers(config), timeout=config["timeout"], served=_progress(folder)) as proxy,
     ):
         passes = {name: proxy.url(name) for name in ((SEEN, BLANK) if config["blank"] else (SEEN,))}
-        write_text(folder / HARNESS / "task.json", json.dumps(task(config, server.name, passes), indent=1) + "\n")
+        write_json(folder / HARNESS / "task.json", task(config, server.name, passes))
         _harness(folder / HARNESS, proxy, server)
         print(f"{proxy.asked} requests asked, {kept} replies kept from before", flush=True)
     return _write(folder, config)
@@ -56,9 +56,8 @@ def _progress(folder: Path) -> Callable[[int], None]:
     """Appends to ``metrics.jsonl`` how many of the harness's requests were served."""
 
     def served(count: int) -> None:
-        total = json.loads((folder / HARNESS / "total.json").read_text(encoding="utf-8"))
-        with (folder / "metrics.jsonl").open("a", encoding="utf-8") as out:
-            out.write(json.dumps({"step": count, "total": total}) + "\n")
+        total = read_json(folder / HARNESS / "total.json")
+        append_metrics(folder / "metrics.jsonl", count, total, {})
 
     return served
 
@@ -122,10 +121,10 @@ def _harness(folder: Path, proxy: Proxy, server: ModelServer) -> None:
 
 
 def _write(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
-    rows = read_lines(folder / HARNESS / "rows.jsonl")
+    rows = load_jsonl(folder / HARNESS / "rows.jsonl")
     found = results.predictions(rows, config["sources"])
-    write_lines(folder / "predictions.jsonl", found)
-    reports = json.loads((folder / HARNESS / "reports.json").read_text(encoding="utf-8"))
+    write_jsonl(folder / "predictions.jsonl", found)
+    reports = read_json(folder / HARNESS / "reports.json")
     scores = {
         "version": scoring.VERSION,
         "model": config["model_name"],
@@ -140,7 +139,7 @@ def _write(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
         "cells": scoring.cells(found),
         "gate": gate(config, found),
     }
-    write_text(folder / "scores.json", json.dumps(scores, indent=1) + "\n")
+    write_json(folder / "scores.json", scores)
     for line in results.table(scores["cells"], scores["benchmarks"]):
         print(line, flush=True)
     judged = scores["gate"]
@@ -169,7 +168,7 @@ def gate(config: Mapping[str, Any], after: list[dict[str, Any]]) -> dict[str, An
             for p in lines
         }
 
-    before = judged(read_lines(Path(asked["before"])))
+    before = judged(load_jsonl(Path(asked["before"])))
     # No benchmark is a domain to be learnt: what the gate calls domain repeats the sum of all.
     result = forgetting.gate(before, judged(after), before, judged(after), margin=asked["margin"], seed=config["seed"])
     return {"set": ", ".join(config["benchmarks"]), "groups_by": asked["groups"], "on_fail": asked["on_fail"], **result}

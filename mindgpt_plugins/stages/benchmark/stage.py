@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, ClassVar
 
 from mindgpt_plugins.core import interpreter
 from mindgpt_plugins.core.errors import StageError
+from mindgpt_plugins.core.files import write_json
 from mindgpt_plugins.core.schema import StageConfig
 from mindgpt_plugins.stages.base import Command, Context, Stage, as_json
 from mindgpt_plugins.stages.benchmark.config import BenchmarkConfig
@@ -36,7 +36,7 @@ class BenchmarkStage(Stage[BenchmarkConfig]):
         settings["engine_python"] = interpreter.resolve(config.engine_python, context.recipe_folder, "engine_python")
         if config.gate is not None:
             settings["gate"]["before"] = context.artefact(config.gate.before, "predictions")
-        (context.folder / "benchmark.json").write_text(json.dumps(settings, indent=1) + "\n")
+        write_json(context.folder / "benchmark.json", settings)
         return [Command(("-m", "mindgpt_plugins.stages.benchmark", "benchmark.json"))]
 
     def artefacts(self, config: BenchmarkConfig, context: Context) -> dict[str, str]:

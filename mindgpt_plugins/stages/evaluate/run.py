@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,8 @@ from typing import Any
 from mindgpt_data.export import read_set
 from mindgpt_data.schema.rows import Row
 
-from mindgpt_plugins.generation.collect import Progress, collect, read_lines, write_lines, write_text
+from mindgpt_plugins.core.files import load_jsonl, read_json, write_json, write_jsonl
+from mindgpt_plugins.generation.collect import Progress, collect
 from mindgpt_plugins.generation.engines import engine_name, load_once
 from mindgpt_plugins.generation.hf_engine import Prompt, Reply
 from mindgpt_plugins.rewards.answers import extract_answer, match
@@ -29,7 +29,7 @@ def evaluate(config_path: Path) -> dict[str, Any]:
     Raises:
         GateFailed: after ``scores.json`` is written, when the gate fails with ``on_fail: stop``.
     """
-    config = json.loads(config_path.read_text())
+    config = read_json(config_path)
     folder = config_path.resolve().parent
     items = items_of(config)
     leaves = branches.tree_leaves(config.get("tree") or {})
@@ -65,7 +65,7 @@ def evaluate(config_path: Path) -> dict[str, Any]:
         _prediction(key, row, {name: got[key] for name, got in replies.items() if key in got})
         for key, (row, _) in items.items()
     ]
-    write_lines(folder / "predictions.jsonl", predictions)
+    write_jsonl(folder / "predictions.jsonl", predictions)
     scores = {
         "version": scoring.VERSION,
         "model": config["model_name"],
@@ -79,8 +79,8 @@ def evaluate(config_path: Path) -> dict[str, Any]:
         "gate": _gate(config, predictions),
     }
     tree = branches.document(config["model_name"], scores["sets"], predictions, leaves, _compared(config, predictions))
-    write_text(folder / "branches.json", json.dumps(tree, indent=1, ensure_ascii=False) + "\n")
-    write_text(folder / "scores.json", json.dumps(scores, indent=1) + "\n")
+    write_json(folder / "branches.json", tree)
+    write_json(folder / "scores.json", scores)
     gate = scores["gate"]
     if gate:
         print(forgetting.describe(gate), flush=True)
@@ -121,7 +121,7 @@ def _refuse_early(config: Mapping[str, Any], items: Mapping[str, tuple[Row, Path
         for axis in branches.AXES:
             branches.path_of(getattr(row, axis), f"{axis} of {key}")
     earlier = config.get("compare")
-    if earlier and not any(f"{p['set']}/{p['uid']}" in items for p in read_lines(Path(earlier["predictions"]))):
+    if earlier and not any(f"{p['set']}/{p['uid']}" in items for p in load_jsonl(Path(earlier["predictions"]))):
         raise paired.nothing_in_common(earlier["name"])
     gate = config["gate"]
     if gate and gate["groups"].startswith("knowledge"):
@@ -191,7 +191,7 @@ def _compared(config: Mapping[str, Any], predictions: list[dict[str, Any]]) -> d
     if not earlier:
         return None
     parts = {part: config[part] for part in ("general", "domain")}
-    return paired.compare(read_lines(Path(earlier["predictions"])), predictions, earlier["name"], parts)
+    return paired.compare(load_jsonl(Path(earlier["predictions"])), predictions, earlier["name"], parts)
 
 
 def _gate(config: Mapping[str, Any], predictions: list[dict[str, Any]]) -> dict[str, Any] | None:
@@ -199,8 +199,8 @@ def _gate(config: Mapping[str, Any], predictions: list[dict[str, Any]]) -> dict[
     if not asked:
         return None
     name = asked["set"] or config["sets"][0]["name"]
-    before = read_lines(Path(asked["before"]))
-    peak = read_lines(Path(asked["peak"])) if asked["peak"] else None
+    before = load_jsonl(Path(asked["before"]))
+    peak = load_jsonl(Path(asked["peak"])) if asked["peak"] else None
 
     # Labels are those of this evaluation: an earlier one may have been written before they were there.
     groups = {p["uid"]: forgetting.group_of(p, asked["groups"]) for p in predictions if p["set"] == name}

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, ClassVar
 
 from mindgpt_data.tree.model import TreeError
 
-from mindgpt_plugins.core.folders import read_json
+from mindgpt_plugins.core.files import read_json, write_json
 from mindgpt_plugins.core.schema import StageConfig
 from mindgpt_plugins.stages.base import Command, Context, Extension, Stage, as_json
 from mindgpt_plugins.stages.evaluate.branches import tree_leaves
@@ -46,7 +45,7 @@ class Evaluate(Stage[EvaluateConfig]):
             settings["compare"] = {"name": earlier, "predictions": context.artefact(earlier, "predictions")}
         if config.tree is not None:
             settings["tree"] = _trees(config, context)
-        (context.folder / "evaluate.json").write_text(json.dumps(settings, indent=1) + "\n")
+        write_json(context.folder / "evaluate.json", settings)
         return [Command(("-m", "mindgpt_plugins.stages.evaluate", "evaluate.json"))]
 
     def artefacts(self, config: EvaluateConfig, context: Context) -> dict[str, str]:

@@ -5,17 +5,17 @@ Works in the folder of the config file and is safe to run again after a kill.
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
+from mindgpt_plugins.core.files import read_json
 from mindgpt_plugins.stages.interpolate.checkpoint import MergeError
 from mindgpt_plugins.stages.interpolate.run import interpolate, located
 
 
 def main(path: Path) -> None:
     """Choose alpha if asked to, then write ``model`` beside the config file."""
-    config = json.loads(path.read_text(encoding="utf-8"))
+    config = read_json(path)
     folder = path.resolve().parent
     start, end = located(config["start"]), located(config["end"])
     alpha = config["alpha"]

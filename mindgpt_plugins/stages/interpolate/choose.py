@@ -7,13 +7,13 @@ at a time. A killed run goes on with the candidate it was at.
 from __future__ import annotations
 
 import gc
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mindgpt_plugins.generation.collect import read_lines, write_lines, write_text
+from mindgpt_plugins.core.files import read_json, write_json
+from mindgpt_plugins.core.metrics import append_metrics, read_metrics, truncate_metrics
 from mindgpt_plugins.stages.evaluate.run import evaluate
 from mindgpt_plugins.stages.interpolate.checkpoint import MergeError
 from mindgpt_plugins.stages.interpolate.run import interpolate
@@ -38,15 +38,13 @@ def choose(start: Path, end: Path, settings: Mapping[str, Any], folder: Path) ->
     for alpha in grid:
         scores = _scores(start, end, alpha, settings, folder / "candidates")
         table.append({"alpha": alpha, "offered": alpha in settings["grid"], **figures(scores)})
-        # One line per candidate, also those a killed run had finished: progress bar and report read it.
-        lines = [
-            {"step": i + 1, "total": len(grid), "alpha": c["alpha"], "domain": c["domain"], "general": c["general"]}
-            for i, c in enumerate(table)
-        ]
-        if len(read_lines(folder / "metrics.jsonl")) < len(lines):
-            write_lines(folder / "metrics.jsonl", lines)
+        # One line per candidate, also those that a killed run had finished but not written down.
+        if len(read_metrics(folder / "metrics.jsonl")) < len(table):
+            truncate_metrics(folder / "metrics.jsonl", len(table) - 1)
+            numbers = {key: table[-1][key] for key in ("alpha", "domain", "general")}
+            append_metrics(folder / "metrics.jsonl", len(table), len(grid), numbers)
     best = pick([c for c in table if c["offered"]], settings["objective"])
-    write_text(folder / "chosen.json", json.dumps({"alpha": best and best["alpha"], "candidates": table}, indent=1))
+    write_json(folder / "chosen.json", {"alpha": best and best["alpha"], "candidates": table})
     shown = "; ".join(
         f"a = {c['alpha']:g}: domain {100 * c['domain']:.1f} %, general {100 * c['general']:.1f} %"
         + (f", fell: {', '.join(c['fell'])}" if c["fell"] else "")
@@ -101,7 +99,7 @@ def _scores(start: Path, end: Path, alpha: float, settings: Mapping[str, Any], f
     """Scores of one candidate, evaluated unless it has been."""
     own = folder / f"{alpha:g}"
     if (own / "scores.json").is_file():
-        done: dict[str, Any] = json.loads((own / "scores.json").read_text(encoding="utf-8"))
+        done: dict[str, Any] = read_json(own / "scores.json")
         return done
     own.mkdir(parents=True, exist_ok=True)
     interpolate(start, end, alpha, own / "model")
@@ -122,7 +120,7 @@ def _scores(start: Path, end: Path, alpha: float, settings: Mapping[str, Any], f
         "blank": False,
         "gate": gate,
     }
-    write_text(own / "evaluate.json", json.dumps(config, indent=1) + "\n")
+    write_json(own / "evaluate.json", config)
     scores = evaluate(own / "evaluate.json")
     for name in ("model", "adapter"):
         shutil.rmtree(own / name, ignore_errors=True)

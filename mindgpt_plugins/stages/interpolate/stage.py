@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, ClassVar
 
+from mindgpt_plugins.core.files import write_json
 from mindgpt_plugins.core.schema import StageConfig
 from mindgpt_plugins.stages.base import Command, Context, Stage
 from mindgpt_plugins.stages.evaluate.stage import CODE, model_settings, set_location
@@ -29,7 +29,7 @@ class Interpolate(Stage[InterpolateConfig]):
         if config.choose is not None:
             evaluation = {**model_settings(config.end, config.seed, context), **config.choose.model_dump(mode="json")}
             settings["choose"] = {**evaluation, "sets": [set_location(context, ref) for ref in config.choose.sets]}
-        (context.folder / "interpolate.json").write_text(json.dumps(settings, indent=1) + "\n")
+        write_json(context.folder / "interpolate.json", settings)
         return [Command(("-m", "mindgpt_plugins.stages.interpolate", "interpolate.json"))]
 
     def artefacts(self, config: InterpolateConfig, context: Context) -> dict[str, str]:

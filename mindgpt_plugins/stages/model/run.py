@@ -7,8 +7,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +14,8 @@ from typing import Any
 
 from mindgpt_data.export import read_set
 
+from mindgpt_plugins.core.files import replace_folder
+from mindgpt_plugins.core.metrics import append_metrics, truncate_metrics
 from mindgpt_plugins.stages.model import tokenizer as bpe
 from mindgpt_plugins.stages.model.config import ModelConfig
 
@@ -51,12 +51,9 @@ def build(
         model.model.visual.pos_embed.weight.normal_(0.0, config.position_std)
     model.generation_config.eos_token_id = tokenizer.convert_tokens_to_ids(bpe.END)
     model.generation_config.pad_token_id = tokenizer.convert_tokens_to_ids(bpe.PAD)
-    aside = folder.with_name(f".{folder.name}.{os.getpid()}")
-    model.save_pretrained(aside)
-    _processor(tokenizer, min_pixels, max_pixels).save_pretrained(aside)
-    # A folder cannot be replaced in one step; an interrupted swap leaves none, and the stage starts over.
-    shutil.rmtree(folder, ignore_errors=True)
-    os.replace(aside, folder)
+    with replace_folder(folder) as aside:
+        model.save_pretrained(aside)
+        _processor(tokenizer, min_pixels, max_pixels).save_pretrained(aside)
     return {"parameters": sum(p.numel() for p in model.parameters()), "vocabulary": len(tokenizer)}
 
 
@@ -157,8 +154,9 @@ def main(argv: list[str]) -> int:
         int(job["min_pixels"]),
         int(job["max_pixels"]),
     )
-    line = json.dumps({"step": 1, "total": 1, **made})
-    (Path(argv[0]).parent / "metrics.jsonl").write_text(line + "\n")
+    metrics = Path(argv[0]).parent / "metrics.jsonl"
+    truncate_metrics(metrics, 0)  # of an attempt that was killed after it
+    append_metrics(metrics, 1, 1, made)
     print(f"{job['folder']}: {made['parameters']:,} parameters, vocabulary {made['vocabulary']}")
     return 0
 

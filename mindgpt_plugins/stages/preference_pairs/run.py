@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +16,8 @@ from typing import Any
 from mindgpt_data.export import write_preference_set
 from mindgpt_data.schema.rows import PAIR_KINDS, Pair
 
-from mindgpt_plugins.generation.collect import Answerer, Progress, collect, write_text
+from mindgpt_plugins.core.files import read_json, write_json
+from mindgpt_plugins.generation.collect import Answerer, Progress, collect
 from mindgpt_plugins.generation.engines import engine_name, load_once
 from mindgpt_plugins.generation.hf_engine import Reply
 from mindgpt_plugins.stages.evaluate.run import right
@@ -35,7 +35,7 @@ def run(
     Raises:
         SelfTrainingError: the replies give no pair at all.
     """
-    config = json.loads(config_path.read_text())
+    config = read_json(config_path)
     folder = config_path.resolve().parent
     items = read_items(config["prompts"])
     engine = engines(config)
@@ -68,7 +68,7 @@ def run(
         )
     summary = build(config, items, replies, good, blind, folder / "datasets")
     summary["engine"] = engine_name(config)
-    write_text(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
+    write_json(folder / "summary.json", summary)
     return summary
 
 

@@ -10,6 +10,7 @@ import os
 import sys
 from pathlib import Path
 
+from mindgpt_plugins.core.files import read_json
 from mindgpt_plugins.generation.hf_engine import EngineError
 from mindgpt_plugins.stages.quantise.apply import QuantiseError, quantise
 from mindgpt_plugins.stages.quantise.calibration import CalibrationError
@@ -19,7 +20,7 @@ if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit("usage: python -m mindgpt_plugins.stages.quantise CONFIG.json")
     path = Path(sys.argv[1]).resolve()
-    config = json.loads(path.read_text())
+    config = read_json(path)
     try:
         candidate = quantise(config, path.parent)
         print(json.dumps(judge(config, path.parent, candidate), indent=1), flush=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import importlib
-import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mindgpt_plugins.core.files import read_json, write_json
 from mindgpt_plugins.stages.quantise.calibration import Encoded, rows_for
 from mindgpt_plugins.stages.quantise.schemes import FP8_CACHE, SCHEMES, kept
 
@@ -36,7 +36,7 @@ def quantise(config: Mapping[str, Any], folder: Path) -> Path:
         path = Path(config["model"]) / "config.json"
         if not path.is_file():
             raise QuantiseError(f"{config['model']} is no local model folder: there is no {path}")
-        vision = "vision_config" in json.loads(path.read_text(encoding="utf-8"))
+        vision = "vision_config" in read_json(path)
         rows = rows_for(config["calibration"], vision=vision, seed=config["seed"])
     try:
         from llmcompressor import oneshot
@@ -57,7 +57,7 @@ def quantise(config: Mapping[str, Any], folder: Path) -> Path:
         data = list(Encoded(rows, processor, pixels))
         loader: Any = torch.utils.data.DataLoader(data, batch_size=None)  # type: ignore[arg-type]
         arguments = {"processor": processor, "dataset": loader, "num_calibration_samples": len(data)}
-        (folder / "calibration.json").write_text(json.dumps([row.uid for row, _ in rows], indent=0) + "\n")
+        write_json(folder / "calibration.json", [row.uid for row, _ in rows])
     oneshot(model=model, recipe=_modifier(config, model.config.model_type), **arguments)
     model.save_pretrained(candidate, save_compressed=True)
     processor.save_pretrained(candidate)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mindgpt_plugins.generation.collect import Progress, collect, write_text
+from mindgpt_plugins.core.files import write_json
+from mindgpt_plugins.generation.collect import Progress, collect
 from mindgpt_plugins.generation.hf_engine import Engine, Prompt, Reply
 from mindgpt_plugins.stages.evaluate.run import items_of, prompt_of, right
 from mindgpt_plugins.stages.evaluate.scoring import wilson
@@ -71,7 +71,7 @@ def judge(config: Mapping[str, Any], folder: Path, candidate: Path) -> dict[str,
     }
     lost = shortfalls(quality)
     quality["verdict"] = "failed" if lost else "passed"
-    write_text(folder / "quality.json", json.dumps(quality, indent=1) + "\n")
+    write_json(folder / "quality.json", quality)
     if lost:
         raise QualityLost(
             f"the quantised model is below the gate: {'; '.join(lost)}. The unquantised model stays in use; "

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, ClassVar
 
+from mindgpt_plugins.core.files import write_json
 from mindgpt_plugins.core.schema import StageConfig
 from mindgpt_plugins.stages.base import Command, Context, Stage, as_json
 from mindgpt_plugins.stages.evaluate.stage import CODE, model_settings, set_location
@@ -26,7 +26,7 @@ class Quantise(Stage[QuantiseConfig]):
         for part in ("calibration", "gate"):
             if settings[part]:
                 settings[part]["sets"] = [set_location(context, ref) for ref in settings[part]["sets"]]
-        (context.folder / "quantise.json").write_text(json.dumps(settings, indent=1) + "\n")
+        write_json(context.folder / "quantise.json", settings)
         return [Command(("-m", "mindgpt_plugins.stages.quantise", "quantise.json"))]
 
     def artefacts(self, config: QuantiseConfig, context: Context) -> dict[str, str]:

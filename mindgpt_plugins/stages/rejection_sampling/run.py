@@ -5,7 +5,6 @@ Prompt weight = floor + max(0, p0 − p1) on shrunk solve rates of the answering
 
 from __future__ import annotations
 
-import json
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -16,7 +15,8 @@ from typing import Any
 from mindgpt_data.export import write_set
 from mindgpt_data.schema.rows import Row
 
-from mindgpt_plugins.generation.collect import Answerer, Progress, collect, write_text
+from mindgpt_plugins.core.files import read_json, write_json
+from mindgpt_plugins.generation.collect import Answerer, Progress, collect
 from mindgpt_plugins.generation.engines import engine_name, load_once
 from mindgpt_plugins.generation.hf_engine import Reply
 from mindgpt_plugins.stages.evaluate.run import right
@@ -32,7 +32,7 @@ def run(
     Raises:
         SelfTrainingError: the model answered no prompt right, or more rows are wanted than its answers allow.
     """
-    config = json.loads(config_path.read_text())
+    config = read_json(config_path)
     folder = config_path.resolve().parent
     items = read_items(config["prompts"])
     models = {"before": config["model"]} | ({"after": config["after"]} if config["after"] else {})
@@ -51,7 +51,7 @@ def run(
     }
     summary = build(config, items, replies["before"], replies.get("after"), folder / "datasets")
     summary["engine"] = engine_name(config)
-    write_text(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
+    write_json(folder / "summary.json", summary)
     return summary
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from mindgpt_data.export import read_set
 from mindgpt_data.schema.rows import Row
 
+from mindgpt_plugins.core.files import replace_file
 from mindgpt_plugins.generation.hf_engine import Prompt
 
 
@@ -70,12 +71,10 @@ def _adopt(source: Path, name: str, folder: Path) -> str:
         target = folder / name
         if target.is_file():
             return name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    aside = target.with_name(f".{target.name}.{os.getpid()}")
-    aside.unlink(missing_ok=True)
-    try:
-        os.link(origin, aside)
-    except OSError:  # another file system, or one without hard links
-        shutil.copy2(origin, aside)
-    os.replace(aside, target)
+    with replace_file(target, sync=False) as aside:
+        aside.unlink(missing_ok=True)
+        try:
+            os.link(origin, aside)
+        except OSError:  # another file system, or one without hard links
+            shutil.copy2(origin, aside)
     return name

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, ClassVar, TypeVar
 
+from mindgpt_plugins.core.files import write_json
 from mindgpt_plugins.stages.base import Command, Context, Stage, as_json
 from mindgpt_plugins.stages.evaluate.stage import CODE, model_settings, set_location
 from mindgpt_plugins.stages.self_training.config import SelfTrainingConfig
@@ -29,7 +29,7 @@ class SelfTraining(Stage[ConfigT]):
         settings = {**as_json(config), **model_settings(config.model, config.seed, context)}
         settings["prompts"] = [set_location(context, ref) for ref in config.prompts]
         settings |= self.resolved(config, context)
-        (context.folder / f"{config.kind}.json").write_text(json.dumps(settings, indent=1) + "\n")
+        write_json(context.folder / f"{config.kind}.json", settings)
         return [Command(("-m", self.process, f"{config.kind}.json"))]
 
     def resolved(self, config: ConfigT, context: Context) -> dict[str, Any]:

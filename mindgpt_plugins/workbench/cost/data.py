@@ -10,6 +10,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
+from mindgpt_plugins.core.files import read_json
 from mindgpt_plugins.pipeline.plan import Plan, PlannedStage
 from mindgpt_plugins.pipeline.preflight import Sample, picture_limits, read_samples, vision_tokens
 from mindgpt_plugins.workbench.cost.gpus import CostError
@@ -152,7 +153,7 @@ def count(folder: Path, name: str, ruler: Ruler) -> Rows:
 
 
 def _columns(folder: Path, name: str) -> list[dict[str, Any]]:
-    entry = json.loads((folder / "dataset_info.json").read_text(encoding="utf-8"))[name]
+    entry = read_json(folder / "dataset_info.json")[name]
     file = folder / str(entry.get("file_name", f"{name}.json"))
     text = file.read_text(encoding="utf-8")
     rows = [json.loads(line) for line in text.splitlines() if line] if file.suffix == ".jsonl" else json.loads(text)

@@ -21,6 +21,7 @@ from typing import Any
 import psutil
 
 from mindgpt_plugins.core import folders
+from mindgpt_plugins.core.files import read_json, write_json
 from mindgpt_plugins.pipeline.plan import Plan, PlannedStage
 from mindgpt_plugins.workbench.rehearse.meter import Meter
 from mindgpt_plugins.workbench.rehearse.saved import kept, saved
@@ -78,7 +79,7 @@ def drive(plan: Plan, recipe: Path, runs: Path, *, say: Callable[[str], None]) -
     state, log = runs / "kills.json", runs / "run.log"
     runs.mkdir(parents=True, exist_ok=True)
     # By folder: a stage with other settings is another one, and has not been killed yet.
-    known: dict[str, Any] = folders.read_json(state) if state.is_file() else {}
+    known: dict[str, Any] = read_json(state) if state.is_file() else {}
     kills = {one.name: Kill(**known[one.folder.name]) for one in plan.stages if one.folder.name in known}
     base = [sys.executable, "-m", "mindgpt_plugins.cli", "run", str(recipe), "--runs", str(runs)]
     while (current := _current(plan)) is not None:
@@ -99,7 +100,7 @@ def drive(plan: Plan, recipe: Path, runs: Path, *, say: Callable[[str], None]) -
             raise
         if killed is not None:
             known |= {one.folder.name: asdict(kills[one.name]) for one in plan.stages if one.name in kills}
-            folders.write_json(state, known)
+            write_json(state, known)
             continue
         before, current = current, _current(plan)
         if runner.returncode != 0:

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from mindgpt_plugins.core.files import read_json
 from mindgpt_plugins.generation.engines import load_once
 from mindgpt_plugins.generation.hf_engine import Prompt
 
@@ -19,7 +20,7 @@ def main(job: Path) -> dict[str, Any]:
     """Load the model of a job, see :func:`mindgpt_plugins.workbench.rehearse.loading.loaded`."""
     from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 
-    config = json.loads(job.read_text())
+    config = read_json(job)
     sees = hasattr(AutoConfig.from_pretrained(config["model"]), "vision_config")
     kind: Any = AutoModelForImageTextToText if sees else AutoModelForCausalLM
     model, info = kind.from_pretrained(config["model"], output_loading_info=True)

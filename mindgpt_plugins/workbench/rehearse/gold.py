@@ -15,6 +15,7 @@ from typing import Any
 
 from mindgpt_data.schema.rows import Row
 
+from mindgpt_plugins.core.files import read_json
 from mindgpt_plugins.generation.collect import Answerer
 from mindgpt_plugins.generation.engines import load_once
 from mindgpt_plugins.generation.hf_engine import EngineError, Prompt, Reply
@@ -60,7 +61,7 @@ def engines(config: Mapping[str, Any]) -> Callable[[], Answerer]:
 
 def main(path: Path) -> None:
     """Run the stage that a rendered config describes; safe to run again after a kill."""
-    kind = str(json.loads(path.read_text())["kind"]).removeprefix("rehearsed_")
+    kind = str(read_json(path)["kind"]).removeprefix("rehearsed_")
     run = {"rejection_sampling": rejection_sampling.run, "preference_pairs": preference_pairs.run}[kind]
     try:
         print(json.dumps(run(path, engines), indent=1), flush=True)

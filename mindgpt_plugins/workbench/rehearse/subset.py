@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from mindgpt_plugins.core.files import read_json, write_json
+
 KEYS = ("source", "type", "answer_type")
 """A row of every value these take is in the subset."""
 
@@ -66,7 +68,7 @@ def write(folder: Path, name: str, target: Path, count: int, longest: int | None
         _filter_text(file, target / file.name, set(places), uids)
         known = _info(target)
         known[name] = {**(entry or {}), "file_name": file.name}
-        (target / "dataset_info.json").write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+        write_json(target / "dataset_info.json", known)
     for suffix in ("jsonl", "parquet"):
         source = folder / f"{name}.{suffix}"
         if source.is_file() and source != file:
@@ -117,7 +119,7 @@ def _rank(row: dict[str, Any], place: int) -> str:
 
 def _info(folder: Path) -> dict[str, Any]:
     path = folder / "dataset_info.json"
-    known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    known: dict[str, Any] = read_json(path) if path.is_file() else {}
     return known
 
 
