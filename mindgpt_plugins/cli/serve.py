@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mindgpt_plugins.cli.options import RunsOption
-from mindgpt_plugins.core.files import read_json
 
 if TYPE_CHECKING:
     from mindgpt_plugins.workbench.serve.probe import Question
@@ -124,8 +124,7 @@ def _what(run: str, stage: str | None, runs: Path) -> tuple[Path, dict[str, Any]
 
 def _questions(done: dict[str, Path], runs: Path) -> list[Question]:
     """Questions of the run's newest evaluated set; a drawn picture when there is none."""
-    import json
-
+    from mindgpt_plugins.core.files import read_json, read_jsonl
     from mindgpt_plugins.workbench.serve.probe import Question
 
     for folder in reversed(done.values()):
@@ -133,10 +132,9 @@ def _questions(done: dict[str, Path], runs: Path) -> list[Question]:
             where = read_json(folder / "evaluate.json")["sets"][-1]
             lines = Path(where["folder"]) / f"{where['name']}.jsonl"
             if lines.is_file():
-                with open(lines, encoding="utf-8") as file:
-                    rows = [json.loads(line) for _, line in zip(range(64), file, strict=False)]
                 root = Path(where["folder"])
-                return [Question(row["question"], tuple(root / name for name in row["image"])) for row in rows]
+                rows = islice(read_jsonl(lines), 64)
+                return [Question(row["question"], tuple(root / name for name in row["image"])) for _, row in rows]
     return [_drawn(runs)]
 
 

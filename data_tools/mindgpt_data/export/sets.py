@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from mindgpt_data.export import sharegpt, verl
-from mindgpt_data.export.layout import INFO, list_set, read_info
+from mindgpt_data.export.layout import list_set
 from mindgpt_data.schema.rows import Pair, Row, RowError
+from mindgpt_plugins.core.dataset_files import INFO, read_dataset_info
 from mindgpt_plugins.core.files import FileError, read_jsonl, write_jsonl
 
 FORMATS = ("sharegpt", "verl", "hf")
@@ -88,13 +89,13 @@ def read_preference_set(folder: Path, name: str) -> list[Pair]:
 
 def sets(folder: Path) -> list[str]:
     """Names of the sets in a datasets folder: those listed, in the order they were written, then the others by name."""
-    listed = list(read_info(folder))
+    listed = list(read_dataset_info(folder))
     return listed + sorted(path.stem for path in folder.glob("*.jsonl") if path.stem not in listed)
 
 
 def remove_set(folder: Path, name: str) -> None:
     """Take a set's files and its entry away; its pictures stay."""
-    if name in read_info(folder):
+    if name in read_dataset_info(folder):
         list_set(folder, name, None)
     for suffix in ("json", "jsonl", "parquet"):
         (folder / f"{name}.{suffix}").unlink(missing_ok=True)
