@@ -86,7 +86,9 @@ class SetInfo:
                 + ", ".join(f".{ending}" for ending in KINDS)
             )
         if len(kinds) > 1:
-            raise DatasetError(f"set {self.name!r}: {path} holds files of several kinds: {', '.join(sorted(kinds))}")
+            raise DatasetError(
+                f"set {self.name!r}: {path} holds files of several kinds: {', '.join(sorted(filter(None, kinds)))}"
+            )
         return parts
 
     @property

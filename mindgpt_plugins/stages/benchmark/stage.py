@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from mindgpt_plugins.core import interpreter
 from mindgpt_plugins.core.errors import StageError
-from mindgpt_plugins.core.files import write_json
-from mindgpt_plugins.core.schema import StageConfig
-from mindgpt_plugins.stages.base import Command, Context, Stage, as_json
+from mindgpt_plugins.core.schema import StageConfig, resolve_config, write_model
+from mindgpt_plugins.stages.base import Command, Context, Stage
 from mindgpt_plugins.stages.benchmark.config import BenchmarkConfig
+from mindgpt_plugins.stages.benchmark.job import BenchmarkJob
 from mindgpt_plugins.stages.evaluate.stage import CODE, model_settings
 
 
@@ -30,13 +30,18 @@ class BenchmarkStage(Stage[BenchmarkConfig]):
 
     def render(self, config: BenchmarkConfig, context: Context) -> list[Command]:
         """Resolve references and write ``benchmark.json``."""
-        settings: dict[str, Any] = as_json(config)
-        settings |= model_settings(config.model or str(config.server), config.seed, context)
-        settings["data"] = {name: str(_local(context, path)) for name, path in config.data.items()}
-        settings["engine_python"] = interpreter.resolve(config.engine_python, context.recipe_folder, "engine_python")
+        gate = None
         if config.gate is not None:
-            settings["gate"]["before"] = context.artefact(config.gate.before, "predictions")
-        write_json(context.folder / "benchmark.json", settings)
+            gate = {**config.gate.model_dump(), "before": context.artefact(config.gate.before, "predictions")}
+        job = resolve_config(
+            config,
+            BenchmarkJob,
+            **model_settings(config.model or str(config.server), config.seed, context),
+            data={name: _local(context, path) for name, path in config.data.items()},
+            engine_python=interpreter.resolve(config.engine_python, context.recipe_folder, "engine_python"),
+            gate=gate,
+        )
+        write_model(context.folder / "benchmark.json", job)
         return [Command(("-m", "mindgpt_plugins.stages.benchmark", "benchmark.json"))]
 
     def artefacts(self, config: BenchmarkConfig, context: Context) -> dict[str, str]:

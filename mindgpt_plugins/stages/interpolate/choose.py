@@ -14,36 +14,40 @@ from typing import Any
 
 from mindgpt_plugins.core.files import read_json, write_json
 from mindgpt_plugins.core.metrics import append_metrics, read_metrics, truncate_metrics
+from mindgpt_plugins.core.schema import write_model
+from mindgpt_plugins.generation.config import EngineSettings
+from mindgpt_plugins.stages.evaluate.job import EvaluateJob, GateJob
 from mindgpt_plugins.stages.evaluate.run import evaluate
 from mindgpt_plugins.stages.interpolate.checkpoint import MergeError
+from mindgpt_plugins.stages.interpolate.job import ChooseJob
 from mindgpt_plugins.stages.interpolate.run import interpolate
 
 Candidate = dict[str, Any]
 
 
-def choose(start: Path, end: Path, settings: Mapping[str, Any], folder: Path) -> float:
+def choose(start: Path, end: Path, settings: ChooseJob, folder: Path) -> float:
     """Evaluate the grid and return the chosen alpha; ``chosen.json`` in ``folder`` keeps the table.
 
     Args:
         start: θ0's folder; its evaluation is what the others are compared with.
         end: θ1's folder.
-        settings: of an evaluation, with ``grid``, ``objective``, ``groups`` and ``margin``.
+        settings: of the choice and of its evaluations.
         folder: the stage's.
 
     Raises:
         MergeError: no candidate keeps general ability.
     """
-    grid = sorted({0.0, *settings["grid"]})
+    grid = sorted({0.0, *settings.grid})
     table: list[Candidate] = []
     for alpha in grid:
         scores = _scores(start, end, alpha, settings, folder / "candidates")
-        table.append({"alpha": alpha, "offered": alpha in settings["grid"], **figures(scores)})
+        table.append({"alpha": alpha, "offered": alpha in settings.grid, **figures(scores)})
         # One line per candidate, also those that a killed run had finished but not written down.
         if len(read_metrics(folder / "metrics.jsonl")) < len(table):
             truncate_metrics(folder / "metrics.jsonl", len(table) - 1)
             numbers = {key: table[-1][key] for key in ("alpha", "domain", "general")}
             append_metrics(folder / "metrics.jsonl", len(table), len(grid), numbers)
-    best = pick([c for c in table if c["offered"]], settings["objective"])
+    best = pick([c for c in table if c["offered"]], settings.objective)
     write_json(folder / "chosen.json", {"alpha": best and best["alpha"], "candidates": table})
     shown = "; ".join(
         f"a = {c['alpha']:g}: domain {100 * c['domain']:.1f} %, general {100 * c['general']:.1f} %"
@@ -95,7 +99,7 @@ def figures(scores: Mapping[str, Any]) -> Candidate:
     }
 
 
-def _scores(start: Path, end: Path, alpha: float, settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def _scores(start: Path, end: Path, alpha: float, settings: ChooseJob, folder: Path) -> dict[str, Any]:
     """Scores of one candidate, evaluated unless it has been."""
     own = folder / f"{alpha:g}"
     if (own / "scores.json").is_file():
@@ -103,24 +107,24 @@ def _scores(start: Path, end: Path, alpha: float, settings: Mapping[str, Any], f
         return done
     own.mkdir(parents=True, exist_ok=True)
     interpolate(start, end, alpha, own / "model")
-    gate = {
-        "before": str(folder / "0" / "predictions.jsonl"),
-        "peak": None,
-        "set": settings["sets"][0]["name"],
-        "groups": settings["groups"],
-        "margin": settings["margin"],
-        "keep_gain": 0.0,
-        "on_fail": "continue",
-    }
-    config = {
-        **settings,
-        "model": str(own / "model"),
-        "model_name": f"a = {alpha:g}",
-        "samples": None,
-        "blank": False,
-        "gate": gate,
-    }
-    write_json(own / "evaluate.json", config)
+    job = EvaluateJob(
+        **settings.model_dump(include=set(EngineSettings.model_fields) - {"model", "model_name"}),
+        model=str(own / "model"),
+        model_name=f"a = {alpha:g}",
+        sets=settings.sets,
+        rows=settings.rows,
+        general=settings.general,
+        domain=settings.domain,
+        gate=GateJob(
+            before=folder / "0" / "predictions.jsonl",
+            set=settings.sets[0].name,
+            groups=settings.groups,
+            margin=settings.margin,
+            keep_gain=0.0,
+            on_fail="continue",
+        ),
+    )
+    write_model(own / "evaluate.json", job)
     scores = evaluate(own / "evaluate.json")
     for name in ("model", "adapter"):
         shutil.rmtree(own / name, ignore_errors=True)

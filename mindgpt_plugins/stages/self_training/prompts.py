@@ -6,7 +6,7 @@ import filecmp
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from mindgpt_data.export import read_set
 from mindgpt_data.schema.rows import Row
 
 from mindgpt_plugins.core.files import replace_file
+from mindgpt_plugins.generation.config import SetLocation
 from mindgpt_plugins.generation.hf_engine import Prompt
 
 
@@ -34,7 +35,7 @@ class Item:
         return Prompt(self.row.uid, self.row.question, images, prefix, blank)
 
 
-def read_items(sets: Iterable[Mapping[str, str]]) -> dict[str, Item]:
+def read_items(sets: Iterable[SetLocation]) -> dict[str, Item]:
     """Uid → item of several sets.
 
     Raises:
@@ -42,14 +43,13 @@ def read_items(sets: Iterable[Mapping[str, str]]) -> dict[str, Item]:
     """
     items: dict[str, Item] = {}
     for where in sets:
-        folder = Path(where["folder"])
-        for row in read_set(folder, where["name"]):
+        for row in read_set(where.folder, where.name):
             if row.uid in items:
                 raise SelfTrainingError(
-                    f"uid {row.uid!r} of set {where['name']!r} is also in {items[row.uid].folder}; "
+                    f"uid {row.uid!r} of set {where.name!r} is also in {items[row.uid].folder}; "
                     "list every set once and give rows unique uids"
                 )
-            items[row.uid] = Item(row, folder)
+            items[row.uid] = Item(row, where.folder)
     return items
 
 

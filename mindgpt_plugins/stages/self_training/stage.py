@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, TypeVar
 
-from mindgpt_plugins.core.files import write_json
-from mindgpt_plugins.stages.base import Command, Context, Stage, as_json
+from mindgpt_plugins.core.schema import resolve_config, write_model
+from mindgpt_plugins.stages.base import Command, Context, Stage
 from mindgpt_plugins.stages.evaluate.stage import CODE, model_settings, set_location
 from mindgpt_plugins.stages.self_training.config import SelfTrainingConfig
+from mindgpt_plugins.stages.self_training.job import SelfTrainingJob
 
 ConfigT = TypeVar("ConfigT", bound=SelfTrainingConfig)
 
@@ -16,6 +17,7 @@ class SelfTraining(Stage[ConfigT]):
     """Writes a datasets folder with one set, and ``summary.json``."""
 
     side: ClassVar[str] = "sft"
+    Job: ClassVar[type[SelfTrainingJob]]
     process: ClassVar[str]
     """Package of the kind, which is run with ``python -m``."""
     code: ClassVar[tuple[str, ...]] = (
@@ -26,10 +28,14 @@ class SelfTraining(Stage[ConfigT]):
 
     def render(self, config: ConfigT, context: Context) -> list[Command]:
         """Resolve references and write ``<kind>.json``."""
-        settings = {**as_json(config), **model_settings(config.model, config.seed, context)}
-        settings["prompts"] = [set_location(context, ref) for ref in config.prompts]
-        settings |= self.resolved(config, context)
-        write_json(context.folder / f"{config.kind}.json", settings)
+        job = resolve_config(
+            config,
+            self.Job,
+            **model_settings(config.model, config.seed, context),
+            prompts=[set_location(context, ref) for ref in config.prompts],
+            **self.resolved(config, context),
+        )
+        write_model(context.folder / f"{config.kind}.json", job)
         return [Command(("-m", self.process, f"{config.kind}.json"))]
 
     def resolved(self, config: ConfigT, context: Context) -> dict[str, Any]:
