@@ -24,7 +24,7 @@ class FileError(ValueError):
 
 
 @contextmanager
-def replace_file(path: Path, *, sync: bool = True) -> Iterator[Path]:
+def replace_file(path: Path, *, sync: bool = True, alone: bool = False) -> Iterator[Path]:
     """Give a path to write to, which replaces ``path`` when the block ends well and is removed when it does not.
 
     The folder is made. Readers never see half of the file, and its content is on the disk before its name is: without
@@ -33,10 +33,10 @@ def replace_file(path: Path, *, sync: bool = True) -> Iterator[Path]:
     Args:
         path: of the file.
         sync: False leaves the fsync out, which takes some milliseconds: for pictures, of which there are thousands.
+        alone: no other process writes this file, so that what a killed one left aside is written over: for weights.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The process id keeps two writers apart; the name does not end as the file's does, so no glob finds it.
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside = _aside(path, alone)
     try:
         yield aside
         if sync:
@@ -49,13 +49,13 @@ def replace_file(path: Path, *, sync: bool = True) -> Iterator[Path]:
 
 
 @contextmanager
-def replace_folder(path: Path) -> Iterator[Path]:
-    """Give a folder to fill, which replaces ``path`` when the block ends well.
+def replace_folder(path: Path, *, alone: bool = False) -> Iterator[Path]:
+    """Give a folder to fill, which replaces ``path`` when the block ends well; see :func:`replace_file` for ``alone``.
 
     A folder that is not empty cannot be replaced in one step: a kill between the two leaves none, never half of one.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside = _aside(path, alone)
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir()
     try:
@@ -65,6 +65,11 @@ def replace_folder(path: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
+
+
+def _aside(path: Path, alone: bool) -> Path:
+    # The process id keeps two writers apart; neither name ends as the file's does, so that no glob finds it.
+    return path.with_name(f".{path.name}.{'part' if alone else os.getpid()}")
 
 
 def write_bytes(path: Path, content: bytes, *, sync: bool = True) -> None:

@@ -37,7 +37,7 @@ def merge(base: str, adapter: Path, out: Path) -> None:
     if not any(bool(p.any()) for p in ups):
         raise ValueError(f"{adapter}: the adapter's {len(ups)} up-projections are all zero; nothing was trained")
     merged = tuned.merge_and_unload(safe_merge=True)
-    with replace_folder(out) as aside:
+    with replace_folder(out, alone=True) as aside:
         merged.save_pretrained(aside)
         for file in sorted(adapter.parent.iterdir()):
             if file.is_file() and not file.name.startswith("model") and not (aside / file.name).exists():

@@ -148,6 +148,12 @@ def test_a_killed_writer_leaves_the_old_file(tmp_path):
     )
     subprocess.run([sys.executable, "-c", code, str(path)], check=False)
     assert path.read_text() == "old"
+    assert len(os.listdir(tmp_path)) == 2
+    subprocess.run([sys.executable, "-c", code.replace("[1])", "[1]), alone=True"), str(path)], check=False)
+    with replace_file(path, alone=True) as aside:
+        assert aside.read_text() == "half"  # what a killed process left is written over
+        aside.write_text("whole")
+    assert len(os.listdir(tmp_path)) == 2 and path.read_text() == "whole"
     with replace_file(path, sync=False) as aside:
         aside.write_text("new")
     assert path.read_text() == "new"

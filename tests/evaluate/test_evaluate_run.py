@@ -80,7 +80,7 @@ def test_a_killed_evaluation_resumes_to_the_same_files(
         (folder / f"passes/{later}.jsonl").unlink()
     (folder / "scores.json").unlink()
     (folder / "predictions.jsonl").unlink()
-    before = {line["key"] for line in load_jsonl(path)}
+    before = {line["key"] for line in load_jsonl(path, torn="drop")}
     evaluate(config)
     assert before  # something was really left to skip
     assert {name: sorted((folder / name).read_bytes().splitlines()) for name in names} == {

@@ -158,7 +158,7 @@ def write(
             offset += entry.bytes
         text = json.dumps(header, separators=(",", ":")).encode()
         text += b" " * (-len(text) % 8)
-        with replace_file(folder / file) as aside, aside.open("wb") as out:
+        with replace_file(folder / file, alone=True) as aside, aside.open("wb") as out:
             out.write(len(text).to_bytes(8, "little") + text)
             for name in names:
                 written = sum(out.write(_bytes(part)) for part in parts(name))

@@ -53,7 +53,7 @@ def build(
         model.model.visual.pos_embed.weight.normal_(0.0, config.position_std)
     model.generation_config.eos_token_id = tokenizer.convert_tokens_to_ids(bpe.END)
     model.generation_config.pad_token_id = tokenizer.convert_tokens_to_ids(bpe.PAD)
-    with replace_folder(folder) as aside:
+    with replace_folder(folder, alone=True) as aside:
         model.save_pretrained(aside)
         _processor(tokenizer, min_pixels, max_pixels).save_pretrained(aside)
     return {"parameters": sum(p.numel() for p in model.parameters()), "vocabulary": len(tokenizer)}

@@ -7,7 +7,6 @@ finishes that stage, goes on to the next and is killed there.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import signal
 import subprocess
@@ -18,6 +17,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import filelock
 import psutil
 
 from mindgpt_plugins.core import folders
@@ -180,14 +180,9 @@ def _lives(process: psutil.Process) -> bool:
 
 def _unlocked(folder: Path) -> None:
     """Wait until nobody holds the stage's lock."""
-    deadline = time.monotonic() + _LOCKED
-    with (folder / ".lock").open("a") as lock:
-        while time.monotonic() < deadline:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return
-            except BlockingIOError:
-                time.sleep(0.1)
+    # The same flock as process.Lock's; its file is neither emptied nor removed (filelock 4).
+    with contextlib.suppress(filelock.Timeout), filelock.FileLock(folder / ".lock", timeout=_LOCKED, poll_interval=0.1):
+        pass
 
 
 def _end(runner: subprocess.Popen[bytes]) -> None:
