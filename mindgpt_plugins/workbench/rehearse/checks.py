@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mindgpt_plugins.core import compat, device
+from mindgpt_plugins.core.dataset_files import read_set_info
 from mindgpt_plugins.core.process import child_environment
 from mindgpt_plugins.core.schema import rename_references
 from mindgpt_plugins.pipeline import plan as planner
@@ -186,8 +187,7 @@ def templates(asked: list[tuple[PlannedStage, str]]) -> list[Finding]:
     for stage, reference in asked:
         config: Any = stage.config
         folder, name = stage.context.dataset(reference)
-        info = json.loads((folder / "dataset_info.json").read_text(encoding="utf-8"))
-        file = str(info[name].get("file_name", f"{name}.json"))
+        file = str(read_set_info(folder, name).entry.get("file_name", f"{name}.json"))
         arguments = [stage.context.model(config.model), config.template, str(folder / file)]
         if system := config.llamafactory.get("default_system"):
             arguments += ["--default-system", str(system)]

@@ -11,7 +11,6 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from mindgpt_data.schema.rows import Row
 
@@ -20,6 +19,7 @@ from mindgpt_plugins.generation.engines import load_once
 from mindgpt_plugins.generation.hf_engine import EngineError, Prompt, Reply
 from mindgpt_plugins.stages.preference_pairs import run as preference_pairs
 from mindgpt_plugins.stages.rejection_sampling import run as rejection_sampling
+from mindgpt_plugins.stages.self_training.job import SelfTrainingJob
 from mindgpt_plugins.stages.self_training.prompts import SelfTrainingError, read_items
 
 
@@ -51,19 +51,19 @@ class GoldEngine:
         return self.engine.batches(prompts, size)
 
 
-def engines(config: Mapping[str, Any]) -> Callable[[], Answerer]:
+def engines(job: SelfTrainingJob) -> Callable[[], Answerer]:
     """As :func:`mindgpt_plugins.generation.engines.load_once`, wrapped."""
-    rows = {uid: item.row for uid, item in read_items(config["prompts"]).items()}
-    load = load_once(config)
+    rows = {uid: item.row for uid, item in read_items(job.prompts).items()}
+    load = load_once(job)
     return lambda: GoldEngine(load(), rows)
 
 
 def main(path: Path) -> None:
     """Run the stage that a rendered config describes; safe to run again after a kill."""
-    kind = str(json.loads(path.read_text())["kind"]).removeprefix("rehearsed_")
-    run = {"rejection_sampling": rejection_sampling.run, "preference_pairs": preference_pairs.run}[kind]
+    kind = path.stem.removeprefix("rehearsed_")  # a stage's file is called after its kind
     try:
-        print(json.dumps(run(path, engines), indent=1), flush=True)
+        summary = (rejection_sampling if kind == "rejection_sampling" else preference_pairs).run(path, engines)
+        print(json.dumps(summary, indent=1), flush=True)
     except (EngineError, SelfTrainingError) as error:
         sys.exit(str(error))
 

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from mindgpt_plugins.core.metrics import read
+from mindgpt_plugins.core.metrics import read_metrics
 from mindgpt_plugins.core.schema import StageConfig
 from mindgpt_plugins.llamafactory_ext import checkpoints
 
@@ -24,7 +24,7 @@ def saved(kind: str, config: StageConfig, folder: Path) -> int:
     if kind == "rl":
         return _verl(folder)
     try:
-        return int(read(folder / "metrics.jsonl")[-1]["step"])
+        return int(read_metrics(folder / "metrics.jsonl")[-1]["step"])
     except (IndexError, KeyError, ValueError):
         return 0
 

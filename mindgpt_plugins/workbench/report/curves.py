@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from mindgpt_plugins.core.metrics import read_metrics
 from mindgpt_plugins.workbench.report.run import StageView
 
 POINTS = 120
@@ -44,7 +45,7 @@ def training(stage: StageView) -> dict[str, Any]:
         ``stage``, ``kind``, ``status``, ``steps``, ``charts`` = list of {title, main, lines: {label: [[step, value],
         …]}} and for RL ``reward`` = {key, first, last} (means over the first and last tenth of the steps) or None.
     """
-    lines = [line for line in stage.lines("metrics.jsonl") if isinstance(line.get("step"), (int, float))]
+    lines = read_metrics(stage.folder / "metrics.jsonl")
     keys = dict.fromkeys(key for line in lines for key, value in line.items() if key not in _SKIP and _number(value))
     shown: dict[str, dict[str, list[list[float]]]] = {title: {} for title, _ in CHARTS.get(stage.kind, ())}
     folded: dict[str, dict[str, list[list[float]]]] = {}

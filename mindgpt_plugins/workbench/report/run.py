@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mindgpt_plugins.core import metrics
+from mindgpt_plugins.core import files
 
 TRAINING = ("sft", "dpo", "rl")
 
@@ -64,7 +63,7 @@ def load(folder: Path) -> Run:
     path = folder / "manifest.json"
     if not path.is_file():
         raise FileNotFoundError(f"{folder} is not a run folder: it has no manifest.json; `mindgpt run` writes one")
-    manifest = json.loads(path.read_text(encoding="utf-8"))
+    manifest = files.read_json(path)
     stages = tuple(_stage(entry, folder) for entry in manifest["stages"])
     return Run(folder, manifest, stages, {stage.name: stage for stage in stages})
 
@@ -88,20 +87,11 @@ def _stage(entry: dict[str, Any], run: Path) -> StageView:
 def read_json(path: Path) -> Any:
     """Parse a file; None when it is absent or being written by someone who does not rename."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
+        return files.read_json(path)
+    except (FileNotFoundError, NotADirectoryError, files.FileError):
         return None
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
-    """Complete, decodable lines; a running stage may be writing the last one."""
-    try:
-        return metrics.read(path)
-    except json.JSONDecodeError:
-        good = []
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            try:
-                good.append(json.loads(line))
-            except json.JSONDecodeError:
-                continue  # torn by a kill; the report shows what there is
-        return good
+    """Whole lines; none when there is no file. A running stage may be writing the last one."""
+    return files.load_jsonl(path, torn="drop") if path.is_file() else []
