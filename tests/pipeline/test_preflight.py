@@ -13,6 +13,8 @@ from PIL import Image
 from mindgpt_plugins.core.errors import StageError
 from mindgpt_plugins.pipeline import plan, preflight, preflight_all, runner
 from mindgpt_plugins.recipe.loading import load
+from mindgpt_plugins.sizing.pictures import vision_tokens
+from mindgpt_plugins.sizing.samples import read_samples
 from mindgpt_plugins.stages.base import TokenLimit
 
 TAGS = {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant"}
@@ -48,10 +50,10 @@ def test_missing_and_corrupt_images_are_named(dataset: Path) -> None:
 
 def test_unknown_set_and_broken_file(dataset: Path) -> None:
     with pytest.raises(StageError, match="lists no set 'al'; it has: all"):
-        list(preflight.read_samples(dataset, "al"))
+        list(read_samples(dataset, "al"))
     (dataset / "all.json").write_text("[{")
     with pytest.raises(StageError, match="is not valid JSON"):
-        list(preflight.read_samples(dataset, "all"))
+        list(read_samples(dataset, "all"))
 
 
 def test_the_sets_of_a_stage_are_looked_at_when_it_is_done(tmp_path: Path) -> None:
@@ -85,4 +87,4 @@ def test_vision_tokens_equal_the_processors(width: int, height: int, patch: tupl
         return
     low, high = 4 * side * side, 1024 * side * side
     h, w = smart_resize(height, width, factor=side, min_pixels=low, max_pixels=high)
-    assert preflight.vision_tokens(width, height, side=side, min_pixels=low, max_pixels=high) == h * w // side**2
+    assert vision_tokens(width, height, side=side, min_pixels=low, max_pixels=high) == h * w // side**2

@@ -6,7 +6,7 @@ import json
 from typing import ClassVar
 
 from mindgpt_plugins.core.schema import StageConfig
-from mindgpt_plugins.stages.base import Command, Context, Stage, as_json
+from mindgpt_plugins.stages.base import Command, Context, CostRules, RehearsalRules, Stage, as_json
 from mindgpt_plugins.stages.model.config import ModelConfig
 
 
@@ -15,6 +15,7 @@ class ModelStage(Stage[ModelConfig]):
 
     Config: ClassVar[type[StageConfig]] = ModelConfig
     side: ClassVar[str] = "sft"
+    hosts: ClassVar[tuple[str, ...]] = ("transformers", "torch")
 
     def render(self, config: ModelConfig, context: Context) -> list[Command]:
         """Write ``config.json`` for the module."""
@@ -39,3 +40,15 @@ class ModelStage(Stage[ModelConfig]):
     def artefacts(self, config: ModelConfig, context: Context) -> dict[str, str]:
         """``model``: a Hugging Face folder with weights, tokenizer and processor."""
         return {"model": str(context.folder / "model")}
+
+    def rehearsal_rules(self) -> RehearsalRules[ModelConfig]:
+        """See :mod:`.rehearse`."""
+        from mindgpt_plugins.stages.model.rehearse import ModelRehearsal
+
+        return ModelRehearsal()
+
+    def cost_rules(self) -> CostRules[ModelConfig]:
+        """See :mod:`.cost`."""
+        from mindgpt_plugins.stages.model.cost import ModelCost
+
+        return ModelCost()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, ClassVar, TypeVar
 
-from mindgpt_plugins.stages.base import Command, Context, Stage, as_json
+from mindgpt_plugins.stages.base import Command, Context, ReportRules, Stage, as_json
 from mindgpt_plugins.stages.evaluate.stage import model_settings, set_location
 from mindgpt_plugins.stages.self_training.config import SelfTrainingConfig
 
@@ -16,6 +16,7 @@ class SelfTraining(Stage[ConfigT]):
     """Writes a datasets folder with one set, and ``summary.json``."""
 
     side: ClassVar[str] = "sft"
+    hosts: ClassVar[tuple[str, ...]] = ("transformers", "torch")
     process: ClassVar[str]
     """Package of the kind, which is run with ``python -m``."""
 
@@ -34,3 +35,9 @@ class SelfTraining(Stage[ConfigT]):
     def artefacts(self, config: ConfigT, context: Context) -> dict[str, str]:
         """The datasets folder and the summary."""
         return {"datasets": str(context.folder / "datasets"), "summary": str(context.folder / "summary.json")}
+
+    def report_rules(self) -> ReportRules:
+        """See :mod:`.report`."""
+        from mindgpt_plugins.stages.self_training.report import SelfTrainingReport
+
+        return SelfTrainingReport()

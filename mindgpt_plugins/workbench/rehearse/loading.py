@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from mindgpt_plugins.pipeline.plan import Plan, PlannedStage
+from mindgpt_plugins.stages.rehearsal import Finding
 from mindgpt_plugins.workbench.rehearse import checks
-from mindgpt_plugins.workbench.rehearse.findings import Finding
 
 _TOKENS = 8
 

@@ -41,11 +41,14 @@ def stages(data: dict[str, Any]) -> str:
 
 def curves(data: dict[str, Any]) -> str:
     """Curves of every training stage; secondary ones folded."""
-    supervised = [t for t in data["training"] if t["kind"] != "rl"]
-    text = _charts(supervised, "Supervised and preference stages", prefix=True) if supervised else ""
+    shared: dict[str, list[dict[str, Any]]] = {}
     for t in data["training"]:
-        if t["kind"] == "rl":
-            text += _charts([t], f"{t['stage']}: reinforcement learning", prefix=False)
+        if not t["alone"]:
+            shared.setdefault(t["heading"], []).append(t)
+    text = "".join(_charts(stages, heading, prefix=True) for heading, stages in shared.items())
+    for t in data["training"]:
+        if t["alone"]:
+            text += _charts([t], f"{t['stage']}: {t['heading']}", prefix=False)
     return f"<h2>Training</h2>{text}" if text else ""
 
 
@@ -69,7 +72,7 @@ def data(data: dict[str, Any]) -> str:
     text = "".join(_data_stage(d["stage"], d["report"]) for d in data["data"])
     text += "".join(map(_corpus, data["corpora"]))
     text += "".join(
-        _rejection(s["stage"], s["summary"]) if s["kind"] == "rejection_sampling" else _pairs(s["stage"], s["summary"])
+        _pairs(s["stage"], s["summary"]) if "pairs" in s["summary"] else _rejection(s["stage"], s["summary"])
         for s in data["self_training"]
     )
     return f"<h2>Data</h2>{text}" if text else ""
