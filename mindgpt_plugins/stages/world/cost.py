@@ -18,8 +18,9 @@ class WorldCost(CostRules[WorldConfig]):
 
     def foresee_rows(self, config: WorldConfig, name: str, lengths: Lengths) -> Rows | None:
         """As many as the settings ask for."""
-        if name not in config.sets:
+        budgets = [source.items for source in config.sets[name].sources.values()] if name in config.sets else [None]
+        wanted = sum(items or 0 for items in budgets)
+        if None in budgets:  # what a picture gives depends on its density
             return None
-        wanted = sum(source.items for source in config.sets[name].sources.values())
         note = f"rows not made yet: each a picture of image.max_pixels, {ASSUMED} tokens of question and of reply"
         return Rows(wanted, (lengths.ruler.unmade(),), notes=(note,))
