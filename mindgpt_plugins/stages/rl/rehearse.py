@@ -118,7 +118,7 @@ class RLRehearsal(RehearsalRules[RLConfig]):
 
     def try_set(self, config: RLConfig, stage: str, chosen: NamedSet) -> list[Finding]:
         """Rewards on the set's own answers."""
-        return evidence.on_gold(stage, config, chosen.folder, [chosen.name])
+        return evidence.check_gold_answers(stage, config, chosen.folder, [chosen.name])
 
     def measure_progress(self, config: RLConfig, folder: Path) -> int:
         """Steps with a checkpoint and a dump of their rollouts."""
@@ -143,7 +143,7 @@ class RLRehearsal(RehearsalRules[RLConfig]):
 
     def judge_run(self, config: RLConfig, stage: str, folder: Path) -> list[Finding]:
         """Reward components of the dumped rollouts."""
-        return evidence.on_rollouts(stage, folder)
+        return evidence.check_rollouts(stage, folder)
 
 
 def _hardware(draft: Draft) -> None:
