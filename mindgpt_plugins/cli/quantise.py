@@ -36,10 +36,11 @@ def quantize(
     from mindgpt_plugins.core import files, folders
     from mindgpt_plugins.pipeline import display, plan, preflight_all, runner
     from mindgpt_plugins.recipe.loading import RecipeError, load
+    from mindgpt_plugins.stages.quantise.config import QuantiseConfig
 
     console = Console()
     loaded = load(recipe, overrides or [])
-    names = [name for name, config in loaded.stages.items() if config.kind == "quantise"]
+    names = [name for name, config in loaded.stages.items() if isinstance(config, QuantiseConfig)]
     if not names or (stage is not None and stage not in names):
         fault = f"there is no stage {stage or 'of kind quantise'}; quantise stages: {', '.join(names) or 'none'}"
         raise RecipeError(str(loaded.path), [fault])

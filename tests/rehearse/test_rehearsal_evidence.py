@@ -16,8 +16,8 @@ from safetensors.torch import save_file  # noqa: E402
 
 from mindgpt_plugins.core.registry import load_plugins  # noqa: E402
 from mindgpt_plugins.stages.rl.config import RLConfig  # noqa: E402
+from mindgpt_plugins.stages.rl.evidence import _component, check_gold_answers  # noqa: E402
 from mindgpt_plugins.workbench.rehearse import subset  # noqa: E402
-from mindgpt_plugins.workbench.rehearse.rewards import _component, check_gold_answers  # noqa: E402
 from mindgpt_plugins.workbench.rehearse.weights import compare  # noqa: E402
 
 
@@ -108,7 +108,7 @@ def test_a_reward_that_breaks_on_one_source_is_named_before_any_rollout(tmp_path
 def test_a_reward_that_breaks_in_a_rollout_is_named_with_its_source(tmp_path: Path) -> None:
     from mindgpt_plugins.pipeline import plan
     from mindgpt_plugins.recipe.loading import load
-    from mindgpt_plugins.workbench.rehearse.rewards import with_source
+    from mindgpt_plugins.workbench.rehearse.evidence import with_source
 
     write_set(rows(40), tmp_path / "d", "x")
     recipe = tmp_path / "r.yaml"

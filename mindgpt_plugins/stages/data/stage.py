@@ -9,7 +9,7 @@ from mindgpt_data.schema.config import DataSettings
 from mindgpt_plugins.core.errors import StageError
 from mindgpt_plugins.core.files import write_json
 from mindgpt_plugins.core.schema import StageConfig
-from mindgpt_plugins.stages.base import Command, Context, Stage
+from mindgpt_plugins.stages.base import Command, Context, RehearsalRules, ReportRules, Stage
 from mindgpt_plugins.stages.data.config import DataConfig
 
 
@@ -62,3 +62,15 @@ class DataStage(Stage[DataConfig]):
             except StageError as error:
                 found.append(f"focus: {error}")
         return found
+
+    def rehearsal_rules(self) -> RehearsalRules[DataConfig]:
+        """See :mod:`.rehearse`."""
+        from mindgpt_plugins.stages.data.rehearse import DataRehearsal
+
+        return DataRehearsal()
+
+    def report_rules(self) -> ReportRules:
+        """See :mod:`.report`."""
+        from mindgpt_plugins.stages.data.report import DataReport
+
+        return DataReport()

@@ -1,4 +1,4 @@
-"""``python -m mindgpt_plugins.workbench.rehearse.gold CONFIG.json``: self-training whose model is right now and then.
+"""``python -m mindgpt_plugins.stages.self_training.gold MODULE CONFIG.json``: a model that is right now and then.
 
 The model generates for real; then one of each prompt's replies is replaced by the answer of the set. Without that a
 model with random weights would give no training data, and whatever comes after it would stay unproven.
@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 from mindgpt_data.schema.rows import Row
@@ -17,8 +18,6 @@ from mindgpt_data.schema.rows import Row
 from mindgpt_plugins.generation.collect import Answerer
 from mindgpt_plugins.generation.engines import load_once
 from mindgpt_plugins.generation.hf_engine import EngineError, Prompt, Reply
-from mindgpt_plugins.stages.preference_pairs import run as preference_pairs
-from mindgpt_plugins.stages.rejection_sampling import run as rejection_sampling
 from mindgpt_plugins.stages.self_training.job import SelfTrainingJob
 from mindgpt_plugins.stages.self_training.prompts import SelfTrainingError, read_items
 
@@ -58,15 +57,19 @@ def engines(job: SelfTrainingJob) -> Callable[[], Answerer]:
     return lambda: GoldEngine(load(), rows)
 
 
-def main(path: Path) -> None:
-    """Run the stage that a rendered config describes; safe to run again after a kill."""
-    kind = path.stem.removeprefix("rehearsed_")  # a stage's file is called after its kind
+def main(module: str, path: Path) -> None:
+    """Run the stage that a rendered config describes; safe to run again after a kill.
+
+    Args:
+        module: whose ``run(config path, engines)`` does the kind's work.
+        path: of the config.
+    """
+    run = import_module(module).run
     try:
-        summary = (rejection_sampling if kind == "rejection_sampling" else preference_pairs).run(path, engines)
-        print(json.dumps(summary, indent=1), flush=True)
+        print(json.dumps(run(path, engines), indent=1), flush=True)
     except (EngineError, SelfTrainingError) as error:
         sys.exit(str(error))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(sys.argv[1], Path(sys.argv[2]))

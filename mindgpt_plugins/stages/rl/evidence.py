@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import math
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mindgpt_plugins.pipeline.plan import PlannedStage
-from mindgpt_plugins.workbench.rehearse.findings import Finding
+from mindgpt_plugins.core.files import read_jsonl
+from mindgpt_plugins.stages.rehearsal import Finding
 
 if TYPE_CHECKING:
     from mindgpt_plugins.rewards.recorded import Recorded
     from mindgpt_plugins.rewards.trial import Scored
 
-OURS = "rehearsed_spread"
+SPREAD = "rehearsed_spread"
+"""The reward that a rehearsal adds, see :mod:`.rehearsed`."""
 ASKING = ("judge", "diversity_embedding")
 """Rewards that may ask a server, which checking the recipe must not."""
 
@@ -35,7 +34,7 @@ def check_gold_answers(stage: str, config: Any, folder: Path, names: Iterable[st
     from mindgpt_plugins.rewards.suite import Suite
     from mindgpt_plugins.rewards.trial import score
 
-    rewards = {n: c for n, c in config.rewards.items() if (c.reward or n) not in ASKING and n != OURS}
+    rewards = {n: c for n, c in config.rewards.items() if (c.reward or n) not in ASKING and n != SPREAD}
     try:
         suite = Suite(rewards)
     except RewardError as error:
@@ -95,42 +94,32 @@ def _wrong_answers(stage: str, scored: Sequence[Scored]) -> list[Finding]:
     return [Finding(stage, "rewards", "failed" if 2 * len(wrong) > len(scored) else "noted", text)]
 
 
-def check_rollouts(stage: PlannedStage) -> list[Finding]:
-    """Judge the components that the run's own dump holds, over all replies and per source."""
-    replies = list(_replies(stage.folder / "rollouts"))
+def check_rollouts(stage: str, folder: Path) -> list[Finding]:
+    """Judge the components that the run's own dump holds, over all replies and per source.
+
+    Args:
+        stage: name of the ``rl`` stage.
+        folder: its folder.
+    """
+    replies = list(_replies(folder / "rollouts"))
     if not replies:
-        return [Finding(stage.name, "rollouts", "failed", f"no replies in {stage.folder / 'rollouts'}")]
+        return [Finding(stage, "rollouts", "failed", f"no replies in {folder / 'rollouts'}")]
     found = []
     sources = sorted({str(r.get("source")) for r in replies})
     for name in replies[0]["components"]:
         values = [(str(r.get("source")), r["components"].get(name)) for r in replies]
-        found.append(_component(stage.name, name, values))
+        found.append(_component(stage, name, values))
         errors = [r["log"][f"{name}.error"] for r in replies if f"{name}.error" in r.get("log", {})]
         if errors:
             text = f"{name}: failed on {len(errors)} of {len(replies)} replies (on_error: none). {errors[0]}"
-            found.append(Finding(stage.name, "rollouts", "failed", text))
+            found.append(Finding(stage, "rollouts", "failed", text))
     spread = [r["advantage"] for r in replies if isinstance(r.get("advantage"), (int, float))]
     text = (
         f"{len(replies)} replies to {len({r['row'] for r in replies})} prompts of {', '.join(sources)}; advantages "
         f"{min(spread, default=0):.2g} to {max(spread, default=0):.2g}"
     )
     state = "proven" if spread and min(spread) < max(spread) else "failed"
-    return [Finding(stage.name, "rollouts", state, text), *found]  # type: ignore[arg-type]
-
-
-def with_source(stage: PlannedStage, message: str) -> str:
-    """A message that names a sample, with that sample's source added where a set of the stage has it."""
-    named = re.search(r"sample '([^']+)'", message)
-    if named is None:
-        return message
-    for to, value in stage.config.references():
-        if to == "dataset":
-            folder, name = stage.context.dataset(value)
-            path = folder / f"{name}.jsonl"
-            for line in path.read_text(encoding="utf-8").split("\n") if path.is_file() else []:
-                if line and (row := json.loads(line)).get("uid") == named[1]:
-                    return f"source {row.get('source')!r}: {message}"
-    return message
+    return [Finding(stage, "rollouts", state, text), *found]  # type: ignore[arg-type]
 
 
 def _component(stage: str, name: str, values: list[tuple[str, float | None]]) -> Finding:
@@ -153,5 +142,4 @@ def _component(stage: str, name: str, values: list[tuple[str, float | None]]) ->
 
 def _replies(folder: Path) -> Iterator[dict[str, Any]]:
     for path in sorted(folder.glob("*.jsonl")):
-        with path.open(encoding="utf-8") as file:
-            yield from (json.loads(line) for line in file)
+        yield from (reply for _, reply in read_jsonl(path))

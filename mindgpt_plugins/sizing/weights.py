@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from mindgpt_plugins.workbench.parallel.config import Model, Text, Vision
+from mindgpt_plugins.sizing.model import Model, Text, Vision
 
 Part = Literal["embedding", "head", "norm", "attention", "mlp", "router", "experts", "vision", "projector", "adapter"]
 

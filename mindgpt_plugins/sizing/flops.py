@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Literal
 
 from mindgpt_plugins.core.files import read_json
-from mindgpt_plugins.workbench.cost.gpus import Gpu
-from mindgpt_plugins.workbench.parallel import config, weights
-from mindgpt_plugins.workbench.parallel.config import Model
+from mindgpt_plugins.sizing import model as sizes
+from mindgpt_plugins.sizing import weights
+from mindgpt_plugins.sizing.gpus import Gpu
+from mindgpt_plugins.sizing.model import Model
 
 
 @dataclass(frozen=True)
@@ -85,9 +86,9 @@ def read(folder: Path) -> Sized:
     """Read a folder's config.json.
 
     Raises:
-        mindgpt_plugins.workbench.parallel.config.ModelError: there is none, or its architecture is not known.
+        mindgpt_plugins.sizing.model.ModelError: there is none, or its architecture is not known.
     """
-    model = config.read(folder)
+    model = sizes.read(folder)
     file = folder / "config.json" if folder.is_dir() else folder
     raw = read_json(file).get("vision_config") or {}
     full, depth = raw.get("fullatt_block_indexes"), model.vision.depth if model.vision else 0

@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 from mindgpt_plugins.core.dataset_files import read_set_rows, take_evenly
-from mindgpt_plugins.pipeline.plan import Plan, PlannedStage
-from mindgpt_plugins.pipeline.preflight import (
-    Picture,
-    Sample,
-    open_picture,
-    picture_limits,
-    read_samples,
-    vision_tokens,
-)
-from mindgpt_plugins.workbench.cost.gpus import CostError
-from mindgpt_plugins.workbench.parallel.config import Model
+from mindgpt_plugins.sizing.gpus import CostError
+from mindgpt_plugins.sizing.model import Model
+from mindgpt_plugins.sizing.pictures import picture_limits, vision_tokens
+from mindgpt_plugins.sizing.samples import Picture, Sample, open_picture, read_samples
 
 MOST = 512
 """Rows of a set whose tokens are counted, evenly over it; the mean stands for all."""
@@ -159,48 +152,27 @@ def count(folder: Path, name: str, ruler: Ruler) -> Rows:
 
 
 @dataclass(frozen=True)
-class Sets:
-    """The sets of a plan."""
+class Lengths:
+    """The rows that a stage reads, as one model counts them.
 
-    plan: Plan
+    Attributes:
+        ruler: the model's.
+        share: length of replies that nobody has written yet, of their limit.
+        read: dataset reference of the stage → its rows.
+    """
+
+    ruler: Ruler
     share: float
-    """Length of replies that nobody has written yet, of their limit."""
-    known: dict[tuple[str, Ruler], Rows] = field(default_factory=dict)
+    read: Callable[[str], Rows]
 
-    def rows(self, planned: PlannedStage, reference: str, ruler: Ruler) -> Rows:
-        """Rows of a reference.
+    def rows(self, references: Iterable[str], weights: Mapping[int, float] | None = None) -> Rows:
+        """The rows of several sets as one.
 
         Raises:
-            NotYet: the set does not exist yet and its size cannot be foreseen.
+            NotYet: a set does not exist yet and its size cannot be foreseen.
             CostError: it never will.
         """
-        key = (reference, ruler)
-        if key not in self.known:
-            folder, name = planned.context.dataset(reference)
-            made = (folder / "dataset_info.json").is_file()
-            self.known[key] = count(folder, name, ruler) if made else self._foreseen(planned, reference, ruler)
-        return self.known[key]
-
-    def _foreseen(self, planned: PlannedStage, reference: str, ruler: Ruler) -> Rows:
-        head, _, name = reference.rpartition("/")
-        maker = next((one for one in self.plan.stages if one.name == head), None)
-        if maker is None:
-            raise CostError(f"stage {planned.name!r}: set {reference!r}: its folder has no dataset_info.json")
-        config: Any = maker.config
-        if config.kind == "world" and name in config.sets:
-            wanted = sum(source.items for source in config.sets[name].sources.values())
-            note = f"rows not made yet: each a picture of image.max_pixels, {ASSUMED} tokens of question and of reply"
-            return Rows(wanted, (ruler.unmade(),), notes=(note,))
-        if config.kind in ("rejection_sampling", "preference_pairs"):
-            prompts = joined(self.rows(maker, one, ruler) for one in config.prompts)
-            reply = self.share * config.max_new_tokens
-            items = tuple(replace(one, reply=reply) for one in prompts.items)
-            note = f"{name} is not made yet: a row per prompt, replies of {reply:g} tokens"
-            wanted = (config.rows if config.kind == "rejection_sampling" else config.pairs) or prompts.count
-            if config.kind == "rejection_sampling":
-                wanted = round(wanted / (1 - sum(one.share for one in config.replay)))
-            return Rows(wanted, items, notes=(*prompts.notes, note))
-        raise NotYet(f"set {reference!r} is not made yet and its size is not foreseen; run with --until {head} first")
+        return joined(map(self.read, references), weights)
 
 
 def joined(sets: Iterable[Rows], weights: Mapping[int, float] | None = None) -> Rows:
