@@ -25,7 +25,7 @@ def render(tmp_path: Path, world: Path, **keys: Any) -> Path:
         {"kind": "rejection_sampling", "model": "base", "prompts": ["world/general"], "batch_size": 16, **keys}
     )
     (command,) = get("stage", "rejection_sampling")().render(config, Context("rs", folder, inputs, seed=0))
-    assert command.argv[1] == "mindgpt_plugins.stages.self_training"
+    assert command.argv[1] == "mindgpt_plugins.stages.rejection_sampling"
     return folder / command.argv[2]
 
 
