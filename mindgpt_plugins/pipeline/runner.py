@@ -145,6 +145,7 @@ def _record(stage: PlannedStage, plan: Plan) -> dict[str, Any]:
         "kind": stage.config.kind,
         "hash": stage.digest,
         "settings": settings(stage.config),
+        "code": dict(stage.code),
         "seed": stage.context.seed,
         "image": plan.recipe.image.model_dump(),
         "plugins": list(plan.recipe.plugins),

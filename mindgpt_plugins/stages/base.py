@@ -9,9 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
+from mindgpt_plugins.core.builtins import shipped_modules
 from mindgpt_plugins.core.errors import StageError
 from mindgpt_plugins.core.folders import DONE
+from mindgpt_plugins.core.registry import PLUGIN_PREFIX
 from mindgpt_plugins.core.schema import StageConfig
+from mindgpt_plugins.core.sources import OURS, find_code
 
 ConfigT = TypeVar("ConfigT", bound=StageConfig)
 
@@ -123,8 +126,21 @@ class Stage(ABC, Generic[ConfigT]):
     Config: ClassVar[type[StageConfig]]
     side: ClassVar[str]
     """Which interpreter runs it (``launch.<side>.python``): data, sft or rl."""
-    code: ClassVar[tuple[str, ...]]
-    """Dotted packages or modules of ours whose source is part of the stage's hash, beside the stage's own file."""
+    entries: ClassVar[tuple[str, ...]] = ()
+    """Modules that its processes start from, where neither an import nor a string in the stage's own file says so."""
+    uses: ClassVar[tuple[str, ...]] = ()
+    """Kinds of registered things that its processes look up by name, e.g. ``("reward", "advantage")``."""
+
+    @classmethod
+    def code(cls) -> Mapping[str, str]:
+        """Module → digest of everything the stage runs: its own file and what that reaches, see :mod:`..core.sources`.
+
+        Classes it inherits from count, and what ships under every name that it may look up.
+        """
+        own = {one.__module__ for one in cls.__mro__ if issubclass(one, Stage) and one is not Stage}
+        # A stage of a recipe's own ``.py`` file is no module that can be found; that file is stamped as a plugin.
+        roots = {one for one in (*own, *cls.entries, *shipped_modules(cls.uses)) if not one.startswith(PLUGIN_PREFIX)}
+        return find_code(roots, (*OURS, *(one.partition(".")[0] for one in own)))
 
     @abstractmethod
     def render(self, config: ConfigT, context: Context) -> list[Command]:

@@ -39,7 +39,11 @@ class RewardContract:
     examples: ClassVar[Sequence[tuple[Rollout | Group, Any]]] = ()
     """Subjects with the value they must get: a number, None, or for a group a list of those."""
     seconds: ClassVar[float] = 1.0
-    """For one call, however long the reply."""
+    """CPU time of this process for one call, however long the reply, once a first call has loaded what it needs.
+
+    Time spent waiting (for a judge's server, for another process) does not count: how long that takes depends on the
+    machine, and a run bounds it with ``timeout``.
+    """
 
     @pytest.fixture
     def spec(self) -> Spec:
@@ -79,12 +83,14 @@ class RewardContract:
         assert first == again
 
     def test_it_keeps_within_its_time(self, spec: Spec) -> None:
-        """No reply, however long, holds up a step."""
-        for name, subject in self._subjects(spec).items():
-            started = time.perf_counter()
+        """No reply, however long, holds up a step: CPU time is measured, so a busy machine fails nobody."""
+        for number, (name, subject) in enumerate(self._subjects(spec).items()):
+            if number == 0:
+                self._scores(spec, subject, name)  # loads models and tables; a run does that once, before step 1
+            started = time.process_time()
             self._scores(spec, subject, name)
-            spent = time.perf_counter() - started
-            assert spent <= self.seconds, f"{name}: took {spent:.2f} s, more than {self.seconds} s"
+            spent = time.process_time() - started
+            assert spent <= self.seconds, f"{name}: took {spent:.2f} s of CPU, more than {self.seconds} s"
 
     def test_group_order_does_not_matter(self, spec: Spec) -> None:
         """Reversed replies of a group get reversed scores."""

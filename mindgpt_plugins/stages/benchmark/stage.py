@@ -11,7 +11,7 @@ from mindgpt_plugins.core.schema import StageConfig, resolve_config, write_model
 from mindgpt_plugins.stages.base import Command, Context, Stage
 from mindgpt_plugins.stages.benchmark.config import BenchmarkConfig
 from mindgpt_plugins.stages.benchmark.job import BenchmarkJob
-from mindgpt_plugins.stages.evaluate.stage import CODE, model_settings
+from mindgpt_plugins.stages.evaluate.stage import model_settings
 
 
 class BenchmarkStage(Stage[BenchmarkConfig]):
@@ -19,14 +19,6 @@ class BenchmarkStage(Stage[BenchmarkConfig]):
 
     Config: ClassVar[type[StageConfig]] = BenchmarkConfig
     side: ClassVar[str] = "benchmark"
-    code: ClassVar[tuple[str, ...]] = (
-        "mindgpt_plugins.stages.benchmark",
-        "mindgpt_plugins.workbench.serve",
-        "mindgpt_plugins.core.interpreter",
-        "mindgpt_plugins.core.process",
-        "mindgpt_patches.cpu",
-        *CODE,
-    )
 
     def render(self, config: BenchmarkConfig, context: Context) -> list[Command]:
         """Resolve references and write ``benchmark.json``."""

@@ -18,7 +18,7 @@ class DataStage(Stage[DataConfig]):
 
     Config: ClassVar[type[StageConfig]] = DataConfig
     side: ClassVar[str] = "data"
-    code: ClassVar[tuple[str, ...]] = ("mindgpt_data", "mindgpt_plugins.rewards")
+    uses: ClassVar[tuple[str, ...]] = ("estimator", "teacher", "allocator", "gate")
 
     def render(self, config: DataConfig, context: Context) -> list[Command]:
         """Write ``config.json`` for ``python -m mindgpt_data``, its paths made absolute."""

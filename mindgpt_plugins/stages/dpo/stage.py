@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from mindgpt_patches.catalog import modes
+
 from mindgpt_plugins.core.schema import StageConfig
 from mindgpt_plugins.stages.base import Command, Context, Stage, TokenLimit
 from mindgpt_plugins.stages.dpo.config import DPOConfig
 from mindgpt_plugins.stages.sft import reference
 from mindgpt_plugins.stages.sft import render as llamafactory
-from mindgpt_plugins.stages.sft.stage import CODE
 
 
 class DPOStage(Stage[DPOConfig]):
@@ -17,7 +18,8 @@ class DPOStage(Stage[DPOConfig]):
 
     Config: ClassVar[type[StageConfig]] = DPOConfig
     side: ClassVar[str] = "sft"
-    code: ClassVar[tuple[str, ...]] = CODE
+    uses: ClassVar[tuple[str, ...]] = ("sampler", "mixture")
+    entries: ClassVar[tuple[str, ...]] = tuple(f"mindgpt_patches.{name}" for name in modes({}, "dpo"))
 
     def render(self, config: DPOConfig, context: Context) -> list[Command]:
         """Write the host's YAML; training, then merging the adapter for LoRA."""

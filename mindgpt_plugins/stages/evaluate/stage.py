@@ -15,21 +15,12 @@ from mindgpt_plugins.stages.evaluate.branches import tree_leaves
 from mindgpt_plugins.stages.evaluate.config import EvaluateConfig
 from mindgpt_plugins.stages.evaluate.job import EvaluateJob, GateJob
 
-CODE = (
-    "mindgpt_plugins.stages.evaluate",
-    "mindgpt_plugins.rewards",
-    "mindgpt_plugins.stages.evaluate.stage",
-    "mindgpt_data",  # sets, images, the client that asks a judge
-)
-"""Source behind letting a model answer and scoring what it says."""
-
 
 class Evaluate(Stage[EvaluateConfig]):
     """Writes ``scores.json``, ``branches.json`` and ``predictions.jsonl``."""
 
     Config: ClassVar[type[StageConfig]] = EvaluateConfig
     side: ClassVar[str] = "sft"
-    code: ClassVar[tuple[str, ...]] = CODE
 
     def render(self, config: EvaluateConfig, context: Context) -> list[Command]:
         """Resolve references and write ``evaluate.json``."""

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from mindgpt_plugins.core.schema import StageConfig, resolve_config, write_model
 from mindgpt_plugins.stages.base import Command, Context, Stage
-from mindgpt_plugins.stages.evaluate.stage import CODE, model_settings, set_location
+from mindgpt_plugins.stages.evaluate.stage import model_settings, set_location
 from mindgpt_plugins.stages.interpolate.config import InterpolateConfig
 from mindgpt_plugins.stages.interpolate.job import InterpolateJob
 
@@ -16,7 +16,6 @@ class Interpolate(Stage[InterpolateConfig]):
 
     Config: ClassVar[type[StageConfig]] = InterpolateConfig
     side: ClassVar[str] = "sft"
-    code: ClassVar[tuple[str, ...]] = ("mindgpt_plugins.stages.interpolate", *CODE)
 
     def render(self, config: InterpolateConfig, context: Context) -> list[Command]:
         """Resolve references and write ``interpolate.json``."""

@@ -16,13 +16,6 @@ class ModelStage(Stage[ModelConfig]):
 
     Config: ClassVar[type[StageConfig]] = ModelConfig
     side: ClassVar[str] = "sft"
-    code: ClassVar[tuple[str, ...]] = (
-        "mindgpt_plugins.stages.model",
-        "mindgpt_data.export",
-        "mindgpt_plugins.core.files",
-        "mindgpt_data.io.images",
-        "mindgpt_data.schema.rows",
-    )
 
     def render(self, config: ModelConfig, context: Context) -> list[Command]:
         """Write ``config.json`` for the module."""

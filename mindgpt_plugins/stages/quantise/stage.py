@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from mindgpt_plugins.core.schema import StageConfig, resolve_config, write_model
 from mindgpt_plugins.stages.base import Command, Context, Stage
-from mindgpt_plugins.stages.evaluate.stage import CODE, model_settings, set_location
+from mindgpt_plugins.stages.evaluate.stage import model_settings, set_location
 from mindgpt_plugins.stages.quantise.config import Calibration, QualityGate, QuantiseConfig
 from mindgpt_plugins.stages.quantise.job import QuantiseJob
 from mindgpt_plugins.stages.quantise.schemes import SCHEMES
@@ -17,7 +17,6 @@ class Quantise(Stage[QuantiseConfig]):
 
     Config: ClassVar[type[StageConfig]] = QuantiseConfig
     side: ClassVar[str] = "quantise"
-    code: ClassVar[tuple[str, ...]] = ("mindgpt_plugins.stages.quantise", *CODE)
 
     def render(self, config: QuantiseConfig, context: Context) -> list[Command]:
         """Resolve references and write ``quantise.json``."""

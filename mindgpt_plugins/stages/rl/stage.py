@@ -49,21 +49,11 @@ class RL(Stage[RLConfig]):
 
     Config: ClassVar[type[StageConfig]] = RLConfig
     side: ClassVar[str] = "rl"
-    code: ClassVar[tuple[str, ...]] = (
-        "mindgpt_plugins.verl_ext",
-        "mindgpt_plugins.rewards",
-        "mindgpt_data",  # the client that asks a judge
-        "mindgpt_plugins.advantage",
-        "mindgpt_plugins.curriculum",
-        "mindgpt_plugins.stages.rl.modes",
-        "mindgpt_plugins.stages.rl.verl_keys",
-        "mindgpt_plugins.stages.rl.hydra_overrides",
+    uses: ClassVar[tuple[str, ...]] = ("reward", "advantage", "sampler", "mixture")
+    entries: ClassVar[tuple[str, ...]] = (
+        "mindgpt_plugins.verl_ext.entry",  # verl finds it by its entry point
         "mindgpt_patches.cpu.verl",
         "mindgpt_patches.cpu.vllm",
-        "mindgpt_patches.linear_cross_entropy",
-        "mindgpt_patches.projection",
-        "mindgpt_patches.row_softmax",
-        "mindgpt_patches.triton_softmax",
         *(f"mindgpt_patches.{name}" for name in catalog.modes({}, "rl")),
     )
 

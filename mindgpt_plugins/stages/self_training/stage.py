@@ -6,7 +6,7 @@ from typing import Any, ClassVar, TypeVar
 
 from mindgpt_plugins.core.schema import resolve_config, write_model
 from mindgpt_plugins.stages.base import Command, Context, Stage
-from mindgpt_plugins.stages.evaluate.stage import CODE, model_settings, set_location
+from mindgpt_plugins.stages.evaluate.stage import model_settings, set_location
 from mindgpt_plugins.stages.self_training.config import SelfTrainingConfig
 from mindgpt_plugins.stages.self_training.job import SelfTrainingJob
 
@@ -20,11 +20,6 @@ class SelfTraining(Stage[ConfigT]):
     Job: ClassVar[type[SelfTrainingJob]]
     process: ClassVar[str]
     """Package of the kind, which is run with ``python -m``."""
-    code: ClassVar[tuple[str, ...]] = (
-        "mindgpt_plugins.stages.self_training",
-        "mindgpt_plugins.stages.self_training.stage",
-        *CODE,
-    )
 
     def render(self, config: ConfigT, context: Context) -> list[Command]:
         """Resolve references and write ``<kind>.json``."""

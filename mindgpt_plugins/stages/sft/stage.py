@@ -12,26 +12,14 @@ from mindgpt_plugins.stages.sft import reference
 from mindgpt_plugins.stages.sft import render as llamafactory
 from mindgpt_plugins.stages.sft.config import SFTConfig
 
-CODE = (
-    "mindgpt_plugins.llamafactory_ext",
-    "mindgpt_plugins.curriculum",
-    "mindgpt_plugins.losses",
-    "mindgpt_plugins.stages.sft.render",
-    "mindgpt_plugins.stages.sft.stage",
-    "mindgpt_plugins.core.schedule",
-    "mindgpt_patches.projection",
-    "mindgpt_patches.row_softmax",
-    "mindgpt_patches.triton_softmax",
-    *(f"mindgpt_patches.{name}" for name in modes({}, "sft")),
-)
-
 
 class SFTStage(Stage[SFTConfig]):
     """Writes ``train.yaml`` and leaves ``model``, a Hugging Face folder with processor and tokenizer."""
 
     Config: ClassVar[type[StageConfig]] = SFTConfig
     side: ClassVar[str] = "sft"
-    code: ClassVar[tuple[str, ...]] = CODE
+    uses: ClassVar[tuple[str, ...]] = ("sampler", "mixture", "loss")
+    entries: ClassVar[tuple[str, ...]] = tuple(f"mindgpt_patches.{name}" for name in modes({}, "sft"))
 
     def render(self, config: SFTConfig, context: Context) -> list[Command]:
         """Write the host's YAML; training, then merging the adapter for LoRA."""

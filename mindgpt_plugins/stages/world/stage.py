@@ -18,7 +18,7 @@ class WorldStage(Stage[WorldConfig]):
 
     Config: ClassVar[type[StageConfig]] = WorldConfig
     side: ClassVar[str] = "data"
-    code: ClassVar[tuple[str, ...]] = ("mindgpt_data", "mindgpt_plugins.rewards")
+    uses: ClassVar[tuple[str, ...]] = ("estimator", "teacher", "allocator", "gate")
 
     def render(self, config: WorldConfig, context: Context) -> list[Command]:
         """Write ``config.json`` for ``python -m mindgpt_data.world``."""

@@ -176,10 +176,10 @@ def handed_on(stages: Mapping[str, PlannedStage], digests: Mapping[str, str]) ->
 
 def digest_of(stage: PlannedStage) -> str:
     """Digest over names, sizes and times of a stage's model files; empty without a model."""
-    from mindgpt_plugins.recipe.hashing import folder_stamp
+    from mindgpt_plugins.core.sources import stamp_folder
 
     model = stage.stage.artefacts(stage.config, stage.context).get("model")
-    return folder_stamp(Path(model)) if model else ""
+    return stamp_folder(Path(model)) if model else ""
 
 
 _CAUSES = ("mindgpt: error:", "RewardError", "Error:", "Error executing", "error:", "Killed", "No space left")

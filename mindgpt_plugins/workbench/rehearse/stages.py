@@ -35,7 +35,7 @@ class RehearsedRejectionSampling(RejectionSampling):
     """The same process with another engine."""
 
     Config: ClassVar[type[StageConfig]] = RehearsedRejectionSamplingConfig
-    code: ClassVar[tuple[str, ...]] = (*RejectionSampling.code, "mindgpt_plugins.workbench.rehearse.gold")
+    entries: ClassVar[tuple[str, ...]] = ("mindgpt_plugins.workbench.rehearse.gold",)
 
     def render(self, config: RejectionSamplingConfig, context: Context) -> list[Command]:
         """As the stage's, in our process."""
@@ -47,7 +47,7 @@ class RehearsedPreferencePairs(PreferencePairs):
     """The same process with another engine."""
 
     Config: ClassVar[type[StageConfig]] = RehearsedPreferencePairsConfig
-    code: ClassVar[tuple[str, ...]] = (*PreferencePairs.code, "mindgpt_plugins.workbench.rehearse.gold")
+    entries: ClassVar[tuple[str, ...]] = ("mindgpt_plugins.workbench.rehearse.gold",)
 
     def render(self, config: PreferencePairsConfig, context: Context) -> list[Command]:
         """As the stage's, in our process."""
