@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections import defaultdict
@@ -11,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from mindgpt_plugins.core.files import load_jsonl, read_jsonl
 from mindgpt_plugins.pipeline.plan import PlannedStage
 from mindgpt_plugins.workbench.rehearse.findings import Finding, State
 
@@ -119,8 +119,8 @@ def with_source(stage: PlannedStage, message: str) -> str:
         if to == "dataset":
             folder, name = stage.context.dataset(value)
             path = folder / f"{name}.jsonl"
-            for line in path.read_text(encoding="utf-8").split("\n") if path.is_file() else []:
-                if line and (row := json.loads(line)).get("uid") == named[1]:
+            for _, row in read_jsonl(path) if path.is_file() else ():
+                if row.get("uid") == named[1]:
                     return f"source {row.get('source')!r}: {message}"
     return message
 
@@ -145,5 +145,4 @@ def _component(stage: str, name: str, values: list[tuple[str, float | None]]) ->
 
 def _replies(folder: Path) -> Iterator[dict[str, Any]]:
     for path in sorted(folder.glob("*.jsonl")):
-        with path.open(encoding="utf-8") as file:
-            yield from (json.loads(line) for line in file)
+        yield from load_jsonl(path)
