@@ -66,7 +66,7 @@ def read(
         raise RecordedError(f"{path}: no such file, or a folder without .jsonl files")
     found = []
     for file in files:
-        with file.open(encoding="utf-8") as lines:
+        with file.open(encoding="utf-8-sig") as lines:
             for number, line in enumerate(lines, 1):
                 if line.strip():
                     found.append(_parse(line, f"{file}:{number}", total_steps, progress, images))
