@@ -12,11 +12,11 @@ from typing import Any
 from mindgpt_data.export import read_set
 from mindgpt_data.rows import Row
 
+from mindgpt_plugins.answers import GoldError, JudgeOptions, Verdict, judge_answer, parse_gold
 from mindgpt_plugins.evaluate import branches, forgetting, paired, scoring
 from mindgpt_plugins.evaluate.collect import Progress, collect, read_lines, write_lines, write_text
 from mindgpt_plugins.evaluate.engine import Prompt, Reply
 from mindgpt_plugins.evaluate.engines import engine_name, load_once
-from mindgpt_plugins.rewards.answers import extract_answer, match
 
 
 class GateFailed(RuntimeError):
@@ -75,6 +75,7 @@ def evaluate(config_path: Path) -> dict[str, Any]:
         "domain": config["domain"],
         "samples": sampling,
         "seed": config["seed"],
+        "ambiguous": sum(p["ambiguous"] for p in predictions),
         "cells": scoring.cells(predictions),
         "gate": _gate(config, predictions),
     }
@@ -94,7 +95,21 @@ def evaluate(config_path: Path) -> dict[str, Any]:
 
 def right(row: Row, reply: Reply) -> bool:
     """Does the reply state the row's gold answer?"""
-    return match(extract_answer(reply.text), row.answer, row.answer_type)
+    return verdict(row, reply).right
+
+
+def verdict(row: Row, reply: Reply) -> Verdict:
+    """The verdict on a reply, the one that the reward ``accuracy`` gives without options.
+
+    Raises:
+        GoldError: the row's answer is none of its type.
+    """
+    if row.type == "open" and not row.answer.strip():
+        return Verdict(False, None, why="no gold answer")
+    try:
+        return judge_answer(row.question, row.answer, reply.text, row.answer_type, JudgeOptions(target_boxes=row.boxes))
+    except GoldError as error:
+        raise GoldError(f"row {row.uid!r}: {error}") from None
 
 
 def items_of(config: Mapping[str, Any]) -> dict[str, tuple[Row, Path]]:
@@ -120,6 +135,12 @@ def _refuse_early(config: Mapping[str, Any], items: Mapping[str, tuple[Row, Path
     for key, (row, _) in items.items():
         for axis in branches.AXES:
             branches.path_of(getattr(row, axis), f"{axis} of {key}")
+        if row.type == "open":
+            continue  # graded by a judge
+        try:
+            parse_gold(row.answer, row.answer_type, question=row.question, boxes=row.boxes)
+        except GoldError as error:
+            raise GoldError(f"row {key}: {error}") from None
     earlier = config.get("compare")
     if earlier and not any(f"{p['set']}/{p['uid']}" in items for p in read_lines(Path(earlier["predictions"]))):
         raise paired.nothing_in_common(earlier["name"])
@@ -167,6 +188,7 @@ def _figures(
 
 def _prediction(key: str, row: Row, replies: Mapping[str, list[Reply]]) -> dict[str, Any]:
     greedy = replies["greedy"][0]
+    judged = verdict(row, greedy)
     blank = replies.get("blank")
     return {
         "uid": row.uid,
@@ -176,8 +198,9 @@ def _prediction(key: str, row: Row, replies: Mapping[str, list[Reply]]) -> dict[
         "capability": row.capability,
         "difficulty": row.difficulty,
         "reply": greedy.text,
-        "answer": extract_answer(greedy.text),
-        "correct": right(row, greedy),
+        "answer": judged.answer,
+        "correct": judged.right,
+        "ambiguous": judged.ambiguous,
         "tokens": greedy.tokens,
         "samples": [
             {"correct": right(row, r), "tokens": r.tokens, "reply": r.text} for r in replies.get("samples", [])

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mindgpt_plugins.answers import as_gold
 from mindgpt_plugins.registry import nearest
 from mindgpt_plugins.rewards.schedule import progress_of
 from mindgpt_plugins.rewards.sdk import Rollout
@@ -92,12 +93,14 @@ def _parse(line: str, where: str, total: int, progress: float | None, images: Pa
     if values["text"] is None:
         close = next((hint for name in NAMES["text"] if (hint := nearest(name, data))), "")
         raise RecordedError(f"{where}: no reply; it is called one of: {', '.join(NAMES['text'])}{close}")
+    if values["target"] is None and data.get("type") != "open":
+        raise RecordedError(f"{where}: no target; it is called one of: {', '.join(NAMES['target'])}{_target_hint(data)}")
     text, step = str(values["text"]), int(data.get("step") or 1)
     uid = str(values["uid"] if values["uid"] is not None else where.rpartition(":")[2])
     pictures = data.get("image") or []
     rollout = Rollout(
         text=text,
-        target="" if values["target"] is None else str(values["target"]),
+        target=_target(data, values["target"], where),
         prompt=str(values["prompt"] or ""),
         answer_type=str(data.get("answer_type") or "text"),
         type=str(data.get("type") or "verifiable"),
@@ -118,6 +121,23 @@ def _parse(line: str, where: str, total: int, progress: float | None, images: Pa
     advantage, alpha = (_number(data, name, where) for name in ("advantage", "alpha"))
     dropped = None if data.get("dropped") is None else bool(data["dropped"])
     return Recorded(rollout, group, data.get("components") or {}, tuple(guessed), advantage, alpha, dropped)
+
+
+def _target(data: Mapping[str, Any], value: Any, where: str) -> str:
+    found = as_gold(value, str(data.get("answer_type") or "text"))
+    if not found.strip() and str(data.get("type") or "verifiable") != "open":
+        raise RecordedError(f"{where}: the target is empty, so that no reply could be right")
+    return found
+
+
+def _target_hint(data: Mapping[str, Any]) -> str:
+    """Where another tool has put it."""
+    if isinstance(data.get("reward_model"), Mapping) and "ground_truth" in data["reward_model"]:
+        return "; rename reward_model.ground_truth to target"
+    known = next((name for name in ("solution", "gold", "label", "expected", "reference", "references", "answers") if name in data), None)
+    if known:
+        return f"; rename {known!r} to 'target'"
+    return next((hint for name in NAMES["target"] if (hint := nearest(name, data))), "")
 
 
 def _number(data: Mapping[str, Any], name: str, where: str) -> float | None:

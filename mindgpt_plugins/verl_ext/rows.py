@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mindgpt_plugins.answers import as_gold
 from mindgpt_plugins.rewards.schedule import progress_of
 from mindgpt_plugins.rewards.sdk import Rollout
 
@@ -33,7 +34,7 @@ def as_rollout(
     """
     return Rollout(
         text=text,
-        target=str(truth["ground_truth"]),
+        target=as_gold(truth["ground_truth"], str(extra.get("answer_type") or "text")),
         prompt=str(extra.get("question") or ""),
         answer_type=str(extra.get("answer_type") or "text"),
         type=str(extra.get("type") or "verifiable"),

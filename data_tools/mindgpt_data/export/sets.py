@@ -12,6 +12,7 @@ from mindgpt_data.export import sharegpt, verl
 from mindgpt_data.export.layout import INFO, list_set, read_info, write
 from mindgpt_data.files import FileError, read_jsonl
 from mindgpt_data.rows import Pair, Row, RowError, dumps
+from mindgpt_plugins.answers import GoldError, parse_gold
 
 FORMATS = ("sharegpt", "verl", "hf")
 
@@ -26,7 +27,8 @@ def write_set(rows: Sequence[Row], folder: Path, name: str, formats: Sequence[st
         formats: ``sharegpt`` (``<name>.json``), ``verl`` (``<name>.parquet``), ``hf`` (``<name>.hf/``).
 
     Raises:
-        RowError: no rows, a bad name, a duplicate uid, a missing image or an unknown format.
+        RowError: no rows, a bad name, a duplicate uid, a gold answer that is none of its type, a missing image or an
+            unknown format.
     """
     _check(rows, folder, name)
     if unknown := set(formats) - set(FORMATS):
@@ -134,6 +136,11 @@ def _check(rows: Sequence[Row], folder: Path, name: str, unique: bool = True) ->
         if unique and row.uid in uids:
             raise RowError(f"set {name!r}: uid {row.uid!r} occurs twice")
         uids.add(row.uid)
+        if row.type != "open":  # graded by a judge, against no gold answer
+            try:
+                parse_gold(row.answer, row.answer_type, question=row.question, boxes=row.boxes)
+            except GoldError as error:
+                raise RowError(f"set {name!r}: row {row.uid!r}: {error}") from None
     # Each file once: sets of thousands of rows share images.
     for image in {image for row in rows for image in row.image}:
         if not (folder / image).is_file():

@@ -17,7 +17,7 @@ class DataStage(Stage[DataConfig]):
 
     Config: ClassVar[type[StageConfig]] = DataConfig
     side: ClassVar[str] = "data"
-    code: ClassVar[tuple[str, ...]] = ("mindgpt_data", "mindgpt_plugins.rewards")
+    code: ClassVar[tuple[str, ...]] = ("mindgpt_data", "mindgpt_plugins.answers", "mindgpt_plugins.rewards")
 
     def render(self, config: DataConfig, context: Context) -> list[Command]:
         """Write ``config.json`` for ``python -m mindgpt_data``, its paths made absolute."""

@@ -15,6 +15,7 @@ from mindgpt_plugins.recipe.evaluate import EvaluateConfig
 
 CODE = (
     "mindgpt_plugins.evaluate",
+    "mindgpt_plugins.answers",
     "mindgpt_plugins.rewards",
     "mindgpt_plugins.pipeline.stages.evaluate",
     "mindgpt_data",  # sets, images, the client that asks a judge

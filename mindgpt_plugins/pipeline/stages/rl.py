@@ -50,6 +50,7 @@ class RL(Stage[RLConfig]):
     side: ClassVar[str] = "rl"
     code: ClassVar[tuple[str, ...]] = (
         "mindgpt_plugins.verl_ext",
+        "mindgpt_plugins.answers",
         "mindgpt_plugins.rewards",
         "mindgpt_data",  # the client that asks a judge
         "mindgpt_plugins.advantage",

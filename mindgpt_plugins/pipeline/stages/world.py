@@ -17,7 +17,7 @@ class WorldStage(Stage[WorldConfig]):
 
     Config: ClassVar[type[StageConfig]] = WorldConfig
     side: ClassVar[str] = "data"
-    code: ClassVar[tuple[str, ...]] = ("mindgpt_data", "mindgpt_plugins.rewards")
+    code: ClassVar[tuple[str, ...]] = ("mindgpt_data", "mindgpt_plugins.answers", "mindgpt_plugins.rewards")
 
     def render(self, config: WorldConfig, context: Context) -> list[Command]:
         """Write ``config.json`` for ``python -m mindgpt_data.world``."""
