@@ -51,7 +51,11 @@ class Frame:
             return 1000, 1000
         if self.convention in ("relative_1", "xywh"):
             return 1, 1
-        return (self.width, self.height) if self.convention == "coco" else shown_size(self.width, self.height, self.max_pixels)
+        return (
+            (self.width, self.height)
+            if self.convention == "coco"
+            else shown_size(self.width, self.height, self.max_pixels)
+        )
 
     def write(self, box: Sequence[float]) -> list[float]:
         """Corners in pixels of the picture on disk → the four numbers of this convention.

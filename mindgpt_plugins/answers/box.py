@@ -122,7 +122,7 @@ def _of_value(value: object) -> list[Box]:
 
 
 def _from_words(text: str) -> list[Box] | None:
-    four = _FOUR.fullmatch(text.strip("()[]{}<> ."))
+    four = _FOUR.fullmatch(text.strip("()[]{}<> ").rstrip("."))
     if four:
         return [_floats(four.groups())]
     named = list(_NAMED.finditer(text))
@@ -166,7 +166,11 @@ def misfit(boxes: Sequence[Box], convention: str, size: tuple[int, int] | None =
     if convention in ("pixels", "coco") and size is None:
         limit: tuple[float, float] = (math.inf, math.inf)
     else:
-        limit = (float(size[0]), float(size[1])) if convention in ("pixels", "coco") and size else (_SPAN.get(convention, math.inf),) * 2
+        limit = (
+            (float(size[0]), float(size[1]))
+            if convention in ("pixels", "coco") and size
+            else (_SPAN.get(convention, math.inf),) * 2
+        )
     for box in boxes:
         slack = 0.005 * max(limit) if math.isfinite(max(limit)) else 1.0
         if min(box[:2]) < -slack or box[2] > limit[0] + slack or box[3] > limit[1] + slack:

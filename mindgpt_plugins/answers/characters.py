@@ -17,7 +17,7 @@ _FRACTION = re.compile(r"(\d?)([½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞⅐⅑
 _SAME = str.maketrans(
     {
         **dict.fromkeys("\u2212\u2010\u2011\u2012\u2013\ufe63\uff0d", "-"),  # minus, hyphens, en dash, full width
-        **dict.fromkeys("‘’‚‛ʼ′´`＇", "'"),
+        **dict.fromkeys("‘’‚‛ʼ′´＇", "'"),
         **dict.fromkeys("“”„‟″«»＂", '"'),
         **dict.fromkeys("\u2215\u2044∕", "/"),
         **dict.fromkeys("∗✕✖⨯", "×"),

@@ -27,10 +27,17 @@ _LABEL = r"[A-Za-zА-Яа-яΑ-Ωα-ω甲乙丙丁戊己庚辛가-힣أ-يก-�
 _ONE = re.compile(rf"[(（\[]?\s*({_LABEL})\s*[)）\]]?[.:：]?")
 #: A label, a mark, and the option's text: `B. bus`, `(B) bus`, `B: bus`, `B - bus`, `B (bus)`.
 _WITH_TEXT = re.compile(
-    rf"(?:[(（\[]\s*(?P<a>{_LABEL})\s*[)）\]][.:：]?\s*|(?P<b>{_LABEL})\s*(?:[).:：、）]|\s-|\s—|,)\s*|(?P<c>{_LABEL})\s*(?=[(（]))(?P<text>\S.*)", re.DOTALL
+    rf"(?:[(（\[]\s*(?P<a>{_LABEL})\s*[)）\]][.:：]?\s*|(?P<b>{_LABEL})\s*(?:[).:：、）]|\s-|\s—|,)\s*|(?P<c>{_LABEL})\s*(?=[(（]))(?P<text>\S.*)",
+    re.DOTALL,
 )
-_JOIN = re.compile(r"\s*(?:,\s*and\b|,|;|/|\+|&|\band\b|\bund\b|\bet\b|\by\b|\be\b|\bи\b|\bve\b|\bvà\b|\bdan\b|和|与|及|、|と|와|과|그리고|\s)\s*", re.IGNORECASE)
-_EITHER = re.compile(r"\b(?:or|oder|ou|или|o|veya|hoặc|atau|not|nicht|pas|neither|nor|except|maybe|unless)\b|或|还是|不是|または|또는", re.IGNORECASE)
+_JOIN = re.compile(
+    r"\s*(?:,\s*and\b|,|;|/|\+|&|\band\b|\bund\b|\bet\b|\by\b|\be\b|\bи\b|\bve\b|\bvà\b|\bdan\b|和|与|及|、|と|와|과|그리고|\s)\s*",
+    re.IGNORECASE,
+)
+_EITHER = re.compile(
+    r"\b(?:or|oder|ou|или|o|veya|hoặc|atau|not|nicht|pas|neither|nor|except|maybe|unless)\b|或|还是|不是|または|또는",
+    re.IGNORECASE,
+)
 _NUMBERED = re.compile(r"\d{1,2}")
 
 
@@ -138,7 +145,11 @@ def _several(bare: str, options: Mapping[str, str] | None) -> frozenset[str]:
     bare = re.sub(r"^(?:both|all of|sowohl|les deux)\s+", "", bare, flags=re.IGNORECASE)
     if re.fullmatch(r"[A-ZА-Я]{2,10}", bare) and len(set(bare)) == len(bare):
         letters = bare.casefold()
-        known = all(c in options for c in letters) if options is not None else letters == "".join(sorted(letters)) and letters[-1] <= "j"
+        known = (
+            all(c in options for c in letters)
+            if options is not None
+            else letters == "".join(sorted(letters)) and letters[-1] <= "j"
+        )
         if known:
             return frozenset(letters)
     parts = [part for part in _JOIN.split(bare) if part]
@@ -150,7 +161,9 @@ def _several(bare: str, options: Mapping[str, str] | None) -> frozenset[str]:
         if single is None:
             return frozenset()
         label = single[1]
-        if (options is None and not (label.isupper() or len(parts) == bare.count(",") + 1)) or (options is not None and label.casefold() not in options):
+        if (options is None and not (label.isupper() or len(parts) == bare.count(",") + 1)) or (
+            options is not None and label.casefold() not in options
+        ):
             return frozenset()
         found.append(label.casefold())
     if options is None and any(part.isdigit() for part in found):

@@ -41,13 +41,22 @@ _HEADING = re.compile(
 _TAG = re.compile(r"<answer>(.*?)</answer>", re.IGNORECASE | re.DOTALL)
 _TAG_END = re.compile(r"</answer>", re.IGNORECASE)
 _BOXED = re.compile(r"\\(?:boxed|fbox)\s*\{")
-_CHOSEN = re.compile(r"(?:故|应|應|所以|因此|答案)?[选選](?:择|擇|项|項)?\s*[:：]?\s*(?=[(（]?[A-Z][)）]?\s*(?:[.。,，;；\s]|$))")
+_CHOSEN = re.compile(
+    r"(?:故|应|應|所以|因此|答案)?[选選](?:择|擇|项|項)?\s*[:：]?\s*(?=[(（]?[A-Z][)）]?\s*(?:[.。,，;；\s]|$))"
+)
 #: Before a marker: it is somebody else's, or no answer.
-_NOT_MINE = re.compile(r"(?:wrong|incorrect|not (?:the|my|an)|isn't the|another|other|previous|earlier|possible|student's|user's|his|her|their|错误|不是)\s*$", re.IGNORECASE)
+_NOT_MINE = re.compile(
+    r"(?:wrong|incorrect|not (?:the|my|an)|isn't the|another|other|previous|earlier|possible|student's|user's|his|her|their|错误|不是)\s*$",
+    re.IGNORECASE,
+)
 _SPECIAL = re.compile(r"<\|[^|<>]*\|>|</?s>|<eos>|<end_of_turn>|</answer>", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$|[*_\"'])|[。！？]")
 _JOINED = re.compile(r"\s*\$?\s*(?:,|;|\band\b|\bor\b|和|或|及)\s*(?:(?:or|and)\s+)?\$?\s*(?:[A-Za-z]\s*=\s*)?")
-_LETTER_LINE = re.compile(r"[*_`]{0,3}[(（\[]?([A-Z])[)）\]]?(?:[.:：]|[*_`]{1,3})*(?:\s*(?<=[).:：）\]*])\s*\S[^\n]{0,80})?")
+_LETTER_LINE = re.compile(
+    r"[*_`]{0,3}[(（\[]?([A-Z])[)）\]]?(?:[.:：]|[*_`]{1,3})*(?:\s*(?<=[).:：）\]*])\s*\S[^\n]{0,80})?"
+)
+_SHORTENED = frozenset({"Dr", "Mr", "Mrs", "Ms", "St", "No", "approx", "vs", "ca", "Prof", "Jr", "Sr"})
+_EMPTY = re.compile(r"\s*(?:[*_`]{2,}|[#-]+)?\s*")
 LONGEST = 200_000
 """Characters, from the end, that are looked at."""
 
@@ -110,10 +119,10 @@ def _inside(content: str) -> str:
 def _rest_of_line(text: str, start: int) -> str:
     """The rest of the marker's line; the next line that is not empty when nothing else stands there."""
     line, _, more = text[start:].partition("\n")
-    if line.strip().strip("*_`").strip():
+    if not _EMPTY.fullmatch(line):
         return line
     for line in more.split("\n", 4)[:4]:
-        if line.strip().strip("*_`#-").strip() and not line.strip().startswith("```"):
+        if not _EMPTY.fullmatch(line) and not line.strip().startswith("```"):
             return line
     return ""
 
@@ -130,7 +139,11 @@ def _abbreviates(line: str, place: int) -> bool:
     """Is the dot one of "E. coli", "Dr. Smith", "3 p.m. today"?"""
     before = line[:place].rsplit(" ", 1)[-1]
     after = line[place + 1 :].lstrip()
-    return line[place] == "." and bool(after) and (len(before.strip("(*\"'")) == 1 or before in ("Dr", "Mr", "Mrs", "Ms", "St", "No", "approx", "vs", "ca") or "." in before)
+    return (
+        line[place] == "."
+        and bool(after)
+        and (len(before.strip("(*\"'")) == 1 or before in _SHORTENED or re.search(r"[^\W\d_]\.", before) is not None)
+    )
 
 
 def _tidy(answer: str) -> str:
@@ -160,7 +173,10 @@ def _boxes(text: str, answer_type: str) -> list[tuple[int, str]]:
         else:
             found.append((start, inner))
         before_end = end + 1
-        found[-1] = (found[-1][0], _with_tail(found[-1][1], text[end + 1 : end + 61], text[max(0, start - 3) : start], answer_type))
+        found[-1] = (
+            found[-1][0],
+            _with_tail(found[-1][1], text[end + 1 : end + 61], text[max(0, start - 3) : start], answer_type),
+        )
     return found
 
 
@@ -171,7 +187,9 @@ def _with_tail(inner: str, tail: str, head: str, answer_type: str) -> str:
     money = re.search(r"(?:\\?\$|[€£¥₹])\s*$", head)
     if money and money.group().strip() != "$":
         inner = money.group().strip().lstrip("\\") + inner
-    plain = plain_latex(re.split(r"[.,;:!?\n]\s|[.,;:!?]?$|[。，]", tail.replace("$", " "), maxsplit=1)[0]).strip(" )\\")
+    plain = plain_latex(re.split(r"[.,;:!?\n]\s|[.,;:!?]?$|[。，]", tail.replace("$", " "), maxsplit=1)[0]).strip(
+        " )\\"
+    )
     first = plain.split(" ", 1)[0].casefold() if plain else ""
     if first in SCALES or first in ("%", "percent", "per"):
         return f"{inner} {plain}" if parse_unit(plain) or first in SCALES else f"{inner}%"

@@ -11,7 +11,15 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
-from mindgpt_plugins.answers.box import check_convention, convert_boxes, match_boxes, misfit, needs_size, parse_boxes, parse_gold_boxes
+from mindgpt_plugins.answers.box import (
+    check_convention,
+    convert_boxes,
+    match_boxes,
+    misfit,
+    needs_size,
+    parse_boxes,
+    parse_gold_boxes,
+)
 from mindgpt_plugins.answers.choice import compare_choices, parse_choice, parse_gold_choice
 from mindgpt_plugins.answers.errors import GoldError
 from mindgpt_plugins.answers.extract import extract_answer
@@ -160,7 +168,9 @@ def parse_gold(gold: Any, answer_type: str, *, question: str = "", boxes: str | 
     """
     check_answer_type(answer_type)
     text = as_gold(gold, answer_type)
-    return _parsed_gold(text, answer_type, question if answer_type == "choice" else "", boxes if answer_type == "box" else None)
+    return _parsed_gold(
+        text, answer_type, question if answer_type == "choice" else "", boxes if answer_type == "box" else None
+    )
 
 
 @lru_cache(maxsize=8192)
@@ -195,7 +205,13 @@ def _one(question: str, gold: str, answer: str, answer_type: str, options: Judge
     if answer_type == "box":
         return _boxes(gold, answer, options)
     right, ambiguous, unread = _compare(question, gold, answer, answer_type, options)
-    why = "right" if right else f"no {answer_type}: {answer[:60]!r}" if unread else f"{answer[:60]!r} is not {gold[:60]!r}"
+    why = (
+        "right"
+        if right
+        else f"no {answer_type}: {answer[:60]!r}"
+        if unread
+        else f"{answer[:60]!r} is not {gold[:60]!r}"
+    )
     if ambiguous:
         why += " (another reading of it would be)"
     return Verdict(right, answer, ambiguous and not right, float(right), why=why)
@@ -212,7 +228,9 @@ def _compare(question: str, gold: str, answer: str, answer_type: str, options: J
         quantity = parse_quantity(answer)
         if quantity is None:
             return False, False, True
-        return *compare_quantities(quantity, parse_gold_quantity(gold), options.tolerance, unit_optional=options.unit_optional), False
+        return *compare_quantities(
+            quantity, parse_gold_quantity(gold), options.tolerance, unit_optional=options.unit_optional
+        ), False
     if answer_type == "choice":
         chosen = parse_choice(answer, question)
         return *compare_choices(chosen, parse_gold_choice(gold, question), answer, gold), False
@@ -247,4 +265,6 @@ def _boxes(gold: str, answer: str, options: JudgeOptions) -> Verdict:
     overlaps = match_boxes(got, want)
     mean = sum(overlaps) / len(overlaps)
     right = all(value >= options.min_iou for value in overlaps)
-    return Verdict(right, answer, score=mean if options.graded else float(right), iou=mean, why=f"mean overlap {mean:.3f}")
+    return Verdict(
+        right, answer, score=mean if options.graded else float(right), iou=mean, why=f"mean overlap {mean:.3f}"
+    )

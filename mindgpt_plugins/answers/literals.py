@@ -25,8 +25,12 @@ _DIGITS = re.compile(
 _POWER = re.compile(
     r"(?:[eE](?P<e>[-+]?\d{1,3})(?![\w.])|\s*(?:×|\*|·|x|X)\s*10\s*(?:\^\s*\(?\{?\s*(?P<power>[-+]?\s?\d{1,3})\s*\}?\)?|\*\*(?P<stars>-?\d{1,3})))"
 )
-_FRACTION = re.compile(r"(?P<whole>\d+)\s+(?P<up>\d{1,15})/(?P<low>\d{1,15})(?![\d/.,])|(?P<a>\d{1,15})\s*/\s*(?P<b>\d{1,15})(?![\d/]|[.,]\d)")
-_SIGN = re.compile(r"(?:([-+])\s*|(minus|negative|negativ|menos|moins|meno|минус|eksi|負の|负|マイナス|마이너스)\s*)(?=[\d.$€£¥₹₩₽\w])")
+_FRACTION = re.compile(
+    r"(?P<whole>\d+)\s+(?P<up>\d{1,15})/(?P<low>\d{1,15})(?![\d/.,])|(?P<a>\d{1,15})\s*/\s*(?P<b>\d{1,15})(?![\d/]|[.,]\d)"
+)
+_SIGN = re.compile(
+    r"(?:([-+])\s*|(minus|negative|negativ|menos|moins|meno|минус|eksi|負の|负|マイナス|마이너스)\s*)(?=[\d.$€£¥₹₩₽\w])"
+)
 _HALF = re.compile(r"\s*(?:and a half|½|einhalb|y media|y medio|et demie?|e meia)(?!\w)")
 _PARTS = re.compile(r"\s*(half|halves|thirds?|quarters?|fourths?|fifths?|sixths?|eighths?|tenths?)(?!\w)")
 _PART_VALUES = {"hal": 2, "thi": 3, "qua": 4, "fou": 4, "fif": 5, "six": 6, "eig": 8, "ten": 10}
@@ -76,7 +80,9 @@ def read_literal(text: str, start: int = 0) -> Literal | None:
 
 
 def _fraction(text: str, found: re.Match[str]) -> Literal | None:
-    whole, up, low = (found["whole"] or "0", found["up"], found["low"]) if found["up"] else ("0", found["a"], found["b"])
+    whole, up, low = (
+        (found["whole"] or "0", found["up"], found["low"]) if found["up"] else ("0", found["a"], found["b"])
+    )
     if not int(low) or len(whole) > _MOST_DIGITS:
         return None
     if found["up"] and int(up) >= int(low):
@@ -115,7 +121,12 @@ def _scaled(text: str, end: int, value: Value, others: tuple[Value, ...]) -> Lit
     if half and isinstance(value, int):
         value, end = value + Fraction(1, 2), half.end()
     part = _PARTS.match(text, end)
-    if part and isinstance(value, int) and value and (part[1] in ("half", "third", "quarter", "fourth") or part[1].endswith("s")):
+    if (
+        part
+        and isinstance(value, int)
+        and value
+        and (part[1] in ("half", "third", "quarter", "fourth") or part[1].endswith("s"))
+    ):
         return Literal(Fraction(value, _PART_VALUES[part[1][:3]]), part.end())
     suffix = _SUFFIX.match(text, end)
     if suffix:

@@ -22,10 +22,103 @@ from mindgpt_plugins.answers.wrappers import plain_latex, strip_wrapping
 LONGEST = 2000
 """Characters of an answer that are looked at; a longer one is no final answer."""
 _FUNCTIONS = frozenset(
-    "sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh log ln exp sqrt lim max min gcd lcm det dim deg mod inf sup "
-    "pi alpha beta gamma delta epsilon theta lambda mu sigma phi omega rho tau psi zeta eta kappa infty oo frac dfrac tfrac "
-    "cdot times div left right text mathrm pm mp le ge leq geq ne neq cup cap in subset emptyset infinity binom choose sum "
-    "int prod vec hat bar overline mathbb circ degree approx begin end pmatrix bmatrix matrix cases quad qquad to and or".split()
+    [
+        "sin",
+        "cos",
+        "tan",
+        "cot",
+        "sec",
+        "csc",
+        "arcsin",
+        "arccos",
+        "arctan",
+        "sinh",
+        "cosh",
+        "tanh",
+        "log",
+        "ln",
+        "exp",
+        "sqrt",
+        "lim",
+        "max",
+        "min",
+        "gcd",
+        "lcm",
+        "det",
+        "dim",
+        "deg",
+        "mod",
+        "inf",
+        "sup",
+        "pi",
+        "alpha",
+        "beta",
+        "gamma",
+        "delta",
+        "epsilon",
+        "theta",
+        "lambda",
+        "mu",
+        "sigma",
+        "phi",
+        "omega",
+        "rho",
+        "tau",
+        "psi",
+        "zeta",
+        "eta",
+        "kappa",
+        "infty",
+        "oo",
+        "frac",
+        "dfrac",
+        "tfrac",
+        "cdot",
+        "times",
+        "div",
+        "left",
+        "right",
+        "text",
+        "mathrm",
+        "pm",
+        "mp",
+        "le",
+        "ge",
+        "leq",
+        "geq",
+        "ne",
+        "neq",
+        "cup",
+        "cap",
+        "in",
+        "subset",
+        "emptyset",
+        "infinity",
+        "binom",
+        "choose",
+        "sum",
+        "int",
+        "prod",
+        "vec",
+        "hat",
+        "bar",
+        "overline",
+        "mathbb",
+        "circ",
+        "degree",
+        "approx",
+        "begin",
+        "end",
+        "pmatrix",
+        "bmatrix",
+        "matrix",
+        "cases",
+        "quad",
+        "qquad",
+        "to",
+        "and",
+        "or",
+    ]
 )
 _SYMBOLS = (
     (re.compile(r"√\s*\(([^()]*)\)|\bsqrt\s*\(([^()]*)\)"), lambda m: rf"\sqrt{{{m[1] or m[2]}}}"),
@@ -63,7 +156,9 @@ def parse_gold_math(gold: str) -> str:
     closed = tidy.count("{") == tidy.count("}")
     round_ones = sum(tidy.count(c) for c in "([") == sum(tidy.count(c) for c in ")]")
     if not closed or not round_ones or not any(c.isalnum() or c == "\\" for c in tidy):
-        raise GoldError(f"gold answer {gold!r} of answer_type 'math' is no expression: a bracket is not closed, or nothing is in it")
+        raise GoldError(
+            f"gold answer {gold!r} of answer_type 'math' is no expression: a bracket is not closed, or nothing is in it"
+        )
     return tidy
 
 

@@ -51,7 +51,9 @@ class MathProcess:
         if found is None:
             return False
         if found.get("error"):
-            raise GoldError(f"gold answer {want!r} of answer_type 'math' cannot be read by math-verify: {found['error']}")
+            raise GoldError(
+                f"gold answer {want!r} of answer_type 'math' cannot be read by math-verify: {found['error']}"
+            )
         return bool(found["same"])
 
     def close(self) -> None:

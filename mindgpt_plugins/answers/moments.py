@@ -41,7 +41,9 @@ _CLOCK = re.compile(
     r"(?:at\s+|um\s+|à\s+|a las\s+)?(?P<h>\d{1,2})(?:(?:[:.h]|\s*uhr\s*|\s*h\s*)(?P<m>\d{2})(?::(?P<s>\d{2}))?)?\s*"
     r"(?P<half>a\.?m\.?|p\.?m\.?|uhr|h|o'clock(?:\s*(?P<late>a\.?m\.?|p\.?m\.?))?)?"
 )
-_HAN_CLOCK = re.compile(r"(?P<half>上午|下午|晚上|早上|凌晨|午前|午後|오전|오후)?\s*(?P<h>\d{1,2})\s*[点點时時시]\s*(?:(?P<m>\d{1,2})\s*[分분]?|(?P<mid>半|반))?(?:整)?")
+_HAN_CLOCK = re.compile(
+    r"(?P<half>上午|下午|晚上|早上|凌晨|午前|午後|오전|오후)?\s*(?P<h>\d{1,2})\s*[点點时時시]\s*(?:(?P<m>\d{1,2})\s*[分분]?|(?P<mid>半|반))?(?:整)?"
+)
 
 
 @dataclass(frozen=True)

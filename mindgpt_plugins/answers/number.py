@@ -125,7 +125,26 @@ def _unit_of(noun: str) -> Unit | None:
     if rest and (unit := parse_unit(head)):
         return unit
     head, _, rest = noun.rpartition(" ")
-    if head and rest.lower() in ("tall", "long", "wide", "high", "deep", "thick", "old", "away", "each", "total", "long", "heavy", "ago", "approximately", "approx", "lang", "hoch", "breit"):
+    if head and rest.lower() in (
+        "tall",
+        "long",
+        "wide",
+        "high",
+        "deep",
+        "thick",
+        "old",
+        "away",
+        "each",
+        "total",
+        "long",
+        "heavy",
+        "ago",
+        "approximately",
+        "approx",
+        "lang",
+        "hoch",
+        "breit",
+    ):
         return parse_unit(head)
     return None
 

@@ -16,26 +16,98 @@ from functools import lru_cache
 
 Value = int | float | Fraction
 
-_EN = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen"
-).split()
-_EN_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
-_DE = (
-    "null eins zwei drei vier fünf sechs sieben acht neun zehn elf zwölf dreizehn vierzehn fünfzehn sechzehn siebzehn "
-    "achtzehn neunzehn"
-).split()
-_DE_TENS = "zwanzig dreißig vierzig fünfzig sechzig siebzig achtzig neunzig".split()
-_NL = (
-    "nul een twee drie vier vijf zes zeven acht negen tien elf twaalf dertien veertien vijftien zestien zeventien "
-    "achttien negentien"
-).split()
-_NL_TENS = "twintig dertig veertig vijftig zestig zeventig tachtig negentig".split()
-_IT = (
-    "zero uno due tre quattro cinque sei sette otto nove dieci undici dodici tredici quattordici quindici sedici "
-    "diciassette diciotto diciannove"
-).split()
-_IT_TENS = "venti trenta quaranta cinquanta sessanta settanta ottanta novanta".split()
+_EN = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+]
+_EN_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+_DE = [
+    "null",
+    "eins",
+    "zwei",
+    "drei",
+    "vier",
+    "fünf",
+    "sechs",
+    "sieben",
+    "acht",
+    "neun",
+    "zehn",
+    "elf",
+    "zwölf",
+    "dreizehn",
+    "vierzehn",
+    "fünfzehn",
+    "sechzehn",
+    "siebzehn",
+    "achtzehn",
+    "neunzehn",
+]
+_DE_TENS = ["zwanzig", "dreißig", "vierzig", "fünfzig", "sechzig", "siebzig", "achtzig", "neunzig"]
+_NL = [
+    "nul",
+    "een",
+    "twee",
+    "drie",
+    "vier",
+    "vijf",
+    "zes",
+    "zeven",
+    "acht",
+    "negen",
+    "tien",
+    "elf",
+    "twaalf",
+    "dertien",
+    "veertien",
+    "vijftien",
+    "zestien",
+    "zeventien",
+    "achttien",
+    "negentien",
+]
+_NL_TENS = ["twintig", "dertig", "veertig", "vijftig", "zestig", "zeventig", "tachtig", "negentig"]
+_IT = [
+    "zero",
+    "uno",
+    "due",
+    "tre",
+    "quattro",
+    "cinque",
+    "sei",
+    "sette",
+    "otto",
+    "nove",
+    "dieci",
+    "undici",
+    "dodici",
+    "tredici",
+    "quattordici",
+    "quindici",
+    "sedici",
+    "diciassette",
+    "diciotto",
+    "diciannove",
+]
+_IT_TENS = ["venti", "trenta", "quaranta", "cinquanta", "sessanta", "settanta", "ottanta", "novanta"]
 #: Words from zero on, then "tens" from twenty on; what has a comma has several forms.
 _SIMPLE: tuple[tuple[str, str], ...] = (
     ("zéro un,une deux trois quatre cinq six sept huit neuf dix onze douze treize quatorze quinze seize dix-sept "
@@ -90,9 +162,17 @@ _WHOLE_HUNDREDS = {
     "duzentos": 200, "trezentos": 300, "quatrocentos": 400, "quinhentos": 500, "seratus": 100, "seribu": 1000,
     "dwieście": 200, "trzysta": 300, "pięćset": 500, "مئة": 100, "مائة": 100, "백": 100,
 }  # fmt: skip
-_SPANISH_TWENTIES = (
-    "veintiuno veintidós veintitrés veinticuatro veinticinco veintiséis veintisiete veintiocho veintinueve"
-).split()
+_SPANISH_TWENTIES = [
+    "veintiuno",
+    "veintidós",
+    "veintitrés",
+    "veinticuatro",
+    "veinticinco",
+    "veintiséis",
+    "veintisiete",
+    "veintiocho",
+    "veintinueve",
+]
 _PARTS = {
     "half": 2, "halves": 2, "third": 3, "thirds": 3, "quarter": 4, "quarters": 4, "fourth": 4, "fourths": 4, "fifth": 5,
     "fifths": 5, "sixth": 6, "sixths": 6, "seventh": 7, "sevenths": 7, "eighth": 8, "eighths": 8, "ninth": 9,
@@ -221,7 +301,12 @@ def _whole(tokens: list[tuple[str, int]]) -> tuple[int, int, int] | None:
     while used < len(tokens):
         word, end = tokens[used]
         following = tokens[used + 1][0] if used + 1 < len(tokens) else ""
-        if word in ("a", "an") and not seen and SCALES.get(following, 0) >= 12 and following not in ("cent", "k", "bin", "mil"):
+        if (
+            word in ("a", "an")
+            and not seen
+            and SCALES.get(following, 0) >= 12
+            and following not in ("cent", "k", "bin", "mil")
+        ):
             current, seen = 1, True
         elif word in _AND and seen and following in words:
             pass
@@ -285,7 +370,11 @@ def _fractional(tokens: list[tuple[str, int]], whole: tuple[int, int, int] | Non
     if whole is None:
         if words[0] in ("half", "halb", "media", "medio", "metà", "половина", "yarım", "demi", "半"):
             return Fraction(1, 2), tokens[0][1]
-        if words[0] in ("a", "an") and len(words) > 1 and words[1] in ("half", "third", "quarter", "fourth", "fifth", "tenth"):
+        if (
+            words[0] in ("a", "an")
+            and len(words) > 1
+            and words[1] in ("half", "third", "quarter", "fourth", "fifth", "tenth")
+        ):
             return Fraction(1, _PARTS[words[1]]), tokens[1][1]
         return None
     value, end, used = whole
@@ -294,7 +383,13 @@ def _fractional(tokens: list[tuple[str, int]], whole: tuple[int, int, int] | Non
         return Fraction(value, _PARTS[rest[0]]), tokens[used][1]
     if rest[:3] in (["and", "a", "half"], ["and", "a", "quarter"], ["and", "a", "third"]):
         return value + Fraction(1, _PARTS[rest[2]]), tokens[used + 2][1]
-    if rest[:2] == ["and", "half"] or rest[:2] in (["y", "media"], ["y", "medio"], ["et", "demi"], ["et", "demie"], ["e", "meia"]):
+    if rest[:2] == ["and", "half"] or rest[:2] in (
+        ["y", "media"],
+        ["y", "medio"],
+        ["et", "demi"],
+        ["et", "demie"],
+        ["e", "meia"],
+    ):
         return value + Fraction(1, 2), tokens[used + 1][1]
     if rest[:1] == ["and"] and (inner := _whole(tokens[used + 1 :])) is not None:
         after = words[used + 1 + inner[2] :]

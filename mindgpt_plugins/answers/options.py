@@ -73,7 +73,9 @@ def _texts(question: str, chosen: list[re.Match[str]], order: str | list[str]) -
         end = chosen[place + 1].start() if place + 1 < len(chosen) else len(question)
         text = question[match.end() : end]
         # What follows the last option is no part of it: a blank line, or an instruction on a line of its own.
-        text = re.split(r"\n\s*\n|\n(?=\s*(?:Answer|Choose|Select|Please|Reply|Give|Respond|Output|请|回答)\b)", text)[0]
+        text = re.split(r"\n\s*\n|\n(?=\s*(?:Answer|Choose|Select|Please|Reply|Give|Respond|Output|请|回答)\b)", text)[
+            0
+        ]
         if "\n" in question[chosen[0].start() : chosen[1].start()]:
             text = text.split("\n")[0] if place + 1 == len(chosen) else text
         found.append((order[place], text.strip().strip("*_").strip(_TRAILING)))

@@ -16,7 +16,9 @@ from mindgpt_plugins.answers.errors import GoldError
 from mindgpt_plugins.answers.text import as_text
 
 Mode = Literal["one", "any_of", "all_of"]
-_PARTS = re.compile(r"\s*(?:\n[-*•\s]*|;|,\s*(?:and|und|et|y|e)\b|,(?!\d{3}(?!\d))|\band\b|\bund\b|\bet\b|和|、|，|以及|및)\s*")
+_PARTS = re.compile(
+    r"\s*(?:\n[-*•\s]*|;|,\s*(?:and|und|et|y|e)\b|,(?!\d{3}(?!\d))|\band\b|\bund\b|\bet\b|和|、|，|以及|및)\s*"
+)
 _MOST = 32
 
 

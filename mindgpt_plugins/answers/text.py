@@ -37,7 +37,7 @@ _PERCENT = re.compile(r"(?<=\d)\s*(?=[%°])|(?<=\d)\s*per ?cent\b")
 _BULLET = re.compile(r"[-*•]\s+(?=[^\W\d_])")
 _SMALL_NUMBERS = {
     word: str(value)
-    for value, word in enumerate("zero one two three four five six seven eight nine ten eleven twelve".split())
+    for value, word in enumerate(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"])
 }  # fmt: skip
 _LONGEST = 4000
 
@@ -59,7 +59,9 @@ def normalise_text(text: str) -> str:
     if not _NO_ARTICLE.match(text):
         text = _ARTICLE.sub("", text, count=1) if _ARTICLE.match(text) else text
     text = text.casefold()
-    text = _ABBREVIATION.sub(lambda m: m.group().replace(".", "").replace(" ", "") + (" " if m.group()[-1] in " ." else ""), text)
+    text = _ABBREVIATION.sub(
+        lambda m: m.group().replace(".", "").replace(" ", "") + (" " if m.group()[-1] in " ." else ""), text
+    )
     text = _DOT.sub(" ", text)
     text = _COMMA.sub(" ", text)
     text = _HYPHEN.sub(" ", text)
@@ -105,7 +107,11 @@ def _same_meaning(mine: str, gold: str, got: str, want: str) -> tuple[bool, bool
     a, b = read_plain_number(mine), read_plain_number(gold)
     if a is not None and b is not None:
         return EXACT.close(a, b), False
-    if not (any(c.isdigit() for c in mine) and any(c.isdigit() for c in gold)) and "noon" not in (mine, gold) and "midnight" not in (mine, gold):
+    if (
+        not (any(c.isdigit() for c in mine) and any(c.isdigit() for c in gold))
+        and "noon" not in (mine, gold)
+        and "midnight" not in (mine, gold)
+    ):
         return False, False
     one, other_ones = read_moment(got.strip(_ENDS + " \"'()*"))
     two, other_twos = read_moment(want.strip(_ENDS + " \"'()*"))

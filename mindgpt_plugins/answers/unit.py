@@ -20,7 +20,9 @@ from mindgpt_plugins.answers.unit_table import CURRENCY_SIGNS, Unit, parse_unit
 
 _BARE = Unit(1.0, ())
 _JOIN = re.compile(r"\s*(?:,|and\b|und\b|et\b|y\b|e\b)?\s*(?=[\d.])")
-_OF = re.compile(r"\s+(?:of|de|von|di)\s+[^\d]+$|\s+(?:long|wide|high|tall|deep|thick|old|away|apart|in total|total|each|altogether)$")
+_OF = re.compile(
+    r"\s+(?:of|de|von|di)\s+[^\d]+$|\s+(?:long|wide|high|tall|deep|thick|old|away|apart|in total|total|each|altogether)$"
+)
 _NEXT = re.compile(r"(?<=[^\W\d_\"'.])\s*(?:,|and|und|et|y)?\s*(?=\d)|(?<=['\"])\s*(?=\d)|(?<=[a-z]\.)\s+(?=\d)")
 _MOST_PARTS = 5
 
@@ -141,7 +143,9 @@ def _sum(sign: int, parts: list[tuple[Literal, Unit, str]]) -> Quantity | None:
     return _made(Literal(sign * total, 0), first, parts[0][2])
 
 
-def compare_quantities(got: Quantity, want: Quantity, tolerance: Tolerance = EXACT, *, unit_optional: bool = False) -> tuple[bool, bool]:
+def compare_quantities(
+    got: Quantity, want: Quantity, tolerance: Tolerance = EXACT, *, unit_optional: bool = False
+) -> tuple[bool, bool]:
     """Do two answers state the same quantity, and if not, would they under another reading?
 
     Args:
@@ -165,13 +169,21 @@ def compare_quantities(got: Quantity, want: Quantity, tolerance: Tolerance = EXA
         return True, False
     pairs = ((a, b) for a in (got.bare, *got.others) for b in (want.bare, *want.others))
     return False, any(
-        tolerance.close((float(a) * got.unit.factor + got.unit.offset - want.unit.offset) / want.unit.factor, b) for a, b in pairs
+        tolerance.close((float(a) * got.unit.factor + got.unit.offset - want.unit.offset) / want.unit.factor, b)
+        for a, b in pairs
     )
 
 
 def _is_angle(quantity: Quantity) -> bool:
     """45° is no share, though both have no dimension: 0.785 is not 45°, and 40 % is 0.4."""
-    return not quantity.dimension and quantity.written.casefold().rstrip("s") in ("°", "deg", "degree", "rad", "radian", "grad")
+    return not quantity.dimension and quantity.written.casefold().rstrip("s") in (
+        "°",
+        "deg",
+        "degree",
+        "rad",
+        "radian",
+        "grad",
+    )
 
 
 def same_case_units(a: str, b: str) -> bool:

@@ -107,7 +107,7 @@ TEMPERATURES: dict[str, tuple[float, float]] = {
 }  # fmt: skip
 CURRENCY_SIGNS = "$€£¥₹₩₽₺₫฿₪¢"
 _FACTOR = re.compile(
-    r"([^\W\d_]+(?:-[^\W\d_]+)*|[°%‰$€£¥₹₩₽¢\"'₺₫฿₪円])\.?(?:\s*\^\s*\(?([-+]?\d{1,2})\)?|([-+]?\d{1,2})(?!\w))?"
+    r"([^\W\d_]+(?:-[^\W\d_]+)*|[°%‰$€£¥₹₩₽¢₺₫฿₪円]|[\"'](?!\d))\.?(?:\s*\^\s*\(?([-+]?\d{1,2})\)?|([-+]?\d{1,2})(?!\w))?"
 )
 _PER = re.compile(r"\b(?:per|pro|par|por)\b|每")
 LONGEST_UNIT = 60

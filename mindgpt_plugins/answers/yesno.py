@@ -8,15 +8,122 @@ from mindgpt_plugins.answers.characters import fold_characters
 from mindgpt_plugins.answers.errors import GoldError
 from mindgpt_plugins.answers.wrappers import plain_latex, strip_brackets, strip_wrapping
 
-_YES = (
-    "yes true y yeah yep ja wahr oui vrai si sí verdadero cierto sim verdadeiro sì vero да верно правда evet doğru tak prawda "
-    "有 是 是的 对 对的 對 正确 正確 はい そうです 예 네 맞아요 नहीं_ हाँ हां جी نعم אכן כן có đúng vâng ya iya benar ใช่ จริง ναι "
-    "áno ano igen da sann sant sandt jā kyllä"
-).split()
-_NO = (
-    "no false n nope nein falsch non faux falso não nao нет неверно ложь hayır hayir yanlış nie fałsz 没有 否 不 不是 不对 不對 错 错误 "
-    "いいえ いや 違います 아니요 아니오 아뇨 नहीं لا לא không sai tidak bukan salah ไม่ ไม่ใช่ όχι nem nej nee nei usann ei"
-).split()
+_YES = [
+    "yes",
+    "true",
+    "y",
+    "yeah",
+    "yep",
+    "ja",
+    "wahr",
+    "oui",
+    "vrai",
+    "si",
+    "sí",
+    "verdadero",
+    "cierto",
+    "sim",
+    "verdadeiro",
+    "sì",
+    "vero",
+    "да",
+    "верно",
+    "правда",
+    "evet",
+    "doğru",
+    "tak",
+    "prawda",
+    "有",
+    "是",
+    "是的",
+    "对",
+    "对的",
+    "對",
+    "正确",
+    "正確",
+    "はい",
+    "そうです",
+    "예",
+    "네",
+    "맞아요",
+    "नहीं_",
+    "हाँ",
+    "हां",
+    "جी",
+    "نعم",
+    "אכן",
+    "כן",
+    "có",
+    "đúng",
+    "vâng",
+    "ya",
+    "iya",
+    "benar",
+    "ใช่",
+    "จริง",
+    "ναι",
+    "áno",
+    "ano",
+    "igen",
+    "da",
+    "sann",
+    "sant",
+    "sandt",
+    "jā",
+    "kyllä",
+]
+_NO = [
+    "no",
+    "false",
+    "n",
+    "nope",
+    "nein",
+    "falsch",
+    "non",
+    "faux",
+    "falso",
+    "não",
+    "nao",
+    "нет",
+    "неверно",
+    "ложь",
+    "hayır",
+    "hayir",
+    "yanlış",
+    "nie",
+    "fałsz",
+    "没有",
+    "否",
+    "不",
+    "不是",
+    "不对",
+    "不對",
+    "错",
+    "错误",
+    "いいえ",
+    "いや",
+    "違います",
+    "아니요",
+    "아니오",
+    "아뇨",
+    "नहीं",
+    "لا",
+    "לא",
+    "không",
+    "sai",
+    "tidak",
+    "bukan",
+    "salah",
+    "ไม่",
+    "ไม่ใช่",
+    "όχι",
+    "nem",
+    "nej",
+    "nee",
+    "nei",
+    "usann",
+    "ei",
+]
 _WORDS = {**dict.fromkeys(_YES, True), **dict.fromkeys(_NO, False)}
 _WORDS.pop("नहीं_", None)
 _LEAD = re.compile(
@@ -54,7 +161,9 @@ def parse_gold_yesno(gold: str) -> bool:
     """
     found = _WORDS.get(_tidy(gold).casefold().rstrip("."))
     if found is None:
-        raise GoldError(f"gold answer {gold!r} of answer_type 'yesno' is neither yes nor no; write yes, no, true or false")
+        raise GoldError(
+            f"gold answer {gold!r} of answer_type 'yesno' is neither yes nor no; write yes, no, true or false"
+        )
     return found
 
 
@@ -94,7 +203,7 @@ def parse_yesno(text: str) -> tuple[bool | None, bool]:
 
 def _tidy(text: str) -> str:
     text = strip_wrapping(plain_latex(strip_wrapping(fold_characters(text))))
-    return strip_brackets(text).strip()
+    return strip_brackets(strip_wrapping(text.rstrip(".!。 "))).strip() if text.rstrip(".!。 ") else text
 
 
 def _turns(tail: str, said: bool) -> bool:
@@ -103,13 +212,17 @@ def _turns(tail: str, said: bool) -> bool:
         return True
     for clause in re.split(r"[,.;:!?\n/。，；]+", tail.casefold()):
         words = clause.split()
-        if words and _WORDS.get(words[0]) is (not said) and (len(words) == 1 or words[0] in ("yes", "true", "false", "non", "nein", "oui", "ja")):
+        if (
+            words
+            and _WORDS.get(words[0]) is (not said)
+            and (len(words) == 1 or words[0] in ("yes", "true", "false", "non", "nein", "oui", "ja"))
+        ):
             return True
     return False
 
 
 def _contradicts(short: re.Match[str] | None, tail: str, said: bool) -> bool:
-    """"Yes, it is not" and "No, it is": the word and the sentence disagree."""
+    """ "Yes, it is not" and "No, it is": the word and the sentence disagree."""
     if short is None or not (short["who"] or short["isnt"]):
         return bool(said and re.match(r"\s*(?:not|none|never|nothing)\b", tail, re.IGNORECASE))
     negated = bool(short["not"] or short["isnt"] or _NEGATION.search(short["rest"] or ""))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from mindgpt_plugins.answers import JudgeOptions, judge_answer
+from mindgpt_plugins.answers import GoldError, JudgeOptions, judge_answer
 from mindgpt_plugins.rewards.sdk import Rollout, Score, reward
 
 
@@ -54,8 +54,8 @@ def accuracy(
     )  # fmt: skip
     try:
         verdict = judge_answer(r.prompt, r.target, r.text, compare or r.answer_type, options)
-    except ValueError as error:
-        raise ValueError(f"sample {r.uid!r}: {error}") from error
+    except GoldError as error:
+        raise GoldError(f"sample {r.uid!r}: {error}") from None
     log = {"answer": verdict.answer or "", "ambiguous": int(verdict.ambiguous)}
     if verdict.iou is not None:
         log["iou"] = f"{verdict.iou:.3f}"

@@ -94,7 +94,9 @@ def _parse(line: str, where: str, total: int, progress: float | None, images: Pa
         close = next((hint for name in NAMES["text"] if (hint := nearest(name, data))), "")
         raise RecordedError(f"{where}: no reply; it is called one of: {', '.join(NAMES['text'])}{close}")
     if values["target"] is None and data.get("type") != "open":
-        raise RecordedError(f"{where}: no target; it is called one of: {', '.join(NAMES['target'])}{_target_hint(data)}")
+        raise RecordedError(
+            f"{where}: no target; it is called one of: {', '.join(NAMES['target'])}{_target_hint(data)}"
+        )
     text, step = str(values["text"]), int(data.get("step") or 1)
     uid = str(values["uid"] if values["uid"] is not None else where.rpartition(":")[2])
     pictures = data.get("image") or []
@@ -134,7 +136,14 @@ def _target_hint(data: Mapping[str, Any]) -> str:
     """Where another tool has put it."""
     if isinstance(data.get("reward_model"), Mapping) and "ground_truth" in data["reward_model"]:
         return "; rename reward_model.ground_truth to target"
-    known = next((name for name in ("solution", "gold", "label", "expected", "reference", "references", "answers") if name in data), None)
+    known = next(
+        (
+            name
+            for name in ("solution", "gold", "label", "expected", "reference", "references", "answers")
+            if name in data
+        ),
+        None,
+    )
     if known:
         return f"; rename {known!r} to 'target'"
     return next((hint for name in NAMES["target"] if (hint := nearest(name, data))), "")

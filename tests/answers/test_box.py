@@ -84,7 +84,8 @@ def test_width_and_height_are_read_as_declared():
     other = JudgeOptions(target_boxes="coco", reply_boxes="relative_1000", picture_size=(500, 500))
     assert compare_answers("", "[100, 100, 50, 50]", "[200, 200, 300, 300]", "box", other).right
     with pytest.raises(ValueError, match="need the picture's size"):
-        compare_answers("", "[100, 100, 50, 50]", "[200, 200, 300, 300]", "box", JudgeOptions(target_boxes="coco", reply_boxes="relative_1"))
+        unsized = JudgeOptions(target_boxes="coco", reply_boxes="relative_1")
+        compare_answers("", "[100, 100, 50, 50]", "[0.2, 0.2, 0.3, 0.3]", "box", unsized)
 
 
 def test_the_json_of_a_grounding_model_is_read():

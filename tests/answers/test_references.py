@@ -53,7 +53,15 @@ def test_every_reference_must_be_of_the_type():
 
 @pytest.mark.parametrize(
     ("value", "gold"),
-    [(5.0, "5"), (5, "5"), (2.5, "2.5"), (True, "true"), (None, ""), ("x", "x"), (["a", "b"], '{"any_of": ["a", "b"]}')],
+    [
+        (5.0, "5"),
+        (5, "5"),
+        (2.5, "2.5"),
+        (True, "true"),
+        (None, ""),
+        ("x", "x"),
+        (["a", "b"], '{"any_of": ["a", "b"]}'),
+    ],
 )
 def test_golds_from_tables_are_texts(value, gold: str):
     assert as_gold(value) == gold

@@ -49,7 +49,10 @@ def test_boxes_in_other_coordinates():
     assert scored("answer: [0, 0, 100, 100]", target, "box", **options) == 0.0
     assert scored("answer: [0, 0, 100, 100]", target, "box", **seen, reply_boxes="pixels", **options) == 1.0
     assert scored("answer: [0, 0, 100, 100]", target, "box", **seen, reply_boxes="coco", **options) == 1.0
-    assert scored("answer: [100, 0, 100, 100]", "[500, 0, 1000, 1000]", "box", **seen, reply_boxes="coco", **options) == 1.0
+    assert (
+        scored("answer: [100, 0, 100, 100]", "[500, 0, 1000, 1000]", "box", **seen, reply_boxes="coco", **options)
+        == 1.0
+    )
     assert scored("answer: [0.5, 0, 0.5, 1]", "[500, 0, 1000, 1000]", "box", reply_boxes="xywh", **options) == 1.0
     assert scored("answer: [0, 0, 0.5, 1.0]", target, "box", boxes="relative_1000", reply_boxes="relative_1") == 1.0
     with pytest.raises(RewardError, match="images of sample '' are not available"):

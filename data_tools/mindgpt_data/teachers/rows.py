@@ -23,7 +23,9 @@ def row_of(candidate: Candidate, job: Job, number: int, source: str, verbose: fl
     difficulty = candidate.difficulty
     if difficulty is None:
         difficulty = 0.5 if job.record.difficulty is None else job.record.difficulty
-    boxed = candidate.answer_type == "box" or mentions_box(f"{candidate.question} {candidate.answer} {candidate.rationale}")
+    boxed = candidate.answer_type == "box" or mentions_box(
+        f"{candidate.question} {candidate.answer} {candidate.rationale}"
+    )
     return Row(
         uid=f"qa-{digest[:16]}",
         image=[job.record.image],
