@@ -49,11 +49,13 @@ class Choice:
         labels: of the options, in lower case; empty when it is a text that is no listed option.
         text: the whole answer, normalised.
         marked: a single label that stands before a text which could not be checked, as no options are listed.
+        initial: that label may as well be the text's own first letter, as in ``E. coli``.
     """
 
     labels: frozenset[str]
     text: str
     marked: bool = False
+    initial: bool = False
 
 
 def parse_gold_choice(gold: str, question: str = "") -> Choice:
@@ -92,7 +94,8 @@ def parse_choice(text: str, question: str = "") -> Choice:
     with_text = _WITH_TEXT.fullmatch(text)
     if with_text and not _EITHER.search(text):
         label = with_text["a"] or with_text["b"] or with_text["c"]
-        return Choice(frozenset({label.casefold()}), whole, marked=True)
+        initial = bool(with_text["b"]) and text[with_text.end("b") :].startswith(".")
+        return Choice(frozenset({label.casefold()}), whole, marked=True, initial=initial)
     return Choice(frozenset(), whole)
 
 
@@ -173,7 +176,7 @@ def _several(bare: str, options: Mapping[str, str] | None) -> frozenset[str]:
 
 def _several_texts(bare: str, options: Mapping[str, str], by_text: Mapping[str, str]) -> frozenset[str]:
     """`A. cat, C. dog`, `cat and dog`: every part must be an option."""
-    parts = [part for part in re.split(r"\s*(?:\n|;|,\s*and\b|,|\band\b|和|、)\s*", bare) if part]
+    parts = [part for part in re.split(r"\s*(?:\n|;|,\s*and\b|,|\b(?:and|und|et|y|e|и|ve|và|dan)\b|和|、|と|와|과)\s*", bare) if part]
     if not 2 <= len(parts) <= len(options):
         return frozenset()
     found = []
@@ -204,6 +207,7 @@ def compare_choices(got: Choice, want: Choice, got_text: str = "", want_text: st
         return got.labels == want.labels, False
     if want.marked and got.marked:
         return compare_texts(got_text, want_text)[0], False
-    if want.marked and got.labels:  # "(B) bus" and "B"
-        return got.labels == want.labels, False
+    if want.marked and got.labels:  # "(B) bus" and "B"; but of "E. coli" the E is no answer
+        same = got.labels == want.labels
+        return same and not want.initial, same
     return compare_texts(got_text, want_text)

@@ -41,7 +41,7 @@ _HEADING = re.compile(
 _TAG = re.compile(r"<answer>(.*?)</answer>", re.IGNORECASE | re.DOTALL)
 _TAG_END = re.compile(r"</answer>", re.IGNORECASE)
 _BOXED = re.compile(r"\\(?:boxed|fbox)\s*\{")
-_CHOSEN = re.compile(
+_CHOSEN = re.compile(r"(?<![不没別别])"
     r"(?:故|应|應|所以|因此|答案)?[选選](?:择|擇|项|項)?\s*[:：]?\s*(?=[(（]?[A-Z][)）]?\s*(?:[.。,，;；\s]|$))"
 )
 #: Before a marker: it is somebody else's, or no answer.
@@ -223,7 +223,7 @@ def _json(text: str) -> str | None:
 def _box(text: str, found: tuple[int, str] | None) -> str | None:
     if found is not None:
         # The JSON of a marker may go on over many lines.
-        if found[1][:1] in "[{" or found[1].startswith("```"):
+        if _is_open(found[1]):
             place = text.find(found[1][:1], found[0]) if not found[1].startswith("```") else text.find("```", found[0])
             return first_json(text[place:]) or found[1]
         return found[1]
@@ -231,6 +231,11 @@ def _box(text: str, found: tuple[int, str] | None) -> str | None:
         return last_json(text)
     tagged = re.findall(r"<box>(.*?)</box>|<\|box_start\|>(.*?)<\|box_end\|>", text, re.DOTALL) if "box" in text else []
     return "; ".join(a or b for a, b in tagged) or None
+
+
+def _is_open(line: str) -> bool:
+    """Does a fence or a bracket of JSON begin on this line and not end on it?"""
+    return line.startswith("```") or (line[:1] in "[{" and sum(line.count(c) for c in "[{") > sum(line.count(c) for c in "]}"))
 
 
 def _letter_line(text: str) -> str | None:

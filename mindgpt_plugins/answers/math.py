@@ -231,7 +231,7 @@ def ask_math(got: str, want: str) -> bool:
 
 def _number(text: str) -> tuple[Value, bool] | None:
     """A plain number and whether it is a percentage; the value of 50 % is a half."""
-    plain = plain_latex(strip_wrapping(fold_characters(text))).strip(" .")
+    plain = plain_latex(strip_wrapping(fold_characters(text))).strip().rstrip(" .")
     plain = re.sub(r"^[A-Za-z]\s*=\s*", "", plain)
     percent = plain.endswith("%")
     value = read_plain_number(plain[:-1].strip() if percent else plain)

@@ -244,6 +244,15 @@ def _words() -> dict[str, int]:
             for head in {word + hundred, *({"einhundert"} if (hundred, unit) == ("hundert", 1) else ())}:
                 found[head] = 100 * unit
                 found |= {head + rest: 100 * unit + value for rest, value in below.items() if value}
+    # Written without a space: 스물셋, สามสิบห้า, yirmibeş.
+    for tens_joined, units_joined in (
+        ("열 스물 서른 마흔 쉰 예순 일흔 여든 아흔", "하나,한 둘,두 셋,세 넷,네 다섯 여섯 일곱 여덟 아홉"),
+        ("สิบ ยี่สิบ สามสิบ สี่สิบ ห้าสิบ หกสิบ เจ็ดสิบ แปดสิบ เก้าสิบ", "เอ็ด สอง สาม สี่ ห้า หก เจ็ด แปด เก้า"),
+        ("on yirmi otuz kırk elli altmış yetmiş seksen doksan", "bir iki üç dört beş altı yedi sekiz dokuz"),
+    ):
+        for place, ten in enumerate(tens_joined.split(), 1):
+            for unit, forms in enumerate(units_joined.split(), 1):
+                found |= {ten + form: 10 * place + unit for form in forms.split(",")}
     found |= {"ein": 1, "eine": 1, "einen": 1, "einer": 1, "een": 1, "één": 1, "zwo": 2, "dreissig": 30, "ventitré": 23}
     found |= {word: 21 + place for place, word in enumerate(_SPANISH_TWENTIES)} | {"veintiún": 21, "veintidos": 22}
     for word in ("en", "e", "y", "i", "a", "k", "ni", "set", "do"):

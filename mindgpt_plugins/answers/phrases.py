@@ -20,7 +20,7 @@ _LEAD = re.compile(
     r"(?:\s+of(?:\s+[a-z]+){1,4}?)?(?:\s*(?:is|are|was|equals|comes to)\b|\s*[:=])\s*"
     r"|there\s+(?:is|are|were|was)\s+|there's\s+|it\s+(?:is|was|equals|has|shows|says|costs|takes)\s+|it's\s+"
     r"|(?:that|this|these|those)\s+(?:is|are)\s+|(?:i|we)\s+(?:can\s+)?(?:count|counted|see|get|have|find|found)\s+"
-    r"|a\s+total\s+of\s+|in\s+total,?\s+|equals?\s+|equal\s+to\s+|is\s+|are\s+"
+    r"|(?:a\s+)?total\s+of\s+|in\s+total,?\s+|equals?\s+|equal\s+to\s+|is\s+|are\s+"
     r"|(?:exactly|only|just|precisely|about|approximately|approx\.?|around|roughly|circa|ca\.?)\s+"
     r"|es\s+(?:sind|gibt|ist)\s+|das\s+(?:sind|ist)\s+|(?:ungefähr|etwa|genau|nur|insgesamt|rund)\s+"
     r"|il\s+y\s+(?:en\s+)?a\s+|c'est\s+|ce\s+sont\s+|(?:environ|exactement|seulement)\s+"

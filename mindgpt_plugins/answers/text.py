@@ -24,7 +24,8 @@ _ENDS = ".,;:!?…¿¡؟।"
 _ARTICLE = re.compile(r"(?:a|an|the)\s+(?=[^\W\d_][^\W_])", re.IGNORECASE)
 #: Where "a" is a letter: A minor, A level, vitamin A is elsewhere.
 _NO_ARTICLE = re.compile(
-    r"A\s+(?:minor|major|flat|sharp|level|levels|team|side|positive|negative|type|grade|posteriori|priori|and|or|to)\b"
+    r"A\s+(?:minor|major|flat|sharp|level|levels|team|side|positive|negative|type|grade|posteriori|priori|and|or|to)\b",
+    re.IGNORECASE,
 )
 _ABBREVIATION = re.compile(r"(?<![^\W_])(?:[^\W\d_]\.\s?){2,}(?:[^\W\d_](?![^\W_]))?")
 _DOT = re.compile(r"(?<=[^\W\d_])\.\s+")
@@ -46,7 +47,7 @@ _LONGEST = 4000
 def normalise_text(text: str) -> str:
     """Return the text as it is compared: folded, in lower case, without what carries no meaning (see the module)."""
     text = fold_characters(text[:_LONGEST])
-    text = plain_latex(strip_wrapping(text)) if "\\" in text else strip_wrapping(text)
+    text = plain_latex(strip_wrapping(text)) if "\\" in text or "^{" in text else strip_wrapping(text)
     text = " ".join(text.split())
     text = _BULLET.sub("", text, count=1) if _BULLET.match(text) else text
     before = None

@@ -23,7 +23,7 @@ _JOIN = re.compile(r"\s*(?:,|and\b|und\b|et\b|y\b|e\b)?\s*(?=[\d.])")
 _OF = re.compile(
     r"\s+(?:of|de|von|di)\s+[^\d]+$|\s+(?:long|wide|high|tall|deep|thick|old|away|apart|in total|total|each|altogether)$"
 )
-_NEXT = re.compile(r"(?<=[^\W\d_\"'.])\s*(?:,|and|und|et|y)?\s*(?=\d)|(?<=['\"])\s*(?=\d)|(?<=[a-z]\.)\s+(?=\d)")
+_NEXT = re.compile(r"(?<=[^\W\d_\"'.])\s*(?:,|\b(?:and|und|et|y)\b)?\s*(?=\d)|(?<=['\"])\s*(?=\d)|(?<=[a-z]\.)\s+(?=\d)")
 _MOST_PARTS = 5
 
 

@@ -52,6 +52,8 @@ _PLAIN: dict[str, tuple[float, str]] = {
     "byte": (8, "bit"), "KM": (1e3, "m"), "Km": (1e3, "m"), "KG": (1, "kg"), "Kg": (1, "kg"), "CM": (1e-2, "m"),
     "KB": (8e3, "bit"), "Mbps": (1e6, "s-1 bit"), "Gbps": (1e9, "s-1 bit"), "kbps": (1e3, "s-1 bit"),
     "kcal": (4184, "m2 kg s-2"), "ML": (1e3, "m3"),
+    "Nm": (1, "m2 kg s-2"), "kNm": (1e3, "m2 kg s-2"), "Ws": (1, "m2 kg s-2"), "VA": (1, "m2 kg s-3"),
+    "kVA": (1e3, "m2 kg s-3"), "Ah": (3600, "s A"), "mAh": (3.6, "s A"), "Ns": (1, "m kg s-1"),
     # Money: no rate converts one into another. ``$`` is taken for the US dollar, ``¥`` for the yen.
     "$": (1, "usd"), "us$": (1, "usd"), "usd": (1, "usd"), "dollar": (1, "usd"), "buck": (1, "usd"), "¢": (0.01, "usd"),
     "cent": (0.01, "usd"), "€": (1, "eur"), "eur": (1, "eur"), "euro": (1, "eur"), "£": (1, "gbp"), "gbp": (1, "gbp"),

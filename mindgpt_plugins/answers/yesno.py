@@ -147,7 +147,7 @@ _NEGATION = re.compile(
 _ABSTAIN = re.compile(
     r"\b(?:not (?:sure|certain|clear|enough|possible|determinable|applicable|visible)|(?:can(?:not|'t| not)|could(?:n't| not)|unable to|impossible to|hard to|difficult to)\s+"
     r"(?:be\s+)?(?:tell|say|determin\w*|know|see|answer\w*|judge|verif\w*|confirm\w*|decid\w*)|unknown|unclear|unsure|uncertain|maybe|perhaps|possibly|might|"
-    r"don't know|do not know|no idea|depends|insufficient|either way|both|keine ahnung|vielleicht|unklar|je ne sais pas|peut-être|no sé|quizás|tal vez|talvez|não sei|"
+    r"don't know|do not know|no idea|depends|insufficient|either way|keine ahnung|vielleicht|unklar|je ne sais pas|peut-être|no sé|quizás|tal vez|talvez|não sei|"
     r"не знаю|может быть|bilmiyorum)\b|不知道|不确定|无法|也许|可能|わかりません|分かりません|不明|모르|불확실|لا أعرف|ไม่ทราบ|पता नहीं",
     re.IGNORECASE,
 )
@@ -196,6 +196,8 @@ def parse_yesno(text: str) -> tuple[bool | None, bool]:
     tail = rest[gap.end() :] if gap else rest
     if len(head[1]) == 1 and head[1].isascii() and rest[:1] in "./":
         return None, False  # N/A, n.a.
+    if rest[:1] == "." and re.match(r"\s*\d", rest[1:]):
+        return None, False  # No. 5
     if _ABSTAIN.search(tail) or _turns(tail, said):
         return None, False
     return (None, True) if _contradicts(short, tail, said) else (said, False)
