@@ -93,7 +93,8 @@ class Frame:
         return {
             "relative_1000": "[x0, y0, x1, y1], each from 0 to 1000 of the picture's width and height",
             "relative_1": "[x0, y0, x1, y1], each from 0 to 1 as a share of the picture's width and height",
-            "xywh": "[x, y, width, height] from the top left corner, each from 0 to 1 as a share of the picture's sides",
+            "xywh": "[x, y, width, height] from the top left corner, each from 0 to 1 as a share of the picture's"
+            " sides",
             "coco": f"[x, y, width, height] from the top left corner, in pixels of the picture of {x} x {y}",
         }.get(self.convention, f"[x0, y0, x1, y1] in pixels of the picture shown at {x} x {y}")
 

@@ -46,8 +46,9 @@ class Row:
         twin_uid: for adversarial rows, the answerable twin.
         split: the set's split (``train``, ``dev``, ``test``).
         video: paths of videos, passed through to the trainers unread.
-        boxes: convention of the boxes in question, answer and response (one of :data:`~mindgpt_plugins.answers.BOX_CONVENTIONS`), or None when
-            there are none. A ``box`` answer is four numbers in that convention.
+        boxes: convention of the boxes in question, answer and response (one of
+            :data:`~mindgpt_plugins.answers.BOX_CONVENTIONS`), or None when there are none. A ``box`` answer is four
+            numbers in it.
     """
 
     uid: str

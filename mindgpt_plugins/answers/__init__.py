@@ -1,8 +1,8 @@
 """The only parser of answers in the product: golds, replies, options, boxes, and the verdict on them.
 
-One module per answer type (``text``, ``choice``, ``yesno``, ``number``, ``unit``, ``math``, ``json_value``, ``box``), and
-``references`` for golds that are several; ``extract`` finds the final answer of a reply, ``judging`` gives the verdict.
-The standard library suffices to import it, and it imports nothing of this project.
+One module per answer type (``text``, ``choice``, ``yesno``, ``number``, ``unit``, ``math``, ``json_value``, ``box``),
+and ``references`` for golds that are several; ``extract`` finds the final answer of a reply, ``judging`` gives the
+verdict. The standard library suffices to import it, and it imports nothing else of this project.
 """
 
 from mindgpt_plugins.answers.box import BOX_CONVENTIONS as BOX_CONVENTIONS

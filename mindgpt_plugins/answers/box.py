@@ -68,8 +68,8 @@ def parse_gold_boxes(gold: str, convention: str | None = None, size: tuple[int, 
 def parse_boxes(text: str, convention: str | None = None) -> list[Box] | None:
     """Read all boxes a short answer states, whatever brackets or JSON keys (``bbox_2d``) surround them.
 
-    None when it states none, when something is left over that is a number or another box beside an ``or``, or when a box
-    is empty or inside out.
+    None when it states none, when something is left over that is a number or another box beside an ``or``, or when a
+    box is empty or inside out.
 
     Args:
         text: the answer.
@@ -177,7 +177,10 @@ def misfit(boxes: Sequence[Box], convention: str, size: tuple[int, int] | None =
             return f"box {list(box)} lies outside the picture for {convention} ({BOX_CONVENTIONS[convention]})"
         if convention in ("pixels", "coco", "relative_1000") and max(box) <= 1:
             other = "xywh" if convention == "coco" else "relative_1"
-            return f"box {list(box)} is smaller than one unit of {convention}; are these shares, {other}? Declare that convention"
+            return (
+                f"box {list(box)} is smaller than one unit of {convention}; are these shares, {other}? Declare that "
+                "convention"
+            )
     return None
 
 

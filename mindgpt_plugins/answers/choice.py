@@ -20,7 +20,8 @@ from mindgpt_plugins.answers.wrappers import plain_latex, strip_brackets, strip_
 
 _WORD = (
     r"(?:(?:the\s+)?(?:correct\s+|right\s+|best\s+)?(?:answer|options?|choices?|letters?)(?:\s+(?:is|are))?|antwort|réponse|opción|opción|opção"
-    r"|respuesta|вариант|ответ|选项|選項|选|選|答案是|選択肢|정답은|보기|seçenek|şık|lựa chọn|đáp án|pilihan|ข้อ|विकल्प|الخيار)"
+    r"|respuesta|вариант|ответ|选项|選項|选|選|答案是|選択肢|정답은|보기|seçenek|şık|lựa chọn|đáp án|pilihan|ข้อ"
+    r"|विकल्प|الخيار)"
 )
 _INTRO = re.compile(rf"(?:it(?:'s| is)\s+|is\s+|{_WORD}\s*[:：]?\s*)", re.IGNORECASE)
 _LABEL = r"[A-Za-zА-Яа-яΑ-Ωα-ω甲乙丙丁戊己庚辛가-힣أ-يก-ฮक-ह]|\d{1,2}"
@@ -69,8 +70,8 @@ def parse_gold_choice(gold: str, question: str = "") -> Choice:
     if options and not found.labels:
         listed = ", ".join(f"{label.upper()}: {text}" for label, text in options.items())
         raise GoldError(
-            f"gold answer {gold!r} of answer_type 'choice' is none of the options in the question ({listed}); write a letter, "
-            "letters separated by commas, or one option's text"
+            f"gold answer {gold!r} of answer_type 'choice' is none of the options in the question ({listed}); write "
+            "a letter, letters separated by commas, or one option's text"
         )
     if not found.labels and not found.text:
         raise GoldError(f"gold answer {gold!r} of answer_type 'choice' is empty; write a letter or an option's text")
@@ -176,7 +177,11 @@ def _several(bare: str, options: Mapping[str, str] | None) -> frozenset[str]:
 
 def _several_texts(bare: str, options: Mapping[str, str], by_text: Mapping[str, str]) -> frozenset[str]:
     """`A. cat, C. dog`, `cat and dog`: every part must be an option."""
-    parts = [part for part in re.split(r"\s*(?:\n|;|,\s*and\b|,|\b(?:and|und|et|y|e|и|ve|và|dan)\b|和|、|と|와|과)\s*", bare) if part]
+    parts = [
+        part
+        for part in re.split(r"\s*(?:\n|;|,\s*and\b|,|\b(?:and|und|et|y|e|и|ve|và|dan)\b|和|、|と|와|과)\s*", bare)
+        if part
+    ]
     if not 2 <= len(parts) <= len(options):
         return frozenset()
     found = []

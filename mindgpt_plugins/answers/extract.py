@@ -1,8 +1,8 @@
 r"""Finds the final answer in a reply.
 
 What counts, the last one in the reply: ``answer: X`` (in many languages, bold, as a heading, with X on the next line),
-``the answer is X``, ``\boxed{X}``, ``<answer>X</answer>``; for ``json`` the last JSON value; for ``box`` also the JSON of a
-grounding model; for ``choice`` also a last line that is a letter. Never inside reasoning. Source: ours.
+``the answer is X``, ``\boxed{X}``, ``<answer>X</answer>``; for ``json`` the last JSON value; for ``box`` also the JSON
+of a grounding model; for ``choice`` also a last line that is a letter. Never inside reasoning. Source: ours.
 """
 
 from __future__ import annotations
@@ -17,36 +17,44 @@ from mindgpt_plugins.answers.wrappers import plain_latex, strip_wrapping
 
 _WORDS = (
     r"answers?|antwort|lösung|réponse|reponse|respuesta|resposta|risposta|ответ|відповідь|cevap|yanıt|odpowiedź|odpověď|antwoord|svar|jawaban"
-    r"|vastaus|válasz|răspuns|απάντηση|đáp án|câu trả lời|trả lời|คำตอบ|उत्तर|जवाब|الجواب|الإجابة|الاجابة|תשובה|উত্তর|답변|정답|답|최종 답"
+    r"|vastaus|válasz|răspuns|απάντηση|đáp án|câu trả lời|trả lời|คำตอบ|उत्तर|जवाब|الجواب|الإجابة|الاجابة|תשובה"
+    r"|উত্তর|답변|정답|답|최종 답"
     r"|最终答案|最終答案|正确答案|答案|解答|答え|正解|回答|最終的な答え|答"
 )
 _IS = r"is|are|ist|lautet|est|es|é|è|是|为|為|は|は次の通り"
 _EDGE = r"(?<![^\W\d_])"  # no word before it; Chinese and Thai have no spaces, so those may follow letters
 _MARK = r"[*_`]{0,3}"
 _COLON = re.compile(
-    rf"(?:{_EDGE}|(?<=[\u3040-\u9fff\u0e00-\u0e7f\uac00-\ud7af]))(?:{_WORDS})(?:\s*\([^()\n]{{0,20}}\))?{_MARK}[ \t]*(?:{_IS})?[ \t]*{_MARK}[ \t]*[:：]{_MARK}[ \t]*",
+    rf"(?:{_EDGE}"
+    rf"|(?<=[\u3040-\u9fff\u0e00-\u0e7f\uac00-\ud7af]))(?:{_WORDS})(?:\s*\([^()\n]{{0,20}}\))?{_MARK}[ \t]*"
+    rf"(?:{_IS})?[ \t]*{_MARK}[ \t]*[:：]{_MARK}[ \t]*",
     re.IGNORECASE,
 )
 _SENTENCE = re.compile(
-    rf"{_EDGE}answers?\s+(?:to\s+(?:the|this|your)\s+(?:question|problem)\s+)?(?:is|are|would be|should be|must be)\s+(?:therefore\s+|thus\s+|then\s+|that\s+)?"
+    rf"{_EDGE}answers?\s+(?:to\s+(?:the|this|your)\s+(?:question|problem)\s+)?(?:is|are|would be|should be"
+    rf"|must be)\s+(?:therefore\s+|thus\s+|then\s+|that\s+)?"
     rf"|{_EDGE}(?:antwort\s+(?:ist|lautet)|réponse\s+(?:finale\s+)?est|respuesta\s+(?:final\s+|correcta\s+)?es|resposta\s+(?:final\s+|correta\s+)?é|risposta\s+(?:finale\s+)?è"
     rf"|cevap\s+|jawabannya\s+adalah|đáp án là|câu trả lời là)\s+"
-    r"|(?:答案|正确答案|最终答案|正解)\s*(?:应该|應該|应|就)?(?:是|为|為|选|選)\s*|(?:答え|正解|解答)は\s*|(?:정답|답)은\s*|คำตอบคือ\s*|उत्तर है\s+|الجواب هو\s+|الإجابة هي\s+|ответ\s*[—–-]\s*|=>\s*answer\s+",
+    r"|(?:答案|正确答案|最终答案|正解)\s*(?:应该|應該|应|就)?(?:是|为|為|选|選)\s*|(?:答え|正解|解答)は\s*"
+    r"|(?:정답|답)은\s*|คำตอบคือ\s*|उत्तर है\s+|الجواب هو\s+|الإجابة هي\s+|ответ\s*[—–-]\s*|=>\s*answer\s+",
     re.IGNORECASE,
 )
 _HEADING = re.compile(
-    rf"^[ \t]*(?:#{{1,6}}[ \t]*{_MARK}(?:final[ \t]+|the[ \t]+)?(?:{_WORDS}){_MARK}[:：]?{_MARK}|\*\*(?:final[ \t]+|the[ \t]+)?(?:{_WORDS})[:：]?\*\*[:：]?)[ \t]*$",
+    rf"^[ \t]*(?:#{{1,6}}[ \t]*{_MARK}(?:final[ \t]+|the[ \t]+)?(?:{_WORDS}){_MARK}[:：]?{_MARK}"
+    rf"|\*\*(?:final[ \t]+|the[ \t]+)?(?:{_WORDS})[:：]?\*\*[:：]?)[ \t]*$",
     re.IGNORECASE | re.MULTILINE,
 )
 _TAG = re.compile(r"<answer>(.*?)</answer>", re.IGNORECASE | re.DOTALL)
 _TAG_END = re.compile(r"</answer>", re.IGNORECASE)
 _BOXED = re.compile(r"\\(?:boxed|fbox)\s*\{")
-_CHOSEN = re.compile(r"(?<![不没別别])"
+_CHOSEN = re.compile(
+    r"(?<![不没別别])"
     r"(?:故|应|應|所以|因此|答案)?[选選](?:择|擇|项|項)?\s*[:：]?\s*(?=[(（]?[A-Z][)）]?\s*(?:[.。,，;；\s]|$))"
 )
 #: Before a marker: it is somebody else's, or no answer.
 _NOT_MINE = re.compile(
-    r"(?:wrong|incorrect|not (?:the|my|an)|isn't the|another|other|previous|earlier|possible|student's|user's|his|her|their|错误|不是)\s*$",
+    r"(?:wrong|incorrect|not (?:the|my|an)|isn't the|another|other|previous|earlier|possible|student's|user's|his"
+    r"|her|their|错误|不是)\s*$",
     re.IGNORECASE,
 )
 _SPECIAL = re.compile(r"<\|[^|<>]*\|>|</?s>|<eos>|<end_of_turn>|</answer>", re.IGNORECASE)
@@ -181,7 +189,7 @@ def _boxes(text: str, answer_type: str) -> list[tuple[int, str]]:
 
 
 def _with_tail(inner: str, tail: str, head: str, answer_type: str) -> str:
-    r"""The unit or scale that stands outside the box: ``\boxed{3} million``, ``\boxed{5}\text{ m}``, ``\$\boxed{5}``."""
+    r"""Add the unit or scale that stands outside the box: ``\boxed{3} million``, ``\boxed{5}\text{ m}``."""
     if answer_type not in ("number", "unit"):
         return inner
     money = re.search(r"(?:\\?\$|[€£¥₹])\s*$", head)
@@ -235,7 +243,9 @@ def _box(text: str, found: tuple[int, str] | None) -> str | None:
 
 def _is_open(line: str) -> bool:
     """Does a fence or a bracket of JSON begin on this line and not end on it?"""
-    return line.startswith("```") or (line[:1] in "[{" and sum(line.count(c) for c in "[{") > sum(line.count(c) for c in "]}"))
+    return line.startswith("```") or (
+        line[:1] in "[{" and sum(line.count(c) for c in "[{") > sum(line.count(c) for c in "]}")
+    )
 
 
 def _letter_line(text: str) -> str | None:

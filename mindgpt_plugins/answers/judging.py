@@ -251,8 +251,8 @@ def _boxes(gold: str, answer: str, options: JudgeOptions) -> Verdict:
     target, reply = options.target_boxes, options.reply_boxes or options.target_boxes
     if options.reply_boxes is not None and target is None:
         raise ValueError(
-            f"reply_boxes is {options.reply_boxes!r}, but neither the row nor target_boxes says what coordinates the gold "
-            "box has"
+            f"reply_boxes is {options.reply_boxes!r}, but neither the row nor target_boxes says what coordinates the "
+            "gold box has"
         )
     want = parse_gold_boxes(gold, target)
     got = parse_boxes(answer, reply)

@@ -1,9 +1,9 @@
 """Reads the numeral at the start of a text: digits in any grouping, a fraction, a power of ten, words, and its scale.
 
-Which comma groups and which is a decimal one follows from the digits around it: a comma groups only before exactly three
-digits (``1,234``; in the Indian way ``12,34,567``), else a single one is a decimal comma (``3,4``), and more are a list,
-which is no number. Where both readings exist (``1,234``, ``1.234``) the English one is taken and the other is kept, so
-that a verdict can say that it was decided by that. Source: ours.
+Which comma groups and which is a decimal one follows from the digits around it: a comma groups only before exactly
+three digits (``1,234``; in the Indian way ``12,34,567``), else a single one is a decimal comma (``3,4``), and more
+are a list, which is no number. Where both readings exist (``1,234``, ``1.234``) the English one is taken and the
+other is kept, so that a verdict can say that it was decided by that. Source: ours.
 """
 
 from __future__ import annotations

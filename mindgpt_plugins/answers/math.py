@@ -163,7 +163,7 @@ def parse_gold_math(gold: str) -> str:
 
 
 def tidy_math(text: str) -> str:
-    r"""Return an expression as it is compared: ``√2`` as ``\sqrt{2}``, ``pi`` as ``\pi``, without wrapping and units."""
+    r"""Return an expression as it is compared: ``√2`` as ``\sqrt{2}``, ``pi`` as ``\pi``, unwrapped, without units."""
     text = strip_wrapping(fold_characters(text[: LONGEST + 1]))
     while text and text[-1] in ".,;":
         text = strip_wrapping(text[:-1])
@@ -247,7 +247,7 @@ def _percent(value: Value) -> Value:
 
 
 def _listed(text: str) -> bool:
-    """Does it state several things: a comma or an ``or`` outside brackets? One of two values is not the one asked for."""
+    """Does it state several things (a comma or an ``or`` outside brackets)? Two are not the one asked for."""
     depth = 0
     for character in text:
         depth += (character in "([{") - (character in ")]}")

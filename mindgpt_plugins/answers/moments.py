@@ -1,7 +1,7 @@
 """Dates and times of day, which the types ``text`` and ``math`` compare by what they mean. Source: ours.
 
-``12 May 2020``, ``May 12, 2020`` and ``2020-05-12`` are one date; ``2:30 pm`` and ``14:30`` are one time. A date whose day
-and month cannot be told apart (``03/04/2020``) is only equal to itself as written.
+``12 May 2020``, ``May 12, 2020`` and ``2020-05-12`` are one date; ``2:30 pm`` and ``14:30`` are one time. A date
+whose day and month cannot be told apart (``03/04/2020``) is only equal to itself as written.
 """
 
 from __future__ import annotations
@@ -28,8 +28,10 @@ _MONTHS = (
 _MONTH = {word: number for number, words in enumerate(_MONTHS, 1) for word in words.split()}
 _DAY_NAMES = r"(?:(?:mon|tues|wednes|thurs|fri|satur|sun)day,?\s+)?(?:on\s+)?(?:the\s+|am\s+|le\s+|el\s+)?"
 _FORMS = (
-    re.compile(_DAY_NAMES + r"(?P<d>\d{1,2})(?:st|nd|rd|th|er|\.|º)?\s*(?:of\s+|de\s+)?(?P<m>[^\W\d_]{3,10})\.?,?\s*(?:de\s+|del\s+)?(?P<y>\d{4})?(?:\s*(?:г\.|г|года|r\.))?"),
-    re.compile(_DAY_NAMES + r"(?P<m>[^\W\d_]{3,10})\.?\s+(?:the\s+)?(?P<d>\d{1,2})(?:st|nd|rd|th)?(?:,?\s+(?P<y>\d{4}))?"),
+    re.compile(_DAY_NAMES + r"(?P<d>\d{1,2})(?:st|nd|rd|th|er|\.|º)?\s*(?:of\s+|de\s+)?(?P<m>[^\W\d_]{3,10})"
+               r"\.?,?\s*(?:de\s+|del\s+)?(?P<y>\d{4})?(?:\s*(?:г\.|г|года|r\.))?"),
+    re.compile(_DAY_NAMES + r"(?P<m>[^\W\d_]{3,10})\.?\s+(?:the\s+)?(?P<d>\d{1,2})(?:st|nd|rd|th)?"
+               r"(?:,?\s+(?P<y>\d{4}))?"),
     re.compile(r"(?P<m>[^\W\d_]{3,10})\.?,?\s+(?:of\s+|de\s+)?(?P<y>\d{4})"),
     re.compile(r"(?P<y>\d{4})[-/.](?P<n>\d{1,2})[-/.](?P<d>\d{1,2})"),
     re.compile(r"(?P<y>\d{4})\s*年\s*(?P<n>\d{1,2})\s*月(?:\s*(?P<d>\d{1,2})\s*[日号])?"),

@@ -60,8 +60,8 @@ def parse_gold_number(gold: str) -> Number:
     found = parse_number(gold)
     if found is None:
         raise GoldError(
-            f"gold answer {gold!r} of answer_type 'number' is no number; write one (12, 3.5, 3/4, 12 cm), or use the type "
-            "text, or unit for quantities"
+            f"gold answer {gold!r} of answer_type 'number' is no number; write one (12, 3.5, 3/4, 12 cm), or use the "
+            "type text, or unit for quantities"
         )
     return found
 

@@ -16,109 +16,44 @@ from functools import lru_cache
 
 Value = int | float | Fraction
 
-_EN = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-]
-_EN_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
-_DE = [
-    "null",
-    "eins",
-    "zwei",
-    "drei",
-    "vier",
-    "fünf",
-    "sechs",
-    "sieben",
-    "acht",
-    "neun",
-    "zehn",
-    "elf",
-    "zwölf",
-    "dreizehn",
-    "vierzehn",
-    "fünfzehn",
-    "sechzehn",
-    "siebzehn",
-    "achtzehn",
-    "neunzehn",
-]
-_DE_TENS = ["zwanzig", "dreißig", "vierzig", "fünfzig", "sechzig", "siebzig", "achtzig", "neunzig"]
-_NL = [
-    "nul",
-    "een",
-    "twee",
-    "drie",
-    "vier",
-    "vijf",
-    "zes",
-    "zeven",
-    "acht",
-    "negen",
-    "tien",
-    "elf",
-    "twaalf",
-    "dertien",
-    "veertien",
-    "vijftien",
-    "zestien",
-    "zeventien",
-    "achttien",
-    "negentien",
-]
-_NL_TENS = ["twintig", "dertig", "veertig", "vijftig", "zestig", "zeventig", "tachtig", "negentig"]
-_IT = [
-    "zero",
-    "uno",
-    "due",
-    "tre",
-    "quattro",
-    "cinque",
-    "sei",
-    "sette",
-    "otto",
-    "nove",
-    "dieci",
-    "undici",
-    "dodici",
-    "tredici",
-    "quattordici",
-    "quindici",
-    "sedici",
-    "diciassette",
-    "diciotto",
-    "diciannove",
-]
-_IT_TENS = ["venti", "trenta", "quaranta", "cinquanta", "sessanta", "settanta", "ottanta", "novanta"]
+
+def split_words(words: str) -> list[str]:
+    """Return the words of a table that is written as one text, for shortness."""
+    return words.split()
+
+
+_EN = split_words(
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+    "seventeen eighteen nineteen"
+)
+_EN_TENS = split_words("twenty thirty forty fifty sixty seventy eighty ninety")
+_DE = split_words(
+    "null eins zwei drei vier fünf sechs sieben acht neun zehn elf zwölf dreizehn vierzehn fünfzehn sechzehn "
+    "siebzehn achtzehn neunzehn"
+)
+_DE_TENS = split_words("zwanzig dreißig vierzig fünfzig sechzig siebzig achtzig neunzig")
+_NL = split_words(
+    "nul een twee drie vier vijf zes zeven acht negen tien elf twaalf dertien veertien vijftien zestien "
+    "zeventien achttien negentien"
+)
+_NL_TENS = split_words("twintig dertig veertig vijftig zestig zeventig tachtig negentig")
+_IT = split_words(
+    "zero uno due tre quattro cinque sei sette otto nove dieci undici dodici tredici quattordici quindici "
+    "sedici diciassette diciotto diciannove"
+)
+_IT_TENS = split_words("venti trenta quaranta cinquanta sessanta settanta ottanta novanta")
 #: Words from zero on, then "tens" from twenty on; what has a comma has several forms.
 _SIMPLE: tuple[tuple[str, str], ...] = (
     ("zéro un,une deux trois quatre cinq six sept huit neuf dix onze douze treize quatorze quinze seize dix-sept "
-     "dix-huit dix-neuf", "vingt trente quarante cinquante soixante septante huitante,quatre-vingt,quatre-vingts nonante"),
+     "dix-huit dix-neuf",
+     "vingt trente quarante cinquante soixante septante huitante,quatre-vingt,quatre-vingts nonante"),
     ("cero uno,una,un dos tres cuatro cinco seis siete ocho nueve diez once doce trece catorce quince dieciséis "
      "diecisiete dieciocho diecinueve", "veinte treinta cuarenta cincuenta sesenta setenta ochenta noventa"),
     ("zero um,uma dois,duas três quatro cinco seis sete oito nove dez onze doze treze quatorze,catorze quinze "
      "dezesseis,dezasseis dezessete,dezassete dezoito dezenove,dezanove",
      "vinte trinta quarenta cinquenta sessenta setenta oitenta noventa"),
-    ("ноль,нуль один,одна,одно два,две три четыре пять шесть семь восемь девять десять одиннадцать двенадцать тринадцать "
-     "четырнадцать пятнадцать шестнадцать семнадцать восемнадцать девятнадцать",
+    ("ноль,нуль один,одна,одно два,две три четыре пять шесть семь восемь девять десять одиннадцать двенадцать "
+     "тринадцать четырнадцать пятнадцать шестнадцать семнадцать восемнадцать девятнадцать",
      "двадцать тридцать сорок пятьдесят шестьдесят семьдесят восемьдесят девяносто"),
     ("sıfır bir iki üç dört beş altı yedi sekiz dokuz on", "yirmi otuz kırk elli altmış yetmiş seksen doksan"),
     ("zero jeden,jedna,jedno dwa,dwie trzy cztery pięć sześć siedem osiem dziewięć dziesięć jedenaście dwanaście "
@@ -131,8 +66,8 @@ _SIMPLE: tuple[tuple[str, str], ...] = (
     ("μηδέν ένα,ένας,μία δύο τρία,τρεις τέσσερα,τέσσερις πέντε έξι επτά,εφτά οκτώ,οχτώ εννέα,εννιά δέκα", ""),
     ("शून्य एक दो तीन चार पाँच,पांच छह,छः,छे सात आठ नौ दस ग्यारह बारह तेरह चौदह पंद्रह,पन्द्रह सोलह सत्रह अठारह उन्नीस",
      "बीस तीस चालीस पचास साठ सत्तर अस्सी नब्बे"),
-    ("صفر واحد,واحدة اثنان,اثنين,اثنتان,اثنتين ثلاثة,ثلاث أربعة,أربع,اربعة خمسة,خمس ستة,ست سبعة,سبع ثمانية,ثمان تسعة,تسع "
-     "عشرة,عشر", ""),
+    ("صفر واحد,واحدة اثنان,اثنين,اثنتان,اثنتين ثلاثة,ثلاث أربعة,أربع,اربعة خمسة,خمس ستة,ست سبعة,سبع ثمانية,ثمان "
+     "تسعة,تسع عشرة,عشر", ""),
     ("ศูนย์ หนึ่ง สอง สาม สี่ ห้า หก เจ็ด แปด เก้า สิบ สิบเอ็ด สิบสอง", "ยี่สิบ สามสิบ สี่สิบ ห้าสิบ หกสิบ เจ็ดสิบ แปดสิบ เก้าสิบ"),
     ("영,공 하나,한 둘,두 셋,세 넷,네 다섯 여섯 일곱 여덟 아홉 열", "스물,스무 서른 마흔 쉰 예순 일흔 여든 아흔"),
     ("אפס אחד,אחת שניים,שתיים,שני,שתי שלושה,שלוש ארבעה,ארבע חמישה,חמש שישה,שש שבעה,שבע שמונה תשעה,תשע עשרה,עשר", ""),
@@ -140,17 +75,24 @@ _SIMPLE: tuple[tuple[str, str], ...] = (
 )  # fmt: skip
 #: Words that multiply what stands before them.
 SCALES: Mapping[str, int] = {
-    **dict.fromkeys(("hundred", "hundreds", "hundert", "honderd", "cento", "cent", "cents", "cem", "сто", "yüz", "ratus", "trăm", "सौ",
+    **dict.fromkeys(("hundred", "hundreds", "hundert", "honderd", "cento", "cent", "cents", "cem", "сто", "yüz",
+    "ratus", "trăm", "सौ",
                      "ร้อย"), 100),
-    **dict.fromkeys(("thousand", "thousands", "tausend", "duizend", "mille", "mila", "mil", "тысяча", "тысячи", "тысяч", "bin", "ribu",
-                     "nghìn", "ngàn", "tysiąc", "tysiące", "tysięcy", "हज़ार", "हजार", "พัน", "천", "ألف", "آلاف", "k"), 1000),
-    **dict.fromkeys(("million", "millions", "millionen", "mio", "miljoen", "millón", "millones", "milhão", "milhões", "milione",
-                     "milioni", "миллион", "миллиона", "миллионов", "milyon", "juta", "triệu", "milion", "miliony", "milionów",
+    **dict.fromkeys(("thousand", "thousands", "tausend", "duizend", "mille", "mila", "mil", "тысяча", "тысячи",
+    "тысяч", "bin", "ribu",
+                     "nghìn", "ngàn", "tysiąc", "tysiące", "tysięcy", "हज़ार", "हजार", "พัน", "천", "ألف", "آلاف",
+                     "k"), 1000),
+    **dict.fromkeys(("million", "millions", "millionen", "mio", "miljoen", "millón", "millones", "milhão", "milhões",
+    "milione",
+                     "milioni", "миллион", "миллиона", "миллионов", "milyon", "juta", "triệu", "milion", "miliony",
+                     "milionów",
                      "ล้าน", "百万", "mln", "مليون"), 10**6),
-    **dict.fromkeys(("billion", "billions", "milliard", "milliards", "milliarden", "milliarde", "mrd", "miljard", "миллиард",
+    **dict.fromkeys(("billion", "billions", "milliard", "milliards", "milliarden", "milliarde", "mrd", "miljard",
+    "миллиард",
                      "миллиарда", "миллиардов", "milyar", "miliar", "tỷ", "bn", "مليار"), 10**9),
     **dict.fromkeys(("trillion", "trillions", "triliun", "trilyon"), 10**12),
-    **dict.fromkeys(("dozen", "dozens", "dutzend", "douzaine", "douzaines", "docena", "docenas", "dúzia", "dúzias", "dozzina"), 12),
+    **dict.fromkeys(("dozen", "dozens", "dutzend", "douzaine", "douzaines", "docena", "docenas", "dúzia", "dúzias",
+    "dozzina"), 12),
     **dict.fromkeys(("lakh", "lakhs", "लाख"), 10**5),
     **dict.fromkeys(("crore", "crores", "करोड़"), 10**7),
 }  # fmt: skip
@@ -162,17 +104,9 @@ _WHOLE_HUNDREDS = {
     "duzentos": 200, "trezentos": 300, "quatrocentos": 400, "quinhentos": 500, "seratus": 100, "seribu": 1000,
     "dwieście": 200, "trzysta": 300, "pięćset": 500, "مئة": 100, "مائة": 100, "백": 100,
 }  # fmt: skip
-_SPANISH_TWENTIES = [
-    "veintiuno",
-    "veintidós",
-    "veintitrés",
-    "veinticuatro",
-    "veinticinco",
-    "veintiséis",
-    "veintisiete",
-    "veintiocho",
-    "veintinueve",
-]
+_SPANISH_TWENTIES = split_words(
+    "veintiuno veintidós veintitrés veinticuatro veinticinco veintiséis veintisiete veintiocho veintinueve"
+)
 _PARTS = {
     "half": 2, "halves": 2, "third": 3, "thirds": 3, "quarter": 4, "quarters": 4, "fourth": 4, "fourths": 4, "fifth": 5,
     "fifths": 5, "sixth": 6, "sixths": 6, "seventh": 7, "sevenths": 7, "eighth": 8, "eighths": 8, "ninth": 9,
@@ -195,7 +129,7 @@ DIGIT_SCALES = {**_HAN_SCALES, **_HANGUL_SCALES, "千": 1000, "百": 100, "천":
 
 
 def scan_words(text: str, start: int = 0) -> Iterator[tuple[str, int, int]]:
-    """Yield each word of letters and combining marks with its start and end; ``\\w`` would drop the marks."""
+    """Yield each word of letters and combining marks with its start and end; the regex class drops the marks."""
     place, size = start, len(text)
     while place < size:
         if not is_letter(text[place]):
@@ -270,7 +204,7 @@ def _add(found: dict[str, int], small: list[str], tens: list[str]) -> None:
 def read_number_words(text: str, start: int = 0) -> tuple[Value, int] | None:
     """Read the number that the words at ``start`` are; return its value and where it ends, or None.
 
-    ``text`` is in lower case. The longest reading counts: of ``two hundred cars`` the value is 200 and ``cars`` is left.
+    ``text`` is in lower case. The longest reading counts: of ``two hundred cars`` it is 200, and ``cars`` is left.
     """
     if start < len(text) and not text[start].isascii():
         for run, digits, places, scales in (

@@ -1,4 +1,4 @@
-"""The options that a question lists: ``(A) car (B) bus``, ``A. car``, ``1) car``, ``① car``, ``А) машина``. Source: ours."""
+"""The options of a question: ``(A) car (B) bus``, ``A. car``, ``1) car``, ``① car``, ``А) машина``. Source: ours."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from functools import lru_cache
 from mindgpt_plugins.answers.text import normalise_text
 
 _ALPHABETS = (
-    "abcdefghijklmnopqrstuvwxyz", "абвгдежзик", "αβγδεζηθ", "甲乙丙丁戊己庚辛", "가나다라마바사", "أبجدهوز", "กขคงจฉ", "कखगघङच",
+    "abcdefghijklmnopqrstuvwxyz", "абвгдежзик", "αβγδεζηθ", "甲乙丙丁戊己庚辛", "가나다라마바사", "أبجدهوز", "กขคงจฉ",
+    "कखगघङच",
 )  # fmt: skip
 _CIRCLED = "①②③④⑤⑥⑦⑧⑨⑩"
 #: A label: (A)  A)  A.  A:  A．  A、  ①  **A.**  at the start of a line or after a space; then the option's text.

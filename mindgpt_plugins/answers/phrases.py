@@ -1,4 +1,4 @@
-"""Words around a number that change nothing (``there are``, ``about``) and words that change everything (``or``, ``not``).
+"""Words around a number that change nothing (``there are``) and words that change everything (``or``, ``not``).
 
 The parsers take off the first kind and refuse a text with the second: what is left over decides. Source: ours.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from mindgpt_plugins.answers.numerals import ENGLISH, scan_words
+from mindgpt_plugins.answers.numerals import ENGLISH, scan_words, split_words
 
 _LEAD = re.compile(
     r"(?:(?:so|thus|hence|therefore|then)\b,?\s+"
@@ -35,127 +35,22 @@ _EQUATION = re.compile(
 )
 #: A word after a number that makes it another number, or two, or none.
 _CHANGES = frozenset(
-    [
-        "or",
-        "nor",
-        "not",
-        "no",
-        "than",
-        "but",
-        "maybe",
-        "perhaps",
-        "possibly",
-        "probably",
-        "if",
-        "unless",
-        "versus",
-        "vs",
-        "until",
-        "till",
-        "more",
-        "less",
-        "fewer",
-        "plus",
-        "minus",
-        "x",
-        "power",
-        "squared",
-        "cubed",
-        "factorial",
-        "wait",
-        "actually",
-        "instead",
-        "either",
-        "neither",
-        "except",
-        "excluding",
-        "least",
-        "most",
-        "almost",
-        "nearly",
-        "unsure",
-        "unknown",
-        "uncertain",
-        "th",
-        "st",
-        "nd",
-        "rd",
-        "oder",
-        "noch",
-        "nicht",
-        "mehr",
-        "weniger",
-        "sondern",
-        "aber",
-        "vielleicht",
-        "kein",
-        "keine",
-        "ou",
-        "ni",
-        "pas",
-        "moins",
-        "mais",
-        "jusqu",
-        "peut",
-        "hasta",
-        "más",
-        "mas",
-        "menos",
-        "pero",
-        "quizás",
-        "tal",
-        "vez",
-        "talvez",
-        "até",
-        "oppure",
-        "più",
-        "meno",
-        "forse",
-        "non",
-        "или",
-        "до",
-        "не",
-        "больше",
-        "меньше",
-        "более",
-        "менее",
-        "но",
-        "может",
-        "lub",
-        "albo",
-        "nie",
-        "więcej",
-        "mniej",
-        "veya",
-        "değil",
-        "fazla",
-        "eller",
-        "inte",
-        "fler",
-        "hoặc",
-        "không",
-        "hơn",
-        "atau",
-        "tidak",
-        "lebih",
-        "kurang",
-        "أو",
-        "ليس",
-        "أكثر",
-        "أقل",
-        "या",
-        "नहीं",
-        "अधिक",
-        "หรือ",
-        "ไม่",
-    ]
+    split_words(
+        "or nor not no than but maybe perhaps possibly probably if unless versus vs until till more less fewer plus "
+        "minus x power squared cubed factorial wait actually instead either neither except excluding least most "
+        "almost nearly unsure unknown uncertain th st nd rd oder noch nicht mehr weniger sondern aber vielleicht kein "
+        "keine ou ni pas moins mais jusqu peut hasta más mas menos pero quizás tal vez talvez até oppure più meno "
+        "forse non или до не больше меньше более менее но может lub albo nie więcej mniej veya değil fazla eller inte "
+        "fler hoặc không hơn atau tidak lebih kurang أو ليس أكثر أقل या नहीं अधिक หรือ ไม่"
+    )
 )
 _CHANGES_HAN = re.compile(
     "或|至|到|不|没|多|以上|以下|左右|还是|也许|可能|または|から|ないし|以内|未満|또는|이상|이하|아니"
 )
 #: Where a reason begins that no longer changes the answer.
 _REASON = re.compile(
-    r"\s*[,;(]?\s*(?:\b(?:because|since|as (?:there|it|the|we|i|they|can)|given that|due to|weil|denn|parce qu|car il|porque|perché"
+    r"\s*[,;(]?\s*(?:\b(?:because|since|as (?:there|it|the|we|i|they|can)|given that|due to|weil|denn|parce qu"
+    r"|car il|porque|perché"
     r"|потому что|так как)\b|因为|因為|なぜなら|왜냐하면).*",
     re.IGNORECASE | re.DOTALL,
 )

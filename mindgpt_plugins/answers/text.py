@@ -2,8 +2,8 @@
 
 Case, quotes and brackets around the whole, sentence punctuation at the ends, a leading article and how hyphens, spaces
 and the dots of abbreviations are set carry no meaning. Everything else does: signs and operators (``O+`` and ``O-``,
-``C++`` and ``C#``), the marks of all scripts, a comma between digits. Texts that are numbers, LaTeX, dates or times as a
-whole are compared by what they mean. Source: ours.
+``C++`` and ``C#``), the marks of all scripts, a comma between digits. Texts that are numbers, LaTeX, dates or times as
+a whole are compared by what they mean. Source: ours.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ _DIGIT_MINUS = re.compile(r"(?<=\d)\s*-\s*(?=\d)")
 _PERCENT = re.compile(r"(?<=\d)\s*(?=[%°])|(?<=\d)\s*per ?cent\b")
 _BULLET = re.compile(r"[-*•]\s+(?=[^\W\d_])")
 _SMALL_NUMBERS = {
-    word: str(value)
-    for value, word in enumerate(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"])
+    "zero": "0", "one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8",
+    "nine": "9", "ten": "10", "eleven": "11", "twelve": "12",
 }  # fmt: skip
 _LONGEST = 4000
 

@@ -21,9 +21,12 @@ from mindgpt_plugins.answers.unit_table import CURRENCY_SIGNS, Unit, parse_unit
 _BARE = Unit(1.0, ())
 _JOIN = re.compile(r"\s*(?:,|and\b|und\b|et\b|y\b|e\b)?\s*(?=[\d.])")
 _OF = re.compile(
-    r"\s+(?:of|de|von|di)\s+[^\d]+$|\s+(?:long|wide|high|tall|deep|thick|old|away|apart|in total|total|each|altogether)$"
+    r"\s+(?:of|de|von|di)\s+[^\d]+$|\s+(?:long|wide|high|tall|deep|thick|old|away|apart|in total|total|each"
+    r"|altogether)$"
 )
-_NEXT = re.compile(r"(?<=[^\W\d_\"'.])\s*(?:,|\b(?:and|und|et|y)\b)?\s*(?=\d)|(?<=['\"])\s*(?=\d)|(?<=[a-z]\.)\s+(?=\d)")
+_NEXT = re.compile(
+    r"(?<=[^\W\d_\"'.])\s*(?:,|\b(?:and|und|et|y)\b)?\s*(?=\d)|(?<=['\"])\s*(?=\d)|(?<=[a-z]\.)\s+(?=\d)"
+)
 _MOST_PARTS = 5
 
 
@@ -53,8 +56,8 @@ def parse_gold_quantity(gold: str) -> Quantity:
     found = parse_quantity(gold)
     if found is None:
         raise GoldError(
-            f"gold answer {gold!r} is not a number with a unit of the table in mindgpt_plugins.answers.unit_table; write "
-            "one (3.5 km/h, $5, 20 °C), or use the type text"
+            f"gold answer {gold!r} is not a number with a unit of the table in mindgpt_plugins.answers.unit_table; "
+            "write one (3.5 km/h, $5, 20 °C), or use the type text"
         )
     return found
 

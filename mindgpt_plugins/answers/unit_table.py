@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 _PREFIXES = {
-    "p": 1e-12, "n": 1e-9, "μ": 1e-6, "u": 1e-6, "m": 1e-3, "c": 1e-2, "d": 1e-1, "h": 1e2, "k": 1e3, "M": 1e6, "G": 1e9,
+    "p": 1e-12, "n": 1e-9, "μ": 1e-6, "u": 1e-6, "m": 1e-3, "c": 1e-2, "d": 1e-1, "h": 1e2, "k": 1e3, "M": 1e6,
+    "G": 1e9,
     "T": 1e12,
 }  # fmt: skip
 _WORD_PREFIXES = {
@@ -37,9 +38,11 @@ _PLAIN: dict[str, tuple[float, str]] = {
     "in": (_INCH, "m"), "inch": (_INCH, "m"), "inche": (_INCH, "m"), '"': (_INCH, "m"), "ft": (_FOOT, "m"),
     "foot": (_FOOT, "m"), "feet": (_FOOT, "m"), "'": (_FOOT, "m"), "yd": (0.9144, "m"), "yard": (0.9144, "m"),
     "mi": (1609.344, "m"), "mile": (1609.344, "m"), "nmi": (1852, "m"), "au": (1.495978707e11, "m"),
-    "ly": (9.4607304725808e15, "m"), "Å": (1e-10, "m"), "å": (1e-10, "m"), "lb": (_POUND, "kg"), "pound": (_POUND, "kg"),
+    "ly": (9.4607304725808e15, "m"), "Å": (1e-10, "m"), "å": (1e-10, "m"), "lb": (_POUND, "kg"), "pound": (_POUND,
+    "kg"),
     "oz": (_POUND / 16, "kg"), "ounce": (_POUND / 16, "kg"), "stone": (14 * _POUND, "kg"), "ha": (1e4, "m2"),
-    "hectare": (1e4, "m2"), "acre": (4046.8564224, "m2"), "sqm": (1, "m2"), "sqft": (_FOOT**2, "m2"), "cc": (1e-6, "m3"),
+    "hectare": (1e4, "m2"), "acre": (4046.8564224, "m2"), "sqm": (1, "m2"), "sqft": (_FOOT**2, "m2"), "cc": (1e-6,
+    "m3"),
     "gal": (3.785411784e-3, "m3"), "gallon": (3.785411784e-3, "m3"), "quart": (9.46352946e-4, "m3"),
     "pint": (4.73176473e-4, "m3"), "cup": (2.365882365e-4, "m3"), "tbsp": (1.478676478125e-5, "m3"),
     "tablespoon": (1.478676478125e-5, "m3"), "tsp": (4.92892159375e-6, "m3"), "teaspoon": (4.92892159375e-6, "m3"),
@@ -68,7 +71,8 @@ _PLAIN: dict[str, tuple[float, str]] = {
 _WORDS = {
     "meter": "m", "metre": "m", "gram": "g", "gramme": "g", "second": "s", "sec": "s", "minute": "min", "hour": "h",
     "liter": "L", "litre": "L", "newton": "N", "joule": "J", "watt": "W", "pascal": "Pa", "hertz": "Hz", "volt": "V",
-    "ampere": "A", "amp": "A", "kelvin": "K", "mole": "mol", "calorie": "cal", "coulomb": "C", "farad": "F", "tesla": "T",
+    "ampere": "A", "amp": "A", "kelvin": "K", "mole": "mol", "calorie": "cal", "coulomb": "C", "farad": "F",
+    "tesla": "T",
     "kilo": "kg", "molar": "M", "watt-hour": "Wh", "henry": "H", "lumen": "lm", "lux": "lx", "candela": "cd",
     "electronvolt": "eV", "micron": "μm", "pounds-force": "lbf",
     # Other languages.
@@ -88,24 +92,35 @@ _WORDS = {
     "часов": "h", "минута": "min", "минуты": "min", "минут": "min", "мин": "min", "секунда": "s", "секунды": "s",
     "секунд": "s", "литр": "L", "литра": "L", "литров": "L", "день": "day", "дня": "day", "дней": "day", "год": "year",
     "года": "year", "лет": "year", "процент": "%", "процента": "%", "процентов": "%", "км/ч": "km/h", "м/с": "m/s",
-    "米": "m", "公尺": "m", "厘米": "cm", "公分": "cm", "毫米": "mm", "千米": "km", "公里": "km", "克": "g", "千克": "kg", "公斤": "kg",
-    "吨": "t", "秒": "s", "秒钟": "s", "分钟": "min", "分": "min", "小时": "h", "时": "h", "個小時": "h", "个小时": "h", "天": "day", "日": "day",
-    "年": "year", "周": "week", "升": "L", "毫升": "mL", "度": "°", "平方米": "m^2", "立方米": "m^3", "平方厘米": "cm^2", "平方公里": "km^2",
-    "块": "元", "块钱": "元", "人民币": "元", "美元": "$", "欧元": "€", "日元": "円", "ドル": "$", "メートル": "m", "センチ": "cm", "キロ": "km",
-    "時間": "h", "分間": "min", "グラム": "g", "キログラム": "kg", "リットル": "L", "미터": "m", "킬로미터": "km", "센티미터": "cm", "시간": "h", "분": "min",
-    "초": "s", "그램": "g", "킬로그램": "kg", "달러": "$", "리터": "L", "퍼센트": "%", "mét": "m", "giờ": "h", "phút": "min", "giây": "s",
-    "saat": "h", "dakika": "min", "saniye": "s", "metrov": "m", "jam": "h", "menit": "min", "detik": "s", "เมตร": "m", "กิโลเมตร": "km",
-    "เซนติเมตร": "cm", "กิโลกรัม": "kg", "กรัม": "g", "ชั่วโมง": "h", "นาที": "min", "वर्ष": "year", "मीटर": "m", "किलोमीटर": "km", "घंटे": "h",
-    "मिनट": "min", "रुपये": "₹", "متر": "m", "كيلومتر": "km", "ساعة": "h", "دقيقة": "min", "كيلوغرام": "kg", "godzin": "h", "godziny": "h",
+    "米": "m", "公尺": "m", "厘米": "cm", "公分": "cm", "毫米": "mm", "千米": "km", "公里": "km", "克": "g",
+    "千克": "kg", "公斤": "kg",
+    "吨": "t", "秒": "s", "秒钟": "s", "分钟": "min", "分": "min", "小时": "h", "时": "h", "個小時": "h",
+    "个小时": "h", "天": "day", "日": "day",
+    "年": "year", "周": "week", "升": "L", "毫升": "mL", "度": "°", "平方米": "m^2", "立方米": "m^3",
+    "平方厘米": "cm^2", "平方公里": "km^2",
+    "块": "元", "块钱": "元", "人民币": "元", "美元": "$", "欧元": "€", "日元": "円", "ドル": "$", "メートル": "m",
+    "センチ": "cm", "キロ": "km",
+    "時間": "h", "分間": "min", "グラム": "g", "キログラム": "kg", "リットル": "L", "미터": "m", "킬로미터": "km",
+    "센티미터": "cm", "시간": "h", "분": "min",
+    "초": "s", "그램": "g", "킬로그램": "kg", "달러": "$", "리터": "L", "퍼센트": "%", "mét": "m", "giờ": "h",
+    "phút": "min", "giây": "s",
+    "saat": "h", "dakika": "min", "saniye": "s", "metrov": "m", "jam": "h", "menit": "min", "detik": "s", "เมตร": "m",
+    "กิโลเมตร": "km",
+    "เซนติเมตร": "cm", "กิโลกรัม": "kg", "กรัม": "g", "ชั่วโมง": "h", "นาที": "min", "वर्ष": "year", "मीटर": "m",
+    "किलोमीटर": "km", "घंटे": "h",
+    "मिनट": "min", "रुपये": "₹", "متر": "m", "كيلومتر": "km", "ساعة": "h", "دقيقة": "min", "كيلوغرام": "kg",
+    "godzin": "h", "godziny": "h",
     "metrów": "m", "timmar": "h", "meter per second": "m/s",
 }  # fmt: skip
 #: Words before a unit that raise it to a power.
 _POWERS = {"square": 2, "squared": 2, "sq": 2, "cubic": 3, "cu": 3, "quadrat": 2, "kubik": 3}
 #: Temperatures have an offset; only alone, never inside a product.
 TEMPERATURES: dict[str, tuple[float, float]] = {
-    **dict.fromkeys(("°c", "degc", "celsius", "degreescelsius", "degreecelsius", "gradcelsius", "摄氏度", "度c", "degréscelsius",
+    **dict.fromkeys(("°c", "degc", "celsius", "degreescelsius", "degreecelsius", "gradcelsius", "摄氏度", "度c",
+    "degréscelsius",
                      "gradoscelsius", "degreescentigrade", "centigrade", "℃"), (1.0, 273.15)),
-    **dict.fromkeys(("°f", "degf", "fahrenheit", "degreesfahrenheit", "degreefahrenheit", "华氏度"), (5 / 9, 459.67 * 5 / 9)),
+    **dict.fromkeys(("°f", "degf", "fahrenheit", "degreesfahrenheit", "degreefahrenheit", "华氏度"), (5 / 9,
+    459.67 * 5 / 9)),
 }  # fmt: skip
 CURRENCY_SIGNS = "$€£¥₹₩₽₺₫฿₪¢"
 _FACTOR = re.compile(

@@ -1,4 +1,4 @@
-"""Answers of type ``yesno``. Abstaining in any words (``no idea``, ``N/A``, ``yes and no``) is never right. Source: ours."""
+"""Answers of type ``yesno``. Abstaining (``no idea``, ``N/A``, ``yes and no``) is never right. Source: ours."""
 
 from __future__ import annotations
 
@@ -6,128 +6,23 @@ import re
 
 from mindgpt_plugins.answers.characters import fold_characters
 from mindgpt_plugins.answers.errors import GoldError
+from mindgpt_plugins.answers.numerals import split_words
 from mindgpt_plugins.answers.wrappers import plain_latex, strip_brackets, strip_wrapping
 
-_YES = [
-    "yes",
-    "true",
-    "y",
-    "yeah",
-    "yep",
-    "ja",
-    "wahr",
-    "oui",
-    "vrai",
-    "si",
-    "sí",
-    "verdadero",
-    "cierto",
-    "sim",
-    "verdadeiro",
-    "sì",
-    "vero",
-    "да",
-    "верно",
-    "правда",
-    "evet",
-    "doğru",
-    "tak",
-    "prawda",
-    "有",
-    "是",
-    "是的",
-    "对",
-    "对的",
-    "對",
-    "正确",
-    "正確",
-    "はい",
-    "そうです",
-    "예",
-    "네",
-    "맞아요",
-    "नहीं_",
-    "हाँ",
-    "हां",
-    "جी",
-    "نعم",
-    "אכן",
-    "כן",
-    "có",
-    "đúng",
-    "vâng",
-    "ya",
-    "iya",
-    "benar",
-    "ใช่",
-    "จริง",
-    "ναι",
-    "áno",
-    "ano",
-    "igen",
-    "da",
-    "sann",
-    "sant",
-    "sandt",
-    "jā",
-    "kyllä",
-]
-_NO = [
-    "no",
-    "false",
-    "n",
-    "nope",
-    "nein",
-    "falsch",
-    "non",
-    "faux",
-    "falso",
-    "não",
-    "nao",
-    "нет",
-    "неверно",
-    "ложь",
-    "hayır",
-    "hayir",
-    "yanlış",
-    "nie",
-    "fałsz",
-    "没有",
-    "否",
-    "不",
-    "不是",
-    "不对",
-    "不對",
-    "错",
-    "错误",
-    "いいえ",
-    "いや",
-    "違います",
-    "아니요",
-    "아니오",
-    "아뇨",
-    "नहीं",
-    "لا",
-    "לא",
-    "không",
-    "sai",
-    "tidak",
-    "bukan",
-    "salah",
-    "ไม่",
-    "ไม่ใช่",
-    "όχι",
-    "nem",
-    "nej",
-    "nee",
-    "nei",
-    "usann",
-    "ei",
-]
+_YES = split_words(
+    "yes true y yeah yep ja wahr oui vrai si sí verdadero cierto sim verdadeiro sì vero да верно правда evet "
+    "doğru tak prawda 有 是 是的 对 对的 對 正确 正確 はい そうです 예 네 맞아요 हाँ हां جी نعم אכן כן có "
+    "đúng vâng ya iya benar ใช่ จริง ναι áno ano igen da sann sant sandt jā kyllä"
+)
+_NO = split_words(
+    "no false n nope nein falsch non faux falso não nao нет неверно ложь hayır hayir yanlış nie fałsz 没有 否 不 "
+    "不是 不对 不對 错 错误 いいえ いや 違います 아니요 아니오 아뇨 नहीं لا לא không sai tidak bukan salah ไม่ "
+    "ไม่ใช่ όχι nem nej nee nei usann ei"
+)
 _WORDS = {**dict.fromkeys(_YES, True), **dict.fromkeys(_NO, False)}
-_WORDS.pop("नहीं_", None)
 _LEAD = re.compile(
-    r"(?:(?:the\s+)?(?:correct\s+|final\s+)?answer\s+is\s*:?\s+|it\s+is\s+|it's\s+|that\s+is\s+|that's\s+|(?:definitely|certainly|clearly|absolutely|of course)\s*,?\s+)",
+    r"(?:(?:the\s+)?(?:correct\s+|final\s+)?answer\s+is\s*:?\s+|it\s+is\s+|it's\s+|that\s+is\s+|that's\s+"
+    r"|(?:definitely|certainly|clearly|absolutely|of course)\s*,?\s+)",
     re.IGNORECASE,
 )
 _HEAD = re.compile(r"([^\W_]+(?:[\u0300-\u036f\u0900-\u097f\u0e00-\u0e7f\u200d]*[^\W_]*)*)(.*)", re.DOTALL)
@@ -145,10 +40,13 @@ _NEGATION = re.compile(
     re.IGNORECASE,
 )
 _ABSTAIN = re.compile(
-    r"\b(?:not (?:sure|certain|clear|enough|possible|determinable|applicable|visible)|(?:can(?:not|'t| not)|could(?:n't| not)|unable to|impossible to|hard to|difficult to)\s+"
+    r"\b(?:not (?:sure|certain|clear|enough|possible|determinable|applicable|visible)|(?:can(?:not|'t| not)"
+    r"|could(?:n't| not)|unable to|impossible to|hard to|difficult to)\s+"
     r"(?:be\s+)?(?:tell|say|determin\w*|know|see|answer\w*|judge|verif\w*|confirm\w*|decid\w*)|unknown|unclear|unsure|uncertain|maybe|perhaps|possibly|might|"
-    r"don't know|do not know|no idea|depends|insufficient|either way|keine ahnung|vielleicht|unklar|je ne sais pas|peut-être|no sé|quizás|tal vez|talvez|não sei|"
-    r"не знаю|может быть|bilmiyorum)\b|不知道|不确定|无法|也许|可能|わかりません|分かりません|不明|모르|불확실|لا أعرف|ไม่ทราบ|पता नहीं",
+    r"don't know|do not know|no idea|depends|insufficient|either way|keine ahnung|vielleicht|unklar"
+    r"|je ne sais pas|peut-être|no sé|quizás|tal vez|talvez|não sei|"
+    r"не знаю|может быть|bilmiyorum)\b|不知道|不确定|无法|也许|可能|わかりません|分かりません|不明|모르|불확실"
+    r"|لا أعرف|ไม่ทราบ|पता नहीं",
     re.IGNORECASE,
 )
 
@@ -224,7 +122,7 @@ def _turns(tail: str, said: bool) -> bool:
 
 
 def _contradicts(short: re.Match[str] | None, tail: str, said: bool) -> bool:
-    """ "Yes, it is not" and "No, it is": the word and the sentence disagree."""
+    """Do the word and the sentence disagree: "Yes, it is not", "No, it is"?"""
     if short is None or not (short["who"] or short["isnt"]):
         return bool(said and re.match(r"\s*(?:not|none|never|nothing)\b", tail, re.IGNORECASE))
     negated = bool(short["not"] or short["isnt"] or _NEGATION.search(short["rest"] or ""))

@@ -31,16 +31,17 @@ def accuracy(
         types: prompt types it scores; ``open`` prompts need a judge.
         compare: how, instead of the row's own answer type: text, number, choice, yesno, box,
             unit, json or math.
-        rel_tol: numbers, quantities and JSON: share of the gold value. Whole numbers are compared exactly unless this or
-            abs_tol is raised.
+        rel_tol: numbers, quantities and JSON: share of the gold value. Whole numbers are compared exactly unless this
+            or abs_tol is raised.
         abs_tol: the same in the gold answer's unit; the larger of the two counts.
         similarity: texts: least 1 - edit distance / length; 1 asks for equality after normalisation.
         unit_optional: quantities: a reply without a unit is in the gold answer's.
         unordered: JSON: lists are compared as multisets.
         min_iou: boxes: least overlap of every one.
         graded: boxes: the score is the mean overlap, with missing and superfluous boxes counted as 0.
-        reply_boxes: convention the model answers in (``relative_1000``, ``relative_1``, ``pixels``, ``xywh``, ``coco``),
-            when it is not the gold answer's; ``pixels`` and ``coco`` are those of the prompt's first picture.
+        reply_boxes: convention the model answers in (``relative_1000``, ``relative_1``, ``pixels``, ``xywh``,
+            ``coco``), when it is not the gold answer's; ``pixels`` and ``coco`` are those of the prompt's first
+            picture.
         target_boxes: convention of the gold answer, when its row does not say it.
 
     Raises:

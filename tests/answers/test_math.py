@@ -9,7 +9,8 @@ from mindgpt_plugins.answers.math import compare_math
 @pytest.mark.parametrize(
     ("got", "want", "same"),
     [
-        ("act", "cat", False), ("cat", "cat", True), ("1/3", "10:30", False), ("10:30 pm", "10:30", False), ("10:30", "10:30", True),
+        ("act", "cat", False), ("cat", "cat", True), ("1/3", "10:30", False), ("10:30 pm", "10:30", False), ("10:30",
+        "10:30", True),
         ("0.5", r"50\%", True), ("50%", "0.5", True), ("4", "3", False), ("0.75", "3/4", True), ("", "3", False),
         ("no idea", "3", False), ("1" * 3000, "3", False), ("3 apples", "3", True), (r"12\text{ cm}", "12", True),
         ("3 or 5", "5", False), ("3, 5", "5", False), ("x = 5", "5", True), ("1,000", "1000", True),
@@ -35,9 +36,12 @@ def _math():
 @pytest.mark.parametrize(
     ("got", "want", "same"),
     [
-        (r"\frac{1}{2}", "0.5", True), ("x^2+2x+1", "(x+1)^2", True), (r"2\sqrt{2}", r"\sqrt{8}", True), (r"\{1,2\}", r"\{2,1\}", True),
-        ("[0,1)", "[0,1)", True), (r"\frac{\pi}{2}", "pi/2", True), ("√2", r"\sqrt{2}", True), ("sqrt(2)", r"\sqrt{2}", True),
-        ("((((", "3", False), ("x^2+2x", "(x+1)^2", False), (r"\sqrt{3}", r"\sqrt{2}", False), ("[0,1]", "[0,1)", False),
+        (r"\frac{1}{2}", "0.5", True), ("x^2+2x+1", "(x+1)^2", True), (r"2\sqrt{2}", r"\sqrt{8}", True), (r"\{1,2\}",
+        r"\{2,1\}", True),
+        ("[0,1)", "[0,1)", True), (r"\frac{\pi}{2}", "pi/2", True), ("√2", r"\sqrt{2}", True), ("sqrt(2)",
+        r"\sqrt{2}", True),
+        ("((((", "3", False), ("x^2+2x", "(x+1)^2", False), (r"\sqrt{3}", r"\sqrt{2}", False), ("[0,1]", "[0,1)",
+        False),
         (r"\pi", "3.14", False), ("-x", "x", False),
     ],
 )  # fmt: skip

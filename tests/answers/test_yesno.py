@@ -8,12 +8,15 @@ from mindgpt_plugins.answers.yesno import parse_yesno
     ("reply", "said"),
     [
         ("Yes", True), ("**yes**.", True), ("No, it is not", False), ("No, there is none", False), ("yes it is", True),
-        ("no there isn't", False), ("No, it is red", False), ("True", True), ("The answer is yes", True), ("是的", True),
-        ("不是", False), ("Да, есть", True), ("нет", False), ("oui", True), ("はい", True), ("아니요", False), ("नहीं", False),
+        ("no there isn't", False), ("No, it is red", False), ("True", True), ("The answer is yes", True), ("是的",
+        True),
+        ("不是", False), ("Да, есть", True), ("нет", False), ("oui", True), ("はい", True), ("아니요", False),
+        ("नहीं", False),
         ("ไม่ใช่", False), ("n", False), ("yes - the dog", True),
         ("maybe", None), ("no idea", None), ("N/A", None), ("No answer can be given", None), ("yes and no", None),
         ("yes or no", None), ("Yes, but no", None), ("No. Yes.", None), ("Yes, it is not", None), ("No, it is.", None),
-        ("not sure", None), ("Yes, I don't know", None), ("no, I cannot tell", None), ("no way to know", None), ("No one", None),
+        ("not sure", None), ("Yes, I don't know", None), ("no, I cannot tell", None), ("no way to know", None),
+        ("No one", None),
         ("", None), ("yesterday", None), ("nothing", None), ("No? Yes?", None),
     ],
 )  # fmt: skip
