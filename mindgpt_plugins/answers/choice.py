@@ -39,6 +39,7 @@ _EITHER = re.compile(
     r"\b(?:or|oder|ou|или|o|veya|hoặc|atau|not|nicht|pas|neither|nor|except|maybe|unless)\b|或|还是|不是|または|또는",
     re.IGNORECASE,
 )
+_PRAISE = re.compile(r"\s+is\s+(?:the\s+)?(?:correct|right|best)(?:\s+(?:answer|option|choice))?$", re.IGNORECASE)
 _NUMBERED = re.compile(r"\d{1,2}")
 
 
@@ -102,7 +103,8 @@ def parse_choice(text: str, question: str = "") -> Choice:
 
 def _bare(text: str) -> str:
     text = _INTRO.sub("", text, count=1) if _INTRO.match(text) else text
-    return strip_brackets(strip_wrapping(text.strip().rstrip(".!。,;").strip()))
+    text = _PRAISE.sub("", text.strip().rstrip(".!。,;").strip())
+    return strip_brackets(strip_wrapping(text))
 
 
 def _listed_labels(text: str, whole: str, options: Mapping[str, str]) -> frozenset[str]:

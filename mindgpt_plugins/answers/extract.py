@@ -47,6 +47,7 @@ _HEADING = re.compile(
 _TAG = re.compile(r"<answer>(.*?)</answer>", re.IGNORECASE | re.DOTALL)
 _TAG_END = re.compile(r"</answer>", re.IGNORECASE)
 _BOXED = re.compile(r"\\(?:boxed|fbox)\s*\{")
+_OPTION_IS = re.compile(r"(?<![^\W\d_])(?:correct|right|best)\s+(?:option|choice)\s+is\s*:?\s*", re.IGNORECASE)
 _CHOSEN = re.compile(
     r"(?<![不没別别])"
     r"(?:故|应|應|所以|因此|答案)?[选選](?:择|擇|项|項)?\s*[:：]?\s*(?=[(（]?[A-Z][)）]?\s*(?:[.。,，;；\s]|$))"
@@ -101,7 +102,8 @@ def _marked(text: str, answer_type: str) -> tuple[int, str] | None:
     for match in _HEADING.finditer(text):
         found.append((match.start(), _rest_of_line(text, match.end())))
     if answer_type == "choice":
-        found += [(m.start(), _rest_of_sentence(text, m.end())) for m in _CHOSEN.finditer(text)]
+        chosen = [m for pattern in (_CHOSEN, _OPTION_IS) for m in pattern.finditer(text)]
+        found += [(m.start(), _rest_of_sentence(text, m.end())) for m in chosen]
     # Time linear in the text, whatever it is: an opening tag or brace that nothing closes is not searched to the end.
     closed = max((m.end() for m in _TAG_END.finditer(text)), default=0)
     found += [(m.start(), _inside(m.group(1))) for m in _TAG.finditer(text, 0, closed)]

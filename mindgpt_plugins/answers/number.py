@@ -27,6 +27,7 @@ _CURRENCY = re.compile(
 _MONEY_SCALE = re.compile(r"\s?(m|b|k|t)(?![\w^/])", re.IGNORECASE)
 _MONEY_SCALES = {"m": 10**6, "b": 10**9, "k": 10**3, "t": 10**12}
 _ORDINAL = re.compile(r"(?:st|nd|rd|th|\.?º|ª)(?!\w)|番目")
+_DECADE = re.compile(r"\d{2,3}0'?s(?!\w)")
 _FORMULA = re.compile(r"[A-Z][A-Za-z]{0,9}\d{0,2}(?:[A-Z][a-z]?\d{0,2})*[-+]?")
 _PARENTHESIS = re.compile(r"\s*[(（]([^()（）]*)[)）]")
 _MOST_WORDS = 8
@@ -100,6 +101,16 @@ def _read(text: str) -> Number | None:
     if currency and (scale := _MONEY_SCALE.match(text, literal.end)) and literal.digits:
         literal = Literal(literal.value * _MONEY_SCALES[scale[1].lower()], scale.end())
     rest = text[literal.end :]
+    again = _PARENTHESIS.match(rest)
+    if (
+        again
+        and (other := read_literal(again[1].strip()))
+        and other.end == len(again[1].strip())
+        and other.value == literal.value
+    ):
+        rest = rest[again.end() :]  # three (3) dogs
+    if literal.digits and _DECADE.match(text):
+        return None
     if literal.digits and place == literal.end - 1 and rest.startswith("."):
         return None  # 5.red
     noun = _after(rest, literal)

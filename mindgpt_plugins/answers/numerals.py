@@ -259,7 +259,12 @@ def _whole(tokens: list[tuple[str, int]]) -> tuple[int, int, int] | None:
         elif word == "vingts" and current == 4:
             current, last = 80, 80
             best = (total + current, end, used + 1)
-        elif word in SCALES and word != "k" and (scale := SCALES[word]) and (seen or scale in (100, 1000)):
+        elif (
+            word in SCALES
+            and word != "k"
+            and (scale := SCALES[word])
+            and (seen or (scale in (100, 1000) and not word.endswith("s")))
+        ):
             if scale == 100 or scale == 12:
                 if current > 99 or (seen and not current):
                     break

@@ -22,7 +22,7 @@ _LEAD = re.compile(
     r"|(?:that|this|these|those)\s+(?:is|are)\s+|(?:i|we)\s+(?:can\s+)?(?:count|counted|see|get|have|find|found)\s+"
     r"|(?:a\s+)?total\s+of\s+|in\s+total,?\s+|equals?\s+|equal\s+to\s+|is\s+|are\s+"
     r"|(?:exactly|only|just|precisely|about|approximately|approx\.?|around|roughly|circa|ca\.?)\s+"
-    r"|es\s+(?:sind|gibt|ist)\s+|das\s+(?:sind|ist)\s+|(?:ungefähr|etwa|genau|nur|insgesamt|rund)\s+"
+    r"|(?:in|around)\s+(?=\d{4}(?!\d))|es\s+(?:sind|gibt|ist)\s+|das\s+(?:sind|ist)\s+|(?:ungefähr|etwa|genau|nur|insgesamt|rund)\s+"
     r"|il\s+y\s+(?:en\s+)?a\s+|c'est\s+|ce\s+sont\s+|(?:environ|exactement|seulement)\s+"
     r"|(?:hay|son|es)\s+|(?:aproximadamente|exactamente|solo|sólo|unos|unas|cerca de)\s+|há\s+|são\s+|existem\s+"
     r"|ci\s+sono\s+|c'è\s+|sono\s+|(?:около|примерно|ровно|всего|примерно)\s+|er\s+zijn\s+|ada\s+|có\s+"

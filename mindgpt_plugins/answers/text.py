@@ -17,7 +17,7 @@ from mindgpt_plugins.answers.literals import read_literal, read_sign
 from mindgpt_plugins.answers.moments import read_moment
 from mindgpt_plugins.answers.numerals import Value
 from mindgpt_plugins.answers.tolerance import EXACT
-from mindgpt_plugins.answers.unit import same_case_units
+from mindgpt_plugins.answers.unit import parse_quantity, same_case_units
 from mindgpt_plugins.answers.wrappers import plain_latex, strip_brackets, strip_wrapping
 
 _ENDS = ".,;:!?…¿¡؟।"
@@ -39,6 +39,11 @@ _BULLET = re.compile(r"[-*•]\s+(?=[^\W\d_])")
 _SMALL_NUMBERS = {
     "zero": "0", "one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8",
     "nine": "9", "ten": "10", "eleven": "11", "twelve": "12",
+}  # fmt: skip
+_CHARGE = re.compile(r"\^(\d*[+-])(?![\w.])")
+_ORDINALS = {
+    "first": "1st", "second": "2nd", "third": "3rd", "fourth": "4th", "fifth": "5th", "sixth": "6th", "seventh": "7th",
+    "eighth": "8th", "ninth": "9th", "tenth": "10th",
 }  # fmt: skip
 _LONGEST = 4000
 
@@ -70,7 +75,8 @@ def normalise_text(text: str) -> str:
     text = _OPERATOR.sub(r"\1", text)
     text = text.replace("&", " and ")
     text = _DIGIT_MINUS.sub("-", text)
-    words = text.split()
+    text = _CHARGE.sub(r"\1", text)  # Fe³⁺ is Fe3+
+    words = [_ORDINALS.get(word, word) for word in text.split()]
     if len(words) > 1:
         words = [_SMALL_NUMBERS.get(word, word) for word in words]
     return _DIGIT_LETTER.sub("", " ".join(words))
@@ -108,6 +114,8 @@ def _same_meaning(mine: str, gold: str, got: str, want: str) -> tuple[bool, bool
     a, b = read_plain_number(mine), read_plain_number(gold)
     if a is not None and b is not None:
         return EXACT.close(a, b), False
+    if _same_quantity(got, want):
+        return True, False
     if (
         not (any(c.isdigit() for c in mine) and any(c.isdigit() for c in gold))
         and "noon" not in (mine, gold)
@@ -120,6 +128,16 @@ def _same_meaning(mine: str, gold: str, got: str, want: str) -> tuple[bool, bool
         return True, False
     ones, twos = {one, *other_ones} - {None}, {two, *other_twos} - {None}
     return False, bool(ones & twos)
+
+
+def _same_quantity(got: str, want: str) -> bool:
+    """Are two texts one number with one unit in two spellings: ``$20`` and ``20 dollars``? Nothing is converted."""
+    if not any(c.isdigit() for c in got + want):
+        return False
+    one, two = parse_quantity(got), parse_quantity(want)
+    return bool(
+        one and two and one.written and two.written and one.unit == two.unit and EXACT.close(one.bare, two.bare)
+    )
 
 
 @lru_cache(maxsize=8192)

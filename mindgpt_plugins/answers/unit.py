@@ -27,6 +27,7 @@ _OF = re.compile(
 _NEXT = re.compile(
     r"(?<=[^\W\d_\"'.])\s*(?:,|\b(?:and|und|et|y)\b)?\s*(?=\d)|(?<=['\"])\s*(?=\d)|(?<=[a-z]\.)\s+(?=\d)"
 )
+_ONE = re.compile(r"an?\s+", re.IGNORECASE)
 _MOST_PARTS = 5
 
 
@@ -76,6 +77,9 @@ def parse_quantity(text: str) -> Quantity | None:
         return _made(Literal(money.value, 0, money.others), money.unit, "currency")
     if any(sign in text for sign in CURRENCY_SIGNS):
         return None
+    one = _ONE.match(text)
+    if one and (unit := parse_unit(text[one.end() :])) is not None and unit.dimension:
+        return _made(Literal(1, 0), unit, text[one.end() :])
     sign, place = read_sign(text)
     parts: list[tuple[Literal, Unit, str]] = []
     rest = text[place:]

@@ -6,6 +6,7 @@ Marks are taken off in pairs only: the ``$`` of ``$5`` and the ``*`` of an answe
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 _PAIRS = (
     ("**", "**"), ("__", "__"), ("~~", "~~"), ("$$", "$$"), ("\\(", "\\)"), ("\\[", "\\]"), ("*", "*"), ("_", "_"),
@@ -19,7 +20,11 @@ _TEXT = re.compile(
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{([^{}]*)\}")
 _FRAC = re.compile(r"(-?\d+)?\s*\\[dtc]?frac\s*(?:\{\s*([^{}]*?)\s*\}|(\d))\s*(?:\{\s*([^{}]*?)\s*\}|(\d))")
 _SIMPLE = re.compile(r"-?[\w.]+")
-_COMMANDS = (
+_GREEK = {
+    "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "epsilon": "ε", "theta": "θ", "lambda": "λ", "pi": "π",
+    "rho": "ρ", "sigma": "σ", "tau": "τ", "phi": "φ", "omega": "ω", "Delta": "Δ", "Sigma": "Σ",
+}  # fmt: skip
+_COMMANDS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
     (re.compile(r"\{\s*([,.])\s*\}"), r"\1"),  # 1{,}234
     (re.compile(r"\\(?:[,;:! ]|quad\b|qquad\b|thinspace\b)|(?<!\\)~"), " "),
     (re.compile(r"\\(?:left|right|displaystyle|limits|big|Big)\b\s*"), ""),
@@ -29,6 +34,7 @@ _COMMANDS = (
     (re.compile(r"\\approx\b\s*"), "≈"),
     (re.compile(r"\\(?:ldots|dots)\b"), "..."),
     (re.compile(r"\\Omega\b"), "Ω"),
+    (re.compile(rf"\\({'|'.join(_GREEK)})(?![A-Za-z])\s*"), lambda m: _GREEK[m[1]]),
     (re.compile(r"\\mu\b\s*"), "μ"),
     (re.compile(r"\\(?:ge|geq)\b\s*"), "≥"),
     (re.compile(r"\\(?:le|leq)\b\s*"), "≤"),
