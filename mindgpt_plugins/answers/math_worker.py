@@ -1,6 +1,6 @@
-"""``python -m mindgpt_plugins.rewards.math_worker``: compares expressions, one JSON line in, one out.
+"""``python -m mindgpt_plugins.answers.math_worker``: compares expressions, one JSON line in, one out.
 
-The process behind :mod:`mindgpt_plugins.rewards.math_answer`. It runs math-verify in its main thread, where the time
+The process behind :mod:`mindgpt_plugins.answers.math_process`. It runs math-verify in its main thread, where the time
 limit's signal works, and ends when its input does.
 """
 

@@ -1,4 +1,4 @@
-"""Mathematical equality through ``math-verify``, in a helper process that can be killed.
+"""The process that asks ``math-verify`` whether two expressions are equal, and can be killed.
 
 SymPy can run for minutes on a hostile expression (``9^{9^{9^9}}``), and math-verify's own limit is a signal, which only
 works in a main thread; reward workers run in others. So one helper process per worker answers over a pipe, has the
@@ -17,40 +17,17 @@ import subprocess
 import sys
 import threading
 import time
-from functools import lru_cache
 from typing import Any
 
-from mindgpt_plugins.rewards.per_process import PerProcess
+from mindgpt_plugins.answers.errors import GoldError, MathError
 
 LIMIT = 2.0
 """Seconds for one comparison; an expression that needs longer is not the answer."""
 START = 60.0
 """Seconds for the helper to import SymPy on a busy machine."""
-LONGEST = 2000
-"""Characters of an answer that are looked at; a longer one is no final answer."""
 
 
-class MathError(RuntimeError):
-    """math-verify is missing, its process does not start, or the gold answer cannot be read."""
-
-
-@lru_cache(maxsize=8192)  # the replies of a group share their answers
-def same_expression(got: str, want: str) -> bool:
-    r"""Are two answers the same number, expression, interval, set or equation (LaTeX or plain)?
-
-    Args:
-        got: the reply's answer; one that cannot be read, or takes too long, is wrong.
-        want: the gold answer.
-
-    Raises:
-        MathError: see there.
-    """
-    if not got.strip() or len(got) > LONGEST:
-        return False
-    return _helper().compare(got, want)
-
-
-class Helper:
+class MathProcess:
     """The other process; one request at a time."""
 
     def __init__(self) -> None:
@@ -63,7 +40,8 @@ class Helper:
         """Ask the process, starting it when needed.
 
         Raises:
-            MathError: it does not start, or the gold answer cannot be read.
+            MathError: it does not start.
+            GoldError: it cannot read the gold answer.
         """
         with self._lock:
             if self._process is None or self._process.poll() is not None:
@@ -73,7 +51,9 @@ class Helper:
         if found is None:
             return False
         if found.get("error"):
-            raise MathError(f"math-verify cannot read the gold answer {want!r}: {found['error']}")
+            raise GoldError(
+                f"gold answer {want!r} of answer_type 'math' cannot be read by math-verify: {found['error']}"
+            )
         return bool(found["same"])
 
     def close(self) -> None:
@@ -85,7 +65,7 @@ class Helper:
 
     def _start(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "mindgpt_plugins.rewards.math_worker"],
+            [sys.executable, "-m", "mindgpt_plugins.answers.math_worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
@@ -124,8 +104,19 @@ def _line(descriptor: int, seconds: float) -> bytes:
     return line
 
 
-@PerProcess
-def _helper() -> Helper:
-    helper = Helper()
-    atexit.register(helper.close)
-    return helper
+_started: dict[int, MathProcess] = {}
+_starting = threading.Lock()
+
+
+def math_process() -> MathProcess:
+    """The helper of this process, started by whichever thread asks first; a forked child gets its own.
+
+    Raises:
+        MathError: math-verify is not installed.
+    """
+    with _starting:
+        if os.getpid() not in _started:
+            helper = MathProcess()
+            atexit.register(helper.close)
+            _started[os.getpid()] = helper
+    return _started[os.getpid()]
