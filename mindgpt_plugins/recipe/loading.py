@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -15,6 +15,8 @@ from yaml import YAMLError
 from mindgpt_plugins.core.registry import PluginError, RegistryError, get, load_plugins, nearest
 from mindgpt_plugins.core.schema import StageConfig
 from mindgpt_plugins.recipe.schema import Recipe, RecipeHead
+
+Config = TypeVar("Config", bound=StageConfig)
 
 
 class RecipeError(ValueError):
@@ -73,6 +75,27 @@ def load(name: str, overrides: Sequence[str] = ()) -> Recipe:
         raise RecipeError(str(path), [_first_line(error)]) from error
     assert isinstance(data, dict)
     return validate({str(key): value for key, value in data.items()}, path)
+
+
+def find_stage(recipe: Recipe, schema: type[Config], name: str | None = None) -> Config:
+    """Find the stage of a kind that a command is about.
+
+    Args:
+        recipe: a validated recipe.
+        schema: the kind's settings, e.g. ``RLConfig``.
+        name: of the stage; None: the only one of the kind.
+
+    Raises:
+        RecipeError: no such stage, or several to choose from; the message lists them.
+    """
+    stages = {key: config for key, config in recipe.stages.items() if isinstance(config, schema)}
+    if name is None and len(stages) == 1:
+        name = next(iter(stages))
+    if name not in stages:
+        (kind,) = get_args(schema.model_fields["kind"].annotation)
+        known = ", ".join(stages) or f"none, it has no {kind} stage"
+        raise RecipeError(str(recipe.path), [f"which {kind} stage? Give --stage, one of: {known}"])
+    return stages[name]
 
 
 def override(tree: DictConfig, overrides: Sequence[str]) -> DictConfig:

@@ -15,8 +15,9 @@ from typing import Any, ClassVar
 import pytest
 
 from mindgpt_plugins.core.registry import RegistryError, check_options, check_signature, get
+from mindgpt_plugins.rewards.entry import read_scores
 from mindgpt_plugins.rewards.execution import Call
-from mindgpt_plugins.rewards.sdk import Group, Rollout, Score, Spec, checked, spec_of
+from mindgpt_plugins.rewards.sdk import Group, RewardError, Rollout, Score, Spec, spec_of
 from mindgpt_plugins.testing.samples import groups, rollouts
 
 _FRESH = """
@@ -129,15 +130,11 @@ class RewardContract:
         return groups() if spec.scope == "group" else rollouts()
 
     def _scores(self, spec: Spec, subject: Rollout | Group, name: str) -> list[Score | None]:
+        replies = [subject] if isinstance(subject, Rollout) else subject.rollouts
         try:
-            found = Call(self._function(), self.options).start(subject).result()
-        except Exception as error:
-            pytest.fail(f"{name}: raised {type(error).__name__}: {error}")
-        if isinstance(subject, Rollout):
-            return [checked(spec, found, subject)]
-        assert isinstance(found, (list, tuple)), f"{name}: a group reward returns a list, not {type(found).__name__}"
-        assert len(found) == len(subject.rollouts), f"{name}: {len(found)} scores for {len(subject.rollouts)} replies"
-        return [checked(spec, score, rollout) for score, rollout in zip(found, subject.rollouts, strict=True)]
+            return read_scores(spec, Call(self._function(), self.options).start(subject).result, replies)
+        except RewardError as error:
+            pytest.fail(f"{name}: {error}")
 
 
 def _name(function: Any) -> str:

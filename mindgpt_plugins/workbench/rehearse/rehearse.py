@@ -126,7 +126,7 @@ def examine(result: Rehearsal, plan: Plan, say: Say) -> None:
                 asked.append((stage, reference))
             elif stage.config.kind == "rl":
                 say(f"{stage.name}: scoring the answers of {name}")
-                result.findings += rewards.on_gold(stage.name, stage.config, folder, [name])
+                result.findings += rewards.check_gold_answers(stage.name, stage.config, folder, [name])
     if asked:
         say("comparing chat templates")
         result.findings += checks.templates(asked)
@@ -148,7 +148,7 @@ def run(result: Rehearsal, plan: Plan, say: Say) -> Driven:
             break
         result.findings += evidence.judge(stage, driven.kills.get(stage.name))
         if stage.config.kind == "rl":
-            result.findings += [*_on_made_sets(stage), *rewards.on_rollouts(stage)]
+            result.findings += [*_on_made_sets(stage), *rewards.check_rollouts(stage)]
         if isinstance(stage.config, TrainingConfig):
             sets = [one.set for one in stage.config.data]
             asked += [(stage, one) for one in sets if one.rpartition("/")[0] in stage.context.inputs]
@@ -217,7 +217,7 @@ def _on_made_sets(stage: PlannedStage) -> list[Finding]:
     for to, value in stage.config.references():
         if to == "dataset" and value.rpartition("/")[0] in stage.context.inputs:
             folder, name = stage.context.dataset(value)
-            found += rewards.on_gold(stage.name, stage.config, folder, [name])
+            found += rewards.check_gold_answers(stage.name, stage.config, folder, [name])
     return found
 
 

@@ -6,20 +6,23 @@ import json
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from functools import partial
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mindgpt_plugins.pipeline.plan import PlannedStage
-from mindgpt_plugins.workbench.rehearse.findings import Finding, State
+from mindgpt_plugins.workbench.rehearse.findings import Finding
+
+if TYPE_CHECKING:
+    from mindgpt_plugins.rewards.recorded import Recorded
+    from mindgpt_plugins.rewards.trial import Scored
 
 OURS = "rehearsed_spread"
 ASKING = ("judge", "diversity_embedding")
 """Rewards that may ask a server, which checking the recipe must not."""
 
 
-def on_gold(stage: str, config: Any, folder: Path, names: Iterable[str]) -> list[Finding]:
+def check_gold_answers(stage: str, config: Any, folder: Path, names: Iterable[str]) -> list[Finding]:
     """Score the sets' own answers in this process: a right answer must be right, and no reward may break on a source.
 
     Args:
@@ -28,10 +31,7 @@ def on_gold(stage: str, config: Any, folder: Path, names: Iterable[str]) -> list
         folder: datasets folder with ``<set>.jsonl``.
         names: sets in it.
     """
-    from mindgpt_data.export import read_set
-
-    from mindgpt_plugins.rewards.recorded import Recorded
-    from mindgpt_plugins.rewards.sdk import RewardError, Rollout
+    from mindgpt_plugins.rewards.sdk import RewardError
     from mindgpt_plugins.rewards.suite import Suite
     from mindgpt_plugins.rewards.trial import score
 
@@ -40,54 +40,62 @@ def on_gold(stage: str, config: Any, folder: Path, names: Iterable[str]) -> list
         suite = Suite(rewards)
     except RewardError as error:
         return [Finding(stage, "rewards", "noted", f"not tried on the sets' answers: without those that ask, {error}")]
-    recorded = []
-    for name in names:
-        if not (folder / f"{name}.jsonl").is_file():
-            continue
-        for row in read_set(folder, name):
-            text = row.response or f"answer: {row.answer}"
-            rollout = Rollout(
-                text=text, target=row.answer, prompt=row.question, answer_type=row.answer_type, type=row.type,
-                source=row.source, labels={"capability": row.capability}, boxes=row.boxes, difficulty=row.difficulty,
-                length=len(text.split()), uid=row.uid, step=1, progress=1.0,
-                load_images=partial(_pictures, [folder / image for image in row.image]),
-            )  # fmt: skip
-            recorded.append(Recorded(rollout, row.uid, {}, ()))
-    scored = score(suite, recorded)
-    found = []
-    errors: dict[str, list[str]] = defaultdict(list)
-    for one in scored:
-        if one.error:
-            errors[one.recorded.rollout.source].append(one.error)
-    for source, messages in errors.items():
-        text = f"source {source!r}: {len(messages)} of its rows cannot be scored. {messages[0]}"
-        found.append(Finding(stage, "rewards", "failed", text))
-    wrong = [
-        one.recorded.rollout
-        for one in scored
-        if one.components.get("accuracy") is not None and one.components["accuracy"] < 1  # type: ignore[operator]
-        and one.recorded.rollout.type == "verifiable"
-    ]  # fmt: skip
-    if wrong:
-        text = (
-            f"accuracy gives {len(wrong)} of {len(scored)} of the sets' own answers less than 1, e.g. {wrong[0].uid!r} "
-            f"({wrong[0].answer_type}): {wrong[0].text[-80:]!r} against target {wrong[0].target!r}"
-        )
-        # Some may be mistakes in the data; most are a reward that does not fit the data.
-        state: State = "failed" if 2 * len(wrong) > len(scored) else "noted"
-        found.append(Finding(stage, "rewards", state, text))
+    scored = score(suite, [one for name in names for one in _gold_replies(folder, name)])
+    found = [*_failures(stage, scored), *_wrong_answers(stage, scored)]
     if not found and scored:
         found.append(Finding(stage, "rewards", "proven", f"right on the sets' own answers ({len(scored)} rows)"))
     return found
 
 
-def _pictures(paths: list[Path]) -> list[Any]:
-    from mindgpt_data.io.images import open_image
+def _gold_replies(folder: Path, name: str) -> list[Recorded]:
+    """The supervised reply of each row of a set, or its bare answer, as if the policy had given it at the run's end."""
+    from mindgpt_data.export import read_set
 
-    return [open_image(path) for path in paths]
+    from mindgpt_plugins.rewards.recorded import Recorded
+    from mindgpt_plugins.rewards.rows import images_in, rollout_from_row
+
+    found = []
+    for row in read_set(folder, name) if (folder / f"{name}.jsonl").is_file() else []:
+        data = row.to_json()
+        text = row.response or f"answer: {row.answer}"
+        rollout = rollout_from_row(data, text, step=1, progress=1.0, load_images=images_in(folder, data))
+        found.append(Recorded(rollout, row.uid, {}, ()))
+    return found
 
 
-def on_rollouts(stage: PlannedStage) -> list[Finding]:
+def _failures(stage: str, scored: Sequence[Scored]) -> list[Finding]:
+    errors: dict[str, list[str]] = defaultdict(list)
+    for one in scored:
+        if one.error:
+            errors[one.recorded.rollout.source].append(one.error)
+    return [
+        Finding(
+            stage,
+            "rewards",
+            "failed",
+            f"source {source!r}: {len(messages)} of its rows cannot be scored. {messages[0]}",
+        )
+        for source, messages in errors.items()
+    ]
+
+
+def _wrong_answers(stage: str, scored: Sequence[Scored]) -> list[Finding]:
+    wrong = []
+    for one in scored:
+        accuracy = one.components.get("accuracy")
+        if accuracy is not None and accuracy < 1 and one.recorded.rollout.type == "verifiable":
+            wrong.append(one.recorded.rollout)
+    if not wrong:
+        return []
+    text = (
+        f"accuracy gives {len(wrong)} of {len(scored)} of the sets' own answers less than 1, e.g. {wrong[0].uid!r} "
+        f"({wrong[0].answer_type}): {wrong[0].text[-80:]!r} against target {wrong[0].target!r}"
+    )
+    # Some may be mistakes in the data; most are a reward that does not fit the data.
+    return [Finding(stage, "rewards", "failed" if 2 * len(wrong) > len(scored) else "noted", text)]
+
+
+def check_rollouts(stage: PlannedStage) -> list[Finding]:
     """Judge the components that the run's own dump holds, over all replies and per source."""
     replies = list(_replies(stage.folder / "rollouts"))
     if not replies:

@@ -11,7 +11,7 @@ let index, found = [], at = 0, listed = 0, turn = 0;
 function make(tag, set = {}, ...inside) {
   const node = tag === "svg" || tag === "rect" || tag === "line" ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
   for (const [key, value] of Object.entries(set)) node.setAttribute(key, value);
-  node.append(...inside);
+  node.append(...inside.map(visible));
   return node;
 }
 

@@ -1,5 +1,4 @@
 // The tree explorer and the filters of the sample. All texts go in as text, never as HTML.
-"use strict";
 const make = (tag, props = {}, ...children) => {
   const node = Object.assign(document.createElement(tag), props);
   node.append(...children);
@@ -14,6 +13,7 @@ const trees = JSON.parse(document.getElementById("trees").textContent);
 for (const tree of Object.values(trees)) {
   tree.children = [[]];  // of node i at i + 1; the root is node -1
   tree.nodes.forEach((node, i) => {
+    node[NAME] = visible(node[NAME]);
     while (node.length < 7) node.push(0);
     tree.children[i + 1] = [];
     tree.children[node[PARENT] + 1].push(i);
@@ -72,7 +72,7 @@ function squares(items, size, x, y, w, h) {
 }
 
 function tip(i) {
-  const n = node(i), text = tree().definitions[i];
+  const n = node(i), text = visible(tree().definitions[i]);
   return `${n[NAME]}\n${text ? text + "\n" : ""}topics ${whole(n[TOPICS])}, covered ${percent(n[COVERED], n[TOPICS])}\n`
     + (state.dimension === "knowledge" ? `pictures ${whole(n[PICTURES])}\n` : "")
     + `generated ${whole(n[GENERATED])}, kept ${whole(n[KEPT])} (${percent(n[KEPT], n[GENERATED])})\nshort ${COLUMNS.short[2](n)}`;
