@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import re
+import tomllib
 from pathlib import Path
 
 import markdown_pages as pages
@@ -100,6 +101,13 @@ def test_the_tree_has_a_line_for_every_folder() -> None:
         assert folders and missing == [], package
 
 
+def test_the_floors_are_those_that_are_enforced() -> None:
+    contracts = tomllib.loads((pages.ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (floors,) = [one["layers"] for one in contracts if one["id"] == "floors"]
+    (shown,) = pages.read_blocks(ARCHITECTURE, "floors")
+    assert shown.splitlines() == [layer.replace("mindgpt_plugins.", "") for layer in floors]
+
+
 def test_the_walks_name_what_the_files_define() -> None:
     text = ARCHITECTURE.read_text(encoding="utf-8")
     walks = text[text.index("## Three walks") : text.index("## The run folder")]
@@ -129,7 +137,7 @@ def _defined(path: Path) -> set[str]:
 @pytest.mark.parametrize(
     ("page", "says", "file"),
     [
-        ("docs/architecture.md", "weight enters", "mindgpt_plugins/rewards/suite.py"),
+        ("docs/architecture.md", "the weight enters", "mindgpt_plugins/rewards/algebra.py"),
         ("docs/stages/rejection_sampling.md", "`keep_per_prompt`", "mindgpt_plugins/stages/rejection_sampling/run.py"),
         ("docs/architecture.md", "new gate goes to", "data_tools/mindgpt_data/gates"),
         ("docs/extending.md", "new gate of ours goes to", "data_tools/mindgpt_data/teachers/base.py"),
