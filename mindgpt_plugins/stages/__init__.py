@@ -1,1 +1,1 @@
-"""One folder per stage kind, with the same file names in each: config, stage, run, __main__."""
+"""One stage kind per file."""

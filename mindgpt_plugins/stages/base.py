@@ -121,7 +121,7 @@ class Extension:
 
 
 class Stage(ABC, Generic[ConfigT]):
-    """A stage kind. Stateless; one subclass in each ``stages/<kind>/stage.py``, registered in ``core/builtins.py``."""
+    """A stage kind. Stateless; one subclass per file in ``pipeline/stages/``, registered in ``builtins.py``."""
 
     Config: ClassVar[type[StageConfig]]
     side: ClassVar[str]
