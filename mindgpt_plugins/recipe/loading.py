@@ -88,10 +88,19 @@ def override(tree: DictConfig, overrides: Sequence[str]) -> DictConfig:
             raise ValueError(f"override {one!r} is not of the form key=value")
         try:
             value = OmegaConf.select(OmegaConf.from_dotlist([f"value={one[len(key) + 1 :]}"]), "value")
+            _spell_out(merged, key)
             OmegaConf.update(merged, key, value, force_add=True)
         except (OmegaConfBaseException, YAMLError, ValueError, IndexError) as error:
             raise ValueError(f"override {one!r} does not fit: {_first_line(error)}") from None
     return merged
+
+
+def _spell_out(tree: DictConfig, key: str) -> None:
+    """Where a key goes on below a bare name (``curriculum.options.pacing``), write the name as a mapping first."""
+    for below in (".options.", ".name"):
+        place, found, _ = key.partition(below)
+        if found and isinstance(name := OmegaConf.select(tree, place), str):
+            OmegaConf.update(tree, place, {"name": name})
 
 
 def validate(data: dict[str, Any], path: Path) -> Recipe:
@@ -242,13 +251,14 @@ def _fields_at(schema: Any, location: Sequence[int | str]) -> list[str]:
         if schema is None:
             return []
     models = [m for m in _models(schema)]
-    return list(models[0].model_fields) if models else []
+    return [str(field.validation_alias or name) for name, field in models[0].model_fields.items()] if models else []
 
 
 def _descend(schema: Any, part: int | str) -> Any:
     for model in _models(schema):
-        if isinstance(part, str) and part in model.model_fields:
-            return model.model_fields[part].annotation
+        for name, field in model.model_fields.items():
+            if part == (field.validation_alias or name):
+                return field.annotation
     # list[X] / dict[str, X]: an index or a key leads to X
     arguments = [a for a in get_args(schema) if a is not type(None)]
     return arguments[-1] if arguments else None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from mindgpt_data.schema.focus import Focused
+from mindgpt_plugins.core.choice import Choice, flow, refuse_options_beside
+from mindgpt_plugins.core.image_size import SENT_PIXELS
 from mindgpt_plugins.core.schema import DatasetRef, PathRef, Strict
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -71,13 +74,26 @@ class TreeSettings(Strict):
     expand: ExpandSettings = Field(default_factory=ExpandSettings)
 
 
+class EstimatorChoice(Choice):
+    """What measures density."""
+
+    of: ClassVar[str] = "estimator"
+    key: ClassVar[str] = "estimator"
+
+
 class DensitySettings(Strict):
     """How density is measured."""
 
-    estimator: str = Field("model-free", description="A registered estimator: model-free, judge, pixels or yours.")
-    options: dict[str, Any] = Field(default_factory=dict, description="Its keyword options.")
+    estimator: EstimatorChoice = Field(
+        EstimatorChoice(name="model-free"), description="What measures density: model-free, judge, pixels or yours."
+    )
     weights: dict[str, float] | None = Field(None, description="Weights of the four sub-scores; default equal.")
     calibrate: bool = Field(False, description="Replace IDS by its quantile in this corpus.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_notation(cls, value: Any) -> Any:
+        return refuse_options_beside(value, EstimatorChoice, cls.model_fields["estimator"].default.name)
 
 
 class MatchSettings(Strict):
@@ -98,22 +114,48 @@ class MatchSettings(Strict):
     max_pixels: int = Field(524_288, gt=0, description="Pictures are scaled down to this many pixels for the judge.")
 
 
+class AllocatorChoice(Choice):
+    """What spreads a corpus budget over the images."""
+
+    of: ClassVar[str] = "allocator"
+    key: ClassVar[str] = "allocator"
+
+
 class BudgetSettings(Strict):
     """How QA are spread over images."""
 
-    allocator: str = Field("density", description="A registered allocator: density, uniform or random.")
+    allocator: AllocatorChoice = Field(
+        AllocatorChoice(name="density"), description="What spreads the budget: density, uniform, random or yours."
+    )
     items: int | None = Field(None, gt=0, description="Corpus budget, met exactly; default 1 + 7·IDS per image.")
-    n_min: int = Field(1, ge=0)
-    n_max: int = Field(8, ge=1)
-    gamma: float = Field(1.0, ge=0)
+    n_min: int = Field(1, ge=0, description="QA per image at least.")
+    n_max: int = Field(8, ge=1, description="QA per image at most.")
+    gamma: float = Field(
+        1.0, ge=0, description="Sharpness: an image's share goes with IDS^gamma, 0 treats all images alike."
+    )
+
+    @model_validator(mode="after")
+    def _bounds_beside(self) -> BudgetSettings:
+        for bound in ("n_min", "n_max", "gamma"):
+            if bound in self.allocator.options:
+                raise ValueError(f"{bound} is a key of `budget`, whatever allocates; write budget: {{{bound}: …}}")
+        return self
+
+
+class TeacherChoice(Choice):
+    """Who writes the QA."""
+
+    of: ClassVar[str] = "teacher"
+    key: ClassVar[str] = "teacher"
 
 
 class GenerateSettings(Strict):
-    """Who writes the QA."""
+    """Who writes the QA, and of what kind they are."""
 
-    teacher: str = Field("annotations", description="A registered teacher: annotations, endpoint or yours.")
-    options: dict[str, Any] = Field(default_factory=dict, description="Its keyword options.")
-    max_pixels: int = Field(1_048_576, gt=0, description="Pictures are scaled down to this many pixels when sent.")
+    teacher: TeacherChoice = Field(
+        TeacherChoice(name="annotations"), description="Who writes the QA: annotations, endpoint or yours."
+    )
+    max_pixels: int = Field(SENT_PIXELS, gt=0, description="Pictures are scaled down to this many pixels when sent.")
     boxes: Literal["relative_1000", "pixels"] = "relative_1000"
     capabilities: tuple[str, ...] = Field(
         (), description="Only these capability leaves or branches, e.g. perception or spatial.box; default all."
@@ -125,13 +167,49 @@ class GenerateSettings(Strict):
     verbose: Share = Field(0.5, description="Share of replies that reason before they answer.")
     adversarial: Share = Field(0.0, description="Share of extra adversarial twins (blank, swapped, false premise).")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _one_notation(cls, value: Any) -> Any:
+        return refuse_options_beside(value, TeacherChoice, cls.model_fields["teacher"].default.name)
+
+
+class GateChoice(Choice):
+    """A quality gate."""
+
+    of: ClassVar[str] = "gate"
+
+
+GATES = tuple(GateChoice(name=name) for name in ("rules", "duplicates", "decontaminate"))
+"""Gates that need no model, in the order in which the cheap ones come first."""
+
 
 class FilterSettings(Strict):
     """Quality gates in order, each with its options."""
 
-    gates: tuple[str, ...] = Field(("rules", "duplicates", "decontaminate"), description="Registered gates, in order.")
-    options: dict[str, dict[str, Any]] = Field(default_factory=dict, description="Gate → its keyword options.")
+    gates: tuple[GateChoice, ...] = Field(
+        GATES, description="Gates in order, e.g. [rules, {name: judge, options: {least: 2}}]."
+    )
     against: tuple[DatasetRef, ...] = Field((), description="Evaluation sets to decontaminate against: <folder>/<set>.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_notation(cls, value: Any) -> Any:
+        if isinstance(value, Mapping) and "options" in value:
+            options = dict(value["options"] or {})
+            gates = [
+                gate if gate not in options else {"name": gate, "options": options.pop(gate)}
+                for gate in value.get("gates", [one.name for one in GATES])
+            ]
+            gates += [{"name": gate, "options": own} for gate, own in options.items()]
+            raise ValueError(f"options lie with their gates; write gates: {flow(gates)}")
+        return value
+
+    @model_validator(mode="after")
+    def _named_once(self) -> FilterSettings:
+        names = [gate.name for gate in self.gates]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"gates: {twice[0]} is named twice; a funnel tells its rows by the gate's name")
+        return self
 
 
 class ExportSettings(Strict):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from mindgpt_data.schema.config import GATES, AllocatorChoice, EstimatorChoice, GateChoice
 from mindgpt_data.schema.focus import Focused
 from mindgpt_plugins.core.schema import Strict
 
@@ -58,18 +59,21 @@ class World(Strict):
 class Density(Strict):
     """How image density is measured."""
 
-    estimator: str = Field("annotations", description="A registered estimator.")
-    options: dict[str, Any] = Field(default_factory=dict, description="Its keyword options.")
+    estimator: EstimatorChoice = Field(EstimatorChoice(name="annotations"), description="What measures density.")
     weights: dict[str, float] | None = Field(None, description="Weights of the four sub-scores; default equal.")
 
 
 class Budget(Strict):
     """How QA are spread over images."""
 
-    allocator: str = Field("density", description="A registered allocator: density, uniform or random.")
-    n_min: int = Field(1, ge=0)
-    n_max: int = Field(8, ge=1)
-    gamma: float = Field(1.0, ge=0)
+    allocator: AllocatorChoice = Field(
+        AllocatorChoice(name="density"), description="What spreads the budget: density, uniform, random or yours."
+    )
+    n_min: int = Field(1, ge=0, description="QA per image at least.")
+    n_max: int = Field(8, ge=1, description="QA per image at most.")
+    gamma: float = Field(
+        1.0, ge=0, description="Sharpness: an image's share goes with IDS^gamma, 0 treats all images alike."
+    )
 
 
 class WorldSettings(Strict):
@@ -78,5 +82,5 @@ class WorldSettings(Strict):
     world: World = Field(default_factory=World)
     density: Density = Field(default_factory=Density)
     budget: Budget = Field(default_factory=Budget)
-    gates: tuple[str, ...] = Field(("rules", "duplicates", "decontaminate"), description="Registered gates, in order.")
+    gates: tuple[GateChoice, ...] = Field(GATES, description="Gates in order; those that judge one item at a time.")
     sets: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")], SetConfig] = Field(min_length=1)

@@ -6,13 +6,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from mindgpt_plugins.advantage.config import AdvantageConfig
-from mindgpt_plugins.advantage.perception_config import PerceptionConfig
 from mindgpt_plugins.core.patch_modes import Patches
 from mindgpt_plugins.core.schema import DatasetRef, ModelRef, StageConfig, Strict
-from mindgpt_plugins.curriculum.config import CurriculumConfig
-from mindgpt_plugins.rewards.suite import RewardConfig
-from mindgpt_plugins.verl_ext.settings import GroupSizes, Mode
+from mindgpt_plugins.verl_ext.settings import HybridSettings, Mode
 
 
 class LoraConfig(Strict):
@@ -33,32 +29,18 @@ class VLLMConfig(Strict):
     options: dict[str, Any] = Field(default_factory=dict, description="vLLM's own engine arguments, passed through.")
 
 
-class RLConfig(StageConfig):
+class RLConfig(HybridSettings, StageConfig):
     """Group-relative RL with several rewards; rendered through verl's own Hydra configuration."""
 
     kind: Literal["rl"]
     model: ModelRef
     train: DatasetRef | list[DatasetRef] = Field(description="A set, or several that are put together.")
-    rewards: dict[str, RewardConfig] = Field(
-        {"accuracy": RewardConfig(weight=1.0), "format": RewardConfig(weight=1.0)},
-        min_length=1,
-        description="Reward name → {weight, options, schedule}.",
-    )
-    advantage: AdvantageConfig = AdvantageConfig()
-    curriculum: CurriculumConfig = CurriculumConfig()
-    perception: PerceptionConfig | None = Field(
-        None, description="Weight replies by how much they depend on the picture; docs/perception.md. null: off."
-    )
     mode: Mode = Field(
         "sync",
         description="sync: generate, then train. colocate_async: generation goes on over updates. separate_async: "
         "rollouts on GPUs of their own.",
     )
     group_size: int = Field(8, ge=1, description="Replies per prompt (n).")
-    group_size_by_difficulty: GroupSizes = Field(
-        default_factory=dict,
-        description="Difficulty → replies from there on, {0.5: 12, 0.8: 16}; easier prompts get group_size.",
-    )
     prompts_per_step: int = Field(16, ge=1)
     steps: int = Field(ge=1, description="Optimizer steps of the whole run.")
     lr: float = Field(1e-6, gt=0)

@@ -6,10 +6,10 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from mindgpt_plugins.core.choice import Choice
 from mindgpt_plugins.core.patch_modes import Patches
 from mindgpt_plugins.core.schema import DatasetRef, ModelRef, StageConfig, Strict
-from mindgpt_plugins.curriculum.config import Mixing
+from mindgpt_plugins.curriculum.config import GroupedMixtureChoice, SamplerChoice
+from mindgpt_plugins.losses.config import KLConfig, LossChoice
 
 
 class TrainingSet(Strict):
@@ -48,10 +48,14 @@ class TrainingConfig(StageConfig):
     keep_checkpoints: int = Field(2, ge=1)
     logging_steps: int = Field(1, ge=1)
     dataloader_workers: int = Field(0, ge=0, description="Processes that load images; 0: the training process does.")
-    curriculum: Choice | None = Field(
-        None, description="A sampler with its options, e.g. {name: easy_to_hard, pacing: root}; default: shuffled."
+    curriculum: SamplerChoice | None = Field(
+        None,
+        description="Order of the samples: a sampler, alone or with options, e.g. {name: easy_to_hard, options: "
+        "{pacing: root}}. Default: shuffled.",
     )
-    mixture: Mixing | None = Field(None, description="Shares by source, where weights of `data` are not enough.")
+    mixture: GroupedMixtureChoice | None = Field(
+        None, description="Shares by source, where weights of `data` are not enough."
+    )
     eval_data: list[DatasetRef] = Field(
         default_factory=list, description="Sets to evaluate on while training, each on its own, e.g. for a mixture."
     )
@@ -101,23 +105,16 @@ class TrainingConfig(StageConfig):
         return self
 
 
-class KLConfig(Strict):
-    """KL anchor: keeps the policy near a frozen reference on some sources."""
-
-    sources: tuple[str, ...] = Field(min_length=1, description="Sources whose replies are anchored, e.g. [general].")
-    beta: float = Field(0.05, gt=0)
-    reference: ModelRef | None = Field(None, description="Default: the model this stage starts from.")
-
-
 class SFTConfig(TrainingConfig):
     """Supervised fine-tuning: domain learning, capability restoration, or plain."""
 
     kind: Literal["sft"]
-    loss: Choice = Field(
-        Choice(name="weighted_ce"),
-        description="e.g. {name: weighted_ce, weights: {domain: 2}, length_weighting: sqrt}",
+    loss: LossChoice = Field(
+        LossChoice(name="weighted_ce"),
+        description="What is minimised, e.g. {name: weighted_ce, options: {weights: {domain: 2}, length_weighting: "
+        "sqrt}}.",
     )
-    kl: KLConfig | None = None
+    kl: KLConfig | None = Field(None, description="Anchor to a frozen reference on some sources; null: none.")
 
     def further(self, start: str, steps: int, seed: int) -> Self:
         """As any training; the anchor keeps the reference it always had."""

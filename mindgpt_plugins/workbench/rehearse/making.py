@@ -38,13 +38,11 @@ def data(draft: Draft, server: str | None) -> None:
         return
     for role, servers in draft.get("endpoints").items():
         draft.set(f"endpoints.{role}", [stood_in(one, server) for one in servers], "stand-in", STUB)
-    gates = [gate for gate in draft.get("filter.gates") if gate not in GATES_NEED_A_MODEL]
+    gates = [gate for gate in draft.get("filter.gates") if gate["name"] not in GATES_NEED_A_MODEL]
     if gates != draft.get("filter.gates"):
         draft.set(
             "filter.gates", gates, "stand-in", "the gates that ask a model: one that knows nothing drops every row"
         )
-        options = {gate: value for gate, value in draft.get("filter.options").items() if gate in gates}
-        draft.set("filter.options", options)
 
 
 def judges(draft: Draft, server: str | None) -> None:
