@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, GetJsonSchemaHandler, model_validator
+from pydantic_core import CoreSchema
 
 from mindgpt_plugins.core.schema import Strict
+
+REGISTERED = "x-registered"
+"""Key of a JSON schema that says of which kind a name is; whoever publishes the schema lists names and options."""
 
 
 class Choice(Strict):
@@ -38,6 +42,10 @@ class Choice(Strict):
         if any(key not in cls.known_keys() for key in value):
             raise ValueError(f"options lie under `options`; write {cls._shown(_moved(cls, value))}")
         return value
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {**handler.resolve_ref_schema(handler(core)), REGISTERED: cls.of}
 
     @classmethod
     def known_keys(cls) -> set[str]:

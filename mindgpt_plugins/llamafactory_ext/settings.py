@@ -24,16 +24,16 @@ class SettingsError(ValueError):
 class Columns(Strict):
     """Names of the columns of the user's dataset that describe a row."""
 
-    source: str = "source"
-    difficulty: str = "difficulty"
-    uid: str = "uid"
+    source: str = Field("source", description="Column with the source of a row.")
+    difficulty: str = Field("difficulty", description="Column with the difficulty of a row, larger is harder.")
+    uid: str = Field("uid", description="Column with the identity of a row.")
 
 
 class Section(Strict):
     """Everything under ``mindgpt:``."""
 
     plugins: tuple[str, ...] = Field((), description="Modules or .py files to import in every rank.")
-    columns: Columns = Columns()
+    columns: Columns = Field(Columns(), description="Names of the columns of your data set that describe a row.")
     sources: tuple[str, ...] | None = Field(None, description="Declared sources; default: those found in the data.")
     curriculum: SamplerChoice | None = Field(
         None, description="Order of the samples. Default: the host's own, or `shuffled` with a mixture."
@@ -51,7 +51,10 @@ class Section(Strict):
     packing_buckets: int = Field(
         4, ge=1, description="With packing and a curriculum: a pack's rows come from one of so many difficulty buckets."
     )
-    metrics_path: str | None = Field(None, description="Default: metrics.jsonl in output_dir.")
+    metrics_path: str | None = Field(
+        None,
+        description="File that metrics are appended to, one JSON line per step. Default: metrics.jsonl in output_dir.",
+    )
     patches: Patches = Field(default_factory=dict, description="Patch → auto, on or off; default: all auto.")
     trace: str | None = Field(None, description="Write what every step consumed to <trace>.rank<k>.jsonl.")
 

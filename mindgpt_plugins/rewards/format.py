@@ -12,7 +12,12 @@ _ENDING = re.compile(r"answer\s*:[ \t]*(\S[^\n]*)\s*\Z", re.IGNORECASE)
 
 @reward(name="format", role="gate")
 def answer_format(r: Rollout, *, max_words: int = 8) -> Score:
-    """1 when the text holds one ``answer:`` and ends with it and a non-empty answer of at most ``max_words`` words."""
+    """1 when the text holds one ``answer:`` and ends with it and a non-empty answer of at most ``max_words`` words.
+
+    Args:
+        r: the reply.
+        max_words: words of the answer at most, split at white space.
+    """
     ending = _ENDING.search(r.text)
     good = len(_MARKER.findall(r.text)) == 1 and ending is not None and len(ending.group(1).split()) <= max_words
     return Score(float(good))

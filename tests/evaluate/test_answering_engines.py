@@ -12,7 +12,7 @@ from mindgpt_patches.cpu import SITE
 from mindgpt_plugins.generation import engines
 from mindgpt_plugins.generation.hf_engine import Engine, EngineError, Prompt
 
-SIZES = {"max_new_tokens": 8, "max_pixels": 64 * 64, "device": "cpu"}
+SIZES = {"max_new_tokens": 8, "min_pixels": 32 * 32, "max_pixels": 64 * 64, "device": "cpu"}
 HAS_VLLM = importlib.util.find_spec("vllm") is not None
 
 
@@ -35,7 +35,7 @@ def test_auto_means_vllm_on_accelerators_where_it_is_installed(
 
 @pytest.mark.skipif(HAS_VLLM, reason="vllm is installed")
 def test_asked_for_and_missing_vllm_is_one_line(tiny_model: Path) -> None:
-    config = {"model": str(tiny_model), "engine": "vllm", "min_pixels": 1024, "seed": 0, **SIZES}
+    config = {"model": str(tiny_model), "engine": "vllm", "seed": 0, **SIZES}
     with pytest.raises(EngineError, match="engine: vllm cannot be imported .*install vllm, or set engine: hf"):
         engines.load_once(config)()
 

@@ -19,17 +19,25 @@ ROLES = ("teacher", "judge", "solver", "embeddings")
 class EndpointSettings(Strict):
     """One OpenAI-compatible server. Keys come from the environment and are never written anywhere."""
 
-    base_url: str = Field(pattern=r"^https?://", description="e.g. http://127.0.0.1:8000/v1")
-    model: str
+    base_url: str = Field(
+        pattern=r"^https?://", description="Address of the server up to its version, e.g. http://127.0.0.1:8000/v1."
+    )
+    model: str = Field(description="Name of the model in requests.")
     api_key_env: str | None = Field(None, description="Name of the environment variable that holds the key.")
-    max_in_flight: int = Field(64, ge=1, description="Requests under way at once.")
-    requests_per_minute: float | None = Field(None, gt=0)
-    tokens_per_minute: float | None = Field(None, gt=0)
-    timeout: float = Field(120.0, gt=0, description="Seconds per request.")
+    max_in_flight: int = Field(64, ge=1, description="Requests that are under way at once.")
+    requests_per_minute: float | None = Field(
+        None, gt=0, description="Requests that are started per minute at most; null: no limit."
+    )
+    tokens_per_minute: float | None = Field(
+        None, gt=0, description="Prompt and completion tokens per minute at most; null: no limit."
+    )
+    timeout: float = Field(120.0, gt=0, description="Seconds that one request may take.")
     max_attempts: int = Field(6, ge=1, description="Tries per request over all endpoints, invalid answers included.")
-    price_in: float = Field(0.0, ge=0, description="Price of a million prompt tokens.")
-    price_out: float = Field(0.0, ge=0, description="Price of a million completion tokens.")
-    logprobs: bool = Field(False, description="The server returns top log-probabilities.")
+    price_in: float = Field(0.0, ge=0, description="Price of a million prompt tokens, in any currency.")
+    price_out: float = Field(0.0, ge=0, description="Price of a million completion tokens, in the same currency.")
+    logprobs: bool = Field(
+        False, description="Whether the server returns top log-probabilities, which judges and gates then use."
+    )
     extra_body: dict[str, Any] = Field(
         default_factory=dict, description="Laid over the fields of every request; null takes a field out."
     )
@@ -60,17 +68,21 @@ class ExpandSettings(Strict):
     novelty: Share = Field(0.2, description="A node is left alone when a smaller share of its proposals is new.")
     cap: int = Field(64, ge=1, description="Children per node, hand-written ones included.")
     rounds: int = Field(8, ge=1, description="Requests per node at most.")
-    proposals: int = Field(24, ge=1, le=64, description="Topics per request.")
+    proposals: int = Field(24, ge=1, le=64, description="Topics that one request asks for.")
     critic: bool = Field(True, description="The judge checks that the parent entails each child.")
-    exclude: tuple[str, ...] = Field((), description="What must not become a topic.")
-    temperature: float = Field(0.7, ge=0)
+    exclude: tuple[str, ...] = Field((), description="Topics that the tree must not get, in words of the user.")
+    temperature: float = Field(0.7, ge=0, description="Sampling temperature of the teacher that proposes topics.")
 
 
 class TreeSettings(Strict):
     """Which label trees: ``builtin`` or a file that ``mindgpt data tree`` wrote or can import."""
 
-    knowledge: str = "builtin"
-    capability: str = "builtin"
+    knowledge: str = Field(
+        "builtin", description="Knowledge tree: `builtin`, or a file that `mindgpt data tree` wrote."
+    )
+    capability: str = Field(
+        "builtin", description="Capability tree: `builtin`, or a file that `mindgpt data tree` wrote."
+    )
     expand: ExpandSettings = Field(default_factory=ExpandSettings)
 
 
@@ -103,11 +115,17 @@ class MatchSettings(Strict):
         "text",
         description="text: captions, tags and labels; judge: the MLLM descends it; clip: your CLIP or SigLIP.",
     )
-    clip: str | None = Field(None, description="Path or hub id, for matcher clip.")
+    clip: str | None = Field(
+        None, description="Folder or hub id of a CLIP or SigLIP model; needed for matcher clip, and read by no other."
+    )
     verify: bool = Field(False, description="The judge verifies each candidate (fit 0 to 3).")
-    limit: int = Field(3, ge=1, description="At most this many topics.")
-    least_fit: int = Field(2, ge=0, le=3)
-    beam: tuple[int, int, int] = Field((3, 5, 20), description="Candidates kept at level 1, 2 and 3.")
+    limit: int = Field(3, ge=1, description="Topics that one picture gets at most.")
+    least_fit: int = Field(
+        2, ge=0, le=3, description="Least fit of a topic, 0 to 3, in the eyes of the judge that verifies it."
+    )
+    beam: tuple[int, int, int] = Field(
+        (3, 5, 20), description="Candidates that are kept at level 1, 2 and 3 of the tree."
+    )
     least_similarity: float | None = Field(
         None, ge=-1, le=1, description="Cosine below which there is no match; default 0.5 for text, 0.2 for clip."
     )
@@ -156,7 +174,11 @@ class GenerateSettings(Strict):
         TeacherChoice(name="annotations"), description="Who writes the QA: annotations, endpoint or yours."
     )
     max_pixels: int = Field(SENT_PIXELS, gt=0, description="Pictures are scaled down to this many pixels when sent.")
-    boxes: Literal["relative_1000", "pixels"] = "relative_1000"
+    boxes: Literal["relative_1000", "pixels"] = Field(
+        "relative_1000",
+        description="Coordinates of boxes in questions and answers: thousandths of the picture, or pixels of "
+        "it as it is shown.",
+    )
     capabilities: tuple[str, ...] = Field(
         (), description="Only these capability leaves or branches, e.g. perception or spatial.box; default all."
     )
@@ -216,9 +238,12 @@ class ExportSettings(Strict):
     """What the trainers load."""
 
     name: str = Field("data", pattern=r"^[A-Za-z0-9_-]+$", description="Sets: <name>_train, <name>_dev, <name>_test.")
-    dev: Share = 0.0
-    test: Share = 0.0
-    formats: tuple[Literal["sharegpt", "verl", "hf"], ...] = ("sharegpt", "verl")
+    dev: Share = Field(0.0, description="Share of the rows that goes into <name>_dev.")
+    test: Share = Field(0.0, description="Share of the rows that goes into <name>_test.")
+    formats: tuple[Literal["sharegpt", "verl", "hf"], ...] = Field(
+        ("sharegpt", "verl"),
+        description="What is written: sharegpt for LLaMA-Factory, verl for RL, hf for Hugging Face datasets.",
+    )
 
     @model_validator(mode="after")
     def _room_for_training(self) -> ExportSettings:
@@ -230,13 +255,13 @@ class ExportSettings(Strict):
 class DataSettings(Strict):
     """The whole pipeline."""
 
-    images: Images
+    images: Images = Field(description="Which pictures.")
     endpoints: dict[Literal["teacher", "judge", "solver", "embeddings"], tuple[EndpointSettings, ...]] = Field(
         default_factory=dict, description="By role, several for failover; judge and solver default to teacher."
     )
     tree: TreeSettings = Field(default_factory=TreeSettings)
     density: DensitySettings = Field(default_factory=DensitySettings)
-    match: MatchSettings = Field(default_factory=MatchSettings)
+    match: MatchSettings = Field(default_factory=MatchSettings, description="How pictures find their topics.")
     budget: BudgetSettings = Field(default_factory=BudgetSettings)
     generate: GenerateSettings = Field(default_factory=GenerateSettings)
     filter: FilterSettings = Field(default_factory=FilterSettings)

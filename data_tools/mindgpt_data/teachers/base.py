@@ -21,6 +21,7 @@ from mindgpt_data.client.request import Task
 from mindgpt_data.schema.config import TeacherChoice
 from mindgpt_data.schema.record import ImageRecord
 from mindgpt_plugins.core import registry
+from mindgpt_plugins.core.image_size import SENT_PIXELS
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class Job:
     avoid_topic: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
     seed: int = 0
-    max_pixels: int = 1_048_576
+    max_pixels: int = SENT_PIXELS
     boxes: str = "relative_1000"
 
 

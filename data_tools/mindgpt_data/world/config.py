@@ -16,7 +16,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class Scenes(Strict):
     """How many pictures and questions of one source a set gets."""
 
-    images: int = Field(gt=0, description="Pictures.")
+    images: int = Field(gt=0, description="Pictures that are rendered.")
     items: int | None = Field(
         None, gt=0, description="Corpus budget in QA, met exactly; default: 1 + 7·IDS per image, no corpus budget."
     )
@@ -38,7 +38,9 @@ class SetConfig(Strict):
     """One dataset of the stage, referred to as ``<stage>/<set>``."""
 
     split: Literal["train", "dev", "test"] = Field("train", description="dev and test are held out from every other.")
-    sources: dict[Literal["general", "domain"], Scenes] = Field(min_length=1)
+    sources: dict[Literal["general", "domain"], Scenes] = Field(
+        min_length=1, description="Source → its pictures and questions."
+    )
     verbose: Share = Field(0.3, description="Share of replies that look before they answer.")
 
     @model_validator(mode="after")
@@ -83,4 +85,6 @@ class WorldSettings(Strict):
     density: Density = Field(default_factory=Density)
     budget: Budget = Field(default_factory=Budget)
     gates: tuple[GateChoice, ...] = Field(GATES, description="Gates in order; those that judge one item at a time.")
-    sets: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")], SetConfig] = Field(min_length=1)
+    sets: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")], SetConfig] = Field(
+        min_length=1, description="Set → what it holds; its name is the data set <stage>/<set>."
+    )
