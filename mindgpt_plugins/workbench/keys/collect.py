@@ -202,7 +202,7 @@ def _in_words(annotation: Any) -> str:
         marks = [m for one in arguments[1:] for m in (one.metadata if isinstance(one, FieldInfo) else [one])]
         return " ".join([text, " and ".join(word for mark in marks if (word := _bound(mark)))]).strip()
     if origin is Literal:
-        return " | ".join(flow(one) for one in arguments)
+        return " | ".join(one if isinstance(one, str) else flow(one) for one in arguments)
     if origin in (Union, types.UnionType):
         return _alternatives(arguments)
     if origin is tuple and len(arguments) > 1 and arguments[1] is not Ellipsis:
