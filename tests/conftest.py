@@ -64,7 +64,6 @@ pathlib.Path("model").mkdir(exist_ok=True)
 class Toy(Stage):
     Config = ToyConfig
     side = "data"
-    code = ()
     def render(self, config, context):
         (context.folder / "config.json").write_text(json.dumps(config.model_dump(mode="json")))
         return [Command(("-c", SCRIPT), {"TOY": "1"})]

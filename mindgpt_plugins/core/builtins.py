@@ -1,5 +1,9 @@
 """Everything we ship that a recipe can name: kind → name → ``module:attribute``, imported only when used."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+
 BUILTINS: dict[str, dict[str, str]] = {
     "reward": {
         "accuracy": "mindgpt_plugins.rewards.accuracy:accuracy",
@@ -88,3 +92,8 @@ BUILTINS: dict[str, dict[str, str]] = {
         "rl": "mindgpt_plugins.stages.rl.stage:RL",
     },
 }
+
+
+def shipped_modules(kinds: Iterable[str]) -> set[str]:
+    """Modules of everything that ships under these kinds."""
+    return {target.partition(":")[0] for kind in kinds for target in BUILTINS[kind].values()}

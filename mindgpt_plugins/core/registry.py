@@ -42,6 +42,8 @@ KINDS = tuple(PLURALS)
 #: Leading positional parameters a registered callable must accept; every further parameter is a keyword-only option.
 SIGNATURES: dict[str, int] = {"reward": 1, "advantage": 1, "estimator": 1, "allocator": 2, "gate": 1}
 
+PLUGIN_PREFIX = "mindgpt_user_"
+"""Begins the module name of a recipe's own ``.py`` file."""
 _registered: dict[tuple[str, str], Any] = {}
 T = TypeVar("T")
 
@@ -245,7 +247,7 @@ def _import_path(path: Path) -> ModuleType:
             f"plugin file {str(path)!r} does not exist (relative paths are taken from the recipe's folder)"
         )
     # One module per file, however often and from wherever it is asked for; the hash keeps equal stems apart.
-    name = f"mindgpt_user_{path.stem}_{hashlib.sha256(os.fsencode(path)).hexdigest()[:8]}"
+    name = f"{PLUGIN_PREFIX}{path.stem}_{hashlib.sha256(os.fsencode(path)).hexdigest()[:8]}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)

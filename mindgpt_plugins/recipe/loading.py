@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ValidationError
 from yaml import YAMLError
 
-from mindgpt_plugins.core.registry import PluginError, RegistryError, get, load_plugins, nearest
+from mindgpt_plugins.core.registry import PluginError, RegistryError, get, load_plugins, names, nearest
 from mindgpt_plugins.core.schema import StageConfig
 from mindgpt_plugins.recipe.schema import Recipe, RecipeHead
+
+Config = TypeVar("Config", bound=StageConfig)
 
 
 class RecipeError(ValueError):
@@ -75,6 +77,27 @@ def load(name: str, overrides: Sequence[str] = ()) -> Recipe:
     return validate({str(key): value for key, value in data.items()}, path)
 
 
+def find_stage(recipe: Recipe, schema: type[Config], name: str | None = None) -> Config:
+    """Find the stage of a kind that a command is about.
+
+    Args:
+        recipe: a validated recipe.
+        schema: the kind's settings, e.g. ``RLConfig``.
+        name: of the stage; None: the only one of the kind.
+
+    Raises:
+        RecipeError: no such stage, or several to choose from; the message lists them.
+    """
+    stages = {key: config for key, config in recipe.stages.items() if isinstance(config, schema)}
+    if name is None and len(stages) == 1:
+        name = next(iter(stages))
+    if name not in stages:
+        (kind,) = get_args(schema.model_fields["kind"].annotation)
+        known = ", ".join(stages) or f"none, it has no {kind} stage"
+        raise RecipeError(str(recipe.path), [f"which {kind} stage? Give --stage, one of: {known}"])
+    return stages[name]
+
+
 def override(tree: DictConfig, overrides: Sequence[str]) -> DictConfig:
     """Lay ``key=value`` over a tree; keys are dotted, lists by number: ``endpoints.teacher.0.model=big``.
 
@@ -133,7 +156,7 @@ def validate(data: dict[str, Any], path: Path) -> Recipe:
     if problems or head is None:
         raise RecipeError(str(path), problems)
     recipe = Recipe.model_construct(**{k: getattr(head, k) for k in RecipeHead.model_fields}, path=path, stages=configs)
-    problems = _reference_problems(recipe)
+    problems = [*_launch_problems(recipe), *_reference_problems(recipe)]
     if problems:
         raise RecipeError(str(path), problems)
     return recipe
@@ -179,6 +202,24 @@ def _stage(name: str, settings: Any, problems: list[str]) -> StageConfig | None:
         return None
     assert isinstance(config, StageConfig)
     return config
+
+
+def _launch_problems(recipe: Recipe) -> Iterator[str]:
+    """Sides on which no stage kind runs: of the recipe first, of every kind only where that does not settle it."""
+    known = {get("stage", config.kind).side for config in recipe.stages.values()}
+    if set(recipe.launch) <= known:
+        return
+    for kind in names("stage"):
+        try:
+            known.add(get("stage", kind).side)
+        except (RegistryError, PluginError):  # a broken package of somebody else's; `mindgpt doctor` names it
+            continue
+    for side in recipe.launch:
+        if side not in known:
+            yield (
+                f"launch.{side}: no stage kind runs on that side{nearest(side, sorted(known)) or '.'} "
+                f"Known: {', '.join(sorted(known))}."
+            )
 
 
 def _reference_problems(recipe: Recipe) -> list[str]:

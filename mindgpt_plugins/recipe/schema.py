@@ -34,16 +34,6 @@ class Launch(Strict):
     )
 
 
-class LaunchSides(Strict):
-    """Each side may live in its own environment: verl and LLaMA-Factory agree on one narrow transformers window."""
-
-    data: Launch = Field(Launch(), description="Stages that make data: pictures, questions and sets.")
-    sft: Launch = Field(Launch(), description="Stages that train with LLaMA-Factory, or run a model with transformers.")
-    rl: Launch = Field(Launch(), description="Stages that train with verl.")
-    quantise: Launch = Field(Launch(), description="Stages that quantise with llm-compressor.")
-    benchmark: Launch = Field(Launch(), description="Stages that run EvalScope.")
-
-
 class RecipeHead(Strict):
     """Everything of a recipe but its stages."""
 
@@ -63,10 +53,10 @@ class RecipeHead(Strict):
         description="Sizes of pictures, the same for every stage, so that training, rollout and evaluation "
         "see the same visual tokens.",
     )
-    launch: LaunchSides = Field(
-        LaunchSides(),
-        description="Interpreter and environment of each side, because verl and LLaMA-Factory may live in "
-        "environments of their own.",
+    launch: dict[str, Launch] = Field(
+        default_factory=dict,
+        description="Side of a stage kind (data, sft, rl, …) → how its processes are started. Each may live in its own "
+        "environment: verl and LLaMA-Factory agree on one narrow transformers window.",
     )
 
 
@@ -80,6 +70,10 @@ class Recipe(RecipeHead):
     def folder(self) -> Path:
         """Folder that relative paths in the recipe start from."""
         return self.path.parent
+
+    def launch_of(self, side: str) -> Launch:
+        """How the processes of a side are started."""
+        return self.launch.get(side, Launch())
 
     def inputs(self, stage: str) -> list[str]:
         """Names of the stages that ``stage`` refers to, in recipe order."""

@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 from mindgpt_plugins.advantage.config import AdvantageConfig
 from mindgpt_plugins.advantage.perception_config import PerceptionConfig
 from mindgpt_plugins.core.choice import flow
+from mindgpt_plugins.core.files import write_json
 from mindgpt_plugins.core.schema import Strict
 from mindgpt_plugins.curriculum.config import MixtureChoice, SamplerChoice
 from mindgpt_plugins.rewards.suite import RewardConfig
@@ -164,4 +165,4 @@ def parse(data: Any, where: str) -> Settings:
 
 def write(settings: Settings, path: Path) -> None:
     """Write a settings file that :func:`read` accepts."""
-    path.write_text(json.dumps(settings.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8")
+    write_json(path, settings.model_dump(mode="json"))

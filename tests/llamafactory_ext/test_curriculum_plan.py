@@ -78,7 +78,7 @@ def test_shares_and_difficulty_are_those_of_the_rows(folder: Path) -> None:
     assert found["difficulty"][0] < 0.3 < 0.7 < found["difficulty"][11]
     html = page.read_text()
     assert "<polyline" in html
-    assert "http" not in html.replace("http://www.w3.org", "")  # nothing is loaded from elsewhere
+    assert "://" not in html  # nothing is loaded from elsewhere
 
 
 def test_a_schedule_is_shown_as_it_will_be(folder: Path) -> None:

@@ -28,6 +28,10 @@ def mindgpt(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "mindgpt_plugins.cli", *arguments], capture_output=True, text=True)
 
 
+def is_built_in(kind: str, name: str) -> bool:
+    return registry.origin(kind, name) == "built in"
+
+
 def faults(**recipe: object) -> list[str]:
     return [jsonschema.exceptions.best_match([fault]).message for fault in CHECK.iter_errors({"name": "r", **recipe})]
 
@@ -35,11 +39,13 @@ def faults(**recipe: object) -> list[str]:
 @pytest.mark.parametrize("name", section_names())
 def test_every_key_and_every_option_is_described(name: str):
     found: Section = section(name)
+    # What other tests have registered in this process is not ours to describe.
+    ours = [key for key in found.keys if not key.of or name == "schedule" or is_built_in(*key.of.split())]
     assert found.about and found.keys
-    assert [key.place for key in found.keys if not key.description.strip()] == []
+    assert [key.place for key in ours if not key.description.strip()] == []
     # Words alone explain nothing: a description is a sentence, or a clause with its unit.
-    assert [key.place for key in found.keys if not key.of and len(key.description.split()) < 2] == []
-    assert [key.place for key in found.keys if not key.type and not key.of] == []
+    assert [key.place for key in ours if not key.of and len(key.description.split()) < 2] == []
+    assert [key.place for key in ours if not key.type and not key.of] == []
 
 
 def test_names_and_options_are_read_as_python_has_them():

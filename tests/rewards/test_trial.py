@@ -36,6 +36,12 @@ def suite(**rewards: dict) -> Suite:
     return Suite({name: RewardConfig.model_validate(config) for name, config in rewards.items()})
 
 
+def test_a_byte_order_mark_before_recorded_replies_is_skipped(tmp_path: Path):
+    path = lines(tmp_path / "3.jsonl", DUMP)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert [one.rollout.uid for one in read(path)] == [DUMP["row"]]
+
+
 def test_our_dump_is_read(tmp_path: Path):
     (one,) = read(lines(tmp_path / "3.jsonl", DUMP), total_steps=5)
     r = one.rollout

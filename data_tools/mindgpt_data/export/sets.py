@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from mindgpt_data.export import sharegpt, verl
-from mindgpt_data.export.layout import INFO, list_set, read_info, write
+from mindgpt_data.export.layout import list_set
 from mindgpt_data.schema.rows import Pair, Row, RowError
-from mindgpt_plugins.core.files import FileError, dumps, read_jsonl
+from mindgpt_plugins.core.dataset_files import INFO, read_dataset_info
+from mindgpt_plugins.core.files import FileError, read_jsonl, write_jsonl
 
 FORMATS = ("sharegpt", "verl", "hf")
 
@@ -39,7 +40,7 @@ def write_set(rows: Sequence[Row], folder: Path, name: str, formats: Sequence[st
     }
     for wanted in formats:
         writers[wanted](rows, folder, name)
-    write(folder / f"{name}.jsonl", (dumps(row.to_json()) + "\n" for row in rows))
+    write_jsonl(folder / f"{name}.jsonl", (row.to_json() for row in rows))
 
 
 def write_preference_set(pairs: Sequence[Pair], folder: Path, name: str) -> None:
@@ -58,7 +59,7 @@ def write_preference_set(pairs: Sequence[Pair], folder: Path, name: str) -> None
     lines = (
         {"row": p.row.to_json(), "chosen": p.chosen, "rejected": p.rejected, "pair_kind": p.pair_kind} for p in pairs
     )
-    write(folder / f"{name}.jsonl", (dumps(line) + "\n" for line in lines))
+    write_jsonl(folder / f"{name}.jsonl", lines)
 
 
 def read_set(folder: Path, name: str) -> list[Row]:
@@ -88,13 +89,13 @@ def read_preference_set(folder: Path, name: str) -> list[Pair]:
 
 def sets(folder: Path) -> list[str]:
     """Names of the sets in a datasets folder: those listed, in the order they were written, then the others by name."""
-    listed = list(read_info(folder))
+    listed = list(read_dataset_info(folder))
     return listed + sorted(path.stem for path in folder.glob("*.jsonl") if path.stem not in listed)
 
 
 def remove_set(folder: Path, name: str) -> None:
     """Take a set's files and its entry away; its pictures stay."""
-    if name in read_info(folder):
+    if name in read_dataset_info(folder):
         list_set(folder, name, None)
     for suffix in ("json", "jsonl", "parquet"):
         (folder / f"{name}.{suffix}").unlink(missing_ok=True)

@@ -16,7 +16,8 @@ from mindgpt_data.focus import weights
 from mindgpt_data.io.progress import Progress, silent
 from mindgpt_data.io.work import Work
 from mindgpt_data.schema.config import DataSettings
-from mindgpt_plugins.recipe.hashing import folder_stamp, source_digest
+from mindgpt_plugins.core.builtins import shipped_modules
+from mindgpt_plugins.core.sources import digest_source, find_code, stamp_folder
 
 
 @dataclass(frozen=True)
@@ -27,38 +28,28 @@ class Step:
         name: the verb and the module in :mod:`mindgpt_data.steps`.
         settings: the sections that decide what it does.
         inputs: files of the work folder that it reads.
-        code: our packages that decide what it does, beside the step's own file.
+        uses: kinds of registered things that it looks up by name.
     """
 
     name: str
     settings: tuple[str, ...]
     inputs: tuple[str, ...]
-    code: tuple[str, ...]
+    uses: tuple[str, ...] = ()
 
 
 STEPS = (
-    Step("images", ("images",), (), ("corpus", "images")),
-    Step("density", ("density", "endpoints"), ("images.jsonl",), ("density", "client")),
-    Step(
-        "match",
-        ("match", "tree", "endpoints", "focus"),
-        ("images.jsonl",),
-        ("matching", "teachers", "tree", "embed", "client", "focus"),
-    ),
-    Step("budget", ("budget", "focus"), ("density.parquet",), ("budget", "focus")),
+    Step("images", ("images",), ()),
+    Step("density", ("density", "endpoints"), ("images.jsonl",), ("estimator",)),
+    Step("match", ("match", "tree", "endpoints", "focus"), ("images.jsonl",)),
+    Step("budget", ("budget", "focus"), ("density.parquet",), ("allocator",)),
     Step(
         "generate",
         ("generate", "tree", "endpoints", "focus"),
         ("images.jsonl", "density.parquet", "matches.jsonl", "budget.parquet"),
-        ("teachers", "budget", "tree", "client", "boxes", "focus"),
+        ("teacher",),
     ),
-    Step("filter", ("filter", "tree", "endpoints"), ("candidates.jsonl", "images.jsonl"), ("gates", "client")),
-    Step(
-        "export",
-        ("export", "generate"),
-        ("kept.jsonl", "images.jsonl", "pairs.jsonl"),
-        ("export", "adversarial", "teachers", "rows"),
-    ),
+    Step("filter", ("filter", "tree", "endpoints"), ("candidates.jsonl", "images.jsonl"), ("gate",)),
+    Step("export", ("export", "generate"), ("kept.jsonl", "images.jsonl", "pairs.jsonl")),
 )
 
 
@@ -137,15 +128,15 @@ def fingerprint(step: Step, work: Work, settings: DataSettings, seed: int, plugi
         "seed": seed,
         "settings": settings.model_dump(mode="json", include=set(step.settings)),
         "inputs": {name: _digest(work.folder / name) for name in step.inputs},
-        "code": [source_digest(f"mindgpt_data.{name}") for name in (*step.code, f"steps.{step.name}")],
-        "plugins": [source_digest(plugin) for plugin in plugins],
+        "code": find_code({f"mindgpt_data.steps.{step.name}", *shipped_modules(step.uses)}),
+        "plugins": [digest_source(plugin) for plugin in plugins],
     }
     if step.name == "images":
         corpus = Path(settings.images.path)
-        content["folder"] = folder_stamp(corpus if corpus.is_dir() else corpus.parent)
+        content["folder"] = stamp_folder(corpus if corpus.is_dir() else corpus.parent)
     if step.name == "filter":
         against = [Path(source).expanduser() for source in settings.filter.against]
-        content["against"] = [folder_stamp(p if p.suffix else p.with_name(f"{p.name}.jsonl")) for p in against]
+        content["against"] = [stamp_folder(p if p.suffix else p.with_name(f"{p.name}.jsonl")) for p in against]
     if "focus" in step.settings and settings.focus is not None:
         # The file by its content, wherever it lies; what it weighs depends on the trees, and pictures on their topics.
         content["settings"]["focus"]["file"] = _digest(Path(settings.focus.file).expanduser())
@@ -156,7 +147,7 @@ def fingerprint(step: Step, work: Work, settings: DataSettings, seed: int, plugi
             )
     if "tree" in content["settings"]:
         trees = (settings.tree.knowledge, settings.tree.capability)
-        content["trees"] = [folder_stamp(Path(tree)) for tree in trees if tree != "builtin" and Path(tree).exists()]
+        content["trees"] = [stamp_folder(Path(tree)) for tree in trees if tree != "builtin" and Path(tree).exists()]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 

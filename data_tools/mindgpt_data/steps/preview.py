@@ -6,9 +6,7 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from html import escape
 from pathlib import Path
-from string import Template
 from typing import TYPE_CHECKING
 
 from mindgpt_data.io.work import Work
@@ -85,7 +83,9 @@ def spread(scored: Sequence[tuple[str, float]], number: int) -> list[str]:
 
 def page(shown: Sequence[Shown], path: Path) -> None:
     """Write the preview as one HTML file with the pictures inside."""
-    write_text(path, _PAGE.substitute(articles="\n".join(map(_article, shown))))
+    from mindgpt_plugins.web.page import render_page
+
+    write_text(path, render_page("preview.html", shown=shown, sub_scores=SUB_SCORES, embed=_embed))
 
 
 def _texts(teacher: ModelTeacher, job: Job) -> list[tuple[str, str]]:
@@ -114,49 +114,11 @@ def _ask(teacher: ModelTeacher, shown: Sequence[Shown], work: Work, settings: Da
             one.problems += [f"{reason}: {detail}" for reason, detail in outcome.value.refused]
 
 
-def _article(one: Shown) -> str:
-    job = one.job
-    pictures = "".join(map(_picture, job.record.paths))
-    scores = " · ".join(f"{name} {job.sub_scores[name]:.1f}" for name in SUB_SCORES)
-    topics = "".join(f"<li>{escape(topic.path)}: {escape(job.evidence[topic.leaf])}</li>" for topic in job.topics)
-    slots = "".join(
-        f"<tr><td>{slot.number + 1}<td>{escape(slot.capability)}<td>{escape(slot.knowledge or '')}"
-        f"<td>{slot.type}<td>{slot.level}</tr>"
-        for slot in job.slots
-    )
-    table = f"<table><tr><th><th>capability<th>topic<th>type<th>difficulty</tr>{slots}</table>" if slots else ""
-    answers = "".join(
-        f"<li><b>{escape(c.question)}</b> {escape(c.answer)} <small>{escape(c.capability)}</small></li>"
-        for c in one.candidates
-    )
-    problems = "".join(f"<li class=bad>{escape(problem)}</li>" for problem in one.problems)
-    said = "".join(f"<h4>{escape(role)}</h4><pre>{escape(text)}</pre>" for role, text in one.messages)
-    prompt = f"<details><summary>the exact prompt</summary>{said}</details>" if said else ""
-    return (
-        f"<article><div>{pictures}</div><div><h2>{escape(job.record.image)}</h2><p>ids {job.ids:.2f} · {scores} · "
-        f"{job.items} QA</p><ul>{topics or '<li>no topic</li>'}</ul>{table}<ol>{answers}</ol><ul>{problems}</ul>"
-        f"{prompt}</div></article>"
-    )
-
-
-def _picture(path: str) -> str:
+def _embed(path: str) -> tuple[str, str]:
+    """The picture's data address, or why there is none."""
     from mindgpt_data.client.images import data_url
 
     try:
-        return f'<img src="{data_url(Path(path), THUMBNAIL)}" alt="">'
+        return data_url(Path(path), THUMBNAIL), ""
     except (ValueError, OSError) as error:
-        return f"<p class=bad>{escape(str(error))}</p>"
-
-
-_PAGE = Template(
-    """<!doctype html><html lang="en"><meta charset="utf-8"><title>Preview</title><style>
-body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:72rem;padding:0 1rem;color:#222;background:#fff}
-article{display:grid;grid-template-columns:minmax(12rem,20rem) 1fr;gap:1.5rem;border-top:1px solid #ccc;padding:1rem 0}
-img{max-width:100%;display:block;margin-bottom:.5rem}h2{font-size:1.05rem;margin:0}
-td,th{padding:0 .8rem 0 0;text-align:left}
-pre{white-space:pre-wrap;background:#f4f4f4;padding:.7rem}.bad{color:#a00}small{color:#666}
-@media(max-width:40rem){article{grid-template-columns:1fr}}
-@media(prefers-color-scheme:dark){body{background:#16181c;color:#ddd}pre{background:#23262c}.bad{color:#f88}small{color:#aaa}}
-</style><h1>What would be asked</h1>$articles</html>
-"""
-)
+        return "", str(error)

@@ -9,7 +9,7 @@ from mindgpt_data.world.config import WorldSettings
 
 from mindgpt_plugins.core.errors import StageError
 from mindgpt_plugins.core.schema import StageConfig
-from mindgpt_plugins.stages.base import Command, Context, Stage
+from mindgpt_plugins.stages.base import Command, Context, CostRules, RehearsalRules, ReportRules, Stage
 from mindgpt_plugins.stages.world.config import WorldConfig
 
 
@@ -18,7 +18,7 @@ class WorldStage(Stage[WorldConfig]):
 
     Config: ClassVar[type[StageConfig]] = WorldConfig
     side: ClassVar[str] = "data"
-    code: ClassVar[tuple[str, ...]] = ("mindgpt_data", "mindgpt_plugins.rewards")
+    uses: ClassVar[tuple[str, ...]] = ("estimator", "teacher", "allocator", "gate")
 
     def render(self, config: WorldConfig, context: Context) -> list[Command]:
         """Write ``config.json`` for ``python -m mindgpt_data.world``."""
@@ -82,3 +82,21 @@ class WorldStage(Stage[WorldConfig]):
                     except StageError as error:
                         problems.append(f"sets.{name}.sources.{source}.focus: {error}")
         return problems
+
+    def rehearsal_rules(self) -> RehearsalRules[WorldConfig]:
+        """See :mod:`.rehearse`."""
+        from mindgpt_plugins.stages.world.rehearse import WorldRehearsal
+
+        return WorldRehearsal()
+
+    def cost_rules(self) -> CostRules[WorldConfig]:
+        """See :mod:`.cost`."""
+        from mindgpt_plugins.stages.world.cost import WorldCost
+
+        return WorldCost()
+
+    def report_rules(self) -> ReportRules:
+        """See :mod:`.report`."""
+        from mindgpt_plugins.stages.world.report import WorldReport
+
+        return WorldReport()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from mindgpt_plugins.web.numbers import format_number, format_percent
+
 SECTIONS = {
     "rewards": (
         "Rewards",
@@ -150,16 +152,12 @@ def _advantages(record: dict[str, Any]) -> list[str]:
 
 def percent(part: float, whole: float) -> str:
     """``12.3 %``; of nothing, a dash."""
-    return f"{100 * part / whole:.1f} %" if whole else "–"
+    return format_percent(part, whole) or "–"
 
 
 def short(value: Any) -> str:
     """A number with three digits; a dash for none."""
-    if value is None:
-        return "–"
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(value) if isinstance(value, int) else "0" if abs(value) < 1e-12 else f"{value:.3g}"
+    return "–" if value is None else format_number(value)
 
 
 def interval(rate: dict[str, Any]) -> str:
@@ -191,7 +189,3 @@ def rates(exchange: dict[str, Any]) -> list[str]:
         found.append(f"{when}: 1 point of accuracy = {interval(rate)} tokens ({by})")
     found.append(f"right replies have {exchange['tokens']:.1f} tokens on average; {exchange['replies']} were looked at")
     return found
-
-
-def _silent(reward: dict[str, Any]) -> str:
-    return f"reward {reward['name']}: {reward['verdict'].replace('_', ' ')}: {reward['told']}"

@@ -1,122 +1,83 @@
-"""The section on the label tree: which branch fell, which rose, with the tree to unfold."""
+"""Branches of the label tree as charts and as a tree to unfold: which fell, which rose."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
-from mindgpt_plugins.workbench.report import courseplot, dotplot
-from mindgpt_plugins.workbench.report.html import MISSING, breakable, points
+from markupsafe import Markup
+
+from mindgpt_plugins.web.charts import Dot, draw_changes, draw_places, draw_share
+from mindgpt_plugins.web.numbers import format_points
 
 DOTS = 16
 """Branches in a chart: the ones that changed most, down and up."""
 ROWS = 400
 """Branches of an axis in the page; more are in report.json."""
+LONGEST = 20
+"""Characters of a name beside a chart."""
+TONES = {"fell": "bad", "rose": "good", "unclear": "quiet"}
 
 Branch = dict[str, Any]
+Path = tuple[str, ...]
 
 
-def section(data: dict[str, Any]) -> str:
-    """Comparisons with the first model, the last one open, or the branches of the only model."""
-    found = data["branches"]
-    if found is None or not any(part["branches"] for model in found["models"] for part in model["parts"]):
-        return ""
-    models = {m["model"]: m for m in found["models"]}
-    where = f"<code>{escape(str(found['set']))}</code>"
-    if not found["compared"]:
-        title = f"Accuracy per branch of {escape(found['models'][0]['model'])}, on {where}"
-        return f"<h2>{title}</h2>{_WEAKEST}{alone(found['models'][0])}"
-    text = f"<h2>Which branch fell, which rose, on {where}</h2>{courses(found['models'])}{legend()}"
-    last = found["compared"][-1]
-    for compared in reversed(found["compared"]):
-        text += comparison(compared, models[compared["model"]], is_open=compared is last)
-    return text
+def draw_branches(found: dict[str, Any] | None) -> dict[str, Any] | None:
+    """What the template shows of figures of branches.
+
+    Args:
+        found: of the run's own set or of its benchmarks, see :mod:`mindgpt_plugins.workbench.report.branches`.
+
+    Returns:
+        ``courses``: charts; ``models``, each with its ``trees``; ``compared``: comparisons with ``charts``, ``trees``,
+        the model they are ``of`` and counts by verdict; ``changes``: (model, part) → change.
+    """
+    if found is None:
+        return None
+    alone = not found["compared"]  # else each tree is drawn once, with what changed
+    models = {m["model"]: {"never_asked": {}} | m | {"trees": _trees(m, []) if alone else []} for m in found["models"]}
+    return {
+        "tones": TONES,
+        "courses": _courses(found["models"]),
+        "models": list(models.values()),
+        "compared": [_comparison(compared, models[compared["model"]]) for compared in found["compared"]],
+        "changes": {(c["model"], t["part"]): t for c in found["compared"] for t in c["totals"]},
+    }
 
 
-def courses(models: Sequence[dict[str, Any]]) -> str:
+def _courses(models: Sequence[dict[str, Any]]) -> list[Markup]:
     """The level-1 branches of each part and axis over all models."""
-    found: dict[tuple[str, str], dict[str, list[Branch | None]]] = {}
+    found: dict[tuple[str, str], dict[str, list[Dot | None]]] = {}
     for i, model in enumerate(models):
         for part in model["parts"]:
             for b in part["branches"]:
                 if b["level"] == 1:
                     lines = found.setdefault((part["part"], b["axis"]), {})
-                    lines.setdefault(b["path"][0], [None] * len(models))[i] = b
+                    name, bounds = b["path"][0], f"{format_points(b['low'])} to {format_points(b['high'])}"
+                    tip = f"{name}, {model['model']}: {format_points(b['accuracy'])} % ({bounds}), n = {b['n']}"
+                    dot = Dot(100 * b["accuracy"], tip, 100 * b["low"], 100 * b["high"])
+                    lines.setdefault(name, [None] * len(models))[i] = dot
     names = [str(model["model"]) for model in models]
-    charts = "".join(courseplot.course(f"{part} · {axis}", names, lines) for (part, axis), lines in found.items())
-    return f'<div class="charts broad">{charts}</div>'
+    note = "accuracy in %, 95 % intervals"
+    return [draw_places(f"{part} · {axis}", names, own, top=100, note=note) for (part, axis), own in found.items()]
 
 
-_WEAKEST = (
-    "<p class=soft>Accuracy per branch of the label tree, the weakest first. Dot and bar: accuracy and its 95 % "
-    "interval (Wilson); upright tick: the same branch asked with a blank image.</p>"
-)
-
-
-def legend() -> str:
-    """How to read comparisons."""
-    return (
-        "<p class=soft>Paired on the same items, each part on its own. Bars: 95 % interval of each change, "
-        "one branch at a time. <b class=bad>Fell</b> and <b class=good>rose</b> are said only of branches whose exact "
-        "McNemar test holds after Holm's correction over all branches of a comparison (of whole parts: over the "
-        "parts); grey ones are open. In the tree, ring: before, dot and bar: now (Wilson), upright tick: with a blank "
-        "image.</p>"
-    )
-
-
-def comparison(compared: dict[str, Any], model: dict[str, Any], *, is_open: bool = False) -> str:
-    """One comparison to unfold: what fell and rose as charts and as a tree, part by part."""
+def _comparison(compared: dict[str, Any], model: dict[str, Any]) -> dict[str, Any]:
     rows = compared["branches"]
-    counts = {verdict: sum(r["verdict"] == verdict for r in rows) for verdict in ("fell", "rose", "unclear")}
-    head = (
-        f"{escape(compared['with'])} → {escape(compared['model'])}: <b class=bad>{counts['fell']} fell</b>, "
-        f"<b class=good>{counts['rose']} rose</b>, {counts['unclear']} open"
-    )
-    charts, trees = "", ""
-    for part in model["parts"]:
-        for axis in dict.fromkeys(b["axis"] for b in part["branches"]):
-            own = [r for r in rows if (r["part"], r["axis"]) == (part["part"], axis)]
-            charts += _chart(part["part"], axis, own)
-            trees += _tree(part, axis, own)
-    asked = f"{compared['items']} items, {len(rows)} branches, {compared['tests']} different ones tested."
-    odd = [f"{compared[key]} {word}" for key, word in _ODD if compared[key]]
-    left_out = f" Not compared: {', '.join(odd)}." if odd else ""
-    return (
-        f"<details class=compare{' open' if is_open else ''}><summary>{head}</summary>"
-        f"<p class=soft>{asked}{left_out}{_unparsed(model)}</p>"
-        f'{_totals(compared)}<div class="charts broad">{charts}</div>{trees}{_never_asked(model)}</details>'
-    )
+    charts = [_chart(part, axis, _own(rows, part, axis)) for part, axis in _axes(model)]
+    counts = {verdict: sum(r["verdict"] == verdict for r in rows) for verdict in TONES}
+    return compared | counts | {"of": model, "tones": TONES, "charts": charts, "trees": _trees(model, rows)}
 
 
-_ODD = (("only_before", "items only the earlier one has"), ("only_after", "items only the later one has"))
+def _axes(model: dict[str, Any]) -> list[tuple[str, str]]:
+    return list(dict.fromkeys((part["part"], b["axis"]) for part in model["parts"] for b in part["branches"]))
 
 
-def _totals(compared: dict[str, Any]) -> str:
-    told = []
-    for t in compared["totals"]:
-        bounds = f"95 %: {points(t['low'], sign=True)} to {points(t['high'], sign=True)}"
-        moved = f"<b class={dotplot.TONE[t['verdict']]}>{points(t['change'], sign=True)}</b>; {bounds}"
-        told.append(f"{escape(t['part'])} {points(t['before'])} → {points(t['after'])} % ({moved})")
-    return f"<p>{', '.join(told)}</p>"
+def _own(rows: Sequence[Branch], part: str, axis: str) -> list[Branch]:
+    return [r for r in rows if (r["part"], r["axis"]) == (part, axis)]
 
 
-def _unparsed(model: dict[str, Any]) -> str:
-    if not model["unparsed"]:
-        return " Every reply states an answer."
-    return f' <b class="warn">{model["unparsed"]} of {model["items"]} replies state no answer</b> and count as wrong.'
-
-
-def _never_asked(model: dict[str, Any]) -> str:
-    text = ""
-    for axis, labels in model.get("never_asked", {}).items():
-        listed = ", ".join(map(escape, labels[:ROWS]))
-        title = f"{escape(axis)} leaves never asked: {len(labels)}"
-        text += f"<details><summary>{title}</summary><p>{listed}</p></details>"
-    return text
-
-
-def _chart(part: str, axis: str, rows: Sequence[Branch]) -> str:
+def _chart(part: str, axis: str, rows: Sequence[Branch]) -> Markup:
     """The finest branches, sorted from the deepest fall to the highest rise."""
     parents = {tuple(r["path"][:-1]) for r in rows}
     leaves = sorted((r for r in rows if tuple(r["path"]) not in parents), key=lambda r: (r["change"], r["path"]))
@@ -124,67 +85,76 @@ def _chart(part: str, axis: str, rows: Sequence[Branch]) -> str:
     if len(leaves) > DOTS:
         note = f"the {DOTS // 2} lowest and {DOTS // 2} highest changes of {len(leaves)}, in points"
         leaves = leaves[: DOTS // 2] + leaves[-DOTS // 2 :]
-    return dotplot.changes(f"{part} · {axis}", leaves, note=note)
+    dots = [Dot(r["change"], _change(r), r["low"], r["high"], _short(r["path"]), TONES[r["verdict"]]) for r in leaves]
+    return draw_changes(f"{part} · {axis}", dots, note=note)
 
 
-def alone(model: dict[str, Any]) -> str:
-    """The branches of one model, compared with nothing."""
-    trees = "".join(
-        _tree(part, axis, []) for part in model["parts"] for axis in dict.fromkeys(b["axis"] for b in part["branches"])
-    )
-    head = f"{model['items']} items.{_unparsed(model)}"
-    return f"<p class=soft>{head}</p>{trees}{_never_asked(model)}"
+def _short(path: Sequence[str]) -> str:
+    """The last elements of a path that fit."""
+    text = path[-1]
+    for part in reversed(path[:-1]):
+        if len(part) + 1 + len(text) > LONGEST:
+            break
+        text = f"{part}.{text}"
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 
-def _tree(part: dict[str, Any], axis: str, rows: Sequence[Branch]) -> str:
-    shown = [b for b in part["branches"] if b["axis"] == axis]
-    compared = {tuple(r["path"]): r for r in rows}
-    unlabelled = part["n"] - sum(b["n"] for b in shown if b["level"] == 1)
-    head = [f"{len(shown)} branches", f"{part['n']} items"]
-    head += [f"{unlabelled} without a label"] if unlabelled else []
-    head += [f"the {ROWS} largest are shown"] if len(shown) > ROWS else []
-    shown = sorted(shown, key=lambda b: -b["n"])[:ROWS]
-    nodes = {tuple(b["path"]): b for b in shown}
-    title = f"<h3>{escape(part['part'])} · {escape(axis)} <small>{', '.join(head)}</small></h3>"
-    columns = "<div class='branch head'><span>branch</span><span>accuracy, 0 to 100 %</span><span>now</span>"
-    columns += "<span>blank</span>" + ("<span>change</span><span>95 %</span>" if compared else "") + "</div>"
-    return f'{title}<div class="tree{"" if compared else " single"}">{columns}{_children((), nodes, compared)}</div>'
+def _trees(model: dict[str, Any], rows: Sequence[Branch]) -> list[dict[str, Any]]:
+    """Per part and axis the largest branches as nodes in nodes, beside what changed."""
+    made = []
+    parts = {part["part"]: part for part in model["parts"]}
+    for name, axis in _axes(model):
+        shown = [b for b in parts[name]["branches"] if b["axis"] == axis]
+        total = parts[name]["n"]
+        unlabelled = total - sum(b["n"] for b in shown if b["level"] == 1)
+        told = [f"{len(shown)} branches", f"{total} items"]
+        told += [f"{unlabelled} without a label"] if unlabelled else []
+        told += [f"the {ROWS} largest are shown"] if len(shown) > ROWS else []
+        nodes = {tuple(b["path"]): b for b in sorted(shown, key=lambda b: -b["n"])[:ROWS]}
+        compared = {tuple(r["path"]): r for r in _own(rows, name, axis)}
+        below = _nodes((), nodes, compared)
+        made.append({"part": name, "axis": axis, "told": told, "compared": bool(compared), "nodes": below})
+    return made
 
 
-def _children(
-    path: tuple[str, ...], nodes: Mapping[tuple[str, ...], Branch], compared: Mapping[tuple[str, ...], Branch]
-) -> str:
-    own = [p for p in nodes if len(p) == len(path) + 1 and p[:-1] == path]
+def _nodes(path: Path, nodes: Mapping[Path, Branch], compared: Mapping[Path, Branch]) -> list[dict[str, Any]]:
+    """The branches right below one, the deepest fall first, then the weakest."""
 
-    def weakest(p: tuple[str, ...]) -> tuple[float, float]:
+    def weakest(p: Path) -> tuple[float, float]:
         return (compared[p]["change"] if p in compared else 0.0, nodes[p]["accuracy"])
 
-    text = ""
-    for p in sorted(own, key=weakest):
-        row, inner = _row(nodes[p], compared.get(p)), _children(p, nodes, compared)
+    made = []
+    for p in sorted((p for p in nodes if len(p) == len(path) + 1 and p[:-1] == path), key=weakest):
+        now, change = nodes[p], compared.get(p)
         fell = any(r["verdict"] == "fell" for q, r in compared.items() if q[: len(p)] == p and q != p)
-        is_open = " open" if fell or len(p) == 1 else ""
-        text += f"<details{is_open}><summary>{row}</summary>{inner}</details>" if inner else f"<div>{row}</div>"
-    return text
+        tone = TONES[change["verdict"]] if change else "quiet"
+        dot = Dot(now["accuracy"], "", now["low"], now["high"])
+        made.append(
+            {
+                "now": now,
+                "change": change,
+                "tone": tone,
+                "tip": f"{_change(change)}. Now: {_accuracy(now)}" if change else _accuracy(now),
+                "drawn": draw_share(dot, tone, change["before"] if change else None, now["blank_accuracy"]),
+                "is_open": fell or len(p) == 1,
+                "below": _nodes(p, nodes, compared),
+            }
+        )
+    return made
 
 
-def _row(now: Branch, change: Branch | None) -> str:
-    name = f"<span style='--l:{now['level']}'>{breakable(now['path'][-1])} <small>{now['n']}</small></span>"
-    blank = MISSING
-    if now["blank_n"]:
-        blank = f"{points(now['blank_accuracy'])} <small>{now['blank_n']}</small>"
-    unparsed = "" if now["parsed"] == 1 else f"; {100 * (1 - now['parsed']):.1f} % of the replies state no answer"
-    hint = (
-        f"{now['correct']} of {now['n']} right, 95 % interval {points(now['low'])} to {points(now['high'])}{unparsed}"
+def _change(row: Branch) -> str:
+    """What hovering over a difference says."""
+    bounds = f"{format_points(row['low'], sign=True)} to {format_points(row['high'], sign=True)}"
+    return (
+        f"{'.'.join(row['path'])}: {format_points(row['before'])} → {format_points(row['after'])} %, "
+        f"{format_points(row['change'], sign=True)} points (95 %: {bounds}); "
+        f"{row['n']} items, {row['lost']} lost, {row['won']} won; p = {row['p']:.2g}, after Holm {row['p_holm']:.2g}"
     )
-    tone = dotplot.TONE[change["verdict"]] if change else "quiet"
-    drawn = dotplot.share(now, change["before"] if change else None, tone)
-    cells = f"{name}{drawn}<b>{points(now['accuracy'])}</b><span>{blank}</span>"
-    if change is None:
-        return f'<div class="branch" title="{escape(hint)}">{cells}</div>'
-    hint = f"{dotplot.tip(change)}. Now: {hint}"
-    cells += (
-        f'<b class="{tone}">{points(change["change"], sign=True)}</b>'
-        f"<span>{points(change['low'], sign=True)} … {points(change['high'], sign=True)}</span>"
-    )
-    return f'<div class="branch" title="{escape(hint)}">{cells}</div>'
+
+
+def _accuracy(now: Branch) -> str:
+    """What hovering over a branch says of the model's own figures."""
+    bounds = f"95 % interval {format_points(now['low'])} to {format_points(now['high'])}"
+    unparsed = "" if now["parsed"] == 1 else f"; {format_points(1 - now['parsed'])} % of the replies state no answer"
+    return f"{now['correct']} of {now['n']} right, {bounds}{unparsed}"

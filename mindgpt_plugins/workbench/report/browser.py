@@ -11,12 +11,11 @@ import gzip
 import json
 import math
 from collections.abc import Iterator
-from html import escape
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from mindgpt_plugins.rewards.stance import stance_of, unanswerable
+from mindgpt_plugins.web.page import render_page
 from mindgpt_plugins.workbench.report import dump, thumbnails
 from mindgpt_plugins.workbench.report.run import Run
 
@@ -27,13 +26,13 @@ MOST = 200_000
 SHOWN = 90
 """Characters of a prompt in the list."""
 MIXED, VIOLATION, PUSHED_DOWN, ALL_CORRECT, ALL_WRONG, REFUSAL, DROPPED = (1 << bit for bit in range(7))
-"""Bits of a group's flags; the same order as in ``browser.js``."""
+"""Bits of a group's flags; the same order as in ``rollouts.js``."""
 _REPLY = ("reply", "score", "modulated", "advantage", "tokens", "alpha", "dropped", "components", "log")
 
 
 def page(run: Run) -> str | None:
     """The whole page; None when no RL stage of the run has recorded anything yet."""
-    stages = [(stage, dump.files(stage)) for stage in run.of_kind("rl")]
+    stages = [(stage, dump.files(stage)) for stage in run.stages if stage.rules.rollouts]
     stages = [(stage, paths) for stage, paths in stages if paths]
     if not stages:
         return None
@@ -69,7 +68,13 @@ def page(run: Run) -> str | None:
             f"{pictures.beyond} pictures are named only: the page embeds {thumbnails.LARGEST / 1e6:.0f} MB of them"
         )
     head = {"stages": [stage.name for stage, _ in stages], "chunk": CHUNK, "notes": notes, "groups": index}
-    return _html(str(run.manifest["recipe"]), _packed(head), chunks, pictures.data)
+    return render_page(
+        "rollouts.html",
+        recipe=str(run.manifest["recipe"]),
+        index=_packed(head),
+        chunks=chunks,
+        pictures=pictures.data,
+    )
 
 
 def _every(paths: list[Path], most: int) -> int:
@@ -149,26 +154,6 @@ def _finite(data: Any) -> Any:
     if isinstance(data, list):
         return [_finite(value) for value in data]
     return str(data) if isinstance(data, float) and not math.isfinite(data) else data
-
-
-def _html(recipe: str, index: str, chunks: list[str], pictures: list[str]) -> str:
-    files = resources.files("mindgpt_plugins.workbench.report")
-    style, own, body, script = (
-        (files / part).read_text(encoding="utf-8")
-        for part in ("style.css", "browser.css", "browser.html", "browser.js")
-    )
-    data = "".join(f'<script type="text/plain" class="chunk">{chunk}</script>' for chunk in chunks)
-    images = "".join(f'<script type="text/plain" class="picture">{picture}</script>' for picture in pictures)
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        # Nothing a reply holds could load or run anything, even if it became markup.
-        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
-        "style-src 'unsafe-inline'; script-src 'unsafe-inline'\">"
-        f"<title>{escape(recipe)} · rollouts</title><style>{style}{own}</style></head>"
-        f"<body class=browser><h1>{escape(recipe)} · rollouts</h1>{body}"
-        f'<script type="text/plain" id="index">{index}</script>{data}{images}<script>{script}</script></body></html>\n'
-    )
 
 
 def _mean(values: list[float | None]) -> float | None:

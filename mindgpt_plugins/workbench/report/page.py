@@ -1,62 +1,69 @@
-"""Puts the sections into one HTML page that needs nothing else."""
+"""The run's page from its figures: what its template cannot compute itself."""
 
 from __future__ import annotations
 
-from html import escape
-from importlib import resources
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
 from typing import Any
 
-from mindgpt_plugins.workbench.report import (
-    abilities_page,
-    benchmarks_page,
-    branches_page,
-    evidence_page,
-    training_page,
-)
+from mindgpt_plugins.web.page import render_page
+from mindgpt_plugins.workbench.report import thumbnails
+from mindgpt_plugins.workbench.report.branches_page import draw_branches
 from mindgpt_plugins.workbench.report.run import Run
 
 LARGEST = 5_000_000
 """Bytes; what is embedded is bounded so that the page stays below."""
+LARGEST_FILE = 20_000
+"""Characters of a config file that are shown."""
+_NOT_CONFIGS = {"artefacts.json", "manifest.json", "scores.json", "data_report.json", "summary.json", "report.json"}
+_SUFFIXES = (".yaml", ".yml", ".json", ".sh")
 
 
 def render(data: dict[str, Any], run: Run) -> str:
     """The whole page from the figures of ``report.json`` and, for configs and pictures, the run's files."""
-    sections = [
-        ("stages", "Stages", training_page.stages(data)),
-        ("matrix", "Accuracy", abilities_page.matrix(data)),
-        ("retention", "Retention", abilities_page.retention(data)),
-        ("branches", "Branches", branches_page.section(data)),
-        ("benchmarks", "Benchmarks", benchmarks_page.section(data)),
-        ("interpolation", "Interpolation", abilities_page.interpolations(data)),
-        ("passk", "pass@k", abilities_page.pass_at(data)),
-        ("training", "Training", training_page.curves(data)),
-        ("data", "Data", training_page.data(data)),
-        ("examples", "Examples", evidence_page.examples(data)),
-        ("rollouts", "Rollouts", evidence_page.rollouts(data)),
-        ("configs", "Configs", evidence_page.configs(run)),
-    ]
-    shown = [(key, title, body) for key, title, body in sections if body]
-    nav = "".join(f'<a href="#{key}">{title}</a>' for key, title, _ in shown)
-    body = "".join(f'<section id="{key}">{text}</section>' for key, _, text in shown)
-    files = resources.files("mindgpt_plugins.workbench.report")
-    style, script = ((files / name).read_text(encoding="utf-8") for name in ("style.css", "readout.js"))
-    name = escape(str(data["recipe"]))
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{name} · mindgpt report</title><style>{style}</style></head>"
-        f"<body><h1>{name}</h1>{_subtitle(data)}{abilities_page.headline(data)}{_notes(data)}<nav>{nav}</nav>{body}"
-        f"<script>{script}</script></body></html>\n"
+    return render_page(
+        "report.html",
+        data=data,
+        drawn_branches=draw_branches(data["branches"]),
+        drawn_benchmarks=draw_branches(data["benchmarks"]),
+        embed=cache(embed_picture),
+        best_first=best_first,
+        configs=read_configs(run),
     )
 
 
-def _subtitle(data: dict[str, Any]) -> str:
-    state = "finished" if data["complete"] else '<b class="warn">not finished</b>'
-    done = sum(s["status"] in ("done", "reused") for s in data["stages"])
-    when = f"started {escape(str(data['created']))} · " if data["created"] else ""
-    return f'<p class="soft">{when}{state} · {done} of {len(data["stages"])} stages done · figures in report.json</p>'
+def embed_picture(path: str) -> tuple[str, str]:
+    """The picture's data address, scaled down when large, or why there is none."""
+    try:
+        address = thumbnails.encode(Path(path), 256)
+    except ImportError:
+        return "", f"{Path(path).name}: install pillow to embed pictures"
+    return address or "", f"picture {Path(path).name} is not there any more"
 
 
-def _notes(data: dict[str, Any]) -> str:
-    items = "".join(f"<li>{escape(note)}</li>" for note in data["notes"])
-    return f'<ul class="notes">{items}</ul>' if items else ""
+def best_first(replies: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Replies by their advantage, which a run may not have recorded."""
+    return sorted(replies, key=lambda reply: -(reply["advantage"] or 0.0))
+
+
+def read_configs(run: Run) -> list[tuple[str, str, list[dict[str, Any]]]]:
+    """The resolved recipe, then per stage (name, folder) its rendered files, exactly as they ran."""
+    found = []
+    resolved = run.folder / str(run.manifest.get("resolved", "recipe.resolved.yaml"))
+    if resolved.is_file():
+        found.append(("", "", [_read_config(resolved) | {"name": "recipe, resolved"}]))
+    for stage in run.stages:
+        files = sorted(
+            path
+            for path in (stage.folder.iterdir() if stage.folder.is_dir() else ())
+            if path.is_file() and path.suffix in _SUFFIXES and path.name not in _NOT_CONFIGS and path.name[0] != "."
+        )
+        if files:
+            found.append((stage.name, stage.folder.name, [_read_config(path) for path in files]))
+    return found
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    text = path.read_text(encoding="utf-8", errors="replace")
+    return {"name": path.name, "text": text[:LARGEST_FILE], "more": max(0, len(text) - LARGEST_FILE)}

@@ -49,7 +49,7 @@ def embed(paths: Iterable[str]) -> Thumbnails:
             if size > LARGEST:
                 beyond += len(some)
                 continue
-            for path, made in zip(some, pool.map(lambda p: _encoded(Path(p), side), some), strict=True):
+            for path, made in zip(some, pool.map(lambda p: encode(Path(p), side), some), strict=True):
                 if made is None:
                     missing += 1
                     continue
@@ -63,7 +63,8 @@ def _batches(items: Sequence[str], size: int) -> Iterable[Sequence[str]]:
     return (items[start : start + size] for start in range(0, len(items), size))
 
 
-def _encoded(path: Path, side: int) -> str | None:
+def encode(path: Path, side: int) -> str | None:
+    """A picture file as a data address, its longest side at most ``side`` pixels; None when it cannot be read."""
     from PIL import Image, ImageOps
 
     try:
