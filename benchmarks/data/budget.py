@@ -45,7 +45,7 @@ from mindgpt_data.pictures import KINDS, load
 from mindgpt_data.record import ImageRecord
 from mindgpt_data.teachers.base import Job
 from mindgpt_data.teachers.questions import KINDS as QUESTIONS
-from mindgpt_data.teachers.truth import read
+from mindgpt_data.corpus.truth import read
 from PIL import Image, ImageDraw, ImageFont
 from scipy.stats import spearmanr
 from strata import DAMAGES, SIDE, backdrop, damaged

@@ -1,19 +1,23 @@
-"""``python -m mindgpt_data config.json``: the ``data`` stage as a process.
+"""``python -m mindgpt_data config.json``: the stages ``data`` and ``world`` as a process.
 
-The config is JSON: ``settings`` (:class:`mindgpt_data.config.DataSettings`), ``seed``, ``work`` (folder),
-``engine`` and ``plugins``. Writes ``metrics.jsonl`` beside the config; everything else goes to the work folder.
+The config is JSON: ``runs`` (each with ``settings``, :class:`mindgpt_data.config.DataSettings`, and its ``work``
+folder), ``datasets`` (one folder for the sets of all runs, or null: each in its work folder), ``seed``, ``engine`` and
+``plugins``. Writes ``metrics.jsonl`` and ``data_report.json`` beside the config; everything else goes to the folders.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-from mindgpt_data import check, engines, pipeline
+from mindgpt_data import check, engines, files, pipeline
 from mindgpt_data.config import DataSettings
+from mindgpt_data.report.summary import data_report
 from mindgpt_data.steps.report import run as write_report
+from mindgpt_data.steps.report import trees
 from mindgpt_data.work import Work
 from mindgpt_plugins import registry
 
@@ -26,33 +30,52 @@ def main(argv: list[str]) -> int:
     path = Path(argv[0]).resolve()
     config = json.loads(path.read_text(encoding="utf-8"))
     registry.load_plugins(config["plugins"])
-    settings = DataSettings.model_validate(config["settings"])
-    work, seed = Work(Path(config["work"])), int(config["seed"])
-    check.require(settings)
-    names = [step.name for step in pipeline.STEPS]
-    at = {"number": 0}
-    # Steps that are done report again on a restart, so the file is simply begun anew.
-    with (path.parent / "metrics.jsonl").open("w", encoding="utf-8") as metrics:
-
-        def write(share: float, numbers: dict[str, Any]) -> None:
-            # One progress bar for the whole stage: every step is 100 of it.
-            line = {"step": round(100 * (at["number"] + share)), "total": 100 * len(names), **numbers}
-            metrics.write(json.dumps(line) + "\n")
-            metrics.flush()
-
-        def progress(update: dict[str, Any]) -> None:
-            numbers = {k: update[k] for k in ("failed", "rate", "cost") if isinstance(update.get(k), (int, float))}
-            write(update.get("step", 0) / (update.get("total") or float("inf")), numbers)
-
-        def listen(step: str, state: str, summary: dict[str, Any] | None) -> None:
-            at["number"] = names.index(step) + (state != "running")
-            print(f"{step} {state}", flush=True)
-            write(0.0, {})
-
-        with engines.use(config["engine"]):
-            pipeline.run(work, settings, seed=seed, progress=progress, listen=listen, plugins=config["plugins"])
-    write_report(work, settings, seed=seed)
+    shared, seed = config["datasets"], int(config["seed"])
+    runs = [
+        (Work(Path(one["work"]), Path(shared) if shared else None), DataSettings.model_validate(one["settings"]))
+        for one in config["runs"]
+    ]
+    made: dict[str, dict[str, Any]] = {}
+    # Runs that are done report again on a restart, so the file is simply begun anew.
+    with (path.parent / "metrics.jsonl").open("w", encoding="utf-8") as metrics, engines.use(config["engine"]):
+        for number, (work, settings) in enumerate(runs):
+            # Only now: what a run is compared with may be what an earlier one exports.
+            check.require(settings)
+            if len(runs) > 1:
+                print(f"{work.folder.name} ({number + 1} of {len(runs)})", flush=True)
+            told = _Told(metrics, number, len(runs))
+            plugins: Sequence[str] = config["plugins"]
+            pipeline.run(work, settings, seed=seed, progress=told.progress, listen=told.listen, plugins=plugins)
+            write_report(work, settings, seed=seed)
+            made[settings.export.name] = json.loads((work.folder / "report.json").read_text(encoding="utf-8"))["summary"]
+    # A stage's runs share their label trees.
+    report = data_report(made, trees(runs[0][1]))
+    files.write_text(path.parent / "data_report.json", json.dumps(report, indent=1, ensure_ascii=False) + "\n")
     return 0
+
+
+class _Told:
+    """One progress bar for the whole stage: every step of every run is 100 of it."""
+
+    def __init__(self, metrics: TextIO, run: int, runs: int) -> None:
+        self.metrics = metrics
+        self.names = [step.name for step in pipeline.STEPS]
+        self.before, self.total = run * len(self.names), 100 * runs * len(self.names)
+        self.number = 0
+
+    def progress(self, update: dict[str, Any]) -> None:
+        numbers = {k: update[k] for k in ("failed", "rate", "cost") if isinstance(update.get(k), (int, float))}
+        self._write(update.get("step", 0) / (update.get("total") or float("inf")), numbers)
+
+    def listen(self, step: str, state: str, summary: dict[str, Any] | None) -> None:
+        self.number = self.names.index(step) + (state != "running")
+        print(f"{step} {state}", flush=True)
+        self._write(0.0, {})
+
+    def _write(self, share: float, numbers: dict[str, Any]) -> None:
+        line = {"step": round(100 * (self.before + self.number + share)), "total": self.total, **numbers}
+        self.metrics.write(json.dumps(line) + "\n")
+        self.metrics.flush()
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from mindgpt_data.focus.settings import Focused
 from mindgpt_plugins.recipe.base import DatasetRef, PathRef, Strict
 
 Share = Annotated[float, Field(ge=0, le=1)]
+Total = Annotated[int, Field(gt=0)]
 ROLES = ("teacher", "judge", "solver", "embeddings")
 
 
@@ -98,14 +99,22 @@ class MatchSettings(Strict):
     max_pixels: int = Field(524_288, gt=0, description="Pictures are scaled down to this many pixels for the judge.")
 
 
-class BudgetSettings(Strict):
+class BudgetBounds(Strict):
     """How QA are spread over images."""
 
     allocator: str = Field("density", description="A registered allocator: density, uniform or random.")
-    items: int | None = Field(None, gt=0, description="Corpus budget, met exactly; default 1 + 7·IDS per image.")
     n_min: int = Field(1, ge=0)
     n_max: int = Field(8, ge=1)
     gamma: float = Field(1.0, ge=0)
+
+
+class BudgetSettings(BudgetBounds):
+    """How many QA there are, and how they are spread over images."""
+
+    items: Total | dict[str, Total] | None = Field(
+        None,
+        description="Corpus budget, met exactly, or one per source, e.g. {general: 600}; default 1 + 7·IDS per image.",
+    )
 
 
 class GenerateSettings(Strict):
@@ -123,6 +132,12 @@ class GenerateSettings(Strict):
         (1, 2, 3, 4, 5), min_length=1, description="Difficulties asked of a model teacher, 1 easy to 5 hard, evenly."
     )
     verbose: Share = Field(0.5, description="Share of replies that reason before they answer.")
+    spare: int = Field(
+        0,
+        ge=0,
+        description="Questions per image that a local teacher writes beyond the budget, to make good for what images "
+        "cannot fill and gates drop: totals are then met exactly.",
+    )
     adversarial: Share = Field(0.0, description="Share of extra adversarial twins (blank, swapped, false premise).")
 
 
@@ -140,12 +155,17 @@ class ExportSettings(Strict):
     name: str = Field("data", pattern=r"^[A-Za-z0-9_-]+$", description="Sets: <name>_train, <name>_dev, <name>_test.")
     dev: Share = 0.0
     test: Share = 0.0
+    split: Literal["train", "dev", "test"] | None = Field(
+        None, description="Everything is of this split, and the set is called <name>."
+    )
     formats: tuple[Literal["sharegpt", "verl", "hf"], ...] = ("sharegpt", "verl")
 
     @model_validator(mode="after")
     def _room_for_training(self) -> ExportSettings:
         if self.dev + self.test >= 1:
             raise ValueError("dev and test leave nothing to train on")
+        if self.split is not None and self.dev + self.test:
+            raise ValueError(f"split {self.split} is that of the whole corpus: no share can be dev or test")
         return self
 
 

@@ -10,7 +10,7 @@ from mindgpt_data.record import ImageRecord
 from mindgpt_data.teachers.annotations import Annotations, AnnotationsError
 from mindgpt_data.teachers.base import Candidate, Job, Label
 from mindgpt_data.teachers.questions import KINDS
-from mindgpt_data.teachers.truth import article, mentions, plural
+from mindgpt_data.corpus.truth import article, mentions, plural
 from mindgpt_data.world import folder
 
 CAPABILITIES = {kind: Label(kind, kind.title(), "", family="subjects") for kind in KINDS}

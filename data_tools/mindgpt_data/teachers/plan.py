@@ -16,7 +16,7 @@ from mindgpt_data.record import ImageRecord
 from mindgpt_data.rows import SUB_SCORES
 from mindgpt_data.teachers.base import Job, Label
 from mindgpt_data.teachers.slots import SlotError, by_family, plan
-from mindgpt_data.teachers.truth import absent, read
+from mindgpt_data.corpus.truth import absent, read
 from mindgpt_data.tree.model import Tree, load
 from mindgpt_data.work import Drop, Work
 from mindgpt_plugins.registry import nearest
@@ -118,6 +118,7 @@ def jobs(inputs: Inputs, settings: DataSettings, seed: int, *, slots: bool) -> I
             slots=planned_slots,
             absent=tuple(missing),
             seed=seed,
+            spare=0 if slots else generate.spare,
             max_pixels=generate.max_pixels,
             boxes=generate.boxes,
         )

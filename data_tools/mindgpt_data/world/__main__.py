@@ -1,48 +1,47 @@
-"""``python -m mindgpt_data.world config.json``: the ``world`` stage as a process.
+"""``python -m mindgpt_data.world config.json``: renders the corpora of a ``world`` stage, and nothing else.
 
-The config is JSON: ``settings`` (:class:`mindgpt_data.world.config.WorldSettings`), ``seed``, ``folder`` (datasets) and
-``plugins``. Writes ``metrics.jsonl`` and ``data_report.json`` beside the config.
+The config is JSON: ``settings`` (:class:`mindgpt_data.world.config.WorldSettings`), ``seed`` and ``corpora`` (folder).
+Writes ``<corpora>/<set>/manifest.jsonl`` and the pictures it names; a corpus whose manifest is there is done.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
-from typing import Any
 
+from mindgpt_data import engines
 from mindgpt_data.world.config import WorldSettings
-from mindgpt_data.world.pipeline import run
-from mindgpt_plugins import registry
+from mindgpt_data.world.folder import MANIFEST, read_groups, write_corpus
 
 
 def main(argv: list[str]) -> int:
-    """Run the stage; returns the exit status."""
+    """Render what is missing; returns the exit status."""
     if len(argv) != 1:
         print("usage: python -m mindgpt_data.world config.json", file=sys.stderr)
         return 2
-    config_path = Path(argv[0]).resolve()
-    config = json.loads(config_path.read_text())
-    registry.load_plugins(config.get("plugins", ()))
-    beside = config_path.parent
-    # Finished sets report again on a restart, so the file is simply begun anew.
-    with (beside / "metrics.jsonl").open("w", encoding="utf-8") as metrics:
-
-        def progress(line: dict[str, Any]) -> None:
-            metrics.write(json.dumps(line) + "\n")
-            metrics.flush()
-
-        result = run(
-            WorldSettings.model_validate(config["settings"]), int(config["seed"]), Path(config["folder"]), progress
-        )
-    aside = beside / f".data_report.{os.getpid()}"
-    aside.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(aside, beside / "data_report.json")
-    for name, summary in result["sets"].items():
-        dropped = sum(d["count"] for d in summary["funnel"]["dropped"])
-        print(f"{name}: {summary['items']} items about {summary['images']} pictures, {dropped} dropped", flush=True)
+    path = Path(argv[0]).resolve()
+    config = json.loads(path.read_text(encoding="utf-8"))
+    settings = WorldSettings.model_validate(config["settings"])
+    with engines.use("local"):
+        render(settings, int(config["seed"]), Path(config["corpora"]))
     return 0
+
+
+def render(settings: WorldSettings, seed: int, corpora: Path) -> None:
+    """Write a corpus per set, held-out sets first; no scene is in two of them. Deterministic in the seed.
+
+    Raises:
+        ValueError: a set cannot get enough scenes that are new.
+    """
+    taken: set[str] = set()
+    for name in settings.order:
+        folder = corpora / name
+        if not (folder / MANIFEST).is_file():
+            size = settings.world.size
+            write_corpus(folder, settings.sets[name].sources, seed=seed, size=size, name=name, taken=taken)
+            print(f"{name}: rendered", flush=True)
+        taken |= read_groups(folder / MANIFEST)
 
 
 if __name__ == "__main__":

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from mindgpt_data.config import BudgetBounds, DataSettings, DensitySettings
 from mindgpt_data.focus.settings import Focused
+from mindgpt_data.world.labels import tree_file
 from mindgpt_plugins.recipe.base import Strict
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -22,9 +25,6 @@ class Scenes(Strict):
     difficulty: tuple[Share, Share] = Field((0.0, 1.0), description="Range of scene grades, 0 easy to 1 hard.")
     skew: float = Field(1.0, gt=0, description="Grade = low + (high - low)·u^skew; above 1 favours easy scenes.")
     unseen: Share = Field(0.0, description="Share of scenes with a combination no training set contains.")
-    focus: Focused = Field(
-        None, description="An earlier evaluate stage, or its branches.json: its weak leaves get more of the questions."
-    )
 
     @model_validator(mode="after")
     def _ordered(self) -> Scenes:
@@ -39,12 +39,15 @@ class SetConfig(Strict):
     split: Literal["train", "dev", "test"] = Field("train", description="dev and test are held out from every other.")
     sources: dict[Literal["general", "domain"], Scenes] = Field(min_length=1)
     verbose: Share = Field(0.3, description="Share of replies that look before they answer.")
+    focus: Focused = Field(
+        None, description="An earlier evaluate stage, or its branches.json: its weak leaves get more of the questions."
+    )
 
     @model_validator(mode="after")
     def _unseen_is_held_out(self) -> SetConfig:
         if self.split == "train" and any(s.unseen for s in self.sources.values()):
             raise ValueError("unseen combinations are for dev and test sets; a train set must not hold them")
-        if self.split != "train" and any(s.focus for s in self.sources.values()):
+        if self.split != "train" and self.focus is not None:
             raise ValueError("a focus is for train sets; a held-out set that leans to weak leaves measures nothing")
         return self
 
@@ -55,28 +58,64 @@ class World(Strict):
     size: int = Field(96, ge=64, le=256, multiple_of=32, description="Side of the square pictures in pixels.")
 
 
-class Density(Strict):
-    """How image density is measured."""
+class Density(DensitySettings):
+    """How density is measured; by default from what the scenes hold."""
 
     estimator: str = Field("annotations", description="A registered estimator.")
-    options: dict[str, Any] = Field(default_factory=dict, description="Its keyword options.")
-    weights: dict[str, float] | None = Field(None, description="Weights of the four sub-scores; default equal.")
-
-
-class Budget(Strict):
-    """How QA are spread over images."""
-
-    allocator: str = Field("density", description="A registered allocator: density, uniform or random.")
-    n_min: int = Field(1, ge=0)
-    n_max: int = Field(8, ge=1)
-    gamma: float = Field(1.0, ge=0)
 
 
 class WorldSettings(Strict):
-    """Everything :func:`mindgpt_data.world.pipeline.run` needs besides a seed and a folder."""
+    """What is rendered, and what the ordinary steps are told about every set."""
 
     world: World = Field(default_factory=World)
     density: Density = Field(default_factory=Density)
-    budget: Budget = Field(default_factory=Budget)
+    budget: BudgetBounds = Field(default_factory=BudgetBounds)
     gates: tuple[str, ...] = Field(("rules", "duplicates", "decontaminate"), description="Registered gates, in order.")
     sets: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")], SetConfig] = Field(min_length=1)
+
+    @property
+    def order(self) -> list[str]:
+        """Names of the sets in the order they are made: held-out sets first, so that the others can be compared."""
+        return sorted(self.sets, key=lambda name: self.sets[name].split == "train")
+
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    # The same question about another picture is another question, whatever topic it is about.
+    "duplicates": {"within_leaf": None},
+    # A scene of few shapes looks like many others to a perceptual hash, and every question is of a template that
+    # thousands of pictures share; scenes that are alike to the eye are kept apart when they are drawn.
+    "decontaminate": {"n": None, "picture_distance": None},
+}
+"""Options of the gates: rendered pictures are the same only pixel by pixel."""
+SPARE = 1
+"""Questions per picture beyond its budget: they make good for pictures that cannot fill theirs."""
+
+
+def data_settings(world: WorldSettings, name: str, corpora: Path, datasets: Path) -> DataSettings:
+    """The settings of the ordinary steps for one set.
+
+    Args:
+        world: all sets.
+        name: of the set.
+        corpora: where the sets' corpora lie, ``<corpora>/<set>/manifest.jsonl``.
+        datasets: the folder that all sets are exported to.
+    """
+    one = world.sets[name]
+    held_out = [other for other in world.order if world.sets[other].split != "train" and other != name]
+    items = {source: scenes.items for source, scenes in one.sources.items() if scenes.items is not None}
+    return DataSettings.model_validate(
+        {
+            "images": {"path": str(corpora / name / "manifest.jsonl")},
+            "tree": {axis: str(tree_file(axis)) for axis in ("knowledge", "capability")},
+            "density": world.density.model_dump(),
+            "budget": {**world.budget.model_dump(), "items": items or None},
+            "generate": {"teacher": "annotations", "verbose": one.verbose, "spare": SPARE},
+            "filter": {
+                "gates": world.gates,
+                "options": {gate: OPTIONS[gate] for gate in world.gates if gate in OPTIONS},
+                "against": [str(datasets / other) for other in held_out if one.split == "train"],
+            },
+            "export": {"name": name, "split": one.split},
+            "focus": None if one.focus is None else one.focus.model_dump(),
+        }
+    )
