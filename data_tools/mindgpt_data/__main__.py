@@ -47,7 +47,9 @@ def main(argv: list[str]) -> int:
             plugins: Sequence[str] = config["plugins"]
             pipeline.run(work, settings, seed=seed, progress=told.progress, listen=told.listen, plugins=plugins)
             write_report(work, settings, seed=seed)
-            made[settings.export.name] = json.loads((work.folder / "report.json").read_text(encoding="utf-8"))["summary"]
+            made[settings.export.name] = json.loads((work.folder / "report.json").read_text(encoding="utf-8"))[
+                "summary"
+            ]
     # A stage's runs share their label trees.
     report = data_report(made, trees(runs[0][1]))
     files.write_text(path.parent / "data_report.json", json.dumps(report, indent=1, ensure_ascii=False) + "\n")

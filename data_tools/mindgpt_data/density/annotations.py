@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mindgpt_data.density.score import Picture
 from mindgpt_data.corpus.truth import SEEN, read
+from mindgpt_data.density.score import Picture
 
 
 def from_truth(picture: Picture, *, full: float = 5.0) -> dict[str, float]:

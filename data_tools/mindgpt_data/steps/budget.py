@@ -11,8 +11,8 @@ from typing import Any
 from mindgpt_data import files
 from mindgpt_data.budget import allocate as by_name
 from mindgpt_data.budget.per_image import per_images
-from mindgpt_data.budget.split import split
 from mindgpt_data.budget.rounding import BudgetError
+from mindgpt_data.budget.split import split
 from mindgpt_data.config import BudgetBounds, BudgetSettings, DataSettings
 from mindgpt_data.focus import weights
 from mindgpt_data.focus.weights import Focus
@@ -44,7 +44,9 @@ def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress
     families = _families(settings, focus) if focus else dict.fromkeys(SUB_SCORES, 1.0)
     heavy = _heavy(work, density, focus, families) if focus else None
     source = _sources(work, settings.budget)
-    counts = _by_source({image: scores["ids"] for image, scores in density.items()}, source, settings.budget, seed, heavy)
+    counts = _by_source(
+        {image: scores["ids"] for image, scores in density.items()}, source, settings.budget, seed, heavy
+    )
     carry: dict[str, float] = {}
     rows = []
     for (image, scores), count in zip(density.items(), counts, strict=True):

@@ -84,7 +84,9 @@ def _keep_to_budget(work: Work, settings: DataSettings, batch: Batch, seed: int)
             passage.drops.append(Drop(STEP, "budget", "spare question, not needed", item.row.uid, detail))
     batch.items = [item for item in batch.items if item.row.uid in kept]
     if short := sum(budget.values()) - len(kept):
-        passage.notes.append(f"budget: {short} questions short: more images, or generate.spare above {settings.generate.spare}")
+        passage.notes.append(
+            f"budget: {short} questions short: more images, or generate.spare above {settings.generate.spare}"
+        )
     passage.seconds = time.monotonic() - started
     return passage
 

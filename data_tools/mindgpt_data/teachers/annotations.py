@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from mindgpt_data.corpus.truth import read
 from mindgpt_data.teachers.base import Candidate, Job, Label
 from mindgpt_data.teachers.questions import KINDS, Question, about
-from mindgpt_data.corpus.truth import read
 from mindgpt_plugins.registry import nearest
 
 SERVES: dict[str, tuple[str, ...]] = {

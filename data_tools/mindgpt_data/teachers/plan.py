@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from mindgpt_data.config import DataSettings
+from mindgpt_data.corpus.truth import absent, read
 from mindgpt_data.focus import weights
 from mindgpt_data.focus.weights import Focus
 from mindgpt_data.record import ImageRecord
 from mindgpt_data.rows import SUB_SCORES
 from mindgpt_data.teachers.base import Job, Label
 from mindgpt_data.teachers.slots import SlotError, by_family, plan
-from mindgpt_data.corpus.truth import absent, read
 from mindgpt_data.tree.model import Tree, load
 from mindgpt_data.work import Drop, Work
 from mindgpt_plugins.registry import nearest

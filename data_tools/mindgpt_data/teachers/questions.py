@@ -13,9 +13,9 @@ from itertools import combinations
 from zlib import crc32
 
 from mindgpt_data.boxes import BoxError, text
+from mindgpt_data.corpus.truth import SEEN, Thing, Truth, apart, article, furthest, mentions, plural
 from mindgpt_data.teachers.base import Job
 from mindgpt_data.teachers.check import frame
-from mindgpt_data.corpus.truth import SEEN, Thing, Truth, apart, article, furthest, mentions, plural
 
 LARGER = 2.0
 """How much more of the picture the larger of two must cover before a question compares them."""
