@@ -43,27 +43,27 @@ def main(argv: list[str]) -> int:
             check.require(settings)
             if len(runs) > 1:
                 print(f"{work.folder.name} ({number + 1} of {len(runs)})", flush=True)
-            told = _Told(metrics, number, len(runs))
+            bar = _Bar(metrics, work, number, len(runs))
             plugins: Sequence[str] = config["plugins"]
-            pipeline.run(work, settings, seed=seed, progress=told.progress, listen=told.listen, plugins=plugins)
-            write_report(work, settings, seed=seed)
-            made[settings.export.name] = json.loads((work.folder / "report.json").read_text(encoding="utf-8"))[
-                "summary"
-            ]
+            pipeline.run(work, settings, seed=seed, progress=bar.progress, listen=bar.listen, plugins=plugins)
+            if work.read_summary("report") is None:
+                write_report(work, settings, seed=seed)
+            report = json.loads((work.folder / "report.json").read_text(encoding="utf-8"))
+            made[settings.export.name] = report["summary"]
     # A stage's runs share their label trees.
-    report = data_report(made, trees(runs[0][1]))
-    files.write_text(path.parent / "data_report.json", json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+    together = data_report(made, trees(runs[0][1]))
+    files.write_text(path.parent / "data_report.json", json.dumps(together, indent=1, ensure_ascii=False) + "\n")
     return 0
 
 
-class _Told:
+class _Bar:
     """One progress bar for the whole stage: every step of every run is 100 of it."""
 
-    def __init__(self, metrics: TextIO, run: int, runs: int) -> None:
-        self.metrics = metrics
+    def __init__(self, metrics: TextIO, work: Work, run: int, runs: int) -> None:
+        self.metrics, self.work = metrics, work
         self.names = [step.name for step in pipeline.STEPS]
         self.before, self.total = run * len(self.names), 100 * runs * len(self.names)
-        self.number = 0
+        self.number, self.shown = 0, -1
 
     def progress(self, update: dict[str, Any]) -> None:
         numbers = {k: update[k] for k in ("failed", "rate", "cost") if isinstance(update.get(k), (int, float))}
@@ -71,12 +71,17 @@ class _Told:
 
     def listen(self, step: str, state: str, summary: dict[str, Any] | None) -> None:
         self.number = self.names.index(step) + (state != "running")
+        if state == "running":
+            self.work.summary("report").unlink(missing_ok=True)  # what it shows is about to change
         print(f"{step} {state}", flush=True)
         self._write(0.0, {})
 
     def _write(self, share: float, numbers: dict[str, Any]) -> None:
-        line = {"step": round(100 * (self.before + self.number + share)), "total": self.total, **numbers}
-        self.metrics.write(json.dumps(line) + "\n")
+        step = round(100 * (self.before + self.number + share))
+        if step == self.shown and not numbers:
+            return  # steps tell of every picture
+        self.shown = step
+        self.metrics.write(json.dumps({"step": step, "total": self.total, **numbers}) + "\n")
         self.metrics.flush()
 
 

@@ -111,10 +111,16 @@ class BudgetBounds(Strict):
 class BudgetSettings(BudgetBounds):
     """How many QA there are, and how they are spread over images."""
 
-    items: Total | dict[str, Total] | None = Field(
-        None,
-        description="Corpus budget, met exactly, or one per source, e.g. {general: 600}; default 1 + 7·IDS per image.",
+    items: int | None = Field(None, gt=0, description="Corpus budget, met exactly; default 1 + 7·IDS per image.")
+    sources: dict[str, Total] = Field(
+        default_factory=dict, description="Budgets by source instead of one for all, e.g. {general: 600}, met exactly."
     )
+
+    @model_validator(mode="after")
+    def _one_way_to_say_it(self) -> BudgetSettings:
+        if self.items is not None and self.sources:
+            raise ValueError("items is the total of all sources; leave it out, or leave out sources")
+        return self
 
 
 class GenerateSettings(Strict):

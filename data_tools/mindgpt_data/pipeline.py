@@ -45,7 +45,7 @@ STEPS = (
         ("images.jsonl",),
         ("matching", "teachers", "tree", "embed", "client", "focus"),
     ),
-    Step("budget", ("budget", "focus"), ("density.parquet",), ("budget", "focus")),
+    Step("budget", ("budget", "focus"), ("images.jsonl", "density.parquet"), ("budget", "focus")),
     Step(
         "generate",
         ("generate", "tree", "endpoints", "focus"),

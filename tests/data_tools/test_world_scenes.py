@@ -1,4 +1,4 @@
-"""Answers are right by construction: pixels and truth agree (what is asked about them: ``test_teachers_annotations``)."""
+"""Scenes: pixels and truth agree, so that answers are right by construction."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""Meets the budget exactly with spare questions: those of other images make good for what an image cannot fill (ours)."""
+"""Meets the budget exactly: spare questions make good for what an image cannot fill or a gate drops (ours)."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from mindgpt_data.gates.batch import Batch, Verdict, batch_gate
@@ -51,18 +52,17 @@ def _seen_pictures(batch: Batch, files: list[Path], distance: int | None) -> dic
     """Image id → the first evaluation picture it equals."""
     import numpy as np
 
-    from mindgpt_data.gates.picture_hash import PictureHashes, picture_hash
+    from mindgpt_data.gates.picture_hash import PictureHashes
     from mindgpt_data.gates.similar import close_pairs
-    from mindgpt_data.images import content_hash, open_image
 
     limit = batch.settings.images.max_megapixels
     exact: dict[str, Path] = {}
     hashed: list[int] = []
     sources: list[Path] = []
     for file in files:
-        image = open_image(file, limit)
-        exact.setdefault(content_hash(image), file)
-        if distance is not None and (value := picture_hash(image)) is not None:
+        content, value = _hashes(file, file.stat().st_mtime_ns, limit, distance is not None)
+        exact.setdefault(content, file)
+        if value is not None:
             hashed.append(value)
             sources.append(file)
     shown = dict.fromkeys(image for item in batch.items for image in item.row.image if image in batch.records)
@@ -76,3 +76,13 @@ def _seen_pictures(batch: Batch, files: list[Path], distance: int | None) -> dic
     for i, j in close_pairs(values, np.array(hashed, dtype=np.uint64), distance):
         found.setdefault(names[i], sources[j])
     return found
+
+
+@lru_cache(maxsize=65_536)  # several sets are often compared with the same held-out ones in one process
+def _hashes(file: Path, modified: int, max_megapixels: float, perceptual: bool) -> tuple[str, int | None]:
+    """Content hash of a picture and, where it is wanted, its perceptual one; ``modified`` tells files apart in time."""
+    from mindgpt_data.gates.picture_hash import picture_hash
+    from mindgpt_data.images import content_hash, open_image
+
+    image = open_image(file, max_megapixels)
+    return content_hash(image), picture_hash(image) if perceptual else None

@@ -27,13 +27,14 @@ from mindgpt_data.work import BUDGET_COLUMNS, Work
 def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress = silent) -> dict[str, Any]:
     """Read ``density.parquet``, write ``budget.parquet``; images keep their order.
 
-    With ``budget.items`` the allocator meets it exactly, in every source by itself where it names sources; without,
-    each image gets the per-image formula. Within an image the items go to the four families in proportion to the sub-scores; what rounding cuts off is owed to the next.
+    The allocator meets ``budget.items``, or the total of every source in ``budget.sources``, exactly; an image without a
+    total gets the per-image formula. Within an image the items go to the four families in proportion to the
+    sub-scores; what rounding cuts off is owed to the next.
     With a focus, pictures matched to weak leaves get more of the same total, and families of weak capabilities more of
     a picture's share.
 
     Raises:
-        BudgetError: ``items`` is outside what the images and bounds allow or names a source that no image has, or the
+        BudgetError: a total is outside what the images and bounds allow, no image has a source that is named, or the
             allocator cannot follow a focus.
         FileError: density has not been measured; with a focus: topics have not been matched.
         FocusError: the focus cannot be used, or nothing is weak.
@@ -43,10 +44,8 @@ def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress
     focus = weights.of(settings)
     families = _families(settings, focus) if focus else dict.fromkeys(SUB_SCORES, 1.0)
     heavy = _heavy(work, density, focus, families) if focus else None
-    source = _sources(work, settings.budget)
-    counts = _by_source(
-        {image: scores["ids"] for image, scores in density.items()}, source, settings.budget, seed, heavy
-    )
+    ids = {image: scores["ids"] for image, scores in density.items()}
+    counts = _by_source(ids, _sources(work, settings.budget), settings.budget, seed, heavy)
     carry: dict[str, float] = {}
     rows = []
     for (image, scores), count in zip(density.items(), counts, strict=True):
@@ -85,12 +84,12 @@ def _heavy(
 
 def _sources(work: Work, settings: BudgetSettings) -> dict[str, str]:
     """Image id → the source whose budget it shares; empty where there is one budget for all."""
-    if not isinstance(settings.items, dict):
+    if not settings.sources:
         return {}
     found = {record.image: record.source for record in work.read_images()}
-    if unknown := sorted(set(settings.items) - set(found.values())):
+    if unknown := sorted(set(settings.sources) - set(found.values())):
         there = ", ".join(sorted(set(found.values())))
-        raise BudgetError(f"budget.items: no image has the source {unknown[0]!r}; there are: {there}")
+        raise BudgetError(f"budget.sources: no image has the source {unknown[0]!r}; there are: {there}")
     return found
 
 
@@ -103,13 +102,12 @@ def _by_source(
 ) -> list[int]:
     """Items per image, in the order of ``scores``; every source has its own total."""
     images, counts = list(scores), dict[str, int]()
-    totals = settings.items if isinstance(settings.items, dict) else {"": settings.items}
     for name in dict.fromkeys(source.get(image, "") for image in images):
         own = [i for i, image in enumerate(images) if source.get(image, "") == name]
         given = allocate(
             [scores[images[i]] for i in own],
             settings,
-            totals.get(name),
+            settings.sources.get(name) if settings.sources else settings.items,
             seed,
             None if heavy is None else [heavy[i] for i in own],
         )

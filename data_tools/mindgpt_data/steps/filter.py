@@ -73,7 +73,7 @@ def _keep_to_budget(work: Work, settings: DataSettings, batch: Batch, seed: int)
     """Leave out the spare questions that no total needs, and say how many are still missing."""
     started = time.monotonic()
     budget = {image: row["items"] for image, row in work.read_budget().items()}
-    by_source = isinstance(settings.budget.items, dict)
+    by_source = settings.budget.sources
     pool = {image: record.source if by_source else "" for image, record in batch.records.items()}
     asked = [(item.row.uid, item.row.image[0]) for item in batch.items if item.row.image]
     kept = choose_within_budget(asked, budget, pool, seed)
@@ -84,9 +84,8 @@ def _keep_to_budget(work: Work, settings: DataSettings, batch: Batch, seed: int)
             passage.drops.append(Drop(STEP, "budget", "spare question, not needed", item.row.uid, detail))
     batch.items = [item for item in batch.items if item.row.uid in kept]
     if short := sum(budget.values()) - len(kept):
-        passage.notes.append(
-            f"budget: {short} questions short: more images, or generate.spare above {settings.generate.spare}"
-        )
+        spare = settings.generate.spare
+        passage.notes.append(f"budget: {short} questions short; give more images, or a generate.spare above {spare}")
     passage.seconds = time.monotonic() - started
     return passage
 

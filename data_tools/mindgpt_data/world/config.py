@@ -108,7 +108,7 @@ def data_settings(world: WorldSettings, name: str, corpora: Path, datasets: Path
             "images": {"path": str(corpora / name / "manifest.jsonl")},
             "tree": {axis: str(tree_file(axis)) for axis in ("knowledge", "capability")},
             "density": world.density.model_dump(),
-            "budget": {**world.budget.model_dump(), "items": items or None},
+            "budget": {**world.budget.model_dump(), "sources": items},
             "generate": {"teacher": "annotations", "verbose": one.verbose, "spare": SPARE},
             "filter": {
                 "gates": world.gates,

@@ -22,7 +22,7 @@ class WorldStage(Stage[WorldConfig]):
     code: ClassVar[tuple[str, ...]] = ("mindgpt_data", "mindgpt_plugins.rewards")
 
     def render(self, config: WorldConfig, context: Context) -> list[Command]:
-        """Write ``world.json`` for ``python -m mindgpt_data.world`` and ``config.json`` for ``python -m mindgpt_data``."""
+        """Write ``world.json`` for ``mindgpt_data.world``, and ``config.json`` for the steps of ``mindgpt_data``."""
         runs = [
             {"settings": settings.model_dump(mode="json"), "work": str(context.folder / "work" / name)}
             for name, settings in self._settings(config, context).items()
