@@ -147,22 +147,22 @@ def test_a_config_file_may_name_the_focus_beside_it(corpus: Path, tmp_path: Path
         load(config, ["focus.tarket=0.6"], {})
 
 
+def focus_of(config: Path) -> str:
+    """The branch file that the process is told to read."""
+    return str(json.loads(config.read_text())["runs"][0]["settings"]["focus"]["file"])
+
+
 def test_the_stage_takes_an_evaluation_or_a_file(corpus: Path, tmp_path: Path) -> None:
     config = DataConfig.model_validate({"kind": "data", **settings(corpus, focus="eval").model_dump(mode="json")})
     made = DataStage()
     context = Context("data", tmp_path, {"eval": {"branches": "/runs/eval/branches.json"}}, 0)
     made.render(config, context)
-    assert (
-        json.loads((tmp_path / "config.json").read_text())["runs"][0]["settings"]["focus"]["file"]
-        == "/runs/eval/branches.json"
-    )
+    assert focus_of(tmp_path / "config.json") == "/runs/eval/branches.json"
     assert made.check(config, context) == []
     assert "produces: scores" in made.check(config, Context("data", tmp_path, {"eval": {"scores": "x"}}, 0))[0]
     missing = Context("data", tmp_path, {}, 0, recipe_folder=tmp_path)
     made.render(config, missing)
-    assert json.loads((tmp_path / "config.json").read_text())["runs"][0]["settings"]["focus"]["file"] == str(
-        tmp_path / "eval"
-    )
+    assert focus_of(tmp_path / "config.json") == str(tmp_path / "eval")
 
 
 def test_what_is_weak_in_no_tree_of_the_run_stops_it(corpus: Path, tmp_path: Path) -> None:

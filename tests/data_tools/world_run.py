@@ -1,4 +1,4 @@
-"""Runs the processes of a ``world`` stage in this one, as the stage renders them; killed at a step where a test wants."""
+"""Runs what a ``world`` stage renders, in this process, or as processes that are killed where a test wants."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def run_world(folder: Path, sets: dict[str, Any], seed: int = 0, **more: Any) ->
 
 
 def kill_world(folder: Path, step: str, work: str) -> None:
-    """Run the rendered stage in ``folder`` as processes, the second killed in the middle of ``step`` of set ``work``."""
+    """Run what was rendered in ``folder`` as processes, the second killed in ``step`` of set ``work``."""
     done = subprocess.run([sys.executable, "-m", "mindgpt_data.world", "world.json"], cwd=folder, check=False)
     assert done.returncode == 0
     killed = subprocess.run([sys.executable, __file__, "config.json", step, work], cwd=folder, check=False)

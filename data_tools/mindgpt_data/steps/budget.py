@@ -27,8 +27,8 @@ from mindgpt_data.work import BUDGET_COLUMNS, Work
 def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress = silent) -> dict[str, Any]:
     """Read ``density.parquet``, write ``budget.parquet``; images keep their order.
 
-    The allocator meets ``budget.items``, or the total of every source in ``budget.sources``, exactly; an image without a
-    total gets the per-image formula. Within an image the items go to the four families in proportion to the
+    The allocator meets ``budget.items``, or the total of every source in ``budget.sources``, exactly; an image without
+    a total gets the per-image formula. Within an image the items go to the four families in proportion to the
     sub-scores; what rounding cuts off is owed to the next.
     With a focus, pictures matched to weak leaves get more of the same total, and families of weak capabilities more of
     a picture's share.

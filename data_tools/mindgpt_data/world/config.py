@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -91,7 +92,9 @@ SPARE = 1
 """Questions per picture beyond its budget: they make good for pictures that cannot fill theirs."""
 
 
-def data_settings(world: WorldSettings, name: str, corpora: Path, datasets: Path) -> DataSettings:
+def data_settings(
+    world: WorldSettings, name: str, corpora: Path, datasets: Path, branches: Callable[[str], str]
+) -> DataSettings:
     """The settings of the ordinary steps for one set.
 
     Args:
@@ -99,6 +102,7 @@ def data_settings(world: WorldSettings, name: str, corpora: Path, datasets: Path
         name: of the set.
         corpora: where the sets' corpora lie, ``<corpora>/<set>/manifest.jsonl``.
         datasets: the folder that all sets are exported to.
+        branches: turns what a focus names into the path of a branch file.
     """
     one = world.sets[name]
     held_out = [other for other in world.order if world.sets[other].split != "train" and other != name]
@@ -116,6 +120,6 @@ def data_settings(world: WorldSettings, name: str, corpora: Path, datasets: Path
                 "against": [str(datasets / other) for other in held_out if one.split == "train"],
             },
             "export": {"name": name, "split": one.split},
-            "focus": None if one.focus is None else one.focus.model_dump(),
+            "focus": None if one.focus is None else {**one.focus.model_dump(), "file": branches(one.focus.file)},
         }
     )

@@ -85,13 +85,8 @@ class WorldStage(Stage[WorldConfig]):
 
     def _settings(self, config: WorldConfig, context: Context) -> dict[str, DataSettings]:
         """Set → what the ordinary steps are told, in the order in which the sets are made."""
-        made = {}
-        for name in config.order:
-            settings = data_settings(config, name, context.folder / "corpora", context.folder / "datasets")
-            if settings.focus is not None:
-                settings.focus.file = context.branches(settings.focus.file)
-            made[name] = settings
-        return made
+        corpora, datasets = context.folder / "corpora", context.folder / "datasets"
+        return {name: data_settings(config, name, corpora, datasets, context.branches) for name in config.order}
 
 
 def _alone(settings: DataSettings) -> DataSettings:
