@@ -1,12 +1,41 @@
-"""Writes QA from a scene's exact truth, so every answer is right by construction (ours)."""
+"""The ablation's own question templates: short, lower case, each with one right answer by a scene's exact truth.
+
+They are those that its published figures were measured with; the quickstart's questions come from the ordinary teacher
+``annotations``.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from mindgpt_data.pictures import KINDS
-from mindgpt_data.world.candidate import Candidate
 from mindgpt_data.world.scene import Scene, Thing
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One proposed QA.
+
+    Attributes:
+        capability: leaf of the capability tree.
+        question: what is asked.
+        answer: short gold answer.
+        answer_type: ``text``, ``number``, ``choice`` or ``yesno``.
+        reason: one or two sentences that lead to the answer; the verbose reply starts with it.
+        knowledge: leaf of the knowledge tree, or None.
+    """
+
+    capability: str
+    question: str
+    answer: str
+    answer_type: str
+    reason: str
+    knowledge: str | None = None
+
+    def response(self, verbose: bool) -> str:
+        """The supervised reply; always ends with ``answer: <answer>``."""
+        return f"{self.reason} answer: {self.answer}" if verbose else f"answer: {self.answer}"
 
 
 def from_truth(scene: Scene) -> list[Candidate]:

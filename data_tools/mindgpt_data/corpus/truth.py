@@ -6,7 +6,7 @@ import random
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from mindgpt_data.schema.record import ImageRecord
@@ -23,6 +23,10 @@ _IRREGULAR = {
 }  # fmt: skip
 _SAME = {"sheep", "fish", "deer", "aircraft", "broccoli", "skis", "scissors", "glasses", "trousers", "pants", "series"}
 
+SEEN = frozenset({"colour", "color", "shape", "material", "size"})
+"""Attributes that are seen in the picture; any other is something that is known of a thing."""
+CATEGORY = ("category", "supercategory")
+"""Attributes that name what kind of thing a label is: they are referred to, never asked for."""
 _WORD = re.compile(r"[^\W_]+")
 _VOWEL = re.compile(r"(?!one\b|once\b|uni[^mn]|us[ei]|eu|ufo)[aeiou]|hour|honest|heir|x-ray", re.IGNORECASE)
 """Spelled as if it began with a vowel sound, as far as labels go."""
@@ -37,12 +41,14 @@ class Thing:
         box: ``[x0, y0, x1, y1]`` in pixels of the picture on disk, or None.
         place: the same as shares, or None.
         attributes: those with a plain text value, e.g. ``colour``.
+        category: what kind of thing it is (``vehicle``), or empty.
     """
 
     label: str
     box: tuple[float, float, float, float] | None = None
     place: tuple[float, float, float, float] | None = None
     attributes: dict[str, str] = field(default_factory=dict)
+    category: str = ""
 
     @property
     def centre(self) -> tuple[float, float]:
@@ -94,6 +100,16 @@ class Truth:
         """Is the label a word of another label (``sign`` beside ``stop sign``)? Then "the sign" could be either."""
         return any(o.label != thing.label and mentions(o.label, thing.label) for o in self.things)
 
+    def named(self, thing: Thing) -> str:
+        """What a question calls a thing of :meth:`alone`: its category where no other thing has it, else its label.
+
+        The category gives nothing away: "the sign" leaves open which one it is.
+        """
+        others = [t for t in self.things if t is not thing]
+        # A category that is a label too, or a word of one ("sign" beside "stop sign"), could mean either.
+        doubt = any(t.category == thing.category or mentions(t.label, thing.category) for t in others)
+        return thing.label if not thing.category or self.crowds or doubt else thing.category
+
     def counted(self) -> dict[str, list[Thing]]:
         """Label → its things, where their number is beyond doubt."""
         found: dict[str, list[Thing]] = {}
@@ -112,7 +128,9 @@ def read(record: ImageRecord) -> Truth:
         if any(attributes.get(key) for key in ("iscrowd", "crowd")):
             crowds.add(label)
         kept = {k: v.strip() for k, v in attributes.items() if isinstance(v, str) and v.strip()}
-        things.append(_thing(label, one.get("box"), record, kept))
+        category = next((kept[key] for key in CATEGORY if key in kept), "")
+        told = {key: value for key, value in kept.items() if key not in CATEGORY}
+        things.append(replace(_thing(label, one.get("box"), record, told), category=category))
     texts = tuple(_thing(str(one["text"]).strip(), one.get("box"), record, {}) for one in record.texts)
     return Truth(tuple(things), frozenset(crowds), tuple(t for t in texts if t.label), " ; ".join(_words(record)))
 
