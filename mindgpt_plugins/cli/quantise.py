@@ -33,13 +33,14 @@ def quantize(
     from rich.console import Console
     from rich.table import Table
 
-    from mindgpt_plugins.core import folders
+    from mindgpt_plugins.core import files, folders
     from mindgpt_plugins.pipeline import display, plan, preflight_all, runner
     from mindgpt_plugins.recipe.loading import RecipeError, load
+    from mindgpt_plugins.stages.quantise.config import QuantiseConfig
 
     console = Console()
     loaded = load(recipe, overrides or [])
-    names = [name for name, config in loaded.stages.items() if config.kind == "quantise"]
+    names = [name for name, config in loaded.stages.items() if isinstance(config, QuantiseConfig)]
     if not names or (stage is not None and stage not in names):
         fault = f"there is no stage {stage or 'of kind quantise'}; quantise stages: {', '.join(names) or 'none'}"
         raise RecipeError(str(loaded.path), [fault])
@@ -50,7 +51,7 @@ def quantize(
     table = Table("stage", "scheme", "accuracy", "recovery", "KL", "top-1", "size", box=None, pad_edge=False)
     for one in planned.stages:
         if one.name in names and folders.is_done(one.folder):
-            q = folders.read_json(one.folder / "quality.json")
+            q = files.read_json(one.folder / "quality.json")
             scheme = q["scheme"] + (" +kv" if q["kv_cache"] == "fp8" else "")
             accuracy = f"{q['accuracy']['model']:.3f} → {q['accuracy']['quantised']:.3f}"
             figures = (f"{q['recovery']:.3f}", f"{q['kl']:.1e}", f"{q['top1']:.3f}", f"{q['size']:.2f}")

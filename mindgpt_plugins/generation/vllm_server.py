@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from mindgpt_plugins.core import process
+from mindgpt_plugins.core.files import read_json
 
 
 class ServeError(RuntimeError):
@@ -88,7 +89,7 @@ def model_config(model: Path) -> Mapping[str, Any]:
     path = model / "config.json"
     if not path.is_file():
         raise ServeError(f"{model} has no config.json: it is no model folder")
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    found: dict[str, Any] = read_json(path)
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -12,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ValidationError
 from yaml import YAMLError
 
-from mindgpt_plugins.core.registry import PluginError, RegistryError, get, load_plugins, nearest
+from mindgpt_plugins.core.registry import PluginError, RegistryError, get, load_plugins, names, nearest
 from mindgpt_plugins.core.schema import StageConfig
 from mindgpt_plugins.recipe.schema import Recipe, RecipeHead
 
@@ -147,7 +147,7 @@ def validate(data: dict[str, Any], path: Path) -> Recipe:
     if problems or head is None:
         raise RecipeError(str(path), problems)
     recipe = Recipe.model_construct(**{k: getattr(head, k) for k in RecipeHead.model_fields}, path=path, stages=configs)
-    problems = _reference_problems(recipe)
+    problems = [*_launch_problems(recipe), *_reference_problems(recipe)]
     if problems:
         raise RecipeError(str(path), problems)
     return recipe
@@ -193,6 +193,24 @@ def _stage(name: str, settings: Any, problems: list[str]) -> StageConfig | None:
         return None
     assert isinstance(config, StageConfig)
     return config
+
+
+def _launch_problems(recipe: Recipe) -> Iterator[str]:
+    """Sides on which no stage kind runs: of the recipe first, of every kind only where that does not settle it."""
+    known = {get("stage", config.kind).side for config in recipe.stages.values()}
+    if set(recipe.launch) <= known:
+        return
+    for kind in names("stage"):
+        try:
+            known.add(get("stage", kind).side)
+        except (RegistryError, PluginError):  # a broken package of somebody else's; `mindgpt doctor` names it
+            continue
+    for side in recipe.launch:
+        if side not in known:
+            yield (
+                f"launch.{side}: no stage kind runs on that side{nearest(side, sorted(known)) or '.'} "
+                f"Known: {', '.join(sorted(known))}."
+            )
 
 
 def _reference_problems(recipe: Recipe) -> list[str]:

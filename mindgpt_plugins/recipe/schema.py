@@ -31,16 +31,6 @@ class Launch(Strict):
     env: dict[str, str] = Field(default_factory=dict, description="Extra environment variables.")
 
 
-class LaunchSides(Strict):
-    """Each side may live in its own environment: verl and LLaMA-Factory agree on one narrow transformers window."""
-
-    data: Launch = Launch()
-    sft: Launch = Launch()
-    rl: Launch = Launch()
-    quantise: Launch = Launch()
-    benchmark: Launch = Launch()
-
-
 class RecipeHead(Strict):
     """Everything of a recipe but its stages."""
 
@@ -51,7 +41,11 @@ class RecipeHead(Strict):
     offline: bool = Field(False, description="Never contact a model hub (sets HF_HUB_OFFLINE=1).")
     plugins: tuple[str, ...] = Field((), description="Modules or .py files to import in every process that needs them.")
     image: ImageSize = ImageSize()
-    launch: LaunchSides = LaunchSides()
+    launch: dict[str, Launch] = Field(
+        default_factory=dict,
+        description="Side of a stage kind (data, sft, rl, …) → how its processes are started. Each may live in its own "
+        "environment: verl and LLaMA-Factory agree on one narrow transformers window.",
+    )
 
 
 class Recipe(RecipeHead):
@@ -64,6 +58,10 @@ class Recipe(RecipeHead):
     def folder(self) -> Path:
         """Folder that relative paths in the recipe start from."""
         return self.path.parent
+
+    def launch_of(self, side: str) -> Launch:
+        """How the processes of a side are started."""
+        return self.launch.get(side, Launch())
 
     def inputs(self, stage: str) -> list[str]:
         """Names of the stages that ``stage`` refers to, in recipe order."""

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from mindgpt_plugins.advantage.config import AdvantageConfig
 from mindgpt_plugins.advantage.perception_config import PerceptionConfig
+from mindgpt_plugins.core.files import write_json
 from mindgpt_plugins.core.schema import Strict
 from mindgpt_plugins.curriculum.config import CurriculumConfig
 from mindgpt_plugins.rewards.suite import RewardConfig
@@ -111,4 +112,4 @@ def parse(data: Any, where: str) -> Settings:
 
 def write(settings: Settings, path: Path) -> None:
     """Write a settings file that :func:`read` accepts."""
-    path.write_text(json.dumps(settings.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8")
+    write_json(path, settings.model_dump(mode="json"))

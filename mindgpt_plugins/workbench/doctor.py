@@ -72,6 +72,7 @@ def run(*, quick: bool = False) -> list[Finding]:
     findings = [Finding("mindgpt-plugins", "ok", f"{__version__}, Python {sys.version.split()[0]}, {_machine()}")]
     findings += _versions()
     findings += _plugins()
+    findings += _stage_kinds()
     findings += _llamafactory_seams()
     if not quick:
         findings += _patches()
@@ -111,6 +112,24 @@ def _plugins() -> Iterator[Finding]:
             yield Finding(f"plugins: {kind}", "trouble", "; ".join(broken))
         elif names(kind):
             yield Finding(f"plugins: {kind}", "ok", ", ".join(names(kind)))
+
+
+def _stage_kinds() -> Iterator[Finding]:
+    """Which stage kinds can run in this interpreter, third-party ones included, and what the others lack."""
+    ready = []
+    for kind in names("stage"):
+        try:
+            hosts = get("stage", kind).hosts
+        except (PluginError, RegistryError) as error:
+            yield Finding(f"stage kind: {kind}", "trouble", str(error))
+            continue
+        faults = [fault for fault in map(compat.problem_here, hosts) if fault]
+        if faults:
+            # A tool may live in an interpreter of its own; versions of our hosts are judged above.
+            yield Finding(f"stage kind: {kind}", "not installed", f"does not run here: {'; '.join(faults)}")
+        else:
+            ready.append(kind)
+    yield Finding("stage kinds", "ok", f"run here: {', '.join(ready)}")
 
 
 def _patches() -> Iterator[Finding]:

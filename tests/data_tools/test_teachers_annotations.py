@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from mindgpt_data.schema.boxes import Frame, iou, parse
+from mindgpt_data.schema.boxes import Frame, parse
 from mindgpt_data.schema.record import ImageRecord
 from mindgpt_data.teachers.annotations import Annotations, AnnotationsError
 from mindgpt_data.teachers.base import Candidate, Job, Label
@@ -12,6 +12,7 @@ from mindgpt_data.teachers.questions import KINDS
 from mindgpt_data.teachers.truth import article, mentions, plural
 from mindgpt_data.world import folder
 
+from mindgpt_plugins.answers.box import box_overlap
 from mindgpt_plugins.core.files import read_jsonl
 
 CAPABILITIES = {kind: Label(kind, kind.title(), "", family="subjects") for kind in KINDS}
@@ -107,7 +108,7 @@ def test_every_answer_about_the_world_is_right(world) -> None:
             elif c.capability == "grounding":
                 (only,) = of[re.match(r"Where exactly is the (.+)\? ", q).group(1)]
                 box = Frame("relative_1000", 192, 192, 1).read(parse(c.answer))
-                assert iou(box, only["box"]) > 0.95
+                assert box_overlap(box, only["box"]) > 0.95
                 continue
             elif c.capability == "reading":
                 want = record.texts[0]["text"]

@@ -18,8 +18,8 @@ from typer.testing import CliRunner  # noqa: E402
 from mindgpt_plugins.cli import verbs  # noqa: E402
 from mindgpt_plugins.pipeline import plan  # noqa: E402
 from mindgpt_plugins.recipe.loading import load  # noqa: E402
+from mindgpt_plugins.sizing.gpus import CostError  # noqa: E402
 from mindgpt_plugins.workbench.cost.estimate import StageCost, estimate  # noqa: E402
-from mindgpt_plugins.workbench.cost.gpus import CostError  # noqa: E402
 from mindgpt_plugins.workbench.rehearse.models import ModelNotHere  # noqa: E402
 
 HUB = "Qwen/Qwen3-VL-8B-Instruct"

@@ -15,8 +15,8 @@ from pyarrow import parquet
 from mindgpt_plugins.rewards import recorded
 from mindgpt_plugins.rewards.rows import images_in, rollout_from_row
 from mindgpt_plugins.rewards.sdk import Rollout
+from mindgpt_plugins.stages.rl.evidence import _gold_replies
 from mindgpt_plugins.verl_ext.step.rows import rollout_from_verl
-from mindgpt_plugins.workbench.rehearse.rewards import _gold_replies
 
 ROW = Row(
     uid="r1", image=["images/a.png"], question="Where is it?", answer="[1, 2, 3, 4]",

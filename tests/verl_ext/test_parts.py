@@ -1,11 +1,8 @@
 """The small host-free parts of the verl side."""
 
-import json
-
 import pytest
 import torch
 
-from mindgpt_plugins.verl_ext.records import MetricsFile
 from mindgpt_plugins.verl_ext.seeded_choice import SeededChoice
 from mindgpt_plugins.verl_ext.settings import Settings, SettingsError, parse, read, write
 from mindgpt_plugins.verl_ext.step.rows import rollout_from_verl
@@ -59,22 +56,6 @@ def test_log_probs_are_those_at_the_sampling_temperature():
     masked[:, 4] = -torch.inf
     want = (masked / 0.5).log_softmax(-1).gather(1, picked[:, None]).squeeze(1)
     assert torch.allclose(torch.tensor(choice.log_probs()).squeeze(1), want)
-
-
-def test_metrics_are_cut_at_the_resumed_step(tmp_path):
-    file = MetricsFile(str(tmp_path / "metrics.jsonl"))
-    for step in (1, 2, 3):
-        file.append(step, 9, {"b": step / 2, "a": float("nan"), "text": "x", "flag": True})
-    (tmp_path / "metrics.jsonl").open("a").write('{"step": 4, "tot')
-    file.resume(2)
-    file.append(3, 9, {"b": 7})
-    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
-    assert lines == [
-        {"step": 1, "total": 9, "b": 0.5},
-        {"step": 2, "total": 9, "b": 1.0},
-        {"step": 3, "total": 9, "b": 7.0},
-    ]
-    MetricsFile(None).append(1, 1, {})
 
 
 def test_rows_become_rollouts():

@@ -126,9 +126,8 @@ def parallel(folder: Path) -> Path:
 
 
 def rehearsal(folder: Path) -> Path:
+    from mindgpt_plugins.stages.rehearsal import Change, Finding
     from mindgpt_plugins.workbench.cost.estimate import StageCost
-    from mindgpt_plugins.workbench.rehearse.draft import Change
-    from mindgpt_plugins.workbench.rehearse.findings import Finding
     from mindgpt_plugins.workbench.rehearse.rehearse import Rehearsal
     from mindgpt_plugins.workbench.rehearse.report import render
 

@@ -122,7 +122,6 @@ def _print_drops(console: Any, summary: dict[str, Any], path: Path) -> None:
 
 
 def _compare(folder: Work, resolved: DataSettings, names: str, out: Path | None, seed: int, console: Any) -> None:
-    import json
     from dataclasses import asdict
 
     from rich.table import Table
@@ -162,5 +161,5 @@ def _compare(folder: Work, resolved: DataSettings, names: str, out: Path | None,
         apart.add_row(image, f"{first:.2f}", f"{second:.2f}")
     console.print(apart)
     path = out or folder.folder / "compare" / "comparison.json"
-    files.write_text(path, json.dumps({"estimators": pair, **asdict(found)}, indent=1, ensure_ascii=False) + "\n")
+    files.write_json(path, {"estimators": pair, **asdict(found)})
     console.print(f"written: {path}", soft_wrap=True)

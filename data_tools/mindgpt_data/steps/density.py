@@ -164,17 +164,8 @@ def _judged(
 
 def _kept(path: Path, key: str) -> dict[str, dict[str, float]]:
     """Scores of an earlier run; a last line that was cut by a kill is left out and overwritten by a new one."""
-    if not path.is_file():
-        return {}
-    kept, whole = {}, []
-    for line in path.read_bytes().splitlines(keepends=True):
-        if line.endswith(b"\n"):
-            data = json.loads(line)
-            kept[data["key"]] = data["scores"]
-            whole.append(line)
-    if sum(map(len, whole)) < path.stat().st_size:
-        files.write_text(path, b"".join(whole).decode("utf-8"))
-    return kept
+    files.cut_torn_line(path)
+    return {data["key"]: data["scores"] for _, data in files.read_jsonl(path)} if path.is_file() else {}
 
 
 def _fingerprint(key: str, record: ImageRecord) -> str:

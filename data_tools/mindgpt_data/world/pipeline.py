@@ -6,8 +6,6 @@ is done (its ``<set>.done.json`` lists its pictures) is read back, not made agai
 
 from __future__ import annotations
 
-import json
-import os
 import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
@@ -38,6 +36,7 @@ from mindgpt_data.world.order import tried
 from mindgpt_data.world.questions import from_truth
 from mindgpt_data.world.scene import Scene
 from mindgpt_plugins.core import registry
+from mindgpt_plugins.core.files import read_json, write_json
 
 SAMPLERS = {"general": general.sample, "domain": domain.sample}
 Progress = Callable[[dict[str, Any]], None]
@@ -110,13 +109,10 @@ def run(settings: WorldSettings, seed: int, folder: Path, progress: Progress = l
 def _one_set(state: _Run, name: str, config: SetConfig) -> dict[str, Any]:
     marker = state.folder / f"{name}.done.json"
     if marker.is_file():
-        summary: dict[str, Any] = json.loads(marker.read_text())
+        summary: dict[str, Any] = read_json(marker)
     else:
         summary = _make_set(state, name, config)
-        state.folder.mkdir(parents=True, exist_ok=True)
-        aside = marker.with_suffix(f".{os.getpid()}")
-        aside.write_text(json.dumps(summary) + "\n")
-        os.replace(aside, marker)
+        write_json(marker, summary)
     keys = [key for pair in summary["pictures"] for key in pair]
     state.taken.update(dict.fromkeys(keys, name))
     if config.split != "train":

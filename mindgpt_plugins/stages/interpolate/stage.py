@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from mindgpt_plugins.core.schema import StageConfig
-from mindgpt_plugins.stages.base import Command, Context, Stage
+from mindgpt_plugins.core.schema import StageConfig, resolve_config, write_model
+from mindgpt_plugins.stages.base import Command, Context, CostRules, RehearsalRules, ReportRules, Stage
 from mindgpt_plugins.stages.evaluate.stage import model_settings, set_location
 from mindgpt_plugins.stages.interpolate.config import InterpolateConfig
+from mindgpt_plugins.stages.interpolate.job import InterpolateJob
 
 
 class Interpolate(Stage[InterpolateConfig]):
@@ -16,19 +16,16 @@ class Interpolate(Stage[InterpolateConfig]):
 
     Config: ClassVar[type[StageConfig]] = InterpolateConfig
     side: ClassVar[str] = "sft"
+    hosts: ClassVar[tuple[str, ...]] = ("transformers", "torch")
 
     def render(self, config: InterpolateConfig, context: Context) -> list[Command]:
         """Resolve references and write ``interpolate.json``."""
-        settings: dict[str, Any] = {
-            "start": context.model(config.start),
-            "end": context.model(config.end),
-            "alpha": config.alpha,
-            "choose": None,
-        }
+        choose = None
         if config.choose is not None:
-            evaluation = {**model_settings(config.end, config.seed, context), **config.choose.model_dump(mode="json")}
-            settings["choose"] = {**evaluation, "sets": [set_location(context, ref) for ref in config.choose.sets]}
-        (context.folder / "interpolate.json").write_text(json.dumps(settings, indent=1) + "\n")
+            told = {**config.choose.model_dump(), **model_settings(config.end, config.seed, context)}
+            choose = {**told, "sets": [set_location(context, ref) for ref in config.choose.sets]}
+        ends = {"start": context.model(config.start), "end": context.model(config.end)}
+        write_model(context.folder / "interpolate.json", resolve_config(config, InterpolateJob, **ends, choose=choose))
         return [Command(("-m", "mindgpt_plugins.stages.interpolate", "interpolate.json"))]
 
     def artefacts(self, config: InterpolateConfig, context: Context) -> dict[str, str]:
@@ -40,3 +37,21 @@ class Interpolate(Stage[InterpolateConfig]):
         if config.start == config.end:
             return [f"start and end are both {config.start!r}; there is nothing between them"]
         return []
+
+    def rehearsal_rules(self) -> RehearsalRules[InterpolateConfig]:
+        """See :mod:`.rehearse`."""
+        from mindgpt_plugins.stages.interpolate.rehearse import InterpolateRehearsal
+
+        return InterpolateRehearsal()
+
+    def cost_rules(self) -> CostRules[InterpolateConfig]:
+        """See :mod:`.cost`."""
+        from mindgpt_plugins.stages.interpolate.cost import InterpolateCost
+
+        return InterpolateCost()
+
+    def report_rules(self) -> ReportRules:
+        """See :mod:`.report`."""
+        from mindgpt_plugins.stages.interpolate.report import InterpolateReport
+
+        return InterpolateReport()

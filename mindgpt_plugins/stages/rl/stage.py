@@ -16,7 +16,7 @@ from mindgpt_plugins.core.schedule import extremes
 from mindgpt_plugins.core.schema import StageConfig
 from mindgpt_plugins.rewards.sdk import RewardError
 from mindgpt_plugins.rewards.suite import Suite
-from mindgpt_plugins.stages.base import Command, Context, Stage, TokenLimit
+from mindgpt_plugins.stages.base import Command, Context, CostRules, RehearsalRules, ReportRules, Stage, TokenLimit
 from mindgpt_plugins.stages.rl import modes as rl_modes
 from mindgpt_plugins.stages.rl import verl_keys as rl_verl
 from mindgpt_plugins.stages.rl.config import RLConfig
@@ -49,6 +49,7 @@ class RL(Stage[RLConfig]):
 
     Config: ClassVar[type[StageConfig]] = RLConfig
     side: ClassVar[str] = "rl"
+    hosts: ClassVar[tuple[str, ...]] = ("verl", "transferqueue", "transformers", "torch")
     uses: ClassVar[tuple[str, ...]] = ("reward", "advantage", "sampler", "mixture")
     entries: ClassVar[tuple[str, ...]] = (
         "mindgpt_plugins.verl_ext.entry",  # verl finds it by its entry point
@@ -182,6 +183,24 @@ class RL(Stage[RLConfig]):
         except catalog.PatchesError as error:
             problems.append(str(error))
         return problems + _plugin_problems(config)
+
+    def rehearsal_rules(self) -> RehearsalRules[RLConfig]:
+        """See :mod:`.rehearse`."""
+        from mindgpt_plugins.stages.rl.rehearse import RLRehearsal
+
+        return RLRehearsal()
+
+    def cost_rules(self) -> CostRules[RLConfig]:
+        """See :mod:`.cost`."""
+        from mindgpt_plugins.stages.rl.cost import RLCost
+
+        return RLCost()
+
+    def report_rules(self) -> ReportRules:
+        """See :mod:`.report`."""
+        from mindgpt_plugins.stages.rl.report import RLReport
+
+        return RLReport()
 
 
 def _names(config: RLConfig, context: Context) -> list[str]:

@@ -9,7 +9,7 @@ from mindgpt_data.world.config import WorldSettings
 
 from mindgpt_plugins.core.errors import StageError
 from mindgpt_plugins.core.schema import StageConfig
-from mindgpt_plugins.stages.base import Command, Context, Stage
+from mindgpt_plugins.stages.base import Command, Context, CostRules, RehearsalRules, ReportRules, Stage
 from mindgpt_plugins.stages.world.config import WorldConfig
 
 
@@ -85,3 +85,21 @@ class WorldStage(Stage[WorldConfig]):
                     except StageError as error:
                         problems.append(f"sets.{name}.sources.{source}.focus: {error}")
         return problems
+
+    def rehearsal_rules(self) -> RehearsalRules[WorldConfig]:
+        """See :mod:`.rehearse`."""
+        from mindgpt_plugins.stages.world.rehearse import WorldRehearsal
+
+        return WorldRehearsal()
+
+    def cost_rules(self) -> CostRules[WorldConfig]:
+        """See :mod:`.cost`."""
+        from mindgpt_plugins.stages.world.cost import WorldCost
+
+        return WorldCost()
+
+    def report_rules(self) -> ReportRules:
+        """See :mod:`.report`."""
+        from mindgpt_plugins.stages.world.report import WorldReport
+
+        return WorldReport()

@@ -7,7 +7,6 @@ finishes that stage, goes on to the next and is killed there.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import signal
 import subprocess
@@ -18,12 +17,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import filelock
 import psutil
 
 from mindgpt_plugins.core import folders
+from mindgpt_plugins.core.files import read_json, write_json
 from mindgpt_plugins.pipeline.plan import Plan, PlannedStage
 from mindgpt_plugins.workbench.rehearse.meter import Meter
-from mindgpt_plugins.workbench.rehearse.saved import kept, saved
+from mindgpt_plugins.workbench.rehearse.saved import fingerprint
 
 _LOOK = 0.02
 _PATIENCE, _LOCKED = 5.0, 60.0
@@ -36,7 +37,7 @@ class Kill:
 
     Attributes:
         step: units of progress that were saved.
-        files: fingerprints, see :func:`mindgpt_plugins.workbench.rehearse.saved.kept`.
+        files: fingerprints, see :func:`mindgpt_plugins.workbench.rehearse.saved.fingerprint`.
         left: processes that outlived their runner and had to be ended.
     """
 
@@ -78,7 +79,7 @@ def drive(plan: Plan, recipe: Path, runs: Path, *, say: Callable[[str], None]) -
     state, log = runs / "kills.json", runs / "run.log"
     runs.mkdir(parents=True, exist_ok=True)
     # By folder: a stage with other settings is another one, and has not been killed yet.
-    known: dict[str, Any] = folders.read_json(state) if state.is_file() else {}
+    known: dict[str, Any] = read_json(state) if state.is_file() else {}
     kills = {one.name: Kill(**known[one.folder.name]) for one in plan.stages if one.folder.name in known}
     base = [sys.executable, "-m", "mindgpt_plugins.cli", "run", str(recipe), "--runs", str(runs)]
     while (current := _current(plan)) is not None:
@@ -99,7 +100,7 @@ def drive(plan: Plan, recipe: Path, runs: Path, *, say: Callable[[str], None]) -
             raise
         if killed is not None:
             known |= {one.folder.name: asdict(kills[one.name]) for one in plan.stages if one.name in kills}
-            folders.write_json(state, known)
+            write_json(state, known)
             continue
         before, current = current, _current(plan)
         if runner.returncode != 0:
@@ -138,7 +139,7 @@ def _watch(
             started = stage.name
             say(f"{stage.name}: {'goes on after its kill' if stage.name in kills else 'started'}")
         if stage.name not in kills:
-            step = saved(stage.config.kind, stage.config, stage.folder)
+            step = stage.stage.rehearsal_rules().measure_progress(stage.config, stage.folder)
             if step > 0:
                 meter.look(runner.pid, now=True)
                 kills[stage.name] = _kill(runner, stage, step)
@@ -158,8 +159,10 @@ def _kill(runner: subprocess.Popen[bytes], stage: PlannedStage, step: int) -> Ki
             process.kill()
     _unlocked(stage.folder)
     # Looked at only now: the last thing its processes wrote counts.
-    step = max(step, saved(stage.config.kind, stage.config, stage.folder))
-    return Kill(step, kept(stage.config.kind, stage.folder, step), len(alive))
+    rules = stage.stage.rehearsal_rules()
+    step = max(step, rules.measure_progress(stage.config, stage.folder))
+    saved = fingerprint(stage.folder, rules.list_saved(stage.config, stage.folder, step))
+    return Kill(step, saved, len(alive))
 
 
 def _wait(family: list[psutil.Process]) -> list[psutil.Process]:
@@ -179,14 +182,9 @@ def _lives(process: psutil.Process) -> bool:
 
 def _unlocked(folder: Path) -> None:
     """Wait until nobody holds the stage's lock."""
-    deadline = time.monotonic() + _LOCKED
-    with (folder / ".lock").open("a") as lock:
-        while time.monotonic() < deadline:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return
-            except BlockingIOError:
-                time.sleep(0.1)
+    # The same flock as process.Lock's; its file is neither emptied nor removed (filelock 4).
+    with contextlib.suppress(filelock.Timeout), filelock.FileLock(folder / ".lock", timeout=_LOCKED, poll_interval=0.1):
+        pass
 
 
 def _end(runner: subprocess.Popen[bytes]) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mindgpt_plugins.core import metrics
-
-TRAINING = ("sft", "dpo", "rl")
+from mindgpt_plugins.core import files
+from mindgpt_plugins.core.registry import PluginError, RegistryError, get, load_plugins
+from mindgpt_plugins.stages.reporting import ReportRules, read_json
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,8 @@ class StageView:
     digest: str
     settings: dict[str, Any]
     """The stage's resolved recipe section; empty before it started."""
+    rules: ReportRules
+    """What its kind says about its place in the report."""
 
     @property
     def finished(self) -> bool:
@@ -50,9 +52,12 @@ class Run:
     stages: tuple[StageView, ...]
     by_name: dict[str, StageView] = field(default_factory=dict)
 
-    def of_kind(self, *kinds: str) -> list[StageView]:
-        """Stages of some kinds, in order."""
-        return [stage for stage in self.stages if stage.kind in kinds]
+    def entries(self, section: str) -> Iterator[tuple[StageView, Any]]:
+        """Stages that belong into a section of ``report.json``, and what each holds for it: None when it is missing."""
+        for stage in self.stages:
+            figures = stage.rules.read_figures(stage.folder)
+            if section in figures:
+                yield stage, figures[section]
 
 
 def load(folder: Path) -> Run:
@@ -64,7 +69,7 @@ def load(folder: Path) -> Run:
     path = folder / "manifest.json"
     if not path.is_file():
         raise FileNotFoundError(f"{folder} is not a run folder: it has no manifest.json; `mindgpt run` writes one")
-    manifest = json.loads(path.read_text(encoding="utf-8"))
+    manifest = files.read_json(path)
     stages = tuple(_stage(entry, folder) for entry in manifest["stages"])
     return Run(folder, manifest, stages, {stage.name: stage for stage in stages})
 
@@ -82,26 +87,19 @@ def _stage(entry: dict[str, Any], run: Path) -> StageView:
         inputs=tuple(entry.get("inputs", ())),
         digest=str(entry.get("hash", "")),
         settings=record.get("settings") or {},
+        rules=_rules(entry["kind"], record.get("plugins") or ()),
     )
 
 
-def read_json(path: Path) -> Any:
-    """Parse a file; None when it is absent or being written by someone who does not rename."""
+def _rules(kind: str, plugins: Sequence[str]) -> ReportRules:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
-        return None
+        load_plugins(plugins)
+        rules: ReportRules = get("stage", kind)().report_rules()
+    except (PluginError, RegistryError):  # of a package that is not here any more: as a kind that says nothing
+        return ReportRules()
+    return rules
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
-    """Complete, decodable lines; a running stage may be writing the last one."""
-    try:
-        return metrics.read(path)
-    except json.JSONDecodeError:
-        good = []
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            try:
-                good.append(json.loads(line))
-            except json.JSONDecodeError:
-                continue  # torn by a kill; the report shows what there is
-        return good
+    """Whole lines; none when there is no file. A running stage may be writing the last one."""
+    return files.load_jsonl(path, torn="drop") if path.is_file() else []
