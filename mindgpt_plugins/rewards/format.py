@@ -16,6 +16,10 @@ def answer_format(r: Rollout, *, max_words: int = 8) -> Score:
     """1 when the text holds one ``answer:`` and ends with it and a non-empty answer of at most ``max_words`` words.
 
     Reasoning between ``<think>`` tags is not looked at; one that is not finished gives 0.
+
+    Args:
+        r: the reply.
+        max_words: words of the answer at most, split at white space.
     """
     text = strip_reasoning(r.text)
     ending = _ENDING.search(text)

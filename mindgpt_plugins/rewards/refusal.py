@@ -21,7 +21,7 @@ def refusal(
     fabricated: float = -1.0,
     false_refusal: float = -0.25,
 ) -> Score | None:
-    """The table above; not scored for ``open`` prompts.
+    """Grades refusals and invented answers, and right answers to what can be answered; not ``open`` prompts.
 
     Args:
         r: the reply.

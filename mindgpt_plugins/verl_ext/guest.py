@@ -106,6 +106,7 @@ class Guest(Prompts):
                 base.train_dataloader,
                 self.train_dataset,
                 self.settings.curriculum,
+                self.settings.mixture,
                 seed=self.settings.seed,
                 prompts_per_step=int(self.config.data.train_batch_size),
                 steps=self.total_training_steps,

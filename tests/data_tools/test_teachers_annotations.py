@@ -194,7 +194,7 @@ def test_the_topic_is_the_one_that_was_matched_by_the_same_words() -> None:
 
 def test_a_tree_without_a_fitting_leaf_says_which_option_to_set() -> None:
     job = Job(_record([_thing("cat", 0, 0, 9, 9)]), 0.5, {}, 1, {}, capabilities={"x": Label("x", "Dreaming", "")})
-    with pytest.raises(AnnotationsError, match=r"generate\.options\.capabilities"):
+    with pytest.raises(AnnotationsError, match=r"generate\.teacher\.options\.capabilities"):
         Annotations().propose(job)
     assert {c.capability for c in Annotations(capabilities={"count": "x"}).propose(job)} == {"x"}
     with pytest.raises(AnnotationsError, match="no capability leaf 'y'"):

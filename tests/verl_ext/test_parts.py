@@ -79,8 +79,8 @@ def test_settings_survive_writing(tmp_path):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ({"reward": {}}, "rewards: Field required.*reward: Extra inputs"),
-        ({"rewards": {"accuracy": {"wight": 1}}}, "rewards.accuracy.wight: Extra inputs"),
+        ({"reward": {}}, "reward: unknown key 'reward'; did you mean 'rewards'"),
+        ({"rewards": {"accuracy": {"wight": 1}}}, "rewards.accuracy.wight: unknown key 'wight'; did you mean 'weight'"),
         ([1], "expected a mapping"),
     ],
 )

@@ -20,7 +20,7 @@ MIN_SCRIPT = 0.8
 
 
 def rules(item: Item, *, max_question: int = 300, max_response: int = 2000, script: str | None = None) -> str | None:
-    """None to keep, else the reason.
+    """Keep questions and answers of the right length and form that do not speak of annotations.
 
     Args:
         item: the candidate.

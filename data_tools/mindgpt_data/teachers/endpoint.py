@@ -58,7 +58,7 @@ class Endpoint:
         instructions: str = "",
     ) -> None:
         if rounds < 1:
-            raise ValueError(f"generate.options.rounds is {rounds}; at least 1")
+            raise ValueError(f"generate.teacher.options.rounds is {rounds}; at least 1")
         self.temperature, self.rounds = temperature, rounds
         self.max_question, self.max_answer, self.max_rationale = max_question, max_answer, max_rationale
         self.system = f"{SYSTEM} {instructions}".strip()
