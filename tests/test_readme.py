@@ -46,7 +46,7 @@ def test_every_verb_in_the_pages_exists() -> None:
 
     documents = [README, *(README.parent / "docs" / name for name in ("cli.md", "data.md", "recipes.md"))]
     text = "".join(path.read_text(encoding="utf-8") for path in documents)
-    named = set(re.findall(r"mindgpt ((?:data tree|data|plan|rewards) \w+|[\w-]+)", text)) - {"llamafactory", "keys"}
+    named = set(re.findall(r"mindgpt ((?:data tree|data|plan|rewards) \w+|[\w-]+)", text)) - {"llamafactory"}
     named = {name for name in named if not name.isupper() and name != "data VERB"}
     assert {"run", "data run", "data generate", "plan cost", "data tree expand"} <= named
     for name in named:

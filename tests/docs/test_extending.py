@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import markdown_pages as pages
 import pytest
 import torch
+import yaml
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -128,7 +130,9 @@ def test_the_gates_drop_what_they_say(folder: Path) -> None:
 
     told = row("told", "is the rockfall sign about rockfall?", "rockfall", "text")
     asked = [row(f"y{i}", "is there a bus?", "yes") for i in range(4)] + [row("n", "is there a car?", "no")]
-    settings = DataSettings.model_validate({"images": {"path": "photos"}})
+    (shown,) = re.findall(r"`(filter: \{.*\})`", PAGE.read_text(encoding="utf-8"))
+    settings = DataSettings.model_validate({"images": {"path": "photos"}} | yaml.safe_load(shown))
+    assert settings.filter.gates[-1].options == {"most": 0.7}
 
     def never(*tasks: object, **options: object) -> None:
         raise AssertionError("these gates ask no model")
@@ -193,8 +197,8 @@ def test_the_patch_is_applied_once_and_undone(folder: Path, monkeypatch: pytest.
 
 
 def test_the_entry_point_groups_are_those_of_the_kinds() -> None:
-    from mindgpt_plugins.core.registry import KINDS
+    from mindgpt_plugins.core.registry import KINDS, group
 
     text = PAGE.read_text(encoding="utf-8")
-    listed = {kind for kind in KINDS if f"`mindgpt.{'losse' if kind == 'loss' else kind}s`" in text}
+    listed = {kind for kind in KINDS if f"`{group(kind)}`" in text}
     assert listed == set(KINDS) - {"patch"}  # patches are a catalogue of this repository
