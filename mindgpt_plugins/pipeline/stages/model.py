@@ -21,6 +21,7 @@ class ModelStage(Stage[ModelConfig]):
         "mindgpt_data.files",
         "mindgpt_data.images",
         "mindgpt_data.rows",
+        "mindgpt_plugins.answers",
     )
 
     def render(self, config: ModelConfig, context: Context) -> list[Command]:
