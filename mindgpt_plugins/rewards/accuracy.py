@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from mindgpt_plugins.answers import GoldError, JudgeOptions, judge_answer
+from mindgpt_plugins.answers import JudgeOptions, judge_answer
 from mindgpt_plugins.rewards.sdk import Rollout, Score, reward
 
 
@@ -53,10 +53,7 @@ def accuracy(
         rel_tol, abs_tol, similarity, unit_optional, unordered, min_iou, graded, reply_boxes, target_boxes or r.boxes,
         partial(_picture_size, r),
     )  # fmt: skip
-    try:
-        verdict = judge_answer(r.prompt, r.target, r.text, compare or r.answer_type, options)
-    except GoldError as error:
-        raise GoldError(f"sample {r.uid!r}: {error}") from None
+    verdict = judge_answer(r.prompt, r.target, r.text, compare or r.answer_type, options)
     log = {"answer": verdict.answer or "", "ambiguous": int(verdict.ambiguous)}
     if verdict.iou is not None:
         log["iou"] = f"{verdict.iou:.3f}"

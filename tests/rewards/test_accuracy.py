@@ -3,7 +3,9 @@
 import pytest
 
 from mindgpt_plugins.rewards.accuracy import accuracy
+from mindgpt_plugins.rewards.config import RewardConfig
 from mindgpt_plugins.rewards.sdk import RewardError, Rollout
+from mindgpt_plugins.rewards.suite import Suite
 
 
 def scored(text: str, target: str, kind: str, question: str = "", images=None, boxes=None, **options) -> float:
@@ -83,8 +85,9 @@ def test_compare_overrides_the_rows_type():
 
 
 def test_a_gold_answer_that_is_none_of_its_type_stops_with_the_samples_name():
-    with pytest.raises(ValueError, match="sample 'u7': gold answer 'many' of answer_type 'number'"):
-        accuracy(Rollout("answer: many", "many", answer_type="number", uid="u7"))
+    suite = Suite({"accuracy": RewardConfig(weight=1.0)})
+    with pytest.raises(RewardError, match="sample 'u7'.*gold answer 'many' of answer_type 'number'"):
+        suite.score_sample(Rollout("answer: many", "many", answer_type="number", uid="u7"))
 
 
 def test_an_answer_that_only_another_reading_makes_right_is_counted():

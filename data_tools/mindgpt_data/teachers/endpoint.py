@@ -174,7 +174,8 @@ def _plain(pair: _Pair) -> str:
             raise _Refused("answer type yesno, but the answer is neither", f"{pair.question!r} → {answer!r}")
     elif pair.answer_type == "number":
         answer = re.sub(r"(?<=\d),(?=\d{3}\b)", "", answer).rstrip(".")
-        if parse_number(answer) is None:
+        number = parse_number(answer)
+        if number is None or number.noun or number.unit:
             raise _Refused("answer type number, but the answer is no number", f"{pair.question!r} → {answer!r}")
     elif pair.answer_type == "box":
         try:
