@@ -19,7 +19,7 @@ def compute_advantage(config: AdvantageConfig, groups: Groups, lam: float) -> Te
     """Compute the advantages of one batch with the recipe's estimator.
 
     Args:
-        config: estimator and options; options win over ``k`` and ``lam``, which go to estimators that take them.
+        config: estimator and options; ``k`` and ``lam`` go to estimators that take them.
         groups: scores of the batch.
         lam: λ at this point of the run.
 

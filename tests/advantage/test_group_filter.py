@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from mindgpt_plugins.advantage.config import FilterConfig
+from mindgpt_plugins.advantage.config import GroupFilterConfig
 from mindgpt_plugins.advantage.filter import draw_number, find_dropped_groups
 from mindgpt_plugins.advantage.layout import Layout
 
@@ -18,7 +18,7 @@ def prompt_with(number: float) -> tuple[int, str]:
 
 def dropped(draws: list[float], keep: float = 0.25, epsilon: float = 1e-6, modulators: bool = True) -> list[bool]:
     prompts = [prompt_with(number) for number in draws]
-    config = FilterConfig(epsilon=epsilon, keep_all_correct=keep)
+    config = GroupFilterConfig(epsilon=epsilon, keep_all_correct=keep)
     return find_dropped_groups(config, ADVANTAGE, CORRECT, MASK, prompts, modulators=modulators).tolist()
 
 
