@@ -60,8 +60,8 @@ def _seen_pictures(batch: Batch, files: list[Path], distance: int | None) -> dic
     hashed: list[int] = []
     sources: list[Path] = []
     for file in files:
-        content, value = _hashes(file, file.stat().st_mtime_ns, limit, distance is not None)
-        exact.setdefault(content, file)
+        key, value = _hashes(file, file.stat().st_mtime_ns, limit, distance is not None)
+        exact.setdefault(key, file)
         if value is not None:
             hashed.append(value)
             sources.append(file)
