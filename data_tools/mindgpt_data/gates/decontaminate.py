@@ -60,10 +60,10 @@ def _seen_pictures(batch: Batch, files: list[Path], distance: int | None) -> dic
     hashed: list[int] = []
     sources: list[Path] = []
     for file in files:
-        key, value = _hashes(file, file.stat().st_mtime_ns, limit, distance is not None)
-        exact.setdefault(key, file)
-        if value is not None:
-            hashed.append(value)
+        pixels, look = _hashes(file, file.stat().st_mtime_ns, limit, distance is not None)
+        exact.setdefault(pixels, file)
+        if look is not None:
+            hashed.append(look)
             sources.append(file)
     shown = dict.fromkeys(image for item in batch.items for image in item.row.image if image in batch.records)
     content = {image: batch.records[image].content for image in shown}
