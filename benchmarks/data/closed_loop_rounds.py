@@ -34,7 +34,7 @@ def loop_recipe(seed: int, scale: float, folder: str) -> dict[str, Any]:
         folder: of the uneven domain set, beside the recipe.
     """
     data = [{"set": "world/general_train", "weight": 1}, {"set": f"{folder}/domain_first", "weight": 1}]
-    curriculum = {"name": "easy_to_hard", "pacing": "linear", "start": 0.1}
+    curriculum = {"name": "easy_to_hard", "options": {"pacing": "linear", "start": 0.1}}
     stages: Stages = {
         "world": _world(scale),
         "model": {"kind": "model", "tokenizer_from": ["world/general_train", "world/domain_train"]},
@@ -86,9 +86,8 @@ def _world(scale: float) -> dict[str, Any]:
 
 def _second(scale: float, focus: dict[str, Any] | None) -> dict[str, Any]:
     """The second round. Its held-out sets are those of the first, so that no picture of it is in them."""
-    more = {} if focus is None else {"focus": focus}
-    sources = {"general": _scenes(300, 450, scale, **more), "domain": _scenes(800, 2400, scale, **more)}
-    sets = _held_out(scale) | {"round2": {"sources": sources}}
+    sources = {"general": _scenes(300, 450, scale), "domain": _scenes(800, 2400, scale)}
+    sets = _held_out(scale) | {"round2": {"sources": sources, **({} if focus is None else {"focus": focus})}}
     return {"kind": "world", "world": {"size": 96}, "budget": {"n_max": 6}, "sets": sets}
 
 

@@ -28,7 +28,8 @@ from pathlib import Path
 from typing import Any
 
 from mindgpt_plugins.core.process import child_environment
-from mindgpt_plugins.workbench.parallel import config, memory
+from mindgpt_plugins.sizing.model import parse
+from mindgpt_plugins.workbench.parallel import memory
 from mindgpt_plugins.workbench.parallel.request import Request
 
 HERE = Path(__file__).parent
@@ -125,7 +126,7 @@ def predicted(case: dict[str, Any]) -> memory.Memory:
         micro_batch=case["rows"],
         train_vision=not case["freeze_vision"],
     )
-    return memory.one_rank(config.parse(case["config"], "case"), request, case["optimizer"], case["dtype"])
+    return memory.one_rank(parse(case["config"], "case"), request, case["optimizer"], case["dtype"])
 
 
 def measured(case: dict[str, Any]) -> dict[str, Any]:

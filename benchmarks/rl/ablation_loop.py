@@ -18,7 +18,8 @@ from mindgpt_plugins.advantage.perception import Seen, blacken, log_ratio, patch
 from mindgpt_plugins.advantage.perception_config import PerceptionConfig
 from mindgpt_plugins.rewards.config import RewardConfig
 from mindgpt_plugins.rewards.suite import Suite
-from mindgpt_plugins.verl_ext.step.hybrid import Hybrid, Reply
+from mindgpt_plugins.verl_ext.step.hybrid import Hybrid
+from mindgpt_plugins.verl_ext.step.scored_reply import ScoredReply
 from mindgpt_plugins.verl_ext.step.seeds import sample_seed
 
 DUAL_CLIP = 3.0
@@ -98,13 +99,13 @@ def reinforce(policy: Policy, prompts: Prompts, arm: Arm, settings: Settings, se
 
 def _scored(
     policy: Policy, suite: Suite, rows: Sequence[Row], tokens: Sequence[list[int]], step: int, settings: Settings
-) -> list[Reply]:
+) -> list[ScoredReply]:
     replies = []
     for place, reply in enumerate(tokens):
         number, session = divmod(place, settings.group)
         one = rollout(rows[number], policy.text(reply), reply, step, settings.steps)
         found = suite.score_sample(one)
-        replies.append(Reply(rows[number].uid, session, one, found.score, found.components, found.log))
+        replies.append(ScoredReply(rows[number].uid, session, one, found.score, found.components, found.log))
     return replies
 
 

@@ -50,7 +50,7 @@ def cost(
     found = estimate(plan.make(loaded, runs), gpu=gpu, mfu=mfu, models=folders, reply_share=reply_share)
     show(Console(), found, gpu, mfu)
     if json_file is not None:
-        from mindgpt_plugins.workbench.cost.gpus import GPUS
+        from mindgpt_plugins.sizing.gpus import GPUS
 
         data = {"gpu": vars(GPUS[gpu]), "mfu": mfu, "reply_share": reply_share, "stages": [vars(one) for one in found]}
         json_file.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
@@ -60,7 +60,7 @@ def show(console: Console, found: list[StageCost], gpu: str, mfu: float) -> None
     """Print a row per stage that a GPU works for, their sum, and the assumptions."""
     from rich.table import Table
 
-    from mindgpt_plugins.workbench.cost.gpus import GPUS
+    from mindgpt_plugins.sizing.gpus import GPUS
 
     chosen = GPUS[gpu]
     console.width = max(console.width, 110)  # rather wrapped by the terminal than cut off

@@ -53,12 +53,13 @@ def parallel(
     """
     from rich.console import Console
 
-    from mindgpt_plugins.workbench.parallel import config, page, plan, show
+    from mindgpt_plugins.sizing.model import read
+    from mindgpt_plugins.workbench.parallel import page, plan, show
     from mindgpt_plugins.workbench.parallel.request import TRAINERS, Request, RequestError
     from mindgpt_plugins.workbench.parallel.request import images as patches
 
     chosen = _stage(stage)
-    known = config.read(model)
+    known = read(model)
     request = Request(
         gpus=gpus,
         gpu_mem=gpu_mem,

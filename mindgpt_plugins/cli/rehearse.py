@@ -56,8 +56,8 @@ def rehearse(
     from rich.console import Console
 
     from mindgpt_plugins.recipe.loading import load
+    from mindgpt_plugins.sizing.gpus import CostError
     from mindgpt_plugins.workbench.cost.estimate import estimate
-    from mindgpt_plugins.workbench.cost.gpus import CostError
     from mindgpt_plugins.workbench.rehearse import rehearse as rehearsal
     from mindgpt_plugins.workbench.rehearse import report
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib import metadata
 
+from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
@@ -48,15 +49,6 @@ HOSTS: dict[str, Host] = {
     )
 }
 
-SIDES: dict[str, tuple[str, ...]] = {
-    "data": (),
-    "sft": ("llamafactory", "transformers", "torch"),
-    "rl": ("verl", "transferqueue", "transformers", "torch"),
-    "quantise": ("llmcompressor", "torch"),
-    "benchmark": ("evalscope",),
-}
-"""Hosts that each side of a recipe needs."""
-
 
 def installed(name: str) -> str | None:
     """Version of an installed distribution, or of another one of the same package, or ``None``."""
@@ -76,4 +68,21 @@ def problem(name: str, version: str | None) -> str | None:
         return f"{name} is not installed; {fix}"
     if not host.supported.contains(Version(version).public, prereleases=True):
         return f"{name} {version} is not supported (supported: {host.supported}, validated: {host.validated}); {fix}"
+    return None
+
+
+def problem_here(requirement: str) -> str | None:
+    """One line with cause and fix if what a stage needs is missing in this interpreter or not supported.
+
+    Args:
+        requirement: a name in :data:`HOSTS`, or what pip takes: ``toolbox``, ``"toolbox>=2"``.
+    """
+    if requirement in HOSTS:
+        return problem(requirement, installed(requirement))
+    wanted = Requirement(requirement)
+    version = installed(wanted.name)
+    if version is None:
+        return f"{wanted.name} is not installed; pip install '{requirement}'"
+    if not wanted.specifier.contains(version, prereleases=True):
+        return f"{wanted.name} {version} is not supported (needs {requirement}); pip install '{requirement}'"
     return None

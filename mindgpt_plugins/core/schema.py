@@ -40,11 +40,15 @@ class Strict(BaseModel):
 
 
 class StageConfig(Strict):
-    """Keys every stage accepts. A stage kind subclasses this in ``recipe/<kind>.py``."""
+    """Keys every stage accepts. A stage kind subclasses this in ``stages/<kind>/config.py``."""
 
     kind: str
-    python: str | None = Field(None, description="Interpreter for this stage, e.g. env/verl/bin/python.")
-    seed: int | None = Field(None, description="Overrides the recipe's seed for this stage.")
+    python: str | None = Field(
+        None,
+        description="Interpreter of this stage, e.g. env/verl/bin/python. Default: that of the stage's side "
+        "in `launch`.",
+    )
+    seed: int | None = Field(None, description="Seed of this stage. Default: the recipe's.")
 
     def references(self) -> Iterator[tuple[str, str]]:
         """Yield ``(to, value)`` of every :class:`Reference` field, nested models and lists included."""

@@ -23,7 +23,12 @@ UNDECIDING = {
     "mindgpt_plugins.pipeline.": "decides what runs, not what it computes",
     "mindgpt_plugins.recipe.": "the resolved settings are part of the hash",
     "mindgpt_plugins.stages": "says what the folder is for",
+    "mindgpt_plugins.sizing.": "counts what a run would cost",
     "mindgpt_plugins.stages.base": "types",
+    "mindgpt_plugins.stages.context": "types",
+    "mindgpt_plugins.stages.costing": "says what a run would cost",
+    "mindgpt_plugins.stages.rehearsal": "says how a run is rehearsed",
+    "mindgpt_plugins.stages.reporting": "says how a run is shown",
     "mindgpt_plugins.web.": "how a page looks",
     "mindgpt_plugins.workbench.": "looks at runs",
     "mindgpt_data.report.": "how a page looks",
@@ -34,7 +39,7 @@ UNDECIDING = {
     "mindgpt_patches.records": "writes what came of it",
 }
 """Modules, or packages with a dot behind them, that decide no number, and why. The walk stops there."""
-UNDECIDING_FILES = ("config", "cost", "rehearse", "report")
+UNDECIDING_FILES = ("config", "job", "cost", "rehearse", "report")
 """Files of ours that decide no number in any folder: schemas, and what is said of a stage that does not run."""
 DECIDING = ("mindgpt_plugins.core.schedule",)
 """Modules of an undeciding package that decide all the same."""

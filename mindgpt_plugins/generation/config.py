@@ -25,7 +25,7 @@ class GeneratingStage(StageConfig):
     batch_size: int = Field(
         128, ge=1, description="Replies generated at once, and between two saves of the progress (vLLM: 16 times that)."
     )
-    max_new_tokens: int = Field(64, ge=1)
+    max_new_tokens: int = Field(64, ge=1, description="Tokens of a reply at most.")
 
 
 class SetLocation(Strict):

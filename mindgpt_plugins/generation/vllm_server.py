@@ -16,6 +16,7 @@ from typing import Any, Self
 
 from mindgpt_plugins.core import process
 from mindgpt_plugins.core.files import read_json
+from mindgpt_plugins.core.image_size import MAX_PIXELS, MIN_PIXELS
 
 
 class ServeError(RuntimeError):
@@ -36,8 +37,8 @@ class Settings:
     host: str = "127.0.0.1"
     images: int = 4
     """Images per request at most."""
-    min_pixels: int = 32 * 32
-    max_pixels: int = 768 * 768
+    min_pixels: int = MIN_PIXELS
+    max_pixels: int = MAX_PIXELS
     max_model_len: int | None = None
     """Longest prompt and reply, tokens; None: the model's own."""
     cpu: bool = False

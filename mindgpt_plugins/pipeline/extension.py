@@ -33,7 +33,7 @@ def check(recipe: Recipe) -> None:
         if extension is not None and _further(recipe, extension) is None:
             raise StageError(
                 f"stages.{name}: gate.on_fail is extend, but its model {extension.trained!r} is no stage of this "
-                "recipe that can be trained further (sft, dpo); use stop or continue"
+                "recipe that can be trained further; use stop or continue"
             )
 
 

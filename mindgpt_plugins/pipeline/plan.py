@@ -112,7 +112,7 @@ def _make(recipe: Recipe, runs: Path, until: str | None, start: str | None, fres
         status, reason = _status(folder, selected, previous.get(name), config, code, of_inputs)
         if position < first and status != "reuse":
             raise StageError(f"--from {start} needs {name!r} to be done, but it is not; run without --from first")
-        launch: Launch = getattr(recipe.launch, stage.side)
+        launch = recipe.launch_of(stage.side)
         planned.append(
             PlannedStage(
                 name,

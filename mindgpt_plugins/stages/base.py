@@ -10,12 +10,25 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 from mindgpt_plugins.core.builtins import shipped_modules
-from mindgpt_plugins.core.errors import StageError
-from mindgpt_plugins.core.folders import DONE
 from mindgpt_plugins.core.registry import PLUGIN_PREFIX
 from mindgpt_plugins.core.schema import StageConfig
 from mindgpt_plugins.core.sources import OURS, find_code
+from mindgpt_plugins.stages.context import Context
+from mindgpt_plugins.stages.costing import CostRules
+from mindgpt_plugins.stages.rehearsal import RehearsalRules
+from mindgpt_plugins.stages.reporting import ReportRules
 
+__all__ = [
+    "Command",
+    "Context",
+    "CostRules",
+    "Extension",
+    "RehearsalRules",
+    "ReportRules",
+    "Stage",
+    "TokenLimit",
+    "as_json",
+]
 ConfigT = TypeVar("ConfigT", bound=StageConfig)
 
 
@@ -34,62 +47,6 @@ class Command:
         assignments = [f"{key}={shlex.quote(value)}" for key, value in sorted(self.env.items())]
         prefix = ["env", *assignments] if assignments else []
         return " ".join([*prefix, shlex.quote(python), *map(shlex.quote, self.argv)])
-
-
-@dataclass(frozen=True)
-class Context:
-    """What a stage may use when it renders: its folder, its inputs and the recipe's shared settings."""
-
-    name: str
-    folder: Path
-    inputs: Mapping[str, Mapping[str, str]]
-    """Finished input stages: name → artefact name → absolute path."""
-    seed: int
-    plugins: tuple[str, ...] = ()
-    """Module names or absolute ``.py`` paths from the recipe."""
-    min_pixels: int = 32 * 32
-    max_pixels: int = 96 * 96
-    """One image size for every stage (pixels), so that training, rollout and evaluation see the same tokens."""
-    cpu: bool = True
-    """No accelerator is used: render CPU settings."""
-    recipe_folder: Path = Path(".")
-    input_folders: Mapping[str, Path] = field(default_factory=dict)
-    """Folders of the input stages, finished or not."""
-
-    def model(self, reference: str) -> str:
-        """Resolve a model reference to a folder, or leave it alone when it is a hub id."""
-        if reference in self.inputs:
-            return self.artefact(reference, "model")
-        local = (self.recipe_folder / reference).resolve()
-        return str(local) if local.is_dir() else reference
-
-    def dataset(self, reference: str) -> tuple[Path, str]:
-        """Resolve ``<stage>/<set>`` or ``<folder>/<set>`` to (folder with dataset_info.json, set name)."""
-        head, _, name = reference.rpartition("/")
-        if head in self.inputs:
-            return Path(self.artefact(head, "datasets")), name
-        return (self.recipe_folder / head).resolve(), name
-
-    def branches(self, reference: str) -> str:
-        """Resolve the branch file of a focus: an input stage's artefact, or a file relative to the recipe."""
-        if reference in self.inputs:
-            return self.artefact(reference, "branches")
-        return str((self.recipe_folder / Path(reference).expanduser()).resolve())
-
-    def made(self, reference: str) -> bool:
-        """Can a dataset be read yet? Not while the stage that makes it is unfinished, however much of it is there."""
-        folder = self.input_folders.get(reference.rpartition("/")[0])
-        return folder is None or (folder / DONE).is_file()
-
-    def artefact(self, stage: str, name: str) -> str:
-        """Absolute path of a named artefact of a finished input stage."""
-        try:
-            return self.inputs[stage][name]
-        except KeyError:
-            known = ", ".join(self.inputs.get(stage, {})) or "none"
-            raise StageError(
-                f"stage {self.name!r} needs {name!r} of stage {stage!r}, which produces: {known}"
-            ) from None
 
 
 @dataclass(frozen=True)
@@ -121,11 +78,16 @@ class Extension:
 
 
 class Stage(ABC, Generic[ConfigT]):
-    """A stage kind. Stateless; one subclass per file in ``pipeline/stages/``, registered in ``builtins.py``."""
+    """A stage kind. Stateless; one folder ``stages/<kind>/`` each, registered in ``core/builtins.py``.
+
+    What is not abstract has a default, so that a kind from elsewhere works when it only renders and promises artefacts.
+    """
 
     Config: ClassVar[type[StageConfig]]
     side: ClassVar[str]
-    """Which interpreter runs it (``launch.<side>.python``): data, sft or rl."""
+    """Whose interpreter and environment its processes get: ``launch.<side>`` of the recipe. Any name will do."""
+    hosts: ClassVar[tuple[str, ...]] = ()
+    """Packages its processes need: names in ``core/compat.HOSTS``, or as pip writes them, e.g. ``"toolbox>=2"``."""
     entries: ClassVar[tuple[str, ...]] = ()
     """Modules that its processes start from, where neither an import nor a string in the stage's own file says so."""
     uses: ClassVar[tuple[str, ...]] = ()
@@ -171,6 +133,18 @@ class Stage(ABC, Generic[ConfigT]):
     def trained_further(self, config: ConfigT, start: str, steps: int, seed: int) -> ConfigT | None:
         """The same training for ``steps`` more from model ``start``; None for a stage that trains nothing."""
         return None
+
+    def rehearsal_rules(self) -> RehearsalRules[ConfigT]:
+        """How the kind is rehearsed."""
+        return RehearsalRules()
+
+    def cost_rules(self) -> CostRules[ConfigT]:
+        """What the kind computes."""
+        return CostRules()
+
+    def report_rules(self) -> ReportRules:
+        """What the report shows of the kind."""
+        return ReportRules()
 
     def token_limits(self, config: ConfigT) -> list[TokenLimit]:
         """Token limits to check against the data before the stage starts."""

@@ -27,10 +27,11 @@ from mindgpt_plugins.verl_ext.replies import Replies
 from mindgpt_plugins.verl_ext.roles import check_driver, check_roles
 from mindgpt_plugins.verl_ext.sampler import curriculum_loader
 from mindgpt_plugins.verl_ext.settings import load
-from mindgpt_plugins.verl_ext.step.hybrid import Hybrid, Reply, refuse_errors
+from mindgpt_plugins.verl_ext.step.hybrid import Hybrid, refuse_errors
 from mindgpt_plugins.verl_ext.step.keys import final_rows, split_key
 from mindgpt_plugins.verl_ext.step.mini_batches import rows_of_updates, rows_without_loss
 from mindgpt_plugins.verl_ext.step.reward_fields import ERROR
+from mindgpt_plugins.verl_ext.step.scored_reply import ScoredReply
 from mindgpt_plugins.verl_ext.step.siblings import Sibling, refuse_incomplete, version_figures
 from mindgpt_plugins.verl_ext.takeover import REWARD_CLASS, check, take_over
 
@@ -105,6 +106,7 @@ class Guest(Prompts):
                 base.train_dataloader,
                 self.train_dataset,
                 self.settings.curriculum,
+                self.settings.mixture,
                 seed=self.settings.seed,
                 prompts_per_step=int(self.config.data.train_batch_size),
                 steps=self.total_training_steps,
@@ -147,7 +149,7 @@ class Guest(Prompts):
             }
         return batch
 
-    def _perception_weights(self, batch: Any, replies: list[Reply]) -> list[float] | None:
+    def _perception_weights(self, batch: Any, replies: list[ScoredReply]) -> list[float] | None:
         """Weight of each reply's advantage by how much it depends on the image; ``None``: all 1."""
         settings = self.settings.perception
         if settings is None:

@@ -16,7 +16,7 @@ from typing import Any
 from mindgpt_plugins import __version__
 from mindgpt_plugins.core import compat, device
 from mindgpt_plugins.core.process import child_environment
-from mindgpt_plugins.core.registry import PluginError, RegistryError, get, names
+from mindgpt_plugins.core.registry import PluginError, RegistryError, get, misnamed_groups, names
 
 _SUBPROCESS_SECONDS = 420
 
@@ -40,7 +40,7 @@ print("MINDGPT" + json.dumps({"loaded": ray.get(probe.remote())}))
 
 _APPLY = """
 import json
-from mindgpt_plugins.core.registry import get, names
+from mindgpt_plugins.core.registry import get, misnamed_groups, names
 found = []
 for name in names("patch"):
     try:
@@ -72,6 +72,7 @@ def run(*, quick: bool = False) -> list[Finding]:
     findings = [Finding("mindgpt-plugins", "ok", f"{__version__}, Python {sys.version.split()[0]}, {_machine()}")]
     findings += _versions()
     findings += _plugins()
+    findings += _stage_kinds()
     findings += _llamafactory_seams()
     if not quick:
         findings += _patches()
@@ -100,6 +101,8 @@ def _versions() -> Iterator[Finding]:
 
 def _plugins() -> Iterator[Finding]:
     """Every reward, sampler and loss that can be named can be imported (third-party entry points included)."""
+    if astray := misnamed_groups():
+        yield Finding("plugins: groups", "trouble", "; ".join(astray))
     for kind in ("reward", "sampler", "mixture", "loss", "advantage", "estimator", "allocator", "teacher"):
         broken = []
         for name in names(kind):
@@ -111,6 +114,24 @@ def _plugins() -> Iterator[Finding]:
             yield Finding(f"plugins: {kind}", "trouble", "; ".join(broken))
         elif names(kind):
             yield Finding(f"plugins: {kind}", "ok", ", ".join(names(kind)))
+
+
+def _stage_kinds() -> Iterator[Finding]:
+    """Which stage kinds can run in this interpreter, third-party ones included, and what the others lack."""
+    ready = []
+    for kind in names("stage"):
+        try:
+            hosts = get("stage", kind).hosts
+        except (PluginError, RegistryError) as error:
+            yield Finding(f"stage kind: {kind}", "trouble", str(error))
+            continue
+        faults = [fault for fault in map(compat.problem_here, hosts) if fault]
+        if faults:
+            # A tool may live in an interpreter of its own; versions of our hosts are judged above.
+            yield Finding(f"stage kind: {kind}", "not installed", f"does not run here: {'; '.join(faults)}")
+        else:
+            ready.append(kind)
+    yield Finding("stage kinds", "ok", f"run here: {', '.join(ready)}")
 
 
 def _patches() -> Iterator[Finding]:

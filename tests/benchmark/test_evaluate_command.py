@@ -54,7 +54,7 @@ def test_sets_and_benchmarks_become_two_ordinary_stages(place: Path, monkeypatch
     assert own["sets"] == ["./data/dev"] and own["rows"] == 5 and own["blank"] is False
     assert public["benchmarks"] == ["mmstar", "pope"] and public["data"] == {"mmstar": "./star"}
     assert public["limit"] == 5 and public["blank"] is False and public["batch_size"] == 3
-    assert recipe.launch.benchmark.python == "./python"
+    assert recipe.launch["benchmark"].python == "./python"
     assert not (place / "runs").exists()
 
 

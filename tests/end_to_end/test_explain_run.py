@@ -25,7 +25,7 @@ def planted_manners(r: Rollout, *, floor: float = 0.9, patience: int = 3) -> Sco
 
 @pytest.fixture(scope="module")
 def stage(run: Path) -> Path:
-    return next(s.folder for s in load(run).of_kind("rl"))
+    return next(s.folder for s in load(run).stages if s.kind == "rl")
 
 
 @pytest.fixture(scope="module")

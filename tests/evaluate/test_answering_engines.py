@@ -13,8 +13,8 @@ from mindgpt_plugins.generation import engines
 from mindgpt_plugins.generation.config import EngineSettings
 from mindgpt_plugins.generation.hf_engine import Engine, EngineError, Prompt
 
-SIZES = {"max_new_tokens": 8, "max_pixels": 64 * 64, "device": "cpu"}
-SETTINGS = {**SIZES, "model": "m", "model_name": "m", "seed": 0, "min_pixels": 1024, "batch_size": 4}
+SIZES = {"max_new_tokens": 8, "min_pixels": 32 * 32, "max_pixels": 64 * 64, "device": "cpu"}
+SETTINGS = {**SIZES, "model": "m", "model_name": "m", "seed": 0, "batch_size": 4}
 HAS_VLLM = importlib.util.find_spec("vllm") is not None
 
 

@@ -17,10 +17,10 @@ from mindgpt_plugins.rewards import recorded
 from mindgpt_plugins.rewards.recorded import Recorded
 from mindgpt_plugins.rewards.sdk import Group, RewardError, Rollout, Score, reward
 from mindgpt_plugins.rewards.suite import RewardConfig, Suite
-from mindgpt_plugins.verl_ext.step.hybrid import Hybrid, Reply
+from mindgpt_plugins.verl_ext.step.hybrid import Hybrid
+from mindgpt_plugins.verl_ext.step.scored_reply import ScoredReply
 from mindgpt_plugins.workbench.explain import page
 from mindgpt_plugins.workbench.explain.algebra import advantages as computed
-from mindgpt_plugins.workbench.explain.algebra import without
 from mindgpt_plugins.workbench.explain.board import Board, sample
 from mindgpt_plugins.workbench.explain.explain import explain
 from mindgpt_plugins.workbench.explain.replay import again, replay
@@ -105,7 +105,7 @@ def by_hybrid(setup: Setup, replies: list[Recorded]) -> tuple[dict[tuple[str, in
         batch = []
         for i, one in own:
             scores = hybrid.suite.score_sample(one.rollout)
-            batch.append(Reply(one.group, i, one.rollout, scores.score, scores.components, scores.log))
+            batch.append(ScoredReply(one.group, i, one.rollout, scores.score, scores.components, scores.log))
         result = hybrid.run(batch)
         metrics.append(result.metrics)
         for (i, one), advantage, dropped in zip(own, result.advantages, result.dropped, strict=True):
@@ -137,7 +137,7 @@ def test_replay_gives_the_trainers_advantages(
     assert max(abs(found[key] - wanted[key]) for key in wanted) < 1e-12
     for step, own in zip(made.board.steps(), metrics, strict=True):
         for name in rewards:
-            changed = computed(setup, made.board, without(setup, made.board, made.scores, name))
+            changed = computed(setup, made.board, made.scores.without(name))
             total = float(made.advantage[step].abs().sum())
             share = float((made.advantage - changed)[step].abs().sum()) / total
             assert share == pytest.approx(own[f"advantage/share/{name}"], abs=1e-9), name
@@ -284,12 +284,12 @@ def test_shares_add_up_along_the_run(replies: list[Recorded]) -> None:
 
 def test_a_failing_reward_stops_with_the_sample() -> None:
     bad = parsed([{"text": "a", "target": "b", "answer_type": "no such", "uid": "u1"}])
-    with pytest.raises(RewardError, match="'accuracy', sample 'u1'.*a run would stop here"):
+    with pytest.raises(RewardError, match="'accuracy', sample 'u1'.*raised"):
         explain(bad, setup_of({"accuracy": {}}))
     ignored = setup_of({"accuracy": {"on_error": "none"}, "planted_half": {}})
     assert explain(bad, ignored)["rewards"][0]["verdict"] == "never_scored"
     open_only = parsed([{"text": "a", "type": "open"}])
-    with pytest.raises(RewardError, match="no task reward scored 1 replies"):
+    with pytest.raises(RewardError, match="no task reward scored sample '1' of type 'open'"):
         explain(open_only, setup_of({"accuracy": {}}))
 
 

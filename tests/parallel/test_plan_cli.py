@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mindgpt_plugins.cli import verbs
-from mindgpt_plugins.workbench.parallel.config import ModelError
+from mindgpt_plugins.sizing.model import ModelError
 from mindgpt_plugins.workbench.parallel.request import RequestError
 
 CONFIGS = Path(__file__).parent / "configs"

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from mindgpt_plugins.workbench.parallel import config as reading
-from mindgpt_plugins.workbench.parallel import counts, weights
+from mindgpt_plugins.sizing import model as reading
+from mindgpt_plugins.sizing import weights
+from mindgpt_plugins.workbench.parallel import counts
 from mindgpt_plugins.workbench.parallel.layouts import Layout
 
 CONFIGS = Path(__file__).parent / "configs"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mindgpt_plugins.workbench.parallel import config as reading
+from mindgpt_plugins.sizing import model as reading
 from mindgpt_plugins.workbench.parallel import plan, rules
 from mindgpt_plugins.workbench.parallel.layouts import Layout, every
 from mindgpt_plugins.workbench.parallel.request import TRAINERS, Request, RequestError

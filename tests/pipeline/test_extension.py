@@ -86,7 +86,9 @@ def test_extend_needs_its_settings_and_the_other_way_round(gate: dict[str, Any])
 def test_only_what_is_trained_here_can_be_extended(tmp_path: Path) -> None:
     gate = {"before": "eval_base", "on_fail": "extend", "extend": {"steps": 7}}
     wrong = {"kind": "evaluate", "model": "hub/base", "sets": ["data/dev"], "gate": gate}
-    with pytest.raises(StageError, match=r"stages.eval_restore: .*'hub/base' is no sft or dpo stage"):
+    with pytest.raises(
+        StageError, match=r"stages.eval_restore: .*'hub/base' is no stage of this recipe that can be trained further"
+    ):
         plan.make(recipe(tmp_path, eval_restore=wrong, eval_align=None), tmp_path / "runs")
 
 

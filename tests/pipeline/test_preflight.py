@@ -14,6 +14,8 @@ from PIL import Image
 from mindgpt_plugins.core.errors import StageError
 from mindgpt_plugins.pipeline import plan, preflight, preflight_all, runner
 from mindgpt_plugins.recipe.loading import load
+from mindgpt_plugins.sizing.pictures import vision_tokens
+from mindgpt_plugins.sizing.samples import read_samples
 from mindgpt_plugins.stages.base import TokenLimit
 
 TAGS = {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant"}
@@ -49,10 +51,10 @@ def test_missing_and_corrupt_images_are_named(dataset: Path) -> None:
 
 def test_unknown_set_and_broken_file(dataset: Path) -> None:
     with pytest.raises(StageError, match="lists no set 'al'; it has: all"):
-        list(preflight.read_samples(dataset, "al"))
+        list(read_samples(dataset, "al"))
     (dataset / "all.json").write_text("[{")
     with pytest.raises(StageError, match="is not valid JSON"):
-        list(preflight.read_samples(dataset, "all"))
+        list(read_samples(dataset, "all"))
 
 
 def test_the_sets_of_a_stage_are_looked_at_when_it_is_done(tmp_path: Path) -> None:
@@ -86,7 +88,7 @@ def test_vision_tokens_equal_the_processors(width: int, height: int, patch: tupl
         return
     low, high = 4 * side * side, 1024 * side * side
     h, w = smart_resize(height, width, factor=side, min_pixels=low, max_pixels=high)
-    assert preflight.vision_tokens(width, height, side=side, min_pixels=low, max_pixels=high) == h * w // side**2
+    assert vision_tokens(width, height, side=side, min_pixels=low, max_pixels=high) == h * w // side**2
 
 
 def turns(said: str = "answer: red") -> list[dict[str, str]]:
@@ -152,7 +154,7 @@ def test_separators_inside_a_text_end_no_line(tmp_path: Path, separator: str) ->
     (tmp_path / "set.jsonl").write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows), "utf-8")
     listed(tmp_path, "set.jsonl")
     assert validated(tmp_path) == []
-    assert [s.messages[1][1] for s in preflight.read_samples(tmp_path, "set")] == [said, said]
+    assert [s.messages[1][1] for s in read_samples(tmp_path, "set")] == [said, said]
 
 
 def test_a_single_picture_may_be_a_plain_string(tmp_path: Path) -> None:
@@ -164,8 +166,8 @@ def test_a_single_picture_may_be_a_plain_string(tmp_path: Path) -> None:
     info = {"formatting": "sharegpt", "columns": {"messages": "conversations", "images": "image"}}
     (tmp_path / "dataset_info.json").write_text(json.dumps({"set": {"file_name": "set.json", **info}}))
     assert validated(tmp_path) == []
-    assert [s.images for s in preflight.read_samples(tmp_path, "set")] == [(tmp_path / "a.png",)] * 2
-    assert [s.messages[0][0] for s in preflight.read_samples(tmp_path, "set")] == ["user"] * 2
+    assert [s.images for s in read_samples(tmp_path, "set")] == [(tmp_path / "a.png",)] * 2
+    assert [s.messages[0][0] for s in read_samples(tmp_path, "set")] == ["user"] * 2
 
 
 def test_pictures_inside_a_table_are_opened(tmp_path: Path) -> None:
@@ -191,10 +193,10 @@ def test_alpaca_rows_are_counted_as_the_host_joins_them(tmp_path: Path) -> None:
     row = {"instruction": "Add.", "input": "1 and 2", "output": "3", "past": [["Hi", "Hello"]], "images": ["a.png"]}
     (tmp_path / "set.json").write_text(json.dumps([row]))
     (tmp_path / "dataset_info.json").write_text(json.dumps({"set": {"file_name": "set.json"}}))
-    (sample,) = preflight.read_samples(tmp_path, "set")
+    (sample,) = read_samples(tmp_path, "set")
     assert sample.messages == (("user", "Add.\n1 and 2"), ("assistant", "3"))
     assert sample.images == ()  # an entry without columns names no pictures, and the host reads none
     columns = {"prompt": "instruction", "response": "output", "history": "past"}
     (tmp_path / "dataset_info.json").write_text(json.dumps({"set": {"file_name": "set.json", "columns": columns}}))
-    (sample,) = preflight.read_samples(tmp_path, "set")
+    (sample,) = read_samples(tmp_path, "set")
     assert sample.messages == (("user", "Hi"), ("assistant", "Hello"), ("user", "Add."), ("assistant", "3"))

@@ -16,8 +16,8 @@ from safetensors.torch import save_file  # noqa: E402
 
 from mindgpt_plugins.core.registry import load_plugins  # noqa: E402
 from mindgpt_plugins.stages.rl.config import RLConfig  # noqa: E402
+from mindgpt_plugins.stages.rl.evidence import _component, check_gold_answers  # noqa: E402
 from mindgpt_plugins.workbench.rehearse import subset  # noqa: E402
-from mindgpt_plugins.workbench.rehearse.rewards import _component, on_gold  # noqa: E402
 from mindgpt_plugins.workbench.rehearse.weights import compare  # noqa: E402
 
 
@@ -97,18 +97,18 @@ def test_a_reward_that_breaks_on_one_source_is_named_before_any_rollout(tmp_path
     config = RLConfig.model_validate(
         {"kind": "rl", "model": "a", "train": "b/train", "steps": 1, "rewards": {"ratio_of_source": {}}}
     )
-    found = on_gold("rl", config, tmp_path / "all", ["train"])
+    found = check_gold_answers("rl", config, tmp_path / "all", ["train"])
     assert [one.state for one in found] == ["failed"]
     assert "source 'rare': 1 of its rows cannot be scored" in found[0].text
     assert "reward 'ratio_of_source', sample 'r31'" in found[0].text
     right = config.model_copy(update={"rewards": RLConfig.model_fields["rewards"].default})
-    assert [one.state for one in on_gold("rl", right, tmp_path / "all", ["train"])] == ["proven"]
+    assert [one.state for one in check_gold_answers("rl", right, tmp_path / "all", ["train"])] == ["proven"]
 
 
 def test_a_reward_that_breaks_in_a_rollout_is_named_with_its_source(tmp_path: Path) -> None:
     from mindgpt_plugins.pipeline import plan
     from mindgpt_plugins.recipe.loading import load
-    from mindgpt_plugins.workbench.rehearse.rewards import with_source
+    from mindgpt_plugins.workbench.rehearse.evidence import with_source
 
     write_set(rows(40), tmp_path / "d", "x")
     recipe = tmp_path / "r.yaml"

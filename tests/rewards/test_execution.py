@@ -153,13 +153,13 @@ def test_group_rewards_may_be_async_and_may_fail():
         return [Score(0.5) for _ in group.rollouts]
 
     group = Group([right(), right()], [1.0, 0.0])
-    many = suite(accuracy={}, together={"weight": 0.2}).score_groups([(group, [{}, {}])] * 8)
-    assert all(one.modulated == pytest.approx([1.1, 0.0]) for one in many)
+    many = suite(accuracy={}, together={"weight": 0.2}).score_groups([group] * 8)
+    assert all(one.components == {"together": [0.5, 0.5]} for one in many)
     failing = {"options": {"fail": True}}
     with pytest.raises(RewardError, match="'together', sample 'row-7'.*raised ValueError: no embeddings"):
-        suite(accuracy={}, together=failing).score_groups([(group, [{}, {}])])
-    got = suite(accuracy={}, together=failing | {"on_error": "none"}).score_groups([(group, [{}, {}])])[0]
-    assert got.modulated == [1.0, 0.0] and "no embeddings" in got.log[1]["together.error"]
+        suite(accuracy={}, together=failing).score_groups([group])
+    (got,) = suite(accuracy={}, together=failing | {"on_error": "none"}).score_groups([group])
+    assert got.components == {"together": [None, None]} and "no embeddings" in got.log[1]["together.error"]
 
 
 @pytest.mark.parametrize(
@@ -184,8 +184,9 @@ def test_prompts_are_routed(when: dict, fits: bool):
 def test_a_gate_for_other_prompts_stays_open_and_a_modulator_silent():
     s = suite(accuracy={}, format={"when": {"type": "open"}}, diversity={"weight": 0.5, "when": {"source": "x"}})
     assert s.score_sample(right("answer: red\nbye")).score == 1.0
-    got = s.score_groups([(Group([right("a b"), right("c d")], [1.0, 1.0]), [{}, {}])])[0]
-    assert (got.modulated, got.components) == ([1.0, 1.0], {"diversity": [None, None]})
+    (got,) = s.score_groups([Group([right("a b"), right("c d")], [1.0, 1.0])])
+    assert got.components == {"diversity": [None, None]}
+    assert s.combine([{"diversity": None}] * 2, [1.0, 1.0], 0.0).modulated.tolist() == [1.0, 1.0]
 
 
 def test_one_reward_may_be_there_twice():

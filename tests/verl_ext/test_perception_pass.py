@@ -19,7 +19,7 @@ from mindgpt_plugins.rewards.sdk import Rollout
 from mindgpt_plugins.verl_ext import perception
 from mindgpt_plugins.verl_ext.perception import PARTITION, PerceptionPass
 from mindgpt_plugins.verl_ext.settings import SettingsError
-from mindgpt_plugins.verl_ext.step.hybrid import Reply
+from mindgpt_plugins.verl_ext.step.scored_reply import ScoredReply
 
 COLOURS = ("red", "green", "blue", "yellow")
 SEEN, KNOWN = "what colour is it ?", "what is two plus two ?"
@@ -148,7 +148,7 @@ def step(world, ranks: int = 1, replies: int = 2, bypass: bool = False, kinds: d
             tags.append({})
             kind = (kinds or {}).get(p, "verifiable")
             text = Rollout(text="x", target="x", uid=f"row{p}", type=kind, step=1)
-            made.append(Reply(f"s1p{p:05d}", session, text, 1.0, {}))
+            made.append(ScoredReply(f"s1p{p:05d}", session, text, 1.0, {}))
     keys.append("padab_0_0")
     fields.append(fields[-1])
     tags.append({"is_padding": True})

@@ -7,7 +7,7 @@ import hashlib
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,8 +55,9 @@ def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress
     """
     start = time.monotonic()
     density = settings.density
-    estimator = registry.get("estimator", density.estimator)
-    registry.check_options("estimator", density.estimator, density.options)
+    chosen = density.estimator
+    estimator = registry.get("estimator", chosen.name)
+    registry.check_options("estimator", chosen.name, chosen.options)
     information_density(dict.fromkeys(SUB_SCORES, 0.0), density.weights)  # refuses bad weights before any work
     records = work.read_images()
     if hasattr(estimator, "score_all"):
@@ -90,7 +91,8 @@ def score(record: ImageRecord, estimator: Estimator, options: dict[str, Any], ma
     """Score one record: the item function of the step."""
     try:
         each = [
-            _checked(estimator(Picture(open_image(Path(path), max_megapixels)), **options)) for path in record.paths
+            _checked(estimator(Picture(functools.partial(open_image, Path(path), max_megapixels), record), **options))
+            for path in record.paths
         ]
     except ImageError as error:
         return Scored(None, "open", error.reason, str(error))
@@ -108,13 +110,13 @@ def _measured(
     work: Work, settings: DataSettings, estimator: Estimator, records: list[ImageRecord], progress: Progress
 ) -> dict[str, Scored]:
     """Score in worker processes, keeping what comes in the partial file."""
-    density, limit = settings.density, settings.images.max_megapixels
-    key = json.dumps([density.estimator, density.options, limit], sort_keys=True)
+    chosen, limit = settings.density.estimator, settings.images.max_megapixels
+    key = json.dumps([chosen.name, chosen.options, limit], sort_keys=True)
     path = work.folder / "partial" / "density.jsonl"
     kept = _kept(path, key)
     prints = {record.image: _fingerprint(key, record) for record in records}
     left = [record for record in records if prints[record.image] not in kept]
-    function = functools.partial(score, estimator=estimator, options=density.options, max_megapixels=limit)
+    function = functools.partial(score, estimator=estimator, options=chosen.options, max_megapixels=limit)
     began, failed = time.monotonic(), 0
     path.parent.mkdir(parents=True, exist_ok=True)
     found: dict[str, Scored] = {}
@@ -137,11 +139,7 @@ def _measured(
 def _outcomes(
     function: Callable[[ImageRecord], Scored], records: list[ImageRecord]
 ) -> Iterator[tuple[ImageRecord, Scored]]:
-    few = len(records) <= INLINE
-    outcomes: Iterable[engines.Outcome[Scored]] = (
-        (engines.guarded(function, record) for record in records) if few else engines.map_items(function, records)
-    )
-    for record, outcome in zip(records, outcomes, strict=True):
+    for record, outcome in zip(records, engines.map_items(function, records, inline=INLINE), strict=True):
         yield record, outcome.value or Scored(None, "estimator", "estimator failed", outcome.error)
 
 
@@ -151,7 +149,7 @@ def _judged(
     """Score through the judge's endpoints; answers are in the store."""
     from mindgpt_data.client.request import Failed
 
-    options = {name: value for name, value in settings.density.options.items() if name != "endpoints"}
+    options = {name: value for name, value in settings.density.estimator.options.items() if name != "endpoints"}
     endpoints = settings.endpoints_for("judge")
     found: dict[str, Scored] = {}
     for outcome in judge.score_all(records, endpoints=endpoints, store=work.store, progress=progress, **options):

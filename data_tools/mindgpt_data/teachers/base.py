@@ -18,8 +18,10 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from mindgpt_data.client.request import Task
+from mindgpt_data.schema.config import TeacherChoice
 from mindgpt_data.schema.record import ImageRecord
 from mindgpt_plugins.core import registry
+from mindgpt_plugins.core.image_size import SENT_PIXELS
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ class Job:
         ids: Information Density Score, in [0, 1].
         sub_scores: its four dimensions, each in [0, 5].
         items: how many QA.
+        spare: how many more a local teacher's step may take, in case others fall short.
         families: how many of each capability family.
         topics: matched knowledge leaves, best first.
         evidence: knowledge leaf → the words or the reason it was matched by.
@@ -95,7 +98,8 @@ class Job:
     avoid_topic: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
     seed: int = 0
-    max_pixels: int = 1_048_576
+    spare: int = 0
+    max_pixels: int = SENT_PIXELS
     boxes: str = "relative_1000"
 
 
@@ -165,12 +169,13 @@ class _Function:
         return list(self.function(job, **self.options))
 
 
-def build(name: str, options: Mapping[str, Any]) -> LocalTeacher | ModelTeacher:
-    """The registered teacher ``name`` with its options.
+def build(choice: TeacherChoice) -> LocalTeacher | ModelTeacher:
+    """The chosen teacher with its options.
 
     Raises:
         RegistryError: no such teacher, an option it does not have, or something that is no teacher.
     """
+    name, options = choice.name, choice.options
     made = registry.get("teacher", name)
     registry.check_options("teacher", name, options)
     if inspect.isclass(made):

@@ -8,7 +8,7 @@ from typing import ClassVar
 from mindgpt_plugins.core import interpreter
 from mindgpt_plugins.core.errors import StageError
 from mindgpt_plugins.core.schema import StageConfig, resolve_config, write_model
-from mindgpt_plugins.stages.base import Command, Context, Stage
+from mindgpt_plugins.stages.base import Command, Context, RehearsalRules, ReportRules, Stage
 from mindgpt_plugins.stages.benchmark.config import BenchmarkConfig
 from mindgpt_plugins.stages.benchmark.job import BenchmarkJob
 from mindgpt_plugins.stages.evaluate.stage import model_settings
@@ -19,6 +19,7 @@ class BenchmarkStage(Stage[BenchmarkConfig]):
 
     Config: ClassVar[type[StageConfig]] = BenchmarkConfig
     side: ClassVar[str] = "benchmark"
+    hosts: ClassVar[tuple[str, ...]] = ("evalscope",)
 
     def render(self, config: BenchmarkConfig, context: Context) -> list[Command]:
         """Resolve references and write ``benchmark.json``."""
@@ -50,6 +51,18 @@ class BenchmarkStage(Stage[BenchmarkConfig]):
         except StageError as error:
             return [str(error)]
         return []
+
+    def rehearsal_rules(self) -> RehearsalRules[BenchmarkConfig]:
+        """See :mod:`.rehearse`."""
+        from mindgpt_plugins.stages.benchmark.rehearse import BenchmarkRehearsal
+
+        return BenchmarkRehearsal()
+
+    def report_rules(self) -> ReportRules:
+        """See :mod:`.report`."""
+        from mindgpt_plugins.stages.benchmark.report import BenchmarkReport
+
+        return BenchmarkReport()
 
 
 def _local(context: Context, path: str) -> Path:

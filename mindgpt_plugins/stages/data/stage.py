@@ -9,7 +9,7 @@ from mindgpt_data.schema.config import DataSettings
 from mindgpt_plugins.core.errors import StageError
 from mindgpt_plugins.core.files import write_json
 from mindgpt_plugins.core.schema import StageConfig
-from mindgpt_plugins.stages.base import Command, Context, Stage
+from mindgpt_plugins.stages.base import Command, Context, RehearsalRules, ReportRules, Stage
 from mindgpt_plugins.stages.data.config import DataConfig
 
 
@@ -34,9 +34,9 @@ class DataStage(Stage[DataConfig]):
         if config.focus is not None:
             settings["focus"]["file"] = context.branches(config.focus.file)
         content = {
-            "settings": settings,
+            "runs": [{"settings": settings, "work": str(context.folder / "work")}],
+            "datasets": None,
             "seed": context.seed,
-            "work": str(context.folder / "work"),
             "engine": config.engine,
             "plugins": list(context.plugins),
         }
@@ -62,3 +62,15 @@ class DataStage(Stage[DataConfig]):
             except StageError as error:
                 found.append(f"focus: {error}")
         return found
+
+    def rehearsal_rules(self) -> RehearsalRules[DataConfig]:
+        """See :mod:`.rehearse`."""
+        from mindgpt_plugins.stages.data.rehearse import DataRehearsal
+
+        return DataRehearsal()
+
+    def report_rules(self) -> ReportRules:
+        """See :mod:`.report`."""
+        from mindgpt_plugins.stages.data.report import DataReport
+
+        return DataReport()

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from mindgpt_patches.catalog import modes
 
 from mindgpt_plugins.core.schema import StageConfig
-from mindgpt_plugins.stages.base import Command, Context, Stage, TokenLimit
+from mindgpt_plugins.stages.base import Command, Context, CostRules, RehearsalRules, ReportRules, Stage, TokenLimit
 from mindgpt_plugins.stages.dpo.config import DPOConfig
 from mindgpt_plugins.stages.sft import reference
 from mindgpt_plugins.stages.sft import render as llamafactory
@@ -18,6 +18,7 @@ class DPOStage(Stage[DPOConfig]):
 
     Config: ClassVar[type[StageConfig]] = DPOConfig
     side: ClassVar[str] = "sft"
+    hosts: ClassVar[tuple[str, ...]] = ("llamafactory", "transformers", "torch")
     uses: ClassVar[tuple[str, ...]] = ("sampler", "mixture")
     entries: ClassVar[tuple[str, ...]] = tuple(f"mindgpt_patches.{name}" for name in modes({}, "dpo"))
 
@@ -43,6 +44,24 @@ class DPOStage(Stage[DPOConfig]):
     def token_limits(self, config: DPOConfig) -> list[TokenLimit]:
         """Prompt and the longer reply of every pair must fit ``cutoff_len``, or the host cuts them."""
         return [TokenLimit(one.set, config.model, config.cutoff_len, "cutoff_len") for one in config.data]
+
+    def rehearsal_rules(self) -> RehearsalRules[DPOConfig]:
+        """See :mod:`.rehearse`."""
+        from mindgpt_plugins.stages.dpo.rehearse import DPORehearsal
+
+        return DPORehearsal(self)
+
+    def cost_rules(self) -> CostRules[DPOConfig]:
+        """See :mod:`.cost`."""
+        from mindgpt_plugins.stages.dpo.cost import DPOCost
+
+        return DPOCost()
+
+    def report_rules(self) -> ReportRules:
+        """See :mod:`.report`."""
+        from mindgpt_plugins.stages.dpo.report import DPOReport
+
+        return DPOReport()
 
 
 def _host(config: DPOConfig, context: Context) -> dict[str, Any]:

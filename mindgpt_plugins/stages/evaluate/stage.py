@@ -10,7 +10,7 @@ from mindgpt_data.tree.model import TreeError
 from mindgpt_plugins.core.files import read_json
 from mindgpt_plugins.core.schema import StageConfig, resolve_config, write_model
 from mindgpt_plugins.generation.config import SetLocation
-from mindgpt_plugins.stages.base import Command, Context, Extension, Stage
+from mindgpt_plugins.stages.base import Command, Context, CostRules, Extension, RehearsalRules, ReportRules, Stage
 from mindgpt_plugins.stages.evaluate.branches import tree_leaves
 from mindgpt_plugins.stages.evaluate.config import EvaluateConfig
 from mindgpt_plugins.stages.evaluate.job import EvaluateJob, GateJob
@@ -21,6 +21,7 @@ class Evaluate(Stage[EvaluateConfig]):
 
     Config: ClassVar[type[StageConfig]] = EvaluateConfig
     side: ClassVar[str] = "sft"
+    hosts: ClassVar[tuple[str, ...]] = ("transformers", "torch")
 
     def render(self, config: EvaluateConfig, context: Context) -> list[Command]:
         """Resolve references and write ``evaluate.json``."""
@@ -83,6 +84,24 @@ class Evaluate(Stage[EvaluateConfig]):
     def gate_failed(self, folder: Path) -> bool:
         """As ``scores.json`` says."""
         return bool(read_json(folder / "scores.json")["gate"]["verdict"] == "failed")
+
+    def rehearsal_rules(self) -> RehearsalRules[EvaluateConfig]:
+        """See :mod:`.rehearse`."""
+        from mindgpt_plugins.stages.evaluate.rehearse import EvaluateRehearsal
+
+        return EvaluateRehearsal()
+
+    def cost_rules(self) -> CostRules[EvaluateConfig]:
+        """See :mod:`.cost`."""
+        from mindgpt_plugins.stages.evaluate.cost import EvaluateCost
+
+        return EvaluateCost()
+
+    def report_rules(self) -> ReportRules:
+        """See :mod:`.report`."""
+        from mindgpt_plugins.stages.evaluate.report import EvaluateReport
+
+        return EvaluateReport()
 
 
 def _trees(config: EvaluateConfig, context: Context) -> dict[str, Path]:

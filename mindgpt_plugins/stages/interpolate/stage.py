@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from mindgpt_plugins.core.schema import StageConfig, resolve_config, write_model
-from mindgpt_plugins.stages.base import Command, Context, Stage
+from mindgpt_plugins.stages.base import Command, Context, CostRules, RehearsalRules, ReportRules, Stage
 from mindgpt_plugins.stages.evaluate.stage import model_settings, set_location
 from mindgpt_plugins.stages.interpolate.config import InterpolateConfig
 from mindgpt_plugins.stages.interpolate.job import InterpolateJob
@@ -16,6 +16,7 @@ class Interpolate(Stage[InterpolateConfig]):
 
     Config: ClassVar[type[StageConfig]] = InterpolateConfig
     side: ClassVar[str] = "sft"
+    hosts: ClassVar[tuple[str, ...]] = ("transformers", "torch")
 
     def render(self, config: InterpolateConfig, context: Context) -> list[Command]:
         """Resolve references and write ``interpolate.json``."""
@@ -36,3 +37,21 @@ class Interpolate(Stage[InterpolateConfig]):
         if config.start == config.end:
             return [f"start and end are both {config.start!r}; there is nothing between them"]
         return []
+
+    def rehearsal_rules(self) -> RehearsalRules[InterpolateConfig]:
+        """See :mod:`.rehearse`."""
+        from mindgpt_plugins.stages.interpolate.rehearse import InterpolateRehearsal
+
+        return InterpolateRehearsal()
+
+    def cost_rules(self) -> CostRules[InterpolateConfig]:
+        """See :mod:`.cost`."""
+        from mindgpt_plugins.stages.interpolate.cost import InterpolateCost
+
+        return InterpolateCost()
+
+    def report_rules(self) -> ReportRules:
+        """See :mod:`.report`."""
+        from mindgpt_plugins.stages.interpolate.report import InterpolateReport
+
+        return InterpolateReport()

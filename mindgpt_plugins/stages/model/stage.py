@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from mindgpt_plugins.core.schema import StageConfig, write_model
 from mindgpt_plugins.generation.config import SetLocation
-from mindgpt_plugins.stages.base import Command, Context, Stage
+from mindgpt_plugins.stages.base import Command, Context, CostRules, RehearsalRules, Stage
 from mindgpt_plugins.stages.model.config import ModelConfig
 from mindgpt_plugins.stages.model.job import ModelJob
 
@@ -16,6 +16,7 @@ class ModelStage(Stage[ModelConfig]):
 
     Config: ClassVar[type[StageConfig]] = ModelConfig
     side: ClassVar[str] = "sft"
+    hosts: ClassVar[tuple[str, ...]] = ("transformers", "torch")
 
     def render(self, config: ModelConfig, context: Context) -> list[Command]:
         """Write ``config.json`` for the module."""
@@ -35,3 +36,15 @@ class ModelStage(Stage[ModelConfig]):
     def artefacts(self, config: ModelConfig, context: Context) -> dict[str, str]:
         """``model``: a Hugging Face folder with weights, tokenizer and processor."""
         return {"model": str(context.folder / "model")}
+
+    def rehearsal_rules(self) -> RehearsalRules[ModelConfig]:
+        """See :mod:`.rehearse`."""
+        from mindgpt_plugins.stages.model.rehearse import ModelRehearsal
+
+        return ModelRehearsal()
+
+    def cost_rules(self) -> CostRules[ModelConfig]:
+        """See :mod:`.cost`."""
+        from mindgpt_plugins.stages.model.cost import ModelCost
+
+        return ModelCost()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from mindgpt_plugins.core.schema import StageConfig, resolve_config, write_model
-from mindgpt_plugins.stages.base import Command, Context, Stage
+from mindgpt_plugins.stages.base import Command, Context, CostRules, RehearsalRules, Stage
 from mindgpt_plugins.stages.evaluate.stage import model_settings, set_location
 from mindgpt_plugins.stages.quantise.config import Calibration, QualityGate, QuantiseConfig
 from mindgpt_plugins.stages.quantise.job import QuantiseJob
@@ -17,6 +17,7 @@ class Quantise(Stage[QuantiseConfig]):
 
     Config: ClassVar[type[StageConfig]] = QuantiseConfig
     side: ClassVar[str] = "quantise"
+    hosts: ClassVar[tuple[str, ...]] = ("llmcompressor", "torch")
 
     def render(self, config: QuantiseConfig, context: Context) -> list[Command]:
         """Resolve references and write ``quantise.json``."""
@@ -43,3 +44,15 @@ class Quantise(Stage[QuantiseConfig]):
         if context.cpu and not SCHEMES[config.scheme].cpu:
             return [f"scheme: {config.scheme} has kernels for CUDA only; choose another one with device: cpu"]
         return []
+
+    def rehearsal_rules(self) -> RehearsalRules[QuantiseConfig]:
+        """See :mod:`.rehearse`."""
+        from mindgpt_plugins.stages.quantise.rehearse import QuantiseRehearsal
+
+        return QuantiseRehearsal()
+
+    def cost_rules(self) -> CostRules[QuantiseConfig]:
+        """See :mod:`.cost`."""
+        from mindgpt_plugins.stages.quantise.cost import QuantiseCost
+
+        return QuantiseCost()

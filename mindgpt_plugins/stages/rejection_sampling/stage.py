@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from mindgpt_plugins.core.schema import StageConfig
-from mindgpt_plugins.stages.base import Context
+from mindgpt_plugins.stages.base import Context, CostRules, RehearsalRules
 from mindgpt_plugins.stages.evaluate.stage import set_location
 from mindgpt_plugins.stages.rejection_sampling.config import RejectionSamplingConfig
 from mindgpt_plugins.stages.rejection_sampling.job import RejectionSamplingJob
@@ -26,3 +26,15 @@ class RejectionSampling(SelfTraining[RejectionSamplingConfig]):
             "after": context.model(config.after) if config.after else None,
             "replay": [{"data": set_location(context, r.data), "share": r.share} for r in config.replay],
         }
+
+    def rehearsal_rules(self) -> RehearsalRules[RejectionSamplingConfig]:
+        """See :mod:`.rehearse`."""
+        from mindgpt_plugins.stages.rejection_sampling.rehearse import RejectionSamplingRehearsal
+
+        return RejectionSamplingRehearsal()
+
+    def cost_rules(self) -> CostRules[RejectionSamplingConfig]:
+        """See :mod:`.cost`."""
+        from mindgpt_plugins.stages.rejection_sampling.cost import RejectionSamplingCost
+
+        return RejectionSamplingCost()

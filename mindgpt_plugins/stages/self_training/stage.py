@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, TypeVar
 
 from mindgpt_plugins.core.schema import resolve_config, write_model
-from mindgpt_plugins.stages.base import Command, Context, Stage
+from mindgpt_plugins.stages.base import Command, Context, ReportRules, Stage
 from mindgpt_plugins.stages.evaluate.stage import model_settings, set_location
 from mindgpt_plugins.stages.self_training.config import SelfTrainingConfig
 from mindgpt_plugins.stages.self_training.job import SelfTrainingJob
@@ -18,6 +18,7 @@ class SelfTraining(Stage[ConfigT]):
 
     side: ClassVar[str] = "sft"
     Job: ClassVar[type[SelfTrainingJob]]
+    hosts: ClassVar[tuple[str, ...]] = ("transformers", "torch")
     process: ClassVar[str]
     """Package of the kind, which is run with ``python -m``."""
 
@@ -40,3 +41,9 @@ class SelfTraining(Stage[ConfigT]):
     def artefacts(self, config: ConfigT, context: Context) -> dict[str, str]:
         """The datasets folder and the summary."""
         return {"datasets": str(context.folder / "datasets"), "summary": str(context.folder / "summary.json")}
+
+    def report_rules(self) -> ReportRules:
+        """See :mod:`.report`."""
+        from mindgpt_plugins.stages.self_training.report import SelfTrainingReport
+
+        return SelfTrainingReport()

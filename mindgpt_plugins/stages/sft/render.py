@@ -188,12 +188,12 @@ def _section(
     if context.plugins:
         ours["plugins"] = list(context.plugins)
     if config.curriculum is not None:
-        ours["curriculum"] = config.curriculum.flat()
+        ours["curriculum"] = config.curriculum.written()
     if config.mixture is not None:
-        ours["mixture"] = config.mixture.flat()
+        ours["mixture"] = config.mixture.written()
     elif config.data[0].weight is not None:
         weights = {one.set: one.weight for one in config.data}
-        ours["mixture"] = {"name": "fixed", "by": "dataset", "weights": weights}
+        ours["mixture"] = {"name": "fixed", "by": "dataset", "options": {"weights": weights}}
     if media:
         ours["media_dirs"] = media
     if config.patches:

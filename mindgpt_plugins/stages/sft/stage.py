@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from mindgpt_patches.catalog import modes
 
 from mindgpt_plugins.core.schema import StageConfig
-from mindgpt_plugins.stages.base import Command, Context, Stage, TokenLimit
+from mindgpt_plugins.stages.base import Command, Context, CostRules, RehearsalRules, ReportRules, Stage, TokenLimit
 from mindgpt_plugins.stages.sft import reference
 from mindgpt_plugins.stages.sft import render as llamafactory
 from mindgpt_plugins.stages.sft.config import SFTConfig
@@ -18,6 +18,7 @@ class SFTStage(Stage[SFTConfig]):
 
     Config: ClassVar[type[StageConfig]] = SFTConfig
     side: ClassVar[str] = "sft"
+    hosts: ClassVar[tuple[str, ...]] = ("llamafactory", "transformers", "torch")
     uses: ClassVar[tuple[str, ...]] = ("sampler", "mixture", "loss")
     entries: ClassVar[tuple[str, ...]] = tuple(f"mindgpt_patches.{name}" for name in modes({}, "sft"))
 
@@ -44,9 +45,27 @@ class SFTStage(Stage[SFTConfig]):
         """Prompt and reply of every row must fit ``cutoff_len``, or the host cuts them."""
         return [TokenLimit(one.set, config.model, config.cutoff_len, "cutoff_len") for one in config.data]
 
+    def rehearsal_rules(self) -> RehearsalRules[SFTConfig]:
+        """See :mod:`.rehearse`."""
+        from mindgpt_plugins.stages.sft.rehearse import TrainingRehearsal
+
+        return TrainingRehearsal(self)
+
+    def cost_rules(self) -> CostRules[SFTConfig]:
+        """See :mod:`.cost`."""
+        from mindgpt_plugins.stages.sft.cost import SFTCost
+
+        return SFTCost()
+
+    def report_rules(self) -> ReportRules:
+        """See :mod:`.report`."""
+        from mindgpt_plugins.stages.sft.report import SFTReport
+
+        return SFTReport()
+
 
 def _section(config: SFTConfig, context: Context) -> dict[str, Any]:
-    section: dict[str, Any] = {"loss": config.loss.flat()}
+    section: dict[str, Any] = {"loss": config.loss.written()}
     if config.kl is not None:
         section["kl"] = {"sources": list(config.kl.sources), "beta": config.kl.beta}
         if config.kl.reference is not None:

@@ -6,17 +6,17 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import comb
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from mindgpt_plugins.advantage.groups import Groups
 from mindgpt_plugins.advantage.layout import Layout
+from mindgpt_plugins.rewards.algebra import CombinedScores
+from mindgpt_plugins.rewards.sdk import CORRECT
 from mindgpt_plugins.rewards.suite import Suite
-
-if TYPE_CHECKING:
-    from mindgpt_plugins.verl_ext.step.hybrid import Reply
+from mindgpt_plugins.verl_ext.step.scored_reply import ScoredReply
 
 ROUNDING = 1e-12
 """Advantages closer than this count as equal."""
@@ -26,18 +26,13 @@ ROUNDING = 1e-12
 class Scored:
     """One step's replies with all that the rewards say about them."""
 
-    replies: Sequence[Reply]
+    replies: Sequence[ScoredReply]
     layout: Layout[str]
     groups: Groups
+    scores: CombinedScores
+    """(groups, n) tensors, 0 where masked."""
     components: list[dict[str, float | None]]
-    effects: dict[str, Tensor]
-    """Modulator → (groups, n): what it adds to the factor of the score."""
     log: list[dict[str, Any]]
-
-    @property
-    def right(self) -> Tensor:
-        """(groups, n) bool: correct replies."""
-        return (self.groups.raw >= 0.5) & self.groups.mask
 
 
 def figures(scored: Scored, advantage: Tensor, suite: Suite, k: int, progress: float) -> dict[str, float]:
@@ -50,7 +45,7 @@ def figures(scored: Scored, advantage: Tensor, suite: Suite, k: int, progress: f
         k: of pass@k; a smaller group uses its own size.
         progress: share of the run.
     """
-    replies, mask, right = scored.replies, scored.groups.mask, scored.right
+    replies, mask, right = scored.replies, scored.groups.mask, scored.scores.correct
     count, size = right.sum(1).tolist(), mask.sum(1).tolist()
     lengths = [float(r.rollout.length) for r in replies]
     found: dict[str, float] = {
@@ -65,7 +60,7 @@ def figures(scored: Scored, advantage: Tensor, suite: Suite, k: int, progress: f
         "score/mean": _mean([r.score for r in replies]),
         "score/modulated_mean": float(scored.groups.modulated[mask].mean()),
         "reply/tokens": _mean(lengths),
-        "reply/tokens_correct": _mean([n for n, r in zip(lengths, replies, strict=True) if r.score >= 0.5]),
+        "reply/tokens_correct": _mean([n for n, r in zip(lengths, replies, strict=True) if r.score >= CORRECT]),
         "prompt/difficulty": _mean([r.rollout.difficulty for r in replies]),
     }
     for entry in suite.entries:
@@ -82,9 +77,7 @@ def figures(scored: Scored, advantage: Tensor, suite: Suite, k: int, progress: f
     return found
 
 
-def share_figures(
-    scored: Scored, advantage: Tensor, suite: Suite, progress: float, again: Callable[[Groups], Tensor]
-) -> dict[str, float]:
+def share_figures(scored: Scored, advantage: Tensor, again: Callable[[Groups], Tensor]) -> dict[str, float]:
     """How much of the push comes from each reward: Σ|A − A without it| / Σ|A|.
 
     The only task has a share of 1; parts that pull against each other add up to more than 1.
@@ -92,19 +85,15 @@ def share_figures(
     Args:
         scored: the step.
         advantage: (groups, n), before any perception weight.
-        suite: the rewards.
-        progress: share of the run.
         again: computes advantages of changed groups.
     """
     total = float(advantage.abs().sum())
-    names = suite.names()
-    if not total:
-        return {f"advantage/share/{name}": 0.0 for name in names}
-    return {
-        f"advantage/share/{name}": float((advantage - again(_without(name, scored, suite, progress))).abs().sum())
-        / total
-        for name in names
-    }
+    found = {}
+    for name in scored.scores.roles:
+        rest = scored.scores.without(name)
+        changed = again(replace(scored.groups, raw=rest.raw, modulated=rest.modulated, weights=rest.weights))
+        found[f"advantage/share/{name}"] = float((advantage - changed).abs().sum()) / total if total else 0.0
+    return found
 
 
 def alpha_figures(advantage: Tensor, alpha: Tensor, mask: Tensor) -> dict[str, float]:
@@ -124,28 +113,6 @@ def alpha_figures(advantage: Tensor, alpha: Tensor, mask: Tensor) -> dict[str, f
         "advantage/alpha_residual": float(weighted.sum(dim=1).abs().mean()),
         "advantage/share/alpha": float((weighted - advantage).abs().sum()) / total if total else 0.0,
     }
-
-
-def _without(name: str, scored: Scored, suite: Suite, progress: float) -> Groups:
-    """The groups as they would be if one reward were not there (a task: if it gave 0)."""
-    groups = scored.groups
-    weights = {**groups.weights, name: 0.0}
-    if name in scored.effects:
-        return replace(groups, modulated=groups.modulated - groups.raw * scored.effects[name], weights=weights)
-    total, scale = torch.zeros_like(groups.raw), torch.zeros_like(groups.raw)
-    open_gates = torch.ones_like(groups.mask)
-    for entry in suite.entries:
-        values = groups.components[entry.spec.name]
-        if entry.spec.role == "task":
-            weight = entry.weight(progress)
-            scale += weight * ~values.isnan()
-            total += 0.0 if entry.spec.name == name else weight * values.nan_to_num(0.0)
-        elif entry.spec.role == "gate" and entry.spec.name != name:
-            open_gates &= values != 0.0
-    raw = total / scale.masked_fill(scale == 0.0, 1.0)
-    raw = torch.where(open_gates, raw, raw.clamp(max=0.0)) * groups.mask
-    factor = 1.0 + sum(scored.effects.values(), torch.zeros_like(raw))
-    return replace(groups, raw=raw, modulated=groups.modulated - (groups.raw - raw) * factor, weights=weights)
 
 
 def _opposed(advantage: Tensor, values: Tensor, mask: Tensor) -> float:

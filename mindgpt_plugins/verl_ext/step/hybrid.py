@@ -4,40 +4,29 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from mindgpt_plugins.advantage.call import compute_advantage
 from mindgpt_plugins.advantage.config import AdvantageConfig
 from mindgpt_plugins.advantage.estimators import Groups, accepted, check
-from mindgpt_plugins.advantage.filter import draw, dropped_groups
+from mindgpt_plugins.advantage.filter import find_dropped_groups
 from mindgpt_plugins.advantage.layout import Layout
-from mindgpt_plugins.core.registry import get
 from mindgpt_plugins.core.schedule import extremes, value_at
-from mindgpt_plugins.rewards.sdk import Group, Rollout
+from mindgpt_plugins.rewards.algebra import combine_scores, tabulate_components
+from mindgpt_plugins.rewards.sdk import Group
 from mindgpt_plugins.rewards.suite import Suite
 from mindgpt_plugins.verl_ext.step.figures import Scored, alpha_figures, figures, share_figures
 from mindgpt_plugins.verl_ext.step.refusals import refusal_figures
+from mindgpt_plugins.verl_ext.step.scored_reply import ScoredReply
 
 
 class RolloutError(RuntimeError):
     """Replies are missing or unusable, or a reward failed; the step must not be trained on."""
-
-
-@dataclass(frozen=True)
-class Reply:
-    """One scored reply."""
-
-    group: str
-    """Prompt id of this step."""
-    session: int
-    rollout: Rollout
-    score: float
-    components: Mapping[str, float | None]
-    log: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -69,7 +58,7 @@ class Hybrid:
         self.suite, self.config = suite, advantage
         self._try()
 
-    def run(self, replies: Sequence[Reply], *, alpha: Sequence[float] | None = None) -> Step:
+    def run(self, replies: Sequence[ScoredReply], *, alpha: Sequence[float] | None = None) -> Step:
         """Score groups and compute advantages.
 
         Args:
@@ -78,7 +67,8 @@ class Hybrid:
 
         Raises:
             RewardError: a group reward failed.
-            RolloutError: no replies, or a score, weight or advantage that is not finite.
+            RolloutError: no replies, or a score or weight that is not finite.
+            AdvantageError: an advantage that is not finite.
         """
         _refuse_unusable(replies, alpha)
         scored = self._scored(replies)
@@ -91,7 +81,7 @@ class Hybrid:
         metrics = {
             "advantage/lambda": lam,
             **figures(scored, advantage, self.suite, self.config.k, progress),
-            **share_figures(scored, plain, self.suite, progress, lambda groups: self._advantage(groups, lam)),
+            **share_figures(scored, plain, lambda groups: self._advantage(groups, lam)),
             **filtered,
             **refusal_figures([(r.rollout, r.score) for r in replies]),
         }
@@ -114,69 +104,48 @@ class Hybrid:
         """λ at a share of the run."""
         return value_at(self.config.lam, progress)
 
-    def _scored(self, replies: Sequence[Reply]) -> Scored:
+    def _scored(self, replies: Sequence[ScoredReply]) -> Scored:
         layout = Layout.of([reply.group for reply in replies])
         members = list(layout.members.values())
-        found = self.suite.score_groups(
-            [
-                (
-                    Group([replies[i].rollout for i in own], [replies[i].score for i in own]),
-                    [replies[i].components for i in own],
-                )
-                for own in members
-            ]
-        )
-        modulated = [0.0] * len(replies)
         components: list[dict[str, float | None]] = [dict(reply.components) for reply in replies]
         log = [dict(reply.log) for reply in replies]
-        effects = {name: [0.0] * len(replies) for name in found[0].effects}
-        for own, scores in zip(members, found, strict=True):
+        asked = [Group([replies[i].rollout for i in own], [replies[i].score for i in own]) for own in members]
+        for own, found in zip(members, self.suite.score_groups(asked), strict=True):
             for column, i in enumerate(own):
-                modulated[i] = scores.modulated[column]
-                components[i] |= {name: values[column] for name, values in scores.components.items()}
-                log[i] |= scores.log[column]
-                for name, values in scores.effects.items():
-                    effects[name][i] = values[column]
+                components[i] |= {name: values[column] for name, values in found.components.items()}
+                log[i] |= found.log[column]
+        scores = combine_scores(
+            self.suite.roles,
+            self.suite.signed_weights(replies[0].rollout.progress),
+            {name: layout.spread(v) for name, v in tabulate_components(self.suite.roles, components).items()},
+            layout.spread([reply.score for reply in replies]),
+        )
         groups = Groups(
-            modulated=layout.spread(modulated),
-            raw=layout.spread([reply.score for reply in replies]),
+            modulated=scores.modulated,
+            raw=scores.raw,
             mask=layout.mask,
-            components={
-                name: layout.spread([math.nan if (v := own.get(name)) is None else v for own in components])
-                for name in self.suite.names()
-            },
-            weights=self._signed_weights(replies[0].rollout.progress),
+            components=scores.components,
+            weights=scores.weights,
             tokens=layout.spread([float(reply.rollout.length) for reply in replies]),
             adversarial=torch.tensor([replies[own[0]].rollout.type == "adversarial" for own in members]),
         )
-        return Scored(replies, layout, groups, components, {n: layout.spread(v) for n, v in effects.items()}, log)
-
-    def _signed_weights(self, progress: float) -> dict[str, float]:
-        """Of every reward, gates included: a plain sum has no gates, only components."""
-        return {e.spec.name: e.weight(progress) * (-1.0 if e.spec.penalty else 1.0) for e in self.suite.entries}
+        return Scored(replies, layout, groups, scores, components, log)
 
     def _advantage(self, groups: Groups, lam: float) -> Tensor:
-        options = accepted(self.config.name, {"k": self.config.k, "lam": lam}) | self.config.options
-        result: Tensor = get("advantage", self.config.name)(groups, **options)
-        if result.shape != groups.mask.shape or not bool(torch.isfinite(result).all()):
-            raise RolloutError(
-                f"advantage {self.config.name!r} returned {tuple(result.shape)} with {int((~result.isfinite()).sum())} "
-                f"values that are not finite; it must return one finite number for each of {tuple(groups.mask.shape)}"
-            )
-        return result
+        return compute_advantage(self.config, groups, lam)
 
     def _filter(self, scored: Scored, advantage: Tensor) -> tuple[list[bool], dict[str, float]]:
         config = self.config.filter
         if config is None:
             return [False] * len(scored.replies), {}
-        modulators = any(e.spec.role == "modulator" and e.config.weight > 0 for e in self.suite.entries)
         first = [scored.replies[own[0]] for own in scored.layout.members.values()]
-        dropped = dropped_groups(
+        dropped = find_dropped_groups(
+            config,
             advantage,
-            (scored.right | ~scored.groups.mask).all(dim=1),
-            [draw(reply.rollout.step, reply.rollout.uid or reply.group) for reply in first],
-            epsilon=config.epsilon,
-            keep_all_correct=config.keep_all_correct if modulators else 1.0,
+            scored.scores.correct,
+            scored.groups.mask,
+            [(reply.rollout.step, reply.rollout.uid or reply.group) for reply in first],
+            modulators=self.suite.has_modulators,
         )
         silent = advantage.abs().amax(dim=1) < config.epsilon
         share = {"filter/dropped": dropped, "filter/no_signal": silent}
@@ -190,12 +159,12 @@ class Hybrid:
         components = dict.fromkeys(self.suite.names(), scores)
         mask = torch.ones(shape, dtype=torch.bool)
         adversarial = torch.tensor([False, True])
-        weights = self._signed_weights(0.0)
+        weights = self.suite.signed_weights(0.0)
         try:
             self._advantage(
                 Groups(scores, scores, mask, components, weights, mask.double(), adversarial), self.lam(0.0)
             )
-        except (ValueError, TypeError, RolloutError) as error:
+        except (ValueError, TypeError) as error:
             raise ValueError(f"advantage {self.config.name!r}, options {self.config.options}: {error}") from error
 
 
@@ -215,7 +184,7 @@ def refuse_errors(errors: Sequence[str]) -> None:
         )
 
 
-def _refuse_unusable(replies: Sequence[Reply], alpha: Sequence[float] | None) -> None:
+def _refuse_unusable(replies: Sequence[ScoredReply], alpha: Sequence[float] | None) -> None:
     if not replies:
         raise RolloutError("there are no replies to compute advantages from")
     for reply in replies:

@@ -2,50 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mindgpt_plugins.core.schedule import progress_of
+from mindgpt_plugins.rewards.rows import rollout_from_row
 from mindgpt_plugins.rewards.sdk import Rollout
 
 
-def as_rollout(
-    text: str,
-    token_ids: list[int],
-    extra: dict[str, Any],
-    truth: dict[str, Any],
-    source: Any,
-    step: int,
-    total: int,
-    *,
-    prompt: Any = None,
+def rollout_from_verl(
+    fields: Mapping[str, Any], text: str, token_ids: Sequence[int], step: int, total: int, *, prompt: Any = None
 ) -> Rollout:
     """Build a :class:`Rollout` from a row of verl's dataset and the reply.
 
     Args:
+        fields: the row: ``extra_info``, ``reward_model``, ``data_source``.
         text: the reply without special tokens.
         token_ids: its tokens.
-        extra: the row's ``extra_info``.
-        truth: the row's ``reward_model``.
-        source: the row's ``data_source``.
         step: from 1.
         total: steps of the run.
         prompt: the row's chat messages with images, when at hand.
     """
-    return Rollout(
-        text=text,
-        target=str(truth["ground_truth"]),
-        prompt=str(extra.get("question") or ""),
-        answer_type=str(extra.get("answer_type") or "text"),
-        type=str(extra.get("type") or "verifiable"),
-        boxes=extra.get("boxes"),
-        source=str(source),
-        labels={k: str(extra[k]) for k in ("knowledge", "capability") if extra.get(k)},
-        difficulty=float(extra.get("difficulty") or 0.0),
-        length=len(token_ids),
-        token_ids=token_ids,
-        uid=str(extra.get("uid") or extra.get("index", "")),
+    extra = fields.get("extra_info") or {}
+    row = {
+        **extra,
+        "answer": fields["reward_model"]["ground_truth"],
+        "source": fields.get("data_source"),
+        "uid": extra.get("uid") or extra.get("index"),
+    }
+    return rollout_from_row(
+        row,
+        text,
         step=step,
         progress=progress_of(step, total),
+        token_ids=token_ids,
         load_images=None if prompt is None else lambda: _images(prompt),
     )
 

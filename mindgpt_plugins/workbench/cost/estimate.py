@@ -7,21 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mindgpt_plugins.pipeline.plan import Plan, PlannedStage
-from mindgpt_plugins.workbench.cost import gpus as cost_gpus
+from mindgpt_plugins.sizing import gpus as cost_gpus
+from mindgpt_plugins.sizing.flops import Sized
+from mindgpt_plugins.sizing.gpus import CostError
+from mindgpt_plugins.sizing.lengths import Lengths, NotYet, Ruler
+from mindgpt_plugins.sizing.work import Job
 from mindgpt_plugins.workbench.cost import models as cost_models
-from mindgpt_plugins.workbench.cost import stages as cost_stages
-from mindgpt_plugins.workbench.cost.data import NotYet, Ruler, Sets
-from mindgpt_plugins.workbench.cost.gpus import CostError
-from mindgpt_plugins.workbench.cost.stages import Job
-
-COUNTED = {
-    "sft": cost_stages.training,
-    "dpo": cost_stages.training,
-    "rl": cost_stages.reinforcement,
-    **dict.fromkeys(cost_stages.ANSWERING, cost_stages.replies),
-}
-CPU_ONLY = ("world", "model")
-"""Kinds that no GPU works for."""
+from mindgpt_plugins.workbench.cost.sets import Sets
 
 
 @dataclass(frozen=True)
@@ -60,14 +52,14 @@ def estimate(
 
     Args:
         plan: as made by :mod:`mindgpt_plugins.pipeline.plan`.
-        gpu: a name of :data:`~mindgpt_plugins.workbench.cost.gpus.GPUS`.
+        gpu: a name of :data:`~mindgpt_plugins.sizing.gpus.GPUS`.
         mfu: useful share of the GPU's peak in compute-bound parts, in (0, 1].
         models: hub id → local folder with config.json, and tokenizer and processor for exact tokens.
         reply_share: length of replies that are still to be written, as a share of their limit, in (0, 1].
 
     Raises:
         CostError: an unknown GPU, a share outside its range, a model that is no local folder, or a set without rows.
-        mindgpt_plugins.workbench.parallel.config.ModelError: the sizes of an architecture are not known.
+        mindgpt_plugins.sizing.model.ModelError: the sizes of an architecture are not known.
     """
     chosen = cost_gpus.gpu(gpu)
     for option, value in (("--mfu", mfu), ("--reply-share", reply_share)):
@@ -81,17 +73,20 @@ def _cost(
     plan: Plan, planned: PlannedStage, sets: Sets, gpu: cost_gpus.Gpu, mfu: float, models: Mapping[str, Path]
 ) -> StageCost:
     kind = planned.config.kind
-    if kind in CPU_ONLY:
-        return StageCost(planned.name, kind, assumptions=["no GPU"])
-    if kind not in COUNTED:
-        return StageCost(planned.name, kind, assumptions=[f"not counted: kind {kind}"], counted=False)
-    try:
+
+    def look() -> tuple[Sized, Lengths]:
         folder, sized = cost_models.find(plan, planned, models)
         context = planned.context
         ruler = Ruler(folder, sized.model, context.min_pixels, context.max_pixels)
-        work = COUNTED[kind](Job(planned, sized, ruler, sets, gpu, mfu))
+        return sized, sets.lengths(planned, ruler)
+
+    try:
+        work = planned.stage.cost_rules().count_work(planned.config, planned.context, Job(gpu, mfu, look))
     except NotYet as error:
         return StageCost(planned.name, kind, assumptions=[f"not counted: {error}"], counted=False)
+    if work is None:
+        said = f"not counted: kind {kind} says nothing about its cost"
+        return StageCost(planned.name, kind, assumptions=[said], counted=False)
     seconds = work.compute / (mfu * gpu.tflops * 1e12) + work.decode_seconds
     return StageCost(
         stage=planned.name,

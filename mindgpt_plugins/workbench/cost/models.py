@@ -4,29 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from mindgpt_plugins.pipeline.plan import Plan, PlannedStage
-from mindgpt_plugins.stages.model.config import ModelConfig
-from mindgpt_plugins.workbench.cost import flops as cost_flops
-from mindgpt_plugins.workbench.cost.flops import Sized
-from mindgpt_plugins.workbench.cost.gpus import CostError
-from mindgpt_plugins.workbench.parallel import config as sizes
+from mindgpt_plugins.sizing import flops
+from mindgpt_plugins.sizing.flops import Sized
+from mindgpt_plugins.sizing.gpus import CostError
 
 
 def find(plan: Plan, planned: PlannedStage, models: Mapping[str, Path]) -> tuple[Path, Sized]:
-    """Folder and sizes of a stage's model; the folder of a ``model`` stage may be still to come.
+    """Folder and sizes of a stage's model; the folder of a model that a stage makes may be still to come.
 
     Raises:
         CostError: the model is no local folder.
         ModelError: its sizes are not known.
+        NotYet: a stage makes it, and its sizes are not known before.
     """
-    config: Any = planned.config
-    if isinstance(config, ModelConfig):
-        folder = Path(planned.stage.artefacts(config, planned.context)["model"])
+    rules = planned.stage.cost_rules()
+    reference = rules.base_model(planned.config)
+    if reference is None:
+        folder = Path(planned.stage.artefacts(planned.config, planned.context).get("model", planned.folder / "model"))
         made = (folder / "config.json").is_file()
-        return folder, cost_flops.read(folder) if made else _foreseen(config, planned.context.max_pixels)
-    reference = str(getattr(config, "start", None) or config.model)
+        return folder, flops.read(folder) if made else rules.foresee_model(planned.config, planned.context)
     before = next((one for one in plan.stages if one.name == reference), None)
     if before is not None:
         return find(plan, before, models)
@@ -36,13 +34,4 @@ def find(plan: Plan, planned: PlannedStage, models: Mapping[str, Path]) -> tuple
             f"stage {planned.name!r}: model {reference!r} is not a local folder; give --model {reference}=FOLDER with "
             f"its small files (hf download {reference} --exclude '*.safetensors' --local-dir FOLDER)"
         )
-    return folder, cost_flops.read(folder)
-
-
-def _foreseen(config: ModelConfig, max_pixels: int) -> Sized:
-    """The model that a ``model`` stage will make; its vocabulary is at most so large."""
-    from mindgpt_plugins.stages.model import run as tiny_qwen3_vl
-
-    text, vision = tiny_qwen3_vl.sizes(config, max_pixels)
-    raw = {"model_type": "qwen3_vl", "text_config": text, "vision_config": vision, "tie_word_embeddings": True}
-    return Sized(sizes.parse(raw, "model"), 0, config.vision_layers)
+    return folder, flops.read(folder)

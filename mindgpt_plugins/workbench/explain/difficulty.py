@@ -6,9 +6,10 @@ from typing import Any
 
 import torch
 
+from mindgpt_plugins.advantage.call import compute_advantage
 from mindgpt_plugins.advantage.estimators import Groups
 from mindgpt_plugins.core.schedule import value_at
-from mindgpt_plugins.workbench.explain.algebra import estimate, scalar
+from mindgpt_plugins.workbench.explain.algebra import scalar
 from mindgpt_plugins.workbench.explain.replay import Replay
 from mindgpt_plugins.workbench.explain.setup import Setup
 
@@ -23,7 +24,7 @@ def by_right(replay: Replay) -> dict[str, Any]:
         prompt), ``share`` of all |A|, ``right_mean`` and ``wrong_mean`` of A, ``start`` and ``end`` (Σ|A| of a prompt
         with right and wrong replies only and no modulator, with λ of the first and last step).
     """
-    advantage, right, sizes = replay.trained, replay.scores.right, replay.board.sizes
+    advantage, right, sizes = replay.trained, replay.scores.correct, replay.board.sizes
     n = int(sizes.mode().values)
     counts = (right.sum(dim=1) / sizes * n).round().long()
     push, total = advantage.abs().sum(dim=1), float(advantage.abs().sum())
@@ -54,10 +55,11 @@ def _theory(setup: Setup, n: int, progress: float) -> list[float]:
         modulated=scores,
         raw=scores,
         mask=torch.ones_like(scores, dtype=torch.bool),
-        components={e.spec.name: values[e.spec.role] for e in setup.suite.entries},
-        weights={e.spec.name: e.weight(progress) * (-1 if e.spec.penalty else 1) for e in setup.suite.entries},
+        components={name: values[role] for name, role in setup.suite.roles.items()},
+        weights=setup.suite.signed_weights(progress),
         tokens=torch.ones_like(scores),
         adversarial=torch.zeros(n + 1, dtype=torch.bool),
     )
-    found = estimate(setup, groups, value_at(setup.advantage.lam, progress)).abs().sum(dim=1)
+    lam = value_at(setup.advantage.lam, progress)
+    found = compute_advantage(setup.advantage, groups, lam).abs().sum(dim=1)
     return [round(value, 12) for value in found.tolist()]

@@ -38,13 +38,13 @@ def exchange(replay: Replay) -> dict[str, Any]:
         ``cost`` (mean of p·s), ``by``: reward → its part of the cost, ``bands``: [{above, to, groups, rate, low,
         high}]}; ``tokens`` mean length of the right replies looked at; ``replies`` of them.
     """
-    groups = replay.scores.right.any(dim=1).nonzero().flatten().tolist()
+    groups = replay.scores.correct.any(dim=1).nonzero().flatten().tolist()
     most = max(10, COPIES // replay.board.mask.shape[1] ** 2)
     chosen = [groups[i * len(groups) // most] for i in range(most)] if len(groups) > most else groups
     if not chosen:
         nothing: dict[str, Any] = {"rate": None, "low": None, "high": None, "cost": 0.0, "by": {}, "bands": []}
         return {"applies": _applies(replay), "recorded": nothing, "end": nothing, "tokens": None, "replies": 0}
-    short, right = replay.board.take(chosen), replay.scores.right[chosen]
+    short, right = replay.board.take(chosen), replay.scores.correct[chosen]
     row, column = right.nonzero(as_tuple=True)
     long, components = _lengthened(replay, short, row.tolist(), column.tolist())
     result: dict[str, Any] = {

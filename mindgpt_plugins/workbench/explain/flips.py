@@ -23,7 +23,7 @@ def violations(replay: Replay) -> dict[str, Any]:
         ``pushed_down`` right replies with A < 0 and ``right`` replies; ``pushed_down_mixed`` those in mixed groups;
         ``no_signal`` groups whose A is 0 throughout; ``examples``.
     """
-    right, mask, advantage = replay.scores.right, replay.board.mask, replay.weighted
+    right, mask, advantage = replay.scores.correct, replay.board.mask, replay.weighted
     wrong = ~right & mask
     mixed = right.any(dim=1) & wrong.any(dim=1)
     margin = advantage.masked_fill(~right, torch.inf).amin(1) - advantage.masked_fill(~wrong, -torch.inf).amax(1)
@@ -66,7 +66,7 @@ def flips(one: Replay, two: Replay) -> dict[str, Any]:
     first, second = a.unsqueeze(2) - a.unsqueeze(1), b.unsqueeze(2) - b.unsqueeze(1)
     ordered, also = first.abs() > EQUAL, second.abs() > EQUAL
     flipped = both & ordered & also & (first * second < 0)
-    right = one.scores.right
+    right = one.scores.correct
     of_two = right.unsqueeze(2).int() + right.unsqueeze(1).int()
     size = torch.minimum(first.abs(), second.abs()) * flipped
     n = mask.shape[1]
@@ -98,7 +98,7 @@ def _example(replay: Replay, group: int, i: int, j: int, values: dict[str, Tenso
             {
                 "text": rollout.text,
                 "tokens": rollout.length,
-                "right": bool(replay.scores.right[group, place]),
+                "right": bool(replay.scores.correct[group, place]),
                 "components": {n: scalar(v[group, place]) for n, v in replay.scores.components.items()},
                 **{name: float(own[place]) for name, own in values.items()},
             }

@@ -9,8 +9,9 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from mindgpt_plugins.rewards.algebra import CombinedScores
 from mindgpt_plugins.rewards.suite import RewardConfig
-from mindgpt_plugins.workbench.explain.algebra import Combined, advantages, combine, filtered, task_scores, weights
+from mindgpt_plugins.workbench.explain.algebra import advantages, combine, filtered, task_scores
 from mindgpt_plugins.workbench.explain.board import Board
 from mindgpt_plugins.workbench.explain.scoring import (
     Components,
@@ -30,7 +31,7 @@ class Replay:
     board: Board
     components: Components
     """(replies,) of each reward."""
-    scores: Combined
+    scores: CombinedScores
     advantage: Tensor
     """(groups, n), before perception weight and group filter."""
 
@@ -96,9 +97,7 @@ def _finish(
     for entry in setup.suite.entries:
         if entry.spec.scope == "sample" and entry.spec.name not in components:
             components[entry.spec.name] = sample_scores(board, entry)
-    needed = {e.spec.name for e in setup.suite.entries if e.spec.scope == "sample"}
-    spread = {name: board.spread(components[name]) for name in needed}
-    raw = task_scores(setup.suite, board, spread, weights(setup.suite, board))
+    raw = task_scores(setup.suite, board, components)
     moved = board
     if base is not None and judged:
         before = torch.zeros(len(board.recorded), dtype=torch.float64)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
 from itertools import islice
 from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor
 
-from mindgpt_plugins.rewards.sdk import Group, RewardError, Rollout, Spec, checked, place
+from mindgpt_plugins.rewards.algebra import tabulate_components
+from mindgpt_plugins.rewards.entry import RewardEntry
+from mindgpt_plugins.rewards.sdk import Group, Rollout
 from mindgpt_plugins.rewards.suite import Suite
 from mindgpt_plugins.workbench.explain.board import Board
 
@@ -30,12 +31,12 @@ def recorded_components(board: Board, suite: Suite, source: Source) -> Component
         wanted = source == "missing" or (source == "local" and entry.call.is_async)
         name = entry.spec.name
         if wanted and all(name in one.components for one in board.recorded):
-            values = [one.components[name] for one in board.recorded]
-            found[name] = torch.tensor([math.nan if v is None else v for v in values], dtype=torch.float64)
+            rows = [one.components for one in board.recorded]
+            found[name] = torch.tensor(tabulate_components([name], rows)[name], dtype=torch.float64)
     return found
 
 
-def sample_scores(board: Board, entry: Any, old: Tensor | None = None) -> Tensor:
+def sample_scores(board: Board, entry: RewardEntry, old: Tensor | None = None) -> Tensor:
     """One sample-scope reward over the board's replies.
 
     Args:
@@ -53,12 +54,12 @@ def sample_scores(board: Board, entry: Any, old: Tensor | None = None) -> Tensor
     for some in _batches(((p, r) for p, r in asked if entry.config.when.fits(r)), AT_ONCE):
         started = [(p, r, _begun(entry, r)) for p, r in some]
         for p, r, result_of in started:
-            values[p] = _value(entry, result_of, r)
+            (values[p],) = _values(entry, result_of, [r])
     result[places] = torch.tensor([values[p] for p in places], dtype=torch.float64)
     return result
 
 
-def group_scores(board: Board, entry: Any, raw: Tensor, old: Tensor | None = None) -> Tensor:
+def group_scores(board: Board, entry: RewardEntry, raw: Tensor, old: Tensor | None = None) -> Tensor:
     """One group-scope reward over the board's groups.
 
     Args:
@@ -83,45 +84,16 @@ def group_scores(board: Board, entry: Any, raw: Tensor, old: Tensor | None = Non
     return result
 
 
-def _begun(entry: Any, subject: Rollout | Group) -> Callable[[], Any]:
+def _begun(entry: RewardEntry, subject: Rollout | Group) -> Callable[[], Any]:
     """Start what waits for something; what does not is run when asked for, without a future: there are many."""
     if entry.call.deferred:
-        future: Future[Any] = entry.call.start(subject)
-        return future.result
+        return entry.call.start(subject).result
     return lambda: entry.call.function(subject, **entry.call.options)
 
 
-def _value(entry: Any, result_of: Callable[[], Any], rollout: Rollout) -> float:
-    try:
-        score = checked(entry.spec, _result(entry.spec, result_of, rollout), rollout)
-    except RewardError:
-        if entry.config.on_error == "stop":
-            raise
-        return math.nan
-    return math.nan if score is None else float(score.value)
-
-
-def _values(entry: Any, result_of: Callable[[], Any], rollouts: Sequence[Rollout]) -> list[float]:
-    try:
-        found = _result(entry.spec, result_of, rollouts[0])
-        if not isinstance(found, (list, tuple)) or len(found) != len(rollouts):
-            raise RewardError(f"{place(entry.spec, rollouts[0])}: a group reward returns one score for each reply")
-        scores = [checked(entry.spec, one, r) for one, r in zip(found, rollouts, strict=True)]
-    except RewardError:
-        if entry.config.on_error == "stop":
-            raise
-        return [math.nan] * len(rollouts)
-    return [math.nan if one is None else float(one.value) for one in scores]
-
-
-def _result(spec: Spec, result_of: Callable[[], Any], rollout: Rollout) -> Any:
-    try:
-        return result_of()
-    except Exception as error:
-        raise RewardError(
-            f"{place(spec, rollout)}: raised {type(error).__name__}: {error}; a run would stop here. "
-            "`mindgpt rewards try` shows every reply that fails"
-        ) from error
+def _values(entry: RewardEntry, result_of: Callable[[], Any], rollouts: Sequence[Rollout]) -> list[float]:
+    scores, _ = entry.read_result(result_of, rollouts)
+    return [math.nan if score is None else score.value for score in scores]
 
 
 def _batches(items: Iterator[T], size: int) -> Iterator[list[T]]:

@@ -11,7 +11,7 @@ from typing import Any
 from mindgpt_plugins.advantage.config import AdvantageConfig
 from mindgpt_plugins.core.files import read_json
 from mindgpt_plugins.core.registry import load_plugins
-from mindgpt_plugins.recipe.loading import RecipeError, load
+from mindgpt_plugins.recipe.loading import RecipeError, find_stage, load
 from mindgpt_plugins.rewards.suite import RewardConfig, Suite
 from mindgpt_plugins.stages.rl.config import RLConfig
 from mindgpt_plugins.verl_ext.step.hybrid import Hybrid
@@ -64,15 +64,7 @@ def read(recipe: str, overrides: Sequence[str] = (), stage: str | None = None) -
     """
     if recipe.endswith(".json"):
         return _of_run(Path(recipe), overrides)
-    stages = {name: c for name, c in load(recipe, overrides).stages.items() if isinstance(c, RLConfig)}
-    if stage is None and len(stages) == 1:
-        stage = next(iter(stages))
-    if stage not in stages:
-        raise RecipeError(
-            recipe, [f"which rl stage? Give --stage, one of: {', '.join(stages) or 'none, it has no rl stage'}"]
-        )
-    config = stages[stage]
-    return _setup(" ".join([recipe, *overrides]), config)
+    return _setup(" ".join([recipe, *overrides]), find_stage(load(recipe, overrides), RLConfig, stage))
 
 
 def _setup(name: str, config: RLConfig) -> Setup:

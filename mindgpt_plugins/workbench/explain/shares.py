@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mindgpt_plugins.advantage.estimators import accepted
-from mindgpt_plugins.workbench.explain.algebra import advantages, without
+from mindgpt_plugins.workbench.explain.algebra import advantages
 from mindgpt_plugins.workbench.explain.board import Board
 from mindgpt_plugins.workbench.explain.replay import Replay
 
@@ -26,7 +26,7 @@ def shares(replay: Replay) -> dict[str, Any]:
     parts: dict[str, Any] = {}
     for entry in setup.suite.entries:
         name = entry.spec.name
-        changed = advantages(setup, board, without(setup, board, replay.scores, name))
+        changed = advantages(setup, board, replay.scores.without(name))
         parts[name] = {"role": entry.spec.role, **_share(board, advantage, changed)}
     if accepted(setup.advantage.name, {"lam": 0.0}):
         changed = advantages(setup, board, replay.scores, lam=0.0)

@@ -32,7 +32,7 @@ def rewards(replay: Replay) -> list[dict[str, Any]]:
 
 
 def _reward(replay: Replay, name: str, role: str) -> dict[str, Any]:
-    counts = replay.scores.right if role == "modulator" else replay.board.mask
+    counts = replay.scores.correct if role == "modulator" else replay.board.mask
     values = replay.scores.components[name]
     known = counts & ~values.isnan()
     found: dict[str, Any] = {"name": name, "role": role, "scored": float(known.sum()) / max(1, int(counts.sum()))}

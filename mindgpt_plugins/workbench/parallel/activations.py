@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mindgpt_plugins.workbench.parallel.config import Experts, Text, Vision
+from mindgpt_plugins.sizing.model import Experts, Text, Vision
 from mindgpt_plugins.workbench.parallel.layouts import Layout
 from mindgpt_plugins.workbench.parallel.request import Recompute
 

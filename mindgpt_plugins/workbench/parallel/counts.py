@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 
-from mindgpt_plugins.workbench.parallel.config import Model
+from mindgpt_plugins.sizing.model import Model
+from mindgpt_plugins.sizing.weights import Part, Weight, of_model
 from mindgpt_plugins.workbench.parallel.layouts import Layout
-from mindgpt_plugins.workbench.parallel.weights import Part, Weight, of_model
 
 VISION: tuple[Part, ...] = ("vision", "projector")
 """Parts of the vision side; they lie on the first pipeline stage, whole on every tensor-parallel rank."""

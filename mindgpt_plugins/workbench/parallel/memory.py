@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from mindgpt_plugins.sizing.model import Model
+from mindgpt_plugins.sizing.weights import Part
 from mindgpt_plugins.workbench.parallel import activations, counts, timeline
-from mindgpt_plugins.workbench.parallel.config import Model
 from mindgpt_plugins.workbench.parallel.layouts import Layout
 from mindgpt_plugins.workbench.parallel.request import GIB, Recompute, Request
-from mindgpt_plugins.workbench.parallel.weights import Part
 
 PARTS = ("weights", "gradients", "optimizer", "gathered", "activations", "logits", "vision")
 """Columns: the language model's; ``vision`` is all of the tower and its projector, states and activations."""

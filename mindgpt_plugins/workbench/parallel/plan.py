@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from mindgpt_plugins.workbench.parallel import memory, preference, rollout, rules, weights
-from mindgpt_plugins.workbench.parallel.config import Model
+from mindgpt_plugins.sizing import weights
+from mindgpt_plugins.sizing.model import Model
+from mindgpt_plugins.workbench.parallel import memory, preference, rollout, rules
 from mindgpt_plugins.workbench.parallel.layouts import Layout
 from mindgpt_plugins.workbench.parallel.request import GIB, Request, RequestError, check
 

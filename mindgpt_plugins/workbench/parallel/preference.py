@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from mindgpt_plugins.workbench.parallel import counts, weights
-from mindgpt_plugins.workbench.parallel.config import Model
+from mindgpt_plugins.sizing import weights
+from mindgpt_plugins.sizing.model import Model
+from mindgpt_plugins.workbench.parallel import counts
 from mindgpt_plugins.workbench.parallel.layouts import Layout
 from mindgpt_plugins.workbench.parallel.request import Request
 

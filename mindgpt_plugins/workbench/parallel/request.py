@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from mindgpt_plugins.workbench.parallel.config import Model, Vision
+from mindgpt_plugins.sizing.model import Model, Vision
 from mindgpt_plugins.workbench.parallel.layouts import Trainer
 
 Stage = Literal["sft", "rl"]

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from mindgpt_plugins.workbench.parallel import weights
-from mindgpt_plugins.workbench.parallel.config import Model
+from mindgpt_plugins.sizing import weights
+from mindgpt_plugins.sizing.model import Model
 from mindgpt_plugins.workbench.parallel.layouts import Layout, divisors
 from mindgpt_plugins.workbench.parallel.memory import Memory, reserve
 from mindgpt_plugins.workbench.parallel.request import GIB, Request

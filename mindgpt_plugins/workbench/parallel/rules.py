@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from mindgpt_plugins.workbench.parallel.config import Model
+from mindgpt_plugins.sizing.model import Model
 from mindgpt_plugins.workbench.parallel.layouts import Layout, every
 from mindgpt_plugins.workbench.parallel.request import Request
 

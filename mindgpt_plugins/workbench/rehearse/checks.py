@@ -7,22 +7,18 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from mindgpt_plugins.core import compat, device
-from mindgpt_plugins.core.dataset_files import read_set_info
 from mindgpt_plugins.core.process import child_environment
 from mindgpt_plugins.core.schema import rename_references
 from mindgpt_plugins.pipeline import plan as planner
 from mindgpt_plugins.pipeline import preflight
 from mindgpt_plugins.pipeline.plan import Plan, PlannedStage
 from mindgpt_plugins.recipe.schema import Recipe
-from mindgpt_plugins.stages.sft.config import TrainingConfig
-from mindgpt_plugins.workbench.rehearse.findings import Finding, State
+from mindgpt_plugins.stages.rehearsal import Finding, NamedSet, SetCheck, State
 
 _ROW = re.compile(r"^row (\d+)")
 _SECONDS = 300
@@ -41,12 +37,7 @@ def original(recipe: Recipe, models: Mapping[str, Path], runs: Path) -> Plan:
     for name, config in recipe.stages.items():
         renamed = rename_references(config, names)
         stages[name] = renamed.model_copy(update={"python": None})
-    launch = recipe.launch.model_copy(
-        update={
-            side: getattr(recipe.launch, side).model_copy(update={"python": None})
-            for side in recipe.launch.model_fields
-        }
-    )
+    launch = {side: one.model_copy(update={"python": None}) for side, one in recipe.launch.items()}
     return planner.make(recipe.model_copy(update={"stages": stages, "launch": launch}), runs)
 
 
@@ -68,7 +59,8 @@ def check(plan: Plan, interpreters: Mapping[str, str | None]) -> tuple[list[Find
         problems += stage.stage.check(stage.config, stage.context)
         problems += preflight.check_data(stage)
         if not problems:
-            problems += _columns(stage)
+            rules = stage.stage.rehearsal_rules()
+            problems += rules.find_column_problems(stage.config, stage.context, outside_sets(stage))
         found += [Finding(stage.name, "recipe and data", "failed", line) for line in dict.fromkeys(problems)]
         sound += not problems
         told = []
@@ -85,8 +77,7 @@ def check(plan: Plan, interpreters: Mapping[str, str | None]) -> tuple[list[Find
 
 
 def _versions(stage: PlannedStage) -> list[str]:
-    faults = (compat.problem(host, compat.installed(host)) for host in compat.SIDES[stage.stage.side])
-    return [fault for fault in faults if fault]
+    return [fault for fault in map(compat.problem_here, stage.stage.hosts) if fault]
 
 
 def _count(stage: PlannedStage, limit: Any) -> preflight.Longest | None:
@@ -96,80 +87,26 @@ def _count(stage: PlannedStage, limit: Any) -> preflight.Longest | None:
     return preflight.count(folder, name, limit, stage.context.model(limit.model), stage.context.max_pixels)
 
 
-def outside_sets(stage: PlannedStage) -> Iterator[tuple[str, Path, str]]:
-    """Reference, folder and name of every set a stage reads that no stage makes."""
-    for to, value in stage.config.references():
-        if to == "dataset" and value.rpartition("/")[0] not in stage.context.inputs:
-            yield value, *stage.context.dataset(value)
+def outside_sets(stage: PlannedStage) -> list[NamedSet]:
+    """Every set a stage reads that no stage makes."""
+    return [one for one in _sets(stage) if one.reference.rpartition("/")[0] not in stage.context.inputs]
 
 
-def _columns(stage: PlannedStage) -> list[str]:
-    """Columns that trainers meet in mid-run: of every row of the sets that are here already."""
-    from mindgpt_data.export import read_set
-    from mindgpt_data.schema.rows import RowError
-
-    sets = list(outside_sets(stage))
-    if isinstance(stage.config, TrainingConfig):
-        return _training_columns(stage) if len(sets) == len(stage.config.sets()) else []
-    problems = []
-    for reference, folder, name in sets:
-        try:
-            if stage.config.kind == "rl":
-                problems += [f"dataset {reference!r}: {line}" for line in parquet_problems(folder / f"{name}.parquet")]
-            elif stage.config.kind != "model":
-                read_set(folder, name)
-        except RowError as error:
-            problems.append(f"dataset {reference!r}: {error}")
-    return problems
+def made_sets(stage: PlannedStage) -> list[NamedSet]:
+    """Every set a stage reads that an earlier stage makes."""
+    return [one for one in _sets(stage) if one.reference.rpartition("/")[0] in stage.context.inputs]
 
 
-def _training_columns(stage: PlannedStage) -> list[str]:
-    from mindgpt_plugins.curriculum.base import CurriculumError
-    from mindgpt_plugins.llamafactory_ext.columns import DataError
-    from mindgpt_plugins.llamafactory_ext.forecast import read
-    from mindgpt_plugins.llamafactory_ext.launch import read as read_yaml
-    from mindgpt_plugins.llamafactory_ext.settings import SettingsError, parse
-
-    with tempfile.TemporaryDirectory() as scratch:
-        stage.stage.render(stage.config, replace(stage.context, folder=Path(scratch)))
-        host = read_yaml(Path(scratch) / "train.yaml", [])
-        try:
-            for _ in read(host, parse(host.pop("mindgpt"))):
-                pass
-        except (DataError, SettingsError) as error:
-            return [str(error)]
-        except CurriculumError:  # the host selects the rows itself; it will look at them when it runs
-            return []
-    return []
+def _sets(stage: PlannedStage) -> list[NamedSet]:
+    return [
+        NamedSet(value, *stage.context.dataset(value)) for to, value in stage.config.references() if to == "dataset"
+    ]
 
 
-def parquet_problems(path: Path) -> list[str]:
-    """Columns that verl or our rewards need and a parquet lacks."""
-    from pyarrow import parquet, types
-
-    if not path.is_file():
-        return [f"{path} does not exist; an rl stage reads parquet in verl's layout (mindgpt_data.export.write_set)"]
-    schema = parquet.read_schema(path)
-    problems = []
-    for name, inner in (
-        ("prompt", ()),
-        ("data_source", ()),
-        ("reward_model", ("ground_truth",)),
-        ("extra_info", ("uid",)),
-    ):
-        if name not in schema.names:
-            problems.append(f"{path} has no column {name!r}; it has: {', '.join(schema.names)}")
-            continue
-        kind = schema.field(name).type
-        known = [field.name for field in kind] if types.is_struct(kind) else []
-        problems += [f"{path}: column {name!r} has no field {one!r}" for one in inner if one not in known]
-    return problems
-
-
-_TEMPLATES = """
-import contextlib, io, json, sys
-from mindgpt_plugins.llamafactory_ext.template_check import main
-for arguments in json.loads(sys.argv[1]):
+_CHECKS = """
+import contextlib, io, importlib, json, sys
+main = importlib.import_module(sys.argv[1]).main
+for arguments in json.loads(sys.argv[2]):
     said = io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         status = main(arguments)
@@ -177,34 +114,27 @@ for arguments in json.loads(sys.argv[1]):
 """
 
 
-def templates(asked: list[tuple[PlannedStage, str]]) -> list[Finding]:
-    """What LLaMA-Factory's template makes of real rows against what the model's own chat template makes of them.
+def check_sets(asked: Iterable[tuple[PlannedStage, NamedSet]]) -> list[Finding]:
+    """What stages say about sets in a process of their own, e.g. what a host's chat template makes of their rows.
 
     Args:
-        asked: training stages and one of their sets each. Equal questions are asked once, all in one process.
+        asked: stages and one of their sets each. Equal questions are asked once, all of a module in one process.
     """
-    questions: dict[tuple[str, ...], list[tuple[PlannedStage, str]]] = {}
-    for stage, reference in asked:
-        config: Any = stage.config
-        folder, name = stage.context.dataset(reference)
-        file = str(read_set_info(folder, name).entry.get("file_name", f"{name}.json"))
-        arguments = [stage.context.model(config.model), config.template, str(folder / file)]
-        if system := config.llamafactory.get("default_system"):
-            arguments += ["--default-system", str(system)]
-        if config.llamafactory.get("enable_thinking") is False:
-            arguments.append("--no-thinking")
-        questions.setdefault(tuple(arguments), []).append((stage, reference))
-    if not questions:
-        return []
-    _, said = in_process(["-c", _TEMPLATES, json.dumps(list(questions))])
-    answers = [json.loads(line.removeprefix("CHECKED")) for line in said.splitlines() if line.startswith("CHECKED")]
-    answers += [[1, f"the check ended early: {_last(said)}"]] * (len(questions) - len(answers))
+    modules: dict[str, dict[SetCheck, list[tuple[PlannedStage, NamedSet]]]] = {}
+    for stage, one in asked:
+        check = stage.stage.rehearsal_rules().check_set(stage.config, stage.context, one)
+        if check is not None:
+            modules.setdefault(check.module, {}).setdefault(check, []).append((stage, one))
     found = []
-    for stages, (status, text) in zip(questions.values(), answers, strict=True):
-        stage, reference = stages[0]
-        state: State = "proven" if status == 0 else "failed"
-        also = f" (also in {', '.join(sorted({s.name for s, _ in stages[1:]}))})" if len(stages) > 1 else ""
-        found.append(Finding(stage.name, "chat template", state, f"{reference}{also}: {_telling(text)}"))
+    for module, questions in modules.items():
+        _, said = in_process(["-c", _CHECKS, module, json.dumps([check.arguments for check in questions])])
+        answers = [json.loads(line.removeprefix("CHECKED")) for line in said.splitlines() if line.startswith("CHECKED")]
+        answers += [[1, f"the check ended early: {_last(said)}"]] * (len(questions) - len(answers))
+        for (check, stages), (status, text) in zip(questions.items(), answers, strict=True):
+            stage, one = stages[0]
+            state: State = "proven" if status == 0 else "failed"
+            also = f" (also in {', '.join(sorted({s.name for s, _ in stages[1:]}))})" if len(stages) > 1 else ""
+            found.append(Finding(stage.name, check.topic, state, f"{one.reference}{also}: {_telling(text)}"))
     return found
 
 
@@ -233,8 +163,8 @@ for name in json.loads(sys.argv[1]):
 """
 
 
-def patches(stages: list[PlannedStage], plugins: tuple[str, ...]) -> list[Finding]:
-    """Apply every patch that the stages' recipe does not turn off to the installed hosts, in a process of its own.
+def patches(stages: Iterable[PlannedStage], plugins: tuple[str, ...]) -> list[Finding]:
+    """Apply every patch that training stages do not turn off to the installed hosts, in a process of its own.
 
     A run on CPU leaves out what pays on accelerators only; whether it fits the host can be seen here all the same.
     """
@@ -242,7 +172,8 @@ def patches(stages: list[PlannedStage], plugins: tuple[str, ...]) -> list[Findin
 
     wanted: dict[str, list[str]] = {}
     for stage in stages:
-        for name, mode in catalog.modes(getattr(stage.config, "patches", {}), stage.config.kind).items():
+        learning = stage.stage.rehearsal_rules().learning(stage.config)
+        for name, mode in (learning.patches if learning is not None else {}).items():
             if mode != "off" and catalog.CATALOG[name].target:
                 wanted.setdefault(name, []).append(stage.name)
     if not wanted:

@@ -24,7 +24,7 @@ from mindgpt_plugins.core import folders
 from mindgpt_plugins.core.files import read_json, write_json
 from mindgpt_plugins.pipeline.plan import Plan, PlannedStage
 from mindgpt_plugins.workbench.rehearse.meter import Meter
-from mindgpt_plugins.workbench.rehearse.saved import kept, saved
+from mindgpt_plugins.workbench.rehearse.saved import fingerprint
 
 _LOOK = 0.02
 _PATIENCE, _LOCKED = 5.0, 60.0
@@ -37,7 +37,7 @@ class Kill:
 
     Attributes:
         step: units of progress that were saved.
-        files: fingerprints, see :func:`mindgpt_plugins.workbench.rehearse.saved.kept`.
+        files: fingerprints, see :func:`mindgpt_plugins.workbench.rehearse.saved.fingerprint`.
         left: processes that outlived their runner and had to be ended.
     """
 
@@ -139,7 +139,7 @@ def _watch(
             started = stage.name
             say(f"{stage.name}: {'goes on after its kill' if stage.name in kills else 'started'}")
         if stage.name not in kills:
-            step = saved(stage.config.kind, stage.config, stage.folder)
+            step = stage.stage.rehearsal_rules().measure_progress(stage.config, stage.folder)
             if step > 0:
                 meter.look(runner.pid, now=True)
                 kills[stage.name] = _kill(runner, stage, step)
@@ -159,8 +159,10 @@ def _kill(runner: subprocess.Popen[bytes], stage: PlannedStage, step: int) -> Ki
             process.kill()
     _unlocked(stage.folder)
     # Looked at only now: the last thing its processes wrote counts.
-    step = max(step, saved(stage.config.kind, stage.config, stage.folder))
-    return Kill(step, kept(stage.config.kind, stage.folder, step), len(alive))
+    rules = stage.stage.rehearsal_rules()
+    step = max(step, rules.measure_progress(stage.config, stage.folder))
+    saved = fingerprint(stage.folder, rules.list_saved(stage.config, stage.folder, step))
+    return Kill(step, saved, len(alive))
 
 
 def _wait(family: list[psutil.Process]) -> list[psutil.Process]:

@@ -3,55 +3,57 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from mindgpt_patches import catalog
 
-from mindgpt_plugins.core.files import read_json
+from mindgpt_plugins.core.files import read_json, read_jsonl
 from mindgpt_plugins.core.metrics import read_metrics
 from mindgpt_plugins.pipeline.plan import PlannedStage
+from mindgpt_plugins.stages.rehearsal import Finding, Learning
 from mindgpt_plugins.workbench.rehearse.drive import Kill
-from mindgpt_plugins.workbench.rehearse.findings import Finding
-from mindgpt_plugins.workbench.rehearse.saved import changed, saved
+from mindgpt_plugins.workbench.rehearse.saved import changed
 from mindgpt_plugins.workbench.rehearse.weights import PARTS, compare
-
-TRAINED = ("sft", "dpo", "rl")
 
 
 def judge(stage: PlannedStage, kill: Kill | None) -> list[Finding]:
-    """Everything about one finished stage but its rewards.
+    """Everything about one finished stage.
 
     Args:
         stage: as planned.
         kill: what was on disk when it was killed; None when it was too quick.
     """
-    found = list(_resume(stage, kill))
-    if stage.config.kind in TRAINED:
-        found += [*_metrics(stage), *_weights(stage), *_patches(stage)]
-    return found
+    rules = stage.stage.rehearsal_rules()
+    learning = rules.learning(stage.config)
+    found = list(judge_resume(stage, kill, learning))
+    if learning is not None:
+        found += [*_metrics(stage, learning), *_weights(stage, learning)]
+        found += _patches(stage) if learning.patches else []
+    return [*found, *rules.judge_run(stage.config, stage.name, stage.folder)]
 
 
-def _resume(stage: PlannedStage, kill: Kill | None) -> Iterator[Finding]:
+def judge_resume(stage: PlannedStage, kill: Kill | None, learning: Learning | None) -> Iterator[Finding]:
+    """Did the stage go on from what it had saved, and change none of it?"""
     if kill is None:
         yield Finding(
             stage.name, "resume", "noted", "too quick: it ended before any progress was saved, so it was not killed"
         )
         return
-    kind = stage.config.kind
-    done = saved(kind, stage.config, stage.folder)
+    done = _progress(stage)
     # Evaluations while training write lines of their own.
-    steps = [line["step"] for line in _lines(stage) if "loss" in line or "actor/loss" in line]
+    steps = [line["step"] for line in _lines(stage) if learning is not None and learning.loss in line]
     if lost := changed(stage.folder, kill.files):
         text = f"killed after {kill.step}; the resumed run changed what was saved: {', '.join(lost[:3])}"
         yield Finding(stage.name, "resume", "failed", text)
-    elif kind in TRAINED and sorted(set(steps)) != list(range(1, done + 1)):
+    elif learning is not None and sorted(set(steps)) != list(range(1, done + 1)):
         yield Finding(stage.name, "resume", "failed", f"steps in metrics.jsonl are {steps}, not 1 to {done}")
-    elif kind in TRAINED and len(steps) != len(set(steps)):
+    elif learning is not None and len(steps) != len(set(steps)):
         yield Finding(stage.name, "resume", "failed", f"steps were trained twice: {steps}")
     else:
-        what = "step" if kind in TRAINED else "unit of progress"
+        what = "step" if learning is not None else "unit of progress"
         kept = f", {len(kill.files)} saved files untouched" if kill.files else ""
         text = f"kill -9 after {what} {kill.step}; went on to {done}{kept}"
         if kill.left:
@@ -59,7 +61,11 @@ def _resume(stage: PlannedStage, kill: Kill | None) -> Iterator[Finding]:
         yield Finding(stage.name, "resume", "proven", text)
 
 
-def _metrics(stage: PlannedStage) -> Iterator[Finding]:
+def _progress(stage: PlannedStage) -> int:
+    return stage.stage.rehearsal_rules().measure_progress(stage.config, stage.folder)
+
+
+def _metrics(stage: PlannedStage, learning: Learning) -> Iterator[Finding]:
     lines = _lines(stage)
     bad = [
         f"{key} at step {line['step']}"
@@ -68,7 +74,7 @@ def _metrics(stage: PlannedStage) -> Iterator[Finding]:
         # Other figures may be undefined: the mean of a reward that no sample of the step has.
         if key.removeprefix("actor/").startswith(("loss", "grad")) and not math.isfinite(value)
     ]
-    key = "actor/grad_norm" if stage.config.kind == "rl" else "grad_norm"
+    key = learning.grad_norm
     norms = [line[key] for line in lines if isinstance(line.get(key), (int, float))]
     if bad:
         yield Finding(stage.name, "metrics", "failed", f"not finite: {', '.join(bad[:5])}")
@@ -77,16 +83,15 @@ def _metrics(stage: PlannedStage) -> Iterator[Finding]:
     elif not norms or not any(norms):
         yield Finding(stage.name, "metrics", "failed", f"{key} is 0 in every step: nothing was learned from")
     else:
-        loss = [line[k] for line in lines for k in ("loss", "actor/loss") if k in line]
+        loss = [line[learning.loss] for line in lines if learning.loss in line]
         shown = ", ".join(f"{value:.3g}" for value in loss)
         yield Finding(stage.name, "metrics", "proven", f"loss {shown}; {key} {', '.join(f'{n:.3g}' for n in norms)}")
 
 
-def _weights(stage: PlannedStage) -> Iterator[Finding]:
-    config: Any = stage.config
-    start, end = Path(stage.context.model(config.model)), Path(stage.stage.artefacts(config, stage.context)["model"])
-    steps = saved(config.kind, config, stage.folder)
-    found = compare(start, end, step=config.lr * max(1, steps))
+def _weights(stage: PlannedStage, learning: Learning) -> Iterator[Finding]:
+    start = Path(stage.context.model(learning.start))
+    end = Path(stage.stage.artefacts(stage.config, stage.context)["model"])
+    found = compare(start, end, step=learning.lr * max(1, _progress(stage)))
     if found.missing or found.new:
         text = f"the model it left has other tensors: without {found.missing[:3]}, with {found.new[:3]}"
         yield Finding(stage.name, "weights", "failed", text)
@@ -104,7 +109,7 @@ def _weights(stage: PlannedStage) -> Iterator[Finding]:
     if not any(part.strangers for part in parts.values()):
         text = f"started from {_short(start)}: largest change of a weight {max(p.largest for p in parts.values()):.2g}"
         yield Finding(stage.name, "hand-over", "proven", text)
-    frozen = _frozen(config)
+    frozen = learning.frozen
     for name, part in parts.items():
         if name in frozen and part.changed:
             text = f"{name} is frozen in the recipe, but {part.changed} of its {part.tensors} tensors changed"
@@ -116,21 +121,6 @@ def _weights(stage: PlannedStage) -> Iterator[Finding]:
         for name, part in parts.items()
     )
     yield Finding(stage.name, "weights", "proven", told)
-
-
-def _frozen(config: Any) -> set[str]:
-    """Parts that must not change."""
-    if config.kind == "rl":
-        actor = (config.verl or {}).get("actor_rollout_ref.actor.freeze_vision_tower")
-        return {"vision"} if actor or config.lora is not None else set()
-    frozen = set()
-    if config.freeze_vision_tower:
-        frozen.add("vision")
-    if config.freeze_vision_tower if config.freeze_projector is None else config.freeze_projector:
-        frozen.add("projector")
-    if config.llamafactory.get("freeze_language_model"):
-        frozen.add("language")
-    return frozen
 
 
 def _patches(stage: PlannedStage) -> Iterator[Finding]:
@@ -214,3 +204,18 @@ def _cause(message: str) -> str:
         if found:
             return f"{found[-1][-600:]}{f' (log: {log})' if log else ''}"
     return " ".join(lines[-3:])[-600:] or "no output"
+
+
+def with_source(stage: PlannedStage, message: str) -> str:
+    """A message that names a sample, with that sample's source added where a set of the stage has it."""
+    named = re.search(r"sample '([^']+)'", message)
+    if named is None:
+        return message
+    for to, value in stage.config.references():
+        if to == "dataset":
+            folder, name = stage.context.dataset(value)
+            path = folder / f"{name}.jsonl"
+            for _, row in read_jsonl(path) if path.is_file() else []:
+                if row.get("uid") == named[1]:
+                    return f"source {row.get('source')!r}: {message}"
+    return message

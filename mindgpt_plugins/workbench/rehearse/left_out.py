@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
-from typing import Any
 
 from mindgpt_plugins.core.registry import get
 from mindgpt_plugins.core.schema import StageConfig
 from mindgpt_plugins.recipe.schema import Recipe
 
-TOOLS = {"quantise": "llmcompressor", "benchmark": "evalscope"}
-"""Stage kind → the package that does its work, often in an interpreter of its own."""
-
 
 def interpreter(recipe: Recipe, config: StageConfig) -> tuple[str | None, bool]:
     """Interpreter that a stage names, absolute where it is a path, and whether it is on this machine."""
-    named = config.python or getattr(recipe.launch, get("stage", config.kind).side).python
+    named = config.python or recipe.launch_of(get("stage", config.kind).side).python
     if named is None:
         return None, True
     if "/" in named:
@@ -33,24 +29,21 @@ def why(recipe: Recipe, config: StageConfig, skipped: set[str]) -> str | None:
         config: its settings.
         skipped: stages that are left out already; what needs one of them is, too, but not what only compares with it.
     """
-    needed = [value.rpartition("/")[0] if to == "dataset" else value for to, value in _needed(config)]
+    rules = get("stage", config.kind)().rehearsal_rules()
+    compared = rules.compared_with(config)
+    needed = [
+        value.rpartition("/")[0] if to == "dataset" else value
+        for to, value in config.references()
+        if not (to == "scores" and value in compared)
+    ]
     lost = next((name for name in needed if name in skipped), None)
     if lost is not None:
         return f"it needs {lost}, which is left out"
-    tool = TOOLS.get(config.kind)
-    if tool is None:
-        return None
-    named, here = interpreter(recipe, config)
-    if named is not None and not here:
-        return f"its interpreter {named} is not on this machine"
-    if named is None and importlib.util.find_spec(tool) is None:
-        return f"{tool} is not installed here"
-    if config.kind == "benchmark" and set(getattr(config, "benchmarks", ())) - set(getattr(config, "data", {})):
-        return "data sets of its benchmarks are on the hub only; give local copies with data: {benchmark: folder}"
-    return None
-
-
-def _needed(config: StageConfig) -> list[tuple[str, str]]:
-    gate: Any = getattr(config, "gate", None)
-    compared = {str(value) for value in (getattr(gate, "before", None), getattr(gate, "peak", None)) if value}
-    return [(to, value) for to, value in config.references() if not (to == "scores" and value in compared)]
+    if rules.tool is not None:
+        named, here = interpreter(recipe, config)
+        if named is not None and not here:
+            return f"its interpreter {named} is not on this machine"
+        if named is None and importlib.util.find_spec(rules.tool) is None:
+            return f"{rules.tool} is not installed here"
+    reason: str | None = rules.why_left_out(config)
+    return reason

@@ -9,9 +9,9 @@ from typing import Any
 from mindgpt_plugins.core.files import read_jsonl
 from mindgpt_plugins.core.schema import write_model
 from mindgpt_plugins.pipeline.plan import Plan, PlannedStage
+from mindgpt_plugins.stages.rehearsal import Finding
 from mindgpt_plugins.workbench.rehearse import checks
 from mindgpt_plugins.workbench.rehearse.exported import LoadingJob
-from mindgpt_plugins.workbench.rehearse.findings import Finding
 
 _TOKENS = 8
 

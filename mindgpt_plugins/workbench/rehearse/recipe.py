@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from mindgpt_plugins.core import device
+from mindgpt_plugins.core.registry import get
 from mindgpt_plugins.core.schema import StageConfig, rename_references
 from mindgpt_plugins.recipe.schema import Recipe
-from mindgpt_plugins.workbench.rehearse import answering, left_out, making
-from mindgpt_plugins.workbench.rehearse.draft import Change, Draft
-from mindgpt_plugins.workbench.rehearse.reinforcement import reinforcement
-from mindgpt_plugins.workbench.rehearse.training import training
+from mindgpt_plugins.stages.rehearsal import Change, Draft, Room
+from mindgpt_plugins.workbench.rehearse import left_out
 
-RULES: dict[str, Callable[[Draft], None]] = {
-    "sft": training,
-    "dpo": training,
-    "evaluate": answering.evaluating,
-    "rejection_sampling": answering.rejection_sampling,
-    "preference_pairs": answering.preference_pairs,
-    "interpolate": answering.interpolate,
-    "quantise": answering.quantise,
-    "benchmark": answering.benchmark,
-    "world": making.world,
-}
-"""Stage kind → what is changed; ``model`` and a plugin's kinds stay as they are, ``rl`` and ``data`` need more."""
 ROWS = 16
 """Rows of a set in a rehearsal, more when it has more sources and types."""
 
@@ -57,6 +44,12 @@ def rehearsal(
         NothingToRehearse: no stage is left.
     """
     head = Draft("", _head(recipe))
+    # A stage knows its sets by the names that the rehearsal's recipe has for them.
+    known = {**rows, **{sets[reference]: count for reference, count in rows.items() if reference in sets}}
+
+    def count(reference: str) -> int:
+        return known.get(reference, ROWS)
+
     if device.resolve(recipe.device) != "cpu" or recipe.device != "cpu":
         head.set("device", "cpu", "gpu only", "everything that runs on the accelerator: its kernels, memory and dtype")
     head.settings["offline"] = True
@@ -69,19 +62,11 @@ def rehearsal(
             skipped.add(name)
             changes.append(Change(name, "kind", config.kind, None, "stand-in", f"stage {name}: {reason}"))
             continue
-        for key in ("before", "peak"):
-            if draft.get(f"gate.{key}") in skipped:
-                draft.set("gate", None, "stand-in", f"the gate against {draft.get(f'gate.{key}')}, which is left out")
         _interpreter(recipe, config, draft)
-        if config.kind == "rl":
-            making.judges(draft, server)
-            reinforcement(draft, _rows(config, rows))
-        elif config.kind == "data":
-            making.data(draft, server)
-        elif config.kind in RULES:
-            RULES[config.kind](draft)
+        get("stage", config.kind)().rehearsal_rules().shrink(draft, Room(count, server, frozenset(skipped)))
         stages[name] = draft.settings
         changes += draft.changes
+        head.settings["plugins"] += [one for one in draft.plugins if one not in head.settings["plugins"]]
     if not stages:
         raise NothingToRehearse("\n".join(change.means for change in changes if change.key == "kind"))
     return {**head.settings, "stages": stages}, changes
@@ -91,7 +76,7 @@ def _head(recipe: Recipe) -> dict[str, Any]:
     plain = recipe.model_dump(mode="json", exclude={"path", "stages"})
     for side in plain["launch"].values():
         side["python"] = None  # a stage's own names the interpreter, see _interpreter
-    plain["plugins"] = [*recipe.plugins, "mindgpt_plugins.workbench.rehearse.stages"]
+    plain["plugins"] = list(recipe.plugins)
     return plain
 
 
@@ -116,8 +101,3 @@ def _interpreter(recipe: Recipe, config: StageConfig, draft: Draft) -> None:
     draft.settings["python"] = named
     if not here:
         draft.set("python", None, "stand-in", f"the interpreter {named}: it is not on this machine, this one is used")
-
-
-def _rows(config: Any, rows: Mapping[str, int]) -> int:
-    train = [config.train] if isinstance(config.train, str) else config.train
-    return sum(rows.get(one, ROWS) for one in train)

@@ -16,12 +16,11 @@ from mindgpt_plugins.pipeline import plan as planner
 from mindgpt_plugins.pipeline.plan import Plan, PlannedStage
 from mindgpt_plugins.recipe.loading import load
 from mindgpt_plugins.recipe.schema import Recipe
-from mindgpt_plugins.stages.sft.config import TrainingConfig
-from mindgpt_plugins.workbench.rehearse import checks, evidence, making, models, rewards, subset
-from mindgpt_plugins.workbench.rehearse.draft import Change
+from mindgpt_plugins.stages.rehearsal import Change, Finding, NamedSet
+from mindgpt_plugins.workbench.rehearse import checks, evidence, models, subset
 from mindgpt_plugins.workbench.rehearse.drive import Driven, drive
-from mindgpt_plugins.workbench.rehearse.findings import Finding
 from mindgpt_plugins.workbench.rehearse.loading import loaded
+from mindgpt_plugins.workbench.rehearse.pictures import few_pictures
 from mindgpt_plugins.workbench.rehearse.recipe import ROWS, rehearsal
 from mindgpt_plugins.workbench.rehearse.server import address, serving
 
@@ -81,7 +80,7 @@ def look(
     original = checks.original(recipe, local, folder / "original")
     longest: dict[str, int] = {}
     if deep:
-        sides = {stage.name: getattr(recipe.launch, stage.stage.side).python for stage in original.stages}
+        sides = {stage.name: recipe.launch_of(stage.stage.side).python for stage in original.stages}
         named = {name: one.python or sides[name] for name, one in recipe.stages.items()}
         result.findings, longest = checks.check(original, named)
     return result, original, local, longest
@@ -90,7 +89,7 @@ def look(
 def changes(result: Rehearsal, recipe: Recipe, original: Plan, local: Mapping[str, Path]) -> None:
     """Note what a rehearsal would change, without writing anything."""
     copies = {reference: models.copy_of(reference, result.folder) for reference in local}
-    sets = {value: value for stage in original.stages for value, _, _ in checks.outside_sets(stage)}
+    sets = {one.reference: one.reference for stage in original.stages for one in checks.outside_sets(stage)}
     rows = dict.fromkeys(sets, ROWS)
     _, result.changes = rehearsal(recipe, models=copies, sets=sets, rows=rows, server=result.server)
 
@@ -108,10 +107,12 @@ def prepare(
         say(f"shrinking {reference}")
         result.shrunk[reference] = asdict(models.make_copy(source, copies[reference]))
     sets, rows = _subsets(original, result.folder, longest)
-    pictures = _pictures(recipe, result.folder)
+    pictures = _pictures(original, result.folder)
     tree, result.changes = rehearsal(
         recipe, models=copies, sets=sets, rows=rows, pictures=pictures, server=result.server
     )
+    as_it_is = [change for change in result.changes if change.kind == "as it is"]
+    result.findings += [Finding(change.stage, "settings", "noted", change.means) for change in as_it_is]
     path = result.folder / "recipe.yaml"
     path.write_text(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), encoding="utf-8")
     return planner.make(load(str(path)), result.folder / "runs")
@@ -121,18 +122,13 @@ def examine(result: Rehearsal, plan: Plan, say: Say) -> None:
     """What can be seen before the first stage: rewards on the sets' own answers, chat templates, patches."""
     asked = []
     for stage in plan.stages:
-        for reference, folder, name in checks.outside_sets(stage):
-            if isinstance(stage.config, TrainingConfig):
-                asked.append((stage, reference))
-            elif stage.config.kind == "rl":
-                say(f"{stage.name}: scoring the answers of {name}")
-                result.findings += rewards.on_gold(stage.name, stage.config, folder, [name])
-    if asked:
-        say("comparing chat templates")
-        result.findings += checks.templates(asked)
+        for one in checks.outside_sets(stage):
+            asked.append((stage, one))
+            result.findings += _tried(stage, one, say)
+    say("checking what the hosts make of the sets")
+    result.findings += checks.check_sets(asked)
     say("applying patches to the installed hosts")
-    trained = [stage for stage in plan.stages if stage.config.kind in evidence.TRAINED]
-    result.findings += checks.patches(trained, plan.recipe.plugins)
+    result.findings += checks.patches(plan.stages, plan.recipe.plugins)
 
 
 def run(result: Rehearsal, plan: Plan, say: Say) -> Driven:
@@ -147,15 +143,13 @@ def run(result: Rehearsal, plan: Plan, say: Say) -> Driven:
         if not folders.is_done(stage.folder):
             break
         result.findings += evidence.judge(stage, driven.kills.get(stage.name))
-        if stage.config.kind == "rl":
-            result.findings += [*_on_made_sets(stage), *rewards.on_rollouts(stage)]
-        if isinstance(stage.config, TrainingConfig):
-            sets = [one.set for one in stage.config.data]
-            asked += [(stage, one) for one in sets if one.rpartition("/")[0] in stage.context.inputs]
-    result.findings += checks.templates(asked)
+        for one in checks.made_sets(stage):
+            asked.append((stage, one))
+            result.findings += _tried(stage, one, say)
+    result.findings += checks.check_sets(asked)
     if driven.failed is not None:
         failed = next(stage for stage in plan.stages if stage.name == driven.failed)
-        text = rewards.with_source(failed, evidence.cause(driven.message))
+        text = evidence.with_source(failed, evidence.cause(driven.message))
         result.findings.append(Finding(driven.failed, "run", "failed", text))
     else:
         say("loading the last model")
@@ -182,7 +176,7 @@ def rehearse(
     folder.mkdir(parents=True, exist_ok=True)
     say("checking the recipe and all of its data")
     result, original, local, longest = look(recipe, folder, given, deep=True)
-    if not with_teacher and any(making.asks(one.model_dump(mode="json")) for one in recipe.stages.values()):
+    if not with_teacher and any(one.stage.rehearsal_rules().asks_server(one.config) for one in original.stages):
         result.server = address(folder)
     if result.proven:
         plan = prepare(result, recipe, original, local, longest, say)
@@ -203,32 +197,28 @@ def _subsets(original: Plan, folder: Path, longest: Mapping[str, int]) -> tuple[
     rows: dict[str, int] = {}
     places: dict[Path, Path] = {}
     for stage in original.stages:
-        for reference, source, name in checks.outside_sets(stage):
-            target = places.setdefault(source, folder / "data" / f"{source.name}{len(places) or ''}")
-            if reference not in sets:
-                rows[reference] = subset.write(source, name, target, ROWS, longest.get(reference))
-            sets[reference] = f"{target.resolve()}/{name}"
+        for one in checks.outside_sets(stage):
+            target = places.setdefault(one.folder, folder / "data" / f"{one.folder.name}{len(places) or ''}")
+            if one.reference not in sets:
+                rows[one.reference] = subset.write(one.folder, one.name, target, ROWS, longest.get(one.reference))
+            sets[one.reference] = f"{target.resolve()}/{one.name}"
     return sets, rows
 
 
-def _on_made_sets(stage: PlannedStage) -> list[Finding]:
-    """Rewards on the answers of sets that a stage of the rehearsal made."""
-    found = []
-    for to, value in stage.config.references():
-        if to == "dataset" and value.rpartition("/")[0] in stage.context.inputs:
-            folder, name = stage.context.dataset(value)
-            found += rewards.on_gold(stage.name, stage.config, folder, [name])
+def _tried(stage: PlannedStage, chosen: NamedSet, say: Say) -> list[Finding]:
+    """What the stage tries on a set in this process."""
+    say(f"{stage.name}: looking at {chosen.name}")
+    found: list[Finding] = stage.stage.rehearsal_rules().try_set(stage.config, stage.name, chosen)
     return found
 
 
-def _pictures(recipe: Recipe, folder: Path) -> dict[str, Path]:
-    """Path of a data stage's pictures → a few of them."""
+def _pictures(original: Plan, folder: Path) -> dict[str, Path]:
+    """Path of a stage's pictures → a few of them."""
     found = {}
-    for name, config in recipe.stages.items():
-        for to, value in config.references():
-            if to == "path" and config.kind == "data":
-                source = (recipe.folder / Path(value).expanduser()).resolve()
-                found[value] = making.few_pictures(source, folder / "pictures" / name)
+    for stage in original.stages:
+        for value in stage.stage.rehearsal_rules().list_pictures(stage.config):
+            source = (original.recipe.folder / Path(value).expanduser()).resolve()
+            found[value] = few_pictures(source, folder / "pictures" / stage.name)
     return found
 
 

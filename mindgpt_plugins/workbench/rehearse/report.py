@@ -13,8 +13,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from mindgpt_plugins.pipeline.display import duration
+from mindgpt_plugins.stages.rehearsal import Change
 from mindgpt_plugins.workbench.cost.estimate import StageCost
-from mindgpt_plugins.workbench.rehearse.draft import Change
 from mindgpt_plugins.workbench.rehearse.rehearse import Rehearsal
 
 MARKS = {"proven": ("✓", "green"), "failed": ("✗", "bold red"), "noted": ("·", "yellow"), "not on CPU": ("○", "dim")}
@@ -25,7 +25,7 @@ def not_proven(changes: Sequence[Change]) -> dict[str, list[str]]:
     """What the rehearsal cannot prove → ``stage.key`` of the changes because of which."""
     found: dict[str, list[str]] = {}
     for change in changes:
-        if change.kind != "smaller" and change.means:
+        if change.kind in ("gpu only", "stand-in") and change.means:
             found.setdefault(change.means, []).append(f"{change.stage}.{change.key}".strip("."))
     return found
 

@@ -13,8 +13,7 @@ ALL = "all"
 def evaluations(run: Run, notes: list[str]) -> list[Evaluation]:
     """Scores of every finished evaluation in recipe order; later ones of the same model replace earlier ones."""
     found: dict[str, Evaluation] = {}
-    for stage in run.of_kind("evaluate"):
-        scores = stage.json("scores.json")
+    for stage, scores in run.entries("evaluations"):
         if scores is None:
             if stage.finished:
                 notes.append(f"evaluation {stage.name} is {stage.status}, but its scores.json is gone")
@@ -155,7 +154,7 @@ def headline(
 
 def _rl(run: Run, found: list[Evaluation], name: str | None, training: list[dict[str, Any]]) -> dict[str, Any] | None:
     """Change over all RL stages: from the model the first one started with to the last one's."""
-    stages = [s for s in run.of_kind("rl") if s.finished]
+    stages = [s for s in run.stages if s.finished and s.rules.charts is not None and s.rules.charts.reward]
     by_model = {e["model"]: e for e in found}
     if not stages:
         return None

@@ -20,8 +20,7 @@ def figures(run: Run, notes: list[str]) -> dict[str, Any] | None:
         (later models with the first one, every benchmark a part) and ``gates`` (model, stage, gate). None without any.
     """
     read: dict[str, dict[str, Any]] = {}
-    for stage in run.of_kind("benchmark"):
-        scores = stage.json("scores.json")
+    for stage, scores in run.entries("benchmarks"):
         if scores is None:
             if stage.finished:
                 notes.append(f"benchmark stage {stage.name} is {stage.status}, but its scores.json is gone")

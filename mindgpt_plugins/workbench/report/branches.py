@@ -7,7 +7,8 @@ from typing import Any
 
 from mindgpt_plugins.stages.evaluate import branches, paired
 from mindgpt_plugins.stages.evaluate.scoring import wilson
-from mindgpt_plugins.workbench.report.run import read_json, read_jsonl
+from mindgpt_plugins.stages.reporting import read_json
+from mindgpt_plugins.workbench.report.run import read_jsonl
 
 Evaluation = dict[str, Any]
 

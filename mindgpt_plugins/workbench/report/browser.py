@@ -32,7 +32,7 @@ _REPLY = ("reply", "score", "modulated", "advantage", "tokens", "alpha", "droppe
 
 def page(run: Run) -> str | None:
     """The whole page; None when no RL stage of the run has recorded anything yet."""
-    stages = [(stage, dump.files(stage)) for stage in run.of_kind("rl")]
+    stages = [(stage, dump.files(stage)) for stage in run.stages if stage.rules.rollouts]
     stages = [(stage, paths) for stage, paths in stages if paths]
     if not stages:
         return None

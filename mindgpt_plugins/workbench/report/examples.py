@@ -6,8 +6,9 @@ import hashlib
 from pathlib import Path
 from typing import Any, TypeVar
 
+from mindgpt_plugins.stages.reporting import read_json
 from mindgpt_plugins.workbench.report import dump
-from mindgpt_plugins.workbench.report.run import Run, StageView, read_json, read_jsonl
+from mindgpt_plugins.workbench.report.run import Run, StageView, read_jsonl
 
 T = TypeVar("T")
 

@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from mindgpt_plugins.workbench.report import abilities, benchmarks, branches, curves, examples
-from mindgpt_plugins.workbench.report.run import TRAINING, Run, StageView, read_json
+from mindgpt_plugins.workbench.report.run import Run
 
 VERSION = 1
 """Raised when a key of ``report.json`` changes its meaning or goes away."""
@@ -19,7 +19,7 @@ def figures(run: Run) -> dict[str, Any]:
     held_out = abilities.held_out(evaluations)
     matrix = abilities.matrix(evaluations, held_out)
     retention = abilities.retention(evaluations, held_out)
-    training = [curves.training(stage) for stage in run.of_kind(*TRAINING)]
+    training = [curves.training(stage, stage.rules.charts) for stage in run.stages if stage.rules.charts]
     public = benchmarks.figures(run, notes)
     unfinished = [f"{stage.name} ({stage.status})" for stage in run.stages if not stage.finished]
     if unfinished:
@@ -52,33 +52,20 @@ def figures(run: Run) -> dict[str, Any]:
         "branches": branches.figures(evaluations, held_out, notes),
         "benchmarks": public,
         "interpolations": [
-            {"stage": s.name, **chosen}
-            for s in run.of_kind("interpolate")
-            if (chosen := s.json("chosen.json")) is not None
+            {"stage": s.name, **chosen} for s, chosen in run.entries("interpolations") if chosen is not None
         ],
         "pass_at": abilities.pass_at(evaluations, held_out),
         "training": training,
-        "data": [
-            {"stage": s.name, "report": report}
-            for s in run.of_kind("world")
-            if (report := s.json("data_report.json")) is not None
+        "data": [{"stage": s.name, "report": report} for s, report in run.entries("data") if report is not None],
+        "corpora": [
+            {"stage": s.name, **corpus, "page": os.path.relpath(corpus["page"], run.folder)}
+            for s, corpus in run.entries("corpora")
         ],
-        "corpora": [_corpus(run, s) for s in run.of_kind("data")],
         "self_training": [
             {"stage": s.name, "kind": s.kind, "summary": summary}
-            for s in run.of_kind("rejection_sampling", "preference_pairs")
-            if (summary := s.json("summary.json")) is not None
+            for s, summary in run.entries("self_training")
+            if summary is not None
         ],
         "examples": examples.across_models(evaluations, held_out),
-        "rollouts": [g for s in run.of_kind("rl") for g in examples.rollout_groups(run, s)],
+        "rollouts": [g for s in run.stages if s.rules.rollouts for g in examples.rollout_groups(run, s)],
     }
-
-
-def _corpus(run: Run, stage: StageView) -> dict[str, Any]:
-    """A ``data`` stage: where its own page is, relative to the run, and the counts of each of its steps."""
-    steps = []
-    for path in sorted((stage.folder / "work" / "steps").glob("*.json"), key=lambda p: p.stat().st_mtime):
-        summary = read_json(path) or {}
-        steps.append({k: v for k, v in summary.items() if isinstance(v, (int, float, str)) and k != "fingerprint"})
-    page = os.path.relpath(stage.folder / "work" / "report.html", run.folder)
-    return {"stage": stage.name, "page": page, "steps": steps}

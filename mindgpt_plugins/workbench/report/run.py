@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mindgpt_plugins.core import files
-
-TRAINING = ("sft", "dpo", "rl")
+from mindgpt_plugins.core.registry import PluginError, RegistryError, get, load_plugins
+from mindgpt_plugins.stages.reporting import ReportRules, read_json
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class StageView:
     digest: str
     settings: dict[str, Any]
     """The stage's resolved recipe section; empty before it started."""
+    rules: ReportRules
+    """What its kind says about its place in the report."""
 
     @property
     def finished(self) -> bool:
@@ -49,9 +52,12 @@ class Run:
     stages: tuple[StageView, ...]
     by_name: dict[str, StageView] = field(default_factory=dict)
 
-    def of_kind(self, *kinds: str) -> list[StageView]:
-        """Stages of some kinds, in order."""
-        return [stage for stage in self.stages if stage.kind in kinds]
+    def entries(self, section: str) -> Iterator[tuple[StageView, Any]]:
+        """Stages that belong into a section of ``report.json``, and what each holds for it: None when it is missing."""
+        for stage in self.stages:
+            figures = stage.rules.read_figures(stage.folder)
+            if section in figures:
+                yield stage, figures[section]
 
 
 def load(folder: Path) -> Run:
@@ -81,15 +87,17 @@ def _stage(entry: dict[str, Any], run: Path) -> StageView:
         inputs=tuple(entry.get("inputs", ())),
         digest=str(entry.get("hash", "")),
         settings=record.get("settings") or {},
+        rules=_rules(entry["kind"], record.get("plugins") or ()),
     )
 
 
-def read_json(path: Path) -> Any:
-    """Parse a file; None when it is absent or being written by someone who does not rename."""
+def _rules(kind: str, plugins: Sequence[str]) -> ReportRules:
     try:
-        return files.read_json(path)
-    except (FileNotFoundError, NotADirectoryError, files.FileError):
-        return None
+        load_plugins(plugins)
+        rules: ReportRules = get("stage", kind)().report_rules()
+    except (PluginError, RegistryError):  # of a package that is not here any more: as a kind that says nothing
+        return ReportRules()
+    return rules
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
