@@ -15,7 +15,9 @@ from mindgpt_plugins.core.registry import (
     RegistryError,
     check_options,
     get,
+    group,
     load_plugins,
+    misnamed_groups,
     names,
     register,
 )
@@ -115,3 +117,25 @@ assert not heavy, heavy
 assert seconds < 0.2, seconds
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_a_package_that_offers_a_wrong_group_is_told_the_right_one(tmp_path: Path, monkeypatch) -> None:
+    info = tmp_path / "astray-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: astray\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[mindgpt.losss]\nfocal = astray:focal\n[mindgpt.patchs]\nfast = astray:fast\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert misnamed_groups() == [
+        "package astray offers 'focal' in the group 'mindgpt.losss'; the group is 'mindgpt.losses'",
+        "package astray offers 'fast' in the group 'mindgpt.patchs'; the group is 'mindgpt.patches'",
+    ]
+    with pytest.raises(RegistryError, match=r"no loss 'focal'.*the group is 'mindgpt\.losses'"):
+        get("loss", "focal")
+
+
+def test_every_kind_has_an_english_group() -> None:
+    groups = [group(kind) for kind in KINDS]
+    assert len(set(groups)) == len(groups)
+    assert {"mindgpt.losses", "mindgpt.patches", "mindgpt.rewards"} <= set(groups)

@@ -28,7 +28,7 @@ from mindgpt_data.schema.focus import FocusSettings
 from mindgpt_data.world.labels import labels
 from paired import decide, with_interval
 
-from mindgpt_plugins.core.folders import read_json
+from mindgpt_plugins.core.files import read_json
 
 CONFIRM = """
 Confirmation, planned after seeds 0 to 5 gave a null of +3.7 points with p 0.10 and before any of these seeds was run:

@@ -52,7 +52,9 @@ class Policy:
     """
 
     def __init__(self, folder: str | Path, max_new_tokens: int = 24):
-        self.engine = Engine(str(folder), device="cpu", max_new_tokens=max_new_tokens)
+        self.engine = Engine(
+            str(folder), device="cpu", max_new_tokens=max_new_tokens, min_pixels=32**2, max_pixels=96**2
+        )
         self.model, self.tokenizer = self.engine.model, self.engine.tokenizer
         self.end = int(self.tokenizer.eos_token_id)
         self.banned = torch.tensor(self.engine.banned, dtype=torch.long)

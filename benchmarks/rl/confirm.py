@@ -24,7 +24,8 @@ from ablation import RESULTS, identity, prepare
 from ablation_arms import ARMS, OURS, Settings
 
 from mindgpt_plugins.core import compat
-from mindgpt_plugins.core.folders import artefacts, find_run, read_json
+from mindgpt_plugins.core.files import read_json
+from mindgpt_plugins.core.folders import artefacts, find_run
 from mindgpt_plugins.stages.evaluate.scoring import pass_at_k
 
 CONFIRMED = ("grpo", "reward_sum", OURS)

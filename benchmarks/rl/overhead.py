@@ -27,7 +27,8 @@ import yaml
 from mindgpt_patches.cpu import SITE
 
 from mindgpt_plugins.core import compat
-from mindgpt_plugins.core.folders import find_run, read_json
+from mindgpt_plugins.core.files import read_json
+from mindgpt_plugins.core.folders import find_run
 from mindgpt_plugins.core.process import child_environment
 from mindgpt_plugins.stages.base import Context
 from mindgpt_plugins.stages.rl.config import RLConfig

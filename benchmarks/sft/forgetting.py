@@ -27,7 +27,8 @@ from forgetting_arms import ARMS, BATCH, OURS, arm, recipe, trained
 from forgetting_table import Line, table
 
 from mindgpt_plugins.core import compat
-from mindgpt_plugins.core.folders import find_run, read_json
+from mindgpt_plugins.core.files import read_json
+from mindgpt_plugins.core.folders import find_run
 from mindgpt_plugins.sizing.pictures import vision_tokens
 
 RESULTS = Path(__file__).parent.parent / "results"

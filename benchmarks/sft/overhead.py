@@ -25,7 +25,8 @@ from typing import Any
 import yaml
 
 from mindgpt_plugins.core import compat
-from mindgpt_plugins.core.folders import find_run, read_json
+from mindgpt_plugins.core.files import read_json
+from mindgpt_plugins.core.folders import find_run
 from mindgpt_plugins.core.process import child_environment
 
 RESULT = Path(__file__).parent.parent / "results" / "sft_overhead.md"

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mindgpt_plugins.advantage.config import FilterConfig
+from mindgpt_plugins.advantage.config import GroupFilterConfig
 
 
 def find_dropped_groups(
-    config: FilterConfig,
+    config: GroupFilterConfig,
     advantage: Tensor,
     correct: Tensor,
     mask: Tensor,

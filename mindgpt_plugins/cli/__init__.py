@@ -26,9 +26,11 @@ def verbs() -> typer.Typer:
         doctor,
         evaluate,
         explain,
+        keys,
         listing,
         new_reward,
         plan,
+        quantise,
         rehearse,
         report,
         rewards,
@@ -36,7 +38,6 @@ def verbs() -> typer.Typer:
         serve,
         validate,
     )
-    from mindgpt_plugins.cli import quantise as quantize
 
     if not app.registered_commands:
         for verb in (
@@ -45,12 +46,13 @@ def verbs() -> typer.Typer:
             rehearse,
             plan,
             doctor,
+            keys,
             listing,
             report,
             new_reward,
             rewards,
             explain,
-            quantize,
+            quantise,
             serve,
             evaluate,
         ):

@@ -1,7 +1,8 @@
-"""``mindgpt quantize``: a recipe up to its quantised models, and what each one lost."""
+"""``mindgpt quantise``: a recipe up to its quantised models, and what each one lost."""
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -12,10 +13,17 @@ from mindgpt_plugins.cli.options import OverridesArgument, RecipeArgument, RunsO
 
 def add(app: typer.Typer) -> None:
     """Register the verb."""
-    app.command("quantize")(quantize)
+    app.command("quantise")(quantise)
+    anything = {"allow_extra_args": True, "ignore_unknown_options": True}
+    app.command("quantize", hidden=True, context_settings=anything)(_other_spelling)
 
 
-def quantize(
+def _other_spelling(context: typer.Context) -> None:
+    """Name the verb as everything else here is spelled."""
+    raise typer.BadParameter(f"the verb is spelled with an s: {shlex.join(['mindgpt', 'quantise', *context.args])}")
+
+
+def quantise(
     recipe: RecipeArgument,
     overrides: OverridesArgument = None,
     stage: Annotated[str | None, typer.Option(help="Only up to this quantise stage; default: all of them.")] = None,
@@ -28,12 +36,12 @@ def quantize(
 
     python3 -m venv env/quantise && env/quantise/bin/pip install -c constraints/quant.txt -e '.[quantise]'
 
-    Example: mindgpt quantize recipes/quantise/quickstart.yaml launch.quantise.python=env/quantise/bin/python
+    Example: mindgpt quantise recipes/quantise/quickstart.yaml launch.quantise.python=env/quantise/bin/python
     """
     from rich.console import Console
     from rich.table import Table
 
-    from mindgpt_plugins.core import folders
+    from mindgpt_plugins.core import files, folders
     from mindgpt_plugins.pipeline import display, plan, preflight_all, runner
     from mindgpt_plugins.recipe.loading import RecipeError, load
     from mindgpt_plugins.stages.quantise.config import QuantiseConfig
@@ -51,7 +59,7 @@ def quantize(
     table = Table("stage", "scheme", "accuracy", "recovery", "KL", "top-1", "size", box=None, pad_edge=False)
     for one in planned.stages:
         if one.name in names and folders.is_done(one.folder):
-            q = folders.read_json(one.folder / "quality.json")
+            q = files.read_json(one.folder / "quality.json")
             scheme = q["scheme"] + (" +kv" if q["kv_cache"] == "fp8" else "")
             accuracy = f"{q['accuracy']['model']:.3f} → {q['accuracy']['quantised']:.3f}"
             figures = (f"{q['recovery']:.3f}", f"{q['kl']:.1e}", f"{q['top1']:.3f}", f"{q['size']:.2f}")

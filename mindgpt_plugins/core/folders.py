@@ -11,23 +11,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
-from typing import Any
+
+from mindgpt_plugins.core.files import read_json
 
 DONE = "artefacts.json"
-
-
-def write_json(path: Path, data: Any) -> None:
-    """Write atomically: a kill leaves the old file or the new one, never half of one."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(data, indent=2, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
-
-
-def read_json(path: Path) -> Any:
-    """Parse a JSON file."""
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def stage_folder(runs: Path, stage: str, digest: str, attempt: int = 1) -> Path:

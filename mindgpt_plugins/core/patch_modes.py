@@ -14,5 +14,8 @@ def _word(value: Any) -> Any:
     return value
 
 
-Patches = Annotated[dict[str, Literal["auto", "on", "off"]], BeforeValidator(_word)]
+Patches = Annotated[
+    dict[str, Literal["auto", "on", "off"]],
+    BeforeValidator(_word, json_schema_input_type=dict[str, Literal["auto", "on", "off"] | bool]),
+]
 """Names are those of ``mindgpt list patches``; what is not named is ``auto``."""

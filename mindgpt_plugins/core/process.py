@@ -45,7 +45,8 @@ def child_environment(*, cpu: bool, offline: bool, extra: Mapping[str, str]) -> 
 class Lock:
     """An advisory lock on a stage folder, held by the runner and by the stage's process.
 
-    The child inherits the descriptor, so a stage whose runner died but which is still ending keeps its folder.
+    The child inherits the descriptor, so a stage whose runner died but which is still ending keeps its folder. That is
+    why this is not ``filelock``, as elsewhere: its descriptor closes on exec, and its owner could not be named.
     """
 
     def __init__(self, folder: Path):

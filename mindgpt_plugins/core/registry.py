@@ -1,9 +1,9 @@
 """One registry for everything a recipe can name.
 
 The kinds are a closed set. A name resolves, in this order, to something registered in this process (a recipe's
-``plugins:`` modules), to one of our built-ins, or to a third-party entry point in the group ``mindgpt.<kind>s``; the
-last two are imported only when a recipe uses them. A duplicate name, a wrong signature and an unknown name are errors
-that say what to do: nothing is skipped silently.
+``plugins:`` modules), to one of our built-ins, or to a third-party entry point in the kind's group
+(``mindgpt.rewards``, ``mindgpt.losses``, …); the last two are imported only when a recipe uses them. A duplicate name,
+a wrong signature and an unknown name are errors that say what to do: nothing is skipped silently.
 """
 
 from __future__ import annotations
@@ -23,20 +23,21 @@ from typing import Any, TypeVar
 
 from mindgpt_plugins.core.builtins import BUILTINS
 
-KINDS = (
-    "reward",
-    "advantage",
-    "sampler",
-    "mixture",
-    "loss",
-    "estimator",
-    "patch",
-    "teacher",
-    "allocator",
-    "gate",
-    "stage",
-)
-"""Closed: a new kind is a design decision, not a plugin's."""
+PLURALS = {
+    "reward": "rewards",
+    "advantage": "advantages",
+    "sampler": "samplers",
+    "mixture": "mixtures",
+    "loss": "losses",
+    "estimator": "estimators",
+    "patch": "patches",
+    "teacher": "teachers",
+    "allocator": "allocators",
+    "gate": "gates",
+    "stage": "stages",
+}
+"""Kind → its plural, which names the entry-point group and the listing. Closed: a new kind is a design decision."""
+KINDS = tuple(PLURALS)
 
 #: Leading positional parameters a registered callable must accept; every further parameter is a keyword-only option.
 SIGNATURES: dict[str, int] = {"reward": 1, "advantage": 1, "estimator": 1, "allocator": 2, "gate": 1}
@@ -106,9 +107,10 @@ def get(kind: str, name: str) -> Any:
             raise RegistryError(f"{kind} {name!r} is offered by several packages ({owners}); uninstall all but one")
         if not offers:
             known = names(kind)
+            astray = "".join(f" {fault}." for fault in misnamed_groups())
             raise RegistryError(
                 f"there is no {kind} {name!r}{nearest(name, known)} Known: {', '.join(known) or 'none'}. "
-                f"Add your own through the recipe's `plugins:` list or an entry point in 'mindgpt.{kind}s'."
+                f"Add your own through the recipe's `plugins:` list or an entry point in {group(kind)!r}.{astray}"
             )
         target = offers[0].value
     module, _, attribute = target.partition(":")
@@ -128,6 +130,13 @@ def names(kind: str) -> list[str]:
     return sorted(here | set(BUILTINS.get(kind, {})) | {entry.name for entry in _entry_points(kind)})
 
 
+def target_of(kind: str, name: str) -> str | None:
+    """``module:attribute`` of a built-in or of what a package offers; None for what was registered in this process."""
+    if (target := BUILTINS.get(kind, {}).get(name)) is not None:
+        return target
+    return next((entry.value for entry in _entry_points(kind) if entry.name == name), None)
+
+
 def origin(kind: str, name: str) -> str:
     """Where a name comes from, for listings: ``built in``, ``package <name>`` or the registering module."""
     if name in BUILTINS.get(kind, {}):
@@ -137,6 +146,24 @@ def origin(kind: str, name: str) -> str:
             return f"package {entry.dist.name}" if entry.dist else entry.value
     obj = _registered.get((kind, name))
     return f"module {getattr(obj, '__module__', '?')}" if obj is not None else "unknown"
+
+
+def group(kind: str) -> str:
+    """The entry-point group in which packages offer a kind: ``mindgpt.losses``."""
+    return f"mindgpt.{PLURALS[kind]}"
+
+
+def misnamed_groups() -> list[str]:
+    """What installed packages offer in groups that nothing reads, with the right group; empty when all is well."""
+    known = [group(kind) for kind in KINDS]
+    found = []
+    for wrong in sorted(importlib.metadata.entry_points().groups):
+        if wrong.startswith("mindgpt.") and wrong not in known:
+            right = difflib.get_close_matches(wrong, known, n=1, cutoff=0.0)[0]
+            for entry in importlib.metadata.entry_points(group=wrong):
+                owner = entry.dist.name if entry.dist else entry.value
+                found.append(f"package {owner} offers {entry.name!r} in the group {wrong!r}; the group is {right!r}")
+    return found
 
 
 def load_plugins(modules: Iterable[str]) -> list[ModuleType]:
@@ -206,7 +233,7 @@ def _check_kind(kind: str) -> None:
 
 
 def _entry_points(kind: str) -> Iterable[importlib.metadata.EntryPoint]:
-    return importlib.metadata.entry_points(group=f"mindgpt.{kind}s")
+    return importlib.metadata.entry_points(group=group(kind))
 
 
 def _origin(obj: Any) -> str:

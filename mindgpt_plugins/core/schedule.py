@@ -21,10 +21,10 @@ class Ramp(Strict):
     """From ``start`` to ``end`` between the shares ``begin`` and ``finish`` of the run; flat outside."""
 
     kind: Literal["linear", "cosine"]
-    start: float
-    end: float
-    begin: Share = 0.0
-    finish: Share = 1.0
+    start: float = Field(description="Value up to `begin`.")
+    end: float = Field(description="Value from `finish` on.")
+    begin: Share = Field(0.0, description="Share of the run at which it leaves `start`.")
+    finish: Share = Field(1.0, description="Share of the run at which it reaches `end`.")
 
     @model_validator(mode="after")
     def _ordered(self) -> Ramp:
@@ -50,7 +50,9 @@ class Piecewise(Strict):
     """Straight lines between ``[share, value]`` points; flat outside."""
 
     kind: Literal["piecewise"]
-    points: list[tuple[Share, float]] = Field(min_length=1)
+    points: list[tuple[Share, float]] = Field(
+        min_length=1, description="Points [share of the run, value] with increasing shares."
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> Piecewise:
@@ -79,7 +81,7 @@ class Constant(Strict):
     """The same value all the time; a bare number means the same."""
 
     kind: Literal["constant"]
-    value: float
+    value: float = Field(description="Value during the whole run.")
 
     def at(self, progress: float) -> float:
         """The value, whatever the share of the run."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
+
+from mindgpt_plugins.core.files import FileError, write_text
 
 
 @dataclass(frozen=True)
@@ -37,15 +40,51 @@ class Strict(BaseModel):
 
 
 class StageConfig(Strict):
-    """Keys every stage accepts. A stage kind subclasses this in ``recipe/<kind>.py``."""
+    """Keys every stage accepts. A stage kind subclasses this in ``stages/<kind>/config.py``."""
 
     kind: str
-    python: str | None = Field(None, description="Interpreter for this stage, e.g. env/verl/bin/python.")
-    seed: int | None = Field(None, description="Overrides the recipe's seed for this stage.")
+    python: str | None = Field(
+        None,
+        description="Interpreter of this stage, e.g. env/verl/bin/python. Default: that of the stage's side "
+        "in `launch`.",
+    )
+    seed: int | None = Field(None, description="Seed of this stage. Default: the recipe's.")
 
     def references(self) -> Iterator[tuple[str, str]]:
         """Yield ``(to, value)`` of every :class:`Reference` field, nested models and lists included."""
         yield from _references(self)
+
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+def resolve_config(config: StageConfig, job: type[ModelT], **resolved: Any) -> ModelT:
+    """The settings that a stage hands to its process.
+
+    Args:
+        config: the stage's, from the recipe.
+        job: the model of the process; every field that ``config`` has under the same name is taken over.
+        resolved: the other fields, and paths in place of references.
+    """
+    shared = config.model_dump(include=set(job.model_fields) - set(resolved))
+    return job.model_validate({**shared, **resolved})
+
+
+def write_model(path: Path, model: BaseModel) -> None:
+    """Write a validated model as JSON, for another process to read with :func:`read_model`."""
+    write_text(path, model.model_dump_json(indent=1) + "\n")
+
+
+def read_model(path: Path, kind: type[ModelT]) -> ModelT:
+    """Read what :func:`write_model` wrote.
+
+    Raises:
+        FileError: it is no JSON of this model, e.g. written by another release.
+    """
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise FileError(f"{path} is no {kind.__name__}: {error}") from None
 
 
 def reference_of(field: FieldInfo) -> str | None:

@@ -39,7 +39,7 @@ UNDECIDING = {
     "mindgpt_patches.records": "writes what came of it",
 }
 """Modules, or packages with a dot behind them, that decide no number, and why. The walk stops there."""
-UNDECIDING_FILES = ("config", "cost", "rehearse", "report")
+UNDECIDING_FILES = ("config", "job", "cost", "rehearse", "report")
 """Files of ours that decide no number in any folder: schemas, and what is said of a stage that does not run."""
 DECIDING = ("mindgpt_plugins.core.schedule",)
 """Modules of an undeciding package that decide all the same."""

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from mindgpt_plugins.core.choice import Choice
-from mindgpt_plugins.core.schema import Strict
 
 
-class Mixing(Choice):
-    """A mixture and what its weights name: the rows' sources, or the entries of ``dataset:``."""
+class SamplerChoice(Choice):
+    """In which order the samples come."""
 
-    by: Literal["source", "dataset"] = "source"
+    of: ClassVar[str] = "sampler"
+    key: ClassVar[str] = "curriculum"
 
 
-class CurriculumConfig(Strict):
-    """In which order the prompts come."""
+class MixtureChoice(Choice):
+    """Which share of the samples each source gets."""
 
-    name: str = Field("easy_to_hard", description="A registered sampler: easy_to_hard, shuffled, or a plugin's.")
-    options: dict[str, Any] = Field(default_factory=dict)
-    mixture: Choice | None = Field(
-        None, description="Share of each source: {name: fixed, weights: {domain: 3, general: 1}}, or scheduled."
+    of: ClassVar[str] = "mixture"
+    key: ClassVar[str] = "mixture"
+
+
+class GroupedMixtureChoice(MixtureChoice):
+    """A mixture and what its weights name: LLaMA-Factory knows the rows' sources and the entries of ``dataset:``."""
+
+    by: Literal["source", "dataset"] = Field(
+        "source", description="What the weights of the mixture name: sources of rows, or data sets of the stage."
     )

@@ -6,13 +6,13 @@ partial rest and answers the remaining batches in the same composition, so the f
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
+from mindgpt_plugins.core.files import dumps, load_jsonl, write_jsonl
+from mindgpt_plugins.core.metrics import append_metrics, truncate_metrics
 from mindgpt_plugins.generation.hf_engine import Prompt, Reply
 
 
@@ -46,13 +46,12 @@ class Progress:
         """
         self.done += count
         if not complete:
-            write_lines(self.path, [m for m in read_lines(self.path) if int(m["step"]) <= self.done])
+            truncate_metrics(self.path, self.done)
 
     def advance(self, count: int, **numbers: float) -> None:
         """Record ``count`` more answered prompts and any figures worth a curve."""
         self.done += count
-        with self.path.open("a", encoding="utf-8") as out:
-            out.write(json.dumps({"step": self.done, "total": self.total, **numbers}) + "\n")
+        append_metrics(self.path, self.done, self.total, numbers)
 
 
 def collect(
@@ -87,7 +86,7 @@ def collect(
     if len({p.key for p in prompts}) != len(prompts):
         raise ValueError(f"prompt keys for {path.name} are not unique; two rows share a uid within a set")
     path.parent.mkdir(parents=True, exist_ok=True)
-    found = {line["key"]: line["replies"] for line in read_lines(path)}
+    found = {line["key"]: line["replies"] for line in (load_jsonl(path, torn="drop") if path.is_file() else [])}
     if found.keys() >= {p.key for p in prompts}:
         if progress:
             progress.skip(len(prompts), complete=True)
@@ -96,7 +95,7 @@ def collect(
     batches = model.batches(prompts, max(1, batch_size // max(1, n)))
     whole = [batch for batch in batches if all(p.key in found for p in batch)]
     kept = {p.key: found[p.key] for batch in whole for p in batch}
-    write_lines(path, [{"key": key, "replies": replies} for key, replies in kept.items()])
+    write_jsonl(path, ({"key": key, "replies": replies} for key, replies in kept.items()))
     answers = {key: [Reply(**r) for r in replies] for key, replies in kept.items()}
     if progress:
         progress.skip(len(kept), complete=False)
@@ -107,35 +106,8 @@ def collect(
             replies = model.generate(batch, n=n, temperature=temperature)
             for p, group in zip(batch, replies, strict=True):
                 answers[p.key] = group
-                out.write(json.dumps({"key": p.key, "replies": [vars(r) for r in group]}, ensure_ascii=False) + "\n")
+                out.write(dumps({"key": p.key, "replies": [vars(r) for r in group]}) + "\n")
             out.flush()
             if progress:
                 progress.advance(len(batch), **(figures(batch, replies) if figures else {}))
     return answers
-
-
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Decoded lines of a JSONL file up to the first torn one; empty when there is no file."""
-    if not path.is_file():
-        return []
-    lines: list[dict[str, Any]] = []
-    for line in path.read_bytes().split(b"\n"):
-        if line:
-            try:
-                lines.append(json.loads(line))
-            except ValueError:  # a kill in the middle of a write; what follows was never acknowledged
-                break
-    return lines
-
-
-def write_lines(path: Path, lines: Sequence[Mapping[str, Any]]) -> None:
-    """Write a JSONL file aside and rename it."""
-    write_text(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file aside and rename it, so that a kill leaves the old or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_text(text, encoding="utf-8")
-    os.replace(aside, path)

@@ -4,21 +4,35 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from mindgpt_plugins.generation.collect import Answerer
+from mindgpt_plugins.generation.config import EngineSettings, ModelSettings
+
+if TYPE_CHECKING:
+    from mindgpt_plugins.generation.hf_engine import Engine
 
 
-def engine_name(config: Mapping[str, Any]) -> str:
+def engine_name(settings: EngineSettings) -> str:
     """``hf`` or ``vllm``: what ``engine: auto`` means in this interpreter."""
-    engine = str(config.get("engine", "auto"))
-    if engine != "auto":
-        return engine
-    return "vllm" if config.get("device") != "cpu" and importlib.util.find_spec("vllm") is not None else "hf"
+    if settings.engine != "auto":
+        return settings.engine
+    return "vllm" if settings.device != "cpu" and importlib.util.find_spec("vllm") is not None else "hf"
 
 
-def load_once(config: Mapping[str, Any]) -> Callable[[], Answerer]:
+def load_hugging_face(settings: ModelSettings, model: str | None = None) -> Engine:
+    """Our own engine for a stage's model, or for another one with the same settings.
+
+    Raises:
+        EngineError: the model cannot be used.
+    """
+    from mindgpt_plugins.generation.hf_engine import Engine
+
+    return Engine(model or settings.model, **_common(settings))
+
+
+def load_once(settings: EngineSettings) -> Callable[[], Answerer]:
     """An engine from a stage's settings that is loaded at first use and then kept.
 
     Raises:
@@ -27,19 +41,14 @@ def load_once(config: Mapping[str, Any]) -> Callable[[], Answerer]:
 
     @functools.cache
     def load() -> Answerer:
-        common: dict[str, Any] = {
-            "max_new_tokens": config["max_new_tokens"],
-            "min_pixels": config["min_pixels"],
-            "max_pixels": config["max_pixels"],
-            "seed": config["seed"],
-            "device": config.get("device"),
-        }
-        if engine_name(config) == "vllm":
+        if engine_name(settings) == "vllm":
             from mindgpt_plugins.generation.vllm_engine import VllmEngine
 
-            return VllmEngine(config["model"], **common, options=config.get("vllm"))
-        from mindgpt_plugins.generation.hf_engine import Engine
-
-        return Engine(config["model"], **common)
+            return VllmEngine(settings.model, **_common(settings), options=settings.vllm)
+        return load_hugging_face(settings)
 
     return load
+
+
+def _common(settings: ModelSettings) -> dict[str, Any]:
+    return settings.model_dump(include={"max_new_tokens", "min_pixels", "max_pixels", "seed", "device"})

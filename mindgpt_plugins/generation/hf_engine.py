@@ -77,8 +77,8 @@ class Engine:
         model: str,
         *,
         max_new_tokens: int = 64,
-        min_pixels: int = 32 * 32,
-        max_pixels: int = 96 * 96,
+        min_pixels: int,
+        max_pixels: int,
         seed: int = 0,
         device: str | None = None,
     ) -> None:

@@ -7,7 +7,6 @@ Requests that wait at the same time are answered as one batch.
 from __future__ import annotations
 
 import io
-import json
 import queue
 import sys
 import threading
@@ -17,7 +16,9 @@ from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from mindgpt_plugins.core.schema import read_model
 from mindgpt_plugins.generation.chat_requests import digest, picture_bytes
+from mindgpt_plugins.generation.config import EngineServerSettings
 from mindgpt_plugins.generation.hf_engine import Engine, EngineError, Prompt, Reply
 from mindgpt_plugins.generation.json_http import JsonHandler
 
@@ -134,19 +135,19 @@ def chat_of(body: dict[str, Any]) -> Chat:
     return Chat(digest(body), "", messages=messages, pictures=pictures)
 
 
-def serve(settings: dict[str, Any]) -> None:
-    """Load the model and serve it until killed."""
+def serve(settings: EngineServerSettings) -> None:
+    """Load the model, then answer until killed."""
     engine = ChatEngine(
-        settings["model"],
-        max_new_tokens=settings["max_new_tokens"],
-        min_pixels=settings["min_pixels"],
-        max_pixels=settings["max_pixels"],
-        seed=settings["seed"],
-        device=settings["device"],
+        settings.model,
+        max_new_tokens=settings.max_new_tokens,
+        min_pixels=settings.min_pixels,
+        max_pixels=settings.max_pixels,
+        seed=settings.seed,
+        device=settings.device,
     )
-    batches = Batches(engine, settings["batch_size"])
-    handler = _handler(batches, settings["name"], settings["max_new_tokens"])
-    server = ThreadingHTTPServer(("127.0.0.1", settings["port"]), handler)
+    batches = Batches(engine, settings.batch_size)
+    handler = _handler(batches, settings.model_name, settings.max_new_tokens)
+    server = ThreadingHTTPServer(("127.0.0.1", settings.port), handler)
     server.daemon_threads = True
     server.serve_forever()
 
@@ -189,4 +190,4 @@ def _handler(batches: Batches, name: str, most: int) -> type[JsonHandler]:
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit("usage: python -m mindgpt_plugins.generation.hf_server SETTINGS.json")
-    serve(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
+    serve(read_model(Path(sys.argv[1]), EngineServerSettings))

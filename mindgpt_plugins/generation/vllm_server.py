@@ -15,6 +15,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from mindgpt_plugins.core import process
+from mindgpt_plugins.core.files import read_json
+from mindgpt_plugins.core.image_size import MAX_PIXELS, MIN_PIXELS
 
 
 class ServeError(RuntimeError):
@@ -35,8 +37,8 @@ class Settings:
     host: str = "127.0.0.1"
     images: int = 4
     """Images per request at most."""
-    min_pixels: int = 32 * 32
-    max_pixels: int = 768 * 768
+    min_pixels: int = MIN_PIXELS
+    max_pixels: int = MAX_PIXELS
     max_model_len: int | None = None
     """Longest prompt and reply, tokens; None: the model's own."""
     cpu: bool = False
@@ -88,7 +90,7 @@ def model_config(model: Path) -> Mapping[str, Any]:
     path = model / "config.json"
     if not path.is_file():
         raise ServeError(f"{model} has no config.json: it is no model folder")
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    found: dict[str, Any] = read_json(path)
     return found
 
 

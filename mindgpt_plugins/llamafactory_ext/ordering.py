@@ -109,6 +109,6 @@ def start(sampler: Sampler, loader: Loader, clock: Clock) -> None:
     if delay is not None and delay < loader.lead:
         raise CurriculumError(
             f"mixture: delay is {delay} steps, but the data loader fetches {loader.lead} steps ahead ({loader.workers} "
-            f"workers, {loader.prefetch} batches each); set mixture.delay to at least {loader.lead}"
+            f"workers, {loader.prefetch} batches each); set mixture.options.delay to at least {loader.lead}"
         )
     sampler.attach(clock)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from mindgpt_plugins.core import device, folders, interpreter
 from mindgpt_plugins.core.errors import StageError
+from mindgpt_plugins.core.files import read_json
 from mindgpt_plugins.core.registry import get
 from mindgpt_plugins.core.schema import StageConfig
 from mindgpt_plugins.pipeline import extension
@@ -209,8 +210,8 @@ def _previous_records(run: Path) -> dict[str, dict[str, Any]]:
     if not (run / "manifest.json").is_file():
         return {}
     records = {}
-    for stage in folders.read_json(run / "manifest.json")["stages"]:
+    for stage in read_json(run / "manifest.json")["stages"]:
         record = Path(stage["folder"]) / "stage.json"
         if record.is_file():
-            records[stage["name"]] = folders.read_json(record)
+            records[stage["name"]] = read_json(record)
     return records

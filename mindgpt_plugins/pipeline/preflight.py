@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mindgpt_plugins.core.errors import StageError
 from mindgpt_plugins.sizing.pictures import picture_limits, vision_tokens
-from mindgpt_plugins.sizing.samples import read_samples
+from mindgpt_plugins.sizing.samples import Picture, open_picture, read_samples
 from mindgpt_plugins.stages.base import TokenLimit
 
 if TYPE_CHECKING:
@@ -68,26 +68,34 @@ def too_long(longest: Longest) -> str:
 
 def image_problems(folder: Path, name: str) -> list[str]:
     """Missing and corrupt images of a set, the first five by name."""
-    from PIL import Image, UnidentifiedImageError
-
-    paths: dict[Path, str] = {}
-    for sample in read_samples(folder, name):
-        for path in sample.images:
-            paths.setdefault(path, sample.place)
+    first: dict[Path, str] = {}
     bad = []
-    for path, place in paths.items():
-        try:
-            with Image.open(path) as image:
-                if len(paths) <= _FULL_DECODE:
-                    image.load()
-                else:
-                    image.verify()
-        except FileNotFoundError:
-            bad.append(f"set {name!r}: {place}: image {path} does not exist")
-        except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
-            bad.append(f"set {name!r}: {place}: image {path} cannot be read: {error}")
+    for sample in read_samples(folder, name):
+        for position, picture in enumerate(sample.images):
+            if isinstance(picture, Path):
+                first.setdefault(picture, sample.place)  # rows share files: each is opened once, and all are counted
+            else:
+                bad += _faults(picture, f"set {name!r}: {sample.place}: embedded image {position}", full=True)
+    for path, place in first.items():
+        bad += _faults(path, f"set {name!r}: {place}: image {path}", full=len(first) <= _FULL_DECODE)
     more = [f"set {name!r}: {len(bad) - 5} more images are missing or corrupt"] if len(bad) > 5 else []
     return bad[:5] + more
+
+
+def _faults(picture: Picture, what: str, *, full: bool) -> list[str]:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with open_picture(picture) as image:
+            if full:
+                image.load()
+            else:
+                image.verify()
+    except FileNotFoundError:
+        return [f"{what} does not exist"]
+    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+        return [f"{what} cannot be read: {error}"]
+    return []
 
 
 def count(folder: Path, name: str, limit: TokenLimit, model: str, max_pixels: int) -> Longest | None:
@@ -121,15 +129,17 @@ def _tokenizer(model: str) -> Any:
     return AutoTokenizer.from_pretrained(model)
 
 
-def _vision_counter(model: str, max_pixels: int) -> Callable[[Path], int]:
+def _vision_counter(model: str, max_pixels: int) -> Callable[[Picture], int]:
     """Tokens of an image under Qwen-VL's resize: sides rounded to patch·merge pixels, area within the limits."""
     side, least, most = picture_limits(Path(model), max_pixels)
 
-    @cache
-    def tokens(path: Path) -> int:
-        from PIL import Image
+    @lru_cache(maxsize=100_000)
+    def file_tokens(path: Path) -> int:
+        return counted(path)
 
-        with Image.open(path) as image:
+    def counted(picture: Picture) -> int:
+        with open_picture(picture) as image:
             return vision_tokens(image.width, image.height, side=side, min_pixels=least, max_pixels=most)
 
-    return tokens
+    # A picture that rows share is opened once; embedded ones are not kept.
+    return lambda picture: file_tokens(picture) if isinstance(picture, Path) else counted(picture)

@@ -6,12 +6,12 @@ test against ``torch.utils.flop_counter``). Attention of the language model is c
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from mindgpt_plugins.core.files import read_json
 from mindgpt_plugins.sizing import model as sizes
 from mindgpt_plugins.sizing import weights
 from mindgpt_plugins.sizing.gpus import Gpu
@@ -90,7 +90,7 @@ def read(folder: Path) -> Sized:
     """
     model = sizes.read(folder)
     file = folder / "config.json" if folder.is_dir() else folder
-    raw = json.loads(file.read_text(encoding="utf-8")).get("vision_config") or {}
+    raw = read_json(file).get("vision_config") or {}
     full, depth = raw.get("fullatt_block_indexes"), model.vision.depth if model.vision else 0
     if model.vision is None or full is None or not raw.get("window_size"):
         return Sized(model, 0, depth)

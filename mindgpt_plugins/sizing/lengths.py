@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,10 +9,11 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
+from mindgpt_plugins.core.dataset_files import read_set_rows, take_evenly
 from mindgpt_plugins.sizing.gpus import CostError
 from mindgpt_plugins.sizing.model import Model
 from mindgpt_plugins.sizing.pictures import picture_limits, vision_tokens
-from mindgpt_plugins.sizing.samples import Sample, read_samples
+from mindgpt_plugins.sizing.samples import Picture, Sample, open_picture, read_samples
 
 MOST = 512
 """Rows of a set whose tokens are counted, evenly over it; the mean stands for all."""
@@ -99,18 +99,18 @@ class Ruler:
     def _limits(self) -> tuple[int, int, int]:
         return picture_limits(self.folder, self.max_pixels, self.min_pixels)
 
-    def _patches(self, path: Path) -> int:
-        from PIL import Image
-
+    def _patches(self, picture: Picture) -> int:
         vision = self.model.vision
         assert vision is not None
-        if path not in self.seen:
-            with Image.open(path) as image:
-                width, height = image.size
-            side, least, most = self._limits
-            tokens = vision_tokens(width, height, side=side, min_pixels=least, max_pixels=most)
-            self.seen[path] = tokens * vision.merge**2
-        return self.seen[path]
+        if isinstance(picture, Path) and picture in self.seen:
+            return self.seen[picture]
+        with open_picture(picture) as image:
+            width, height = image.size
+        side, least, most = self._limits
+        count = vision_tokens(width, height, side=side, min_pixels=least, max_pixels=most) * vision.merge**2
+        if isinstance(picture, Path):  # rows share files; embedded pictures are not kept
+            self.seen[picture] = count
+        return count
 
     def _text(self, turns: Sequence[tuple[str, str]], ask: bool) -> int:
         if self._tokenizer is None:
@@ -136,27 +136,19 @@ def count(folder: Path, name: str, ruler: Ruler) -> Rows:
         CostError: it has no rows.
         StageError: it is not listed, or its file cannot be read.
     """
-    samples = list(read_samples(folder, name))
-    if not samples:
+    total = sum(1 for _ in read_set_rows(folder, name))
+    if not total:
         raise CostError(f"set {name!r} in {folder} has no rows")
-    columns = _columns(folder, name)
-    step = max(1, -(-len(samples) // MOST))
-    items = tuple(
-        replace(ruler.item(samples[i]), source=str(columns[i].get("source", "")), difficulty=columns[i]["difficulty"])
-        for i in range(0, len(samples), step)
-    )
-    groups = Counter((row.get("source"), row.get("capability")) for row in columns)
-    some = f"tokens of {name} counted on {len(items)} of {len(samples)} rows" if step > 1 else None
+    chosen = take_evenly(total, MOST)
+    items, groups = [], Counter[tuple[Any, Any]]()
+    for number, sample in enumerate(read_samples(folder, name)):
+        groups[sample.row.get("source"), sample.row.get("capability")] += 1
+        if number in chosen:
+            source, difficulty = str(sample.row.get("source", "")), sample.row.get("difficulty")
+            items.append(replace(ruler.item(sample), source=source, difficulty=difficulty))
+    some = f"tokens of {name} counted on {len(items)} of {total} rows" if len(items) < total else None
     notes = tuple(note for note in (some, ruler.note) if note)
-    return Rows(len(samples), items, tuple(groups.values()), notes)
-
-
-def _columns(folder: Path, name: str) -> list[dict[str, Any]]:
-    entry = json.loads((folder / "dataset_info.json").read_text(encoding="utf-8"))[name]
-    file = folder / str(entry.get("file_name", f"{name}.json"))
-    text = file.read_text(encoding="utf-8")
-    rows = [json.loads(line) for line in text.splitlines() if line] if file.suffix == ".jsonl" else json.loads(text)
-    return [{**row, "difficulty": row.get("difficulty")} for row in rows]
+    return Rows(total, tuple(items), tuple(groups.values()), notes)
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mindgpt_plugins.core.files import FileError, read_json
 from mindgpt_plugins.core.registry import nearest
 
 
@@ -95,9 +95,9 @@ def read(path: str | Path) -> Model:
             "(hf download ORG/MODEL config.json fetches one)."
         )
     try:
-        raw = json.loads(file.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ModelError(f"{file}: not JSON ({error})") from None
+        raw = read_json(file)
+    except FileError as error:
+        raise ModelError(str(error)) from None
     if not isinstance(raw, dict):
         raise ModelError(f"{file}: not a model configuration but {type(raw).__name__}")
     return parse(raw, Path(path).name if Path(path).is_dir() else file.stem)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
+
+from mindgpt_plugins.core.files import read_json
 
 
 def picture_limits(folder: Path, max_pixels: int, min_pixels: int | None = None) -> tuple[int, int, int]:
@@ -16,7 +17,7 @@ def picture_limits(folder: Path, max_pixels: int, min_pixels: int | None = None)
     config: dict[str, Any] = {}
     for name in ("processor_config.json", "preprocessor_config.json"):
         if (folder / name).is_file():
-            loaded = json.loads((folder / name).read_text(encoding="utf-8"))
+            loaded = read_json(folder / name)
             config = {**loaded.get("image_processor", loaded), **config}
     side = int(config.get("patch_size", 16)) * int(config.get("merge_size", 2))
     size = config.get("size") or {}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mindgpt_plugins.core.errors import StageError
 from mindgpt_plugins.core.folders import DONE
+from mindgpt_plugins.core.image_size import MAX_PIXELS, MIN_PIXELS
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,8 @@ class Context:
     seed: int
     plugins: tuple[str, ...] = ()
     """Module names or absolute ``.py`` paths from the recipe."""
-    min_pixels: int = 32 * 32
-    max_pixels: int = 96 * 96
+    min_pixels: int = MIN_PIXELS
+    max_pixels: int = MAX_PIXELS
     """One image size for every stage (pixels), so that training, rollout and evaluation see the same tokens."""
     cpu: bool = True
     """No accelerator is used: render CPU settings."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
-from mindgpt_plugins.core.metrics import read
+from mindgpt_plugins.core.metrics import read_metrics
 from mindgpt_plugins.core.schema import StageConfig
 from mindgpt_plugins.stages.context import Context
 
@@ -223,7 +223,7 @@ class RehearsalRules(Generic[ConfigT_contra]):
             folder: its folder, which may not exist yet.
         """
         try:
-            return int(read(folder / "metrics.jsonl")[-1]["step"])
+            return int(read_metrics(folder / "metrics.jsonl")[-1]["step"])
         except (IndexError, KeyError, ValueError):
             return 0
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from mindgpt_plugins.core import files
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,6 @@ class ReportRules:
 def read_json(path: Path) -> Any:
     """Parse a file; None when it is absent or being written by someone who does not rename."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
+        return files.read_json(path)
+    except (FileNotFoundError, NotADirectoryError, files.FileError):
         return None

@@ -17,11 +17,12 @@ from omegaconf import OmegaConf
 from tensordict import TensorDict
 
 from mindgpt_plugins.advantage.perception import Perception
+from mindgpt_plugins.core.metrics import append_metrics, truncate_metrics
 from mindgpt_plugins.core.registry import load_plugins
 from mindgpt_plugins.rewards.suite import Suite
 from mindgpt_plugins.verl_ext.perception import PerceptionPass
 from mindgpt_plugins.verl_ext.prompts import Prompts
-from mindgpt_plugins.verl_ext.records import MetricsFile, mark_loaded, repair_tracker
+from mindgpt_plugins.verl_ext.records import mark_loaded, repair_tracker
 from mindgpt_plugins.verl_ext.replies import Replies
 from mindgpt_plugins.verl_ext.roles import check_driver, check_roles
 from mindgpt_plugins.verl_ext.sampler import curriculum_loader
@@ -49,7 +50,8 @@ class Guest(Prompts):
         self.hybrid = Hybrid(Suite(self.settings.rewards), self.settings.advantage)
         check(config, self.mode)
         take_over(config, self.mode)
-        self._metrics_file = MetricsFile(self.settings.metrics_path)
+        path = self.settings.metrics_path
+        self._metrics_path = Path(path) if path else None
         self._dump: dict[str, dict[str, Any]] = {}
         self._perceived = Perception()
         self._roles: dict[str, Any] = {}
@@ -104,6 +106,7 @@ class Guest(Prompts):
                 base.train_dataloader,
                 self.train_dataset,
                 self.settings.curriculum,
+                self.settings.mixture,
                 seed=self.settings.seed,
                 prompts_per_step=int(self.config.data.train_batch_size),
                 steps=self.total_training_steps,
@@ -194,7 +197,8 @@ class Guest(Prompts):
     def _load_checkpoint(self) -> None:
         repair_tracker(Path(self.config.trainer.default_local_dir))
         super()._load_checkpoint()  # type: ignore[misc]
-        self._metrics_file.resume(self.global_steps)
+        if self._metrics_path is not None:
+            truncate_metrics(self._metrics_path, self.global_steps)
 
     def step(self, metrics: dict[str, Any], timing_raw: dict[str, float]) -> Any:
         """One step; its metrics line is written before the checkpoint that may follow."""
@@ -204,7 +208,8 @@ class Guest(Prompts):
         timing = {f"seconds/{name}": value for name, value in timing_raw.items() if name != "step"}
         line = metrics | timing | {"seconds": now - self._last_line}
         self._last_line = now
-        self._metrics_file.append(self.global_steps, self.total_training_steps, line)
+        if self._metrics_path is not None:
+            append_metrics(self._metrics_path, self.global_steps, self.total_training_steps, line)
         return batch
 
     def _val_metrics_update(self, data_sources: Any, sample_uids: Any, infos: Any, *args: Any, **kwargs: Any) -> Any:

@@ -16,7 +16,7 @@ from typing import Any
 from mindgpt_plugins import __version__
 from mindgpt_plugins.core import compat, device
 from mindgpt_plugins.core.process import child_environment
-from mindgpt_plugins.core.registry import PluginError, RegistryError, get, names
+from mindgpt_plugins.core.registry import PluginError, RegistryError, get, misnamed_groups, names
 
 _SUBPROCESS_SECONDS = 420
 
@@ -40,7 +40,7 @@ print("MINDGPT" + json.dumps({"loaded": ray.get(probe.remote())}))
 
 _APPLY = """
 import json
-from mindgpt_plugins.core.registry import get, names
+from mindgpt_plugins.core.registry import get, misnamed_groups, names
 found = []
 for name in names("patch"):
     try:
@@ -101,6 +101,8 @@ def _versions() -> Iterator[Finding]:
 
 def _plugins() -> Iterator[Finding]:
     """Every reward, sampler and loss that can be named can be imported (third-party entry points included)."""
+    if astray := misnamed_groups():
+        yield Finding("plugins: groups", "trouble", "; ".join(astray))
     for kind in ("reward", "sampler", "mixture", "loss", "advantage", "estimator", "allocator", "teacher"):
         broken = []
         for name in names(kind):

@@ -213,10 +213,3 @@ def test_bad_components_are_named(advantage, components, weights, says: str):
 def test_bad_scores_are_refused(advantage, scores: torch.Tensor):
     with pytest.raises(ValueError, match=r"NaN or infinity|shape \(groups, n\)"):
         advantage(scores)
-
-
-def test_the_public_core_is_importable_from_the_package():
-    import mindgpt_plugins.advantage as package
-
-    assert package.pass_at_k_advantage is pass_at_k_advantage
-    assert package.modulated_advantage is modulated_advantage

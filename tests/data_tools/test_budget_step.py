@@ -3,7 +3,7 @@ import typer
 from mindgpt_data.budget.rounding import BudgetError
 from mindgpt_data.cli import budget as verb
 from mindgpt_data.io.work import DENSITY_COLUMNS, Work
-from mindgpt_data.schema.config import BudgetSettings, DataSettings
+from mindgpt_data.schema.config import AllocatorChoice, BudgetSettings, DataSettings
 from mindgpt_data.schema.rows import SUB_SCORES
 from mindgpt_data.steps import budget as step
 from typer.testing import CliRunner
@@ -44,13 +44,17 @@ def test_the_step_says_what_a_budget_may_be(tmp_path) -> None:
     with pytest.raises(BudgetError, match="between 3 and 24"):
         step.run(work, settings.model_copy(update={"budget": BudgetSettings(items=25)}))
     with pytest.raises(ValueError, match=r"set budget\.items"):
-        step.run(work, settings.model_copy(update={"budget": BudgetSettings(allocator="uniform")}))
+        step.run(
+            work, settings.model_copy(update={"budget": BudgetSettings(allocator=AllocatorChoice(name="uniform"))})
+        )
     assert not work.budget.exists()
 
 
 def test_random_allocation_in_the_step_depends_on_the_seed(tmp_path) -> None:
     work, settings = _measured(tmp_path, [i / 20 for i in range(20)])
-    settings = settings.model_copy(update={"budget": BudgetSettings(allocator="random", items=80)})
+    settings = settings.model_copy(
+        update={"budget": BudgetSettings(allocator=AllocatorChoice(name="random"), items=80)}
+    )
     counts = []
     for seed in (1, 1, 2):
         step.run(work, settings, seed=seed)

@@ -201,6 +201,16 @@ def test_coco(tmp_path) -> None:
     assert [d.key for d in drops] == ["annotation 3", "annotation 4", "annotation 5"]
 
 
+def test_files_of_windows_tools_begin_with_a_byte_order_mark(tmp_path) -> None:
+    coco(tmp_path)
+    picture(tmp_path / "a.png")
+    lines(tmp_path / "m.jsonl", {"image": "a.png"}, {"image": "images/1.jpg"})
+    for name in ("m.jsonl", "c.json"):
+        (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + (tmp_path / name).read_bytes())
+    assert [record.image for record in read(tmp_path / "m.jsonl", "s").records] == ["a.png", "images/1.jpg"]
+    assert [record.image for record in read(tmp_path / "c.json", "s").records] == ["images/1.jpg"]
+
+
 def test_coco_that_is_none(tmp_path) -> None:
     (tmp_path / "c.json").write_text("[]")
     with pytest.raises(CorpusError, match="no COCO file"):

@@ -95,8 +95,8 @@ def test_a_gate_and_an_estimator_of_ones_own(corpus: Path, tmp_path: Path) -> No
     load_plugins([str(own)])
     chosen = settings(
         corpus,
-        density={"estimator": "flat", "options": {"level": 3.0}},
-        filter={"gates": ["rules", "no_counting"], "options": {"no_counting": {"word": "how many"}}},
+        density={"estimator": {"name": "flat", "options": {"level": 3.0}}},
+        filter={"gates": ["rules", {"name": "no_counting", "options": {"word": "how many"}}]},
     )
     check.require(chosen)
     work = Work(tmp_path / "work")
@@ -111,7 +111,7 @@ def test_a_gate_and_an_estimator_of_ones_own(corpus: Path, tmp_path: Path) -> No
     [
         ({"density": {"estimator": "grpo"}}, "there is no estimator 'grpo'"),
         ({"filter": {"gates": ["rulez"]}}, "there is no gate 'rulez'; did you mean 'rules'"),
-        ({"filter": {"options": {"judge": {"least": 2}}}}, "filter.options.judge: this gate is not in filter.gates"),
+        ({"filter": {"gates": ["rules", {"name": "judge", "options": {"leest": 2}}]}}, "filter.gates.1: .*no option"),
         ({"generate": {"teacher": "endpoint"}}, "generate.teacher: .*add endpoints.teacher"),
         ({"filter": {"gates": ["agreement"]}}, "filter.gates: agreement: .*add endpoints.solver"),
         ({"match": {"matcher": "clip"}}, "match.clip"),

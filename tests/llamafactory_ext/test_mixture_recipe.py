@@ -21,9 +21,7 @@ RAW = {
     "batch_size": 4,
     "mixture": {
         "name": "dynamic",
-        "weights": {"domain": 1},
-        "signal": "eval_accuracy",
-        "probes": {"domain": "dev/plain"},
+        "options": {"weights": {"domain": 1}, "signal": "eval_accuracy", "probes": {"domain": "dev/plain"}},
     },
 }
 

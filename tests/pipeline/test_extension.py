@@ -9,8 +9,8 @@ import pytest
 from pydantic import ValidationError
 from rich.console import Console
 
-from mindgpt_plugins.core import folders
 from mindgpt_plugins.core.errors import StageError
+from mindgpt_plugins.core.files import read_json
 from mindgpt_plugins.core.registry import get
 from mindgpt_plugins.pipeline import extension, plan, runner
 from mindgpt_plugins.recipe.loading import validate
@@ -121,7 +121,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 
 def done(folder: Path) -> list[str]:
-    return [stage["name"] for stage in folders.read_json(folder / "manifest.json")["stages"]]
+    return [stage["name"] for stage in read_json(folder / "manifest.json")["stages"]]
 
 
 def run(tmp_path: Path, **options: Any) -> Path:
@@ -140,7 +140,7 @@ def test_a_failed_gate_is_extended_until_it_passes(tmp_path: Path, scripted: dic
     scripted["eval_restore"] = "failed"
     folder = run(tmp_path)
     assert done(folder) == [*PLAIN[:3], "restore.more1", "eval_restore.more1", *PLAIN[3:]]
-    record = folders.read_json(next((tmp_path / "runs" / "stages").glob("align-*")) / "stage.json")
+    record = read_json(next((tmp_path / "runs" / "stages").glob("align-*")) / "stage.json")
     assert list(record["inputs"]) == ["restore.more1", "pairs"]
     again = plan.make(recipe(tmp_path), tmp_path / "runs")
     assert again.run == folder and {stage.status for stage in again.stages} == {"reuse"}
@@ -153,7 +153,7 @@ def test_no_more_than_asked_for(tmp_path: Path, scripted: dict[str, str]) -> Non
     assert [n for n in done(folder) if "more" in n] == [
         *("restore.more1", "eval_restore.more1", "restore.more2", "eval_restore.more2")
     ]
-    statuses = {stage["name"]: stage["status"] for stage in folders.read_json(folder / "manifest.json")["stages"]}
+    statuses = {stage["name"]: stage["status"] for stage in read_json(folder / "manifest.json")["stages"]}
     assert statuses["eval_restore.more2"] == "done" and statuses["pairs"] == "pending"
 
 
@@ -162,7 +162,7 @@ def test_fresh_runs_each_stage_once(tmp_path: Path, scripted: dict[str, str]) ->
     run(tmp_path)
     scripted["eval_restore"] = "failed"
     folder = run(tmp_path, fresh=True)
-    stages = folders.read_json(folder / "manifest.json")["stages"]
+    stages = read_json(folder / "manifest.json")["stages"]
     assert [s["status"] for s in stages if s["name"] in ("restore.more1", "align")] == ["done", "done"]
     # eval_base, restore and eval_restore under the first plan, the rest under the second: one new folder each.
     made = [path.name.split("-")[0] for path in (tmp_path / "runs" / "stages").iterdir()]

@@ -20,6 +20,7 @@ from mindgpt_plugins.stages.base import Context
 from mindgpt_plugins.stages.quantise.calibration import CalibrationError, rows_for, stratified
 from mindgpt_plugins.stages.quantise.config import QuantiseConfig
 from mindgpt_plugins.stages.quantise.gate import shortfalls, weights_size
+from mindgpt_plugins.stages.quantise.job import CalibrationJob
 from mindgpt_plugins.stages.quantise.schemes import kept
 from mindgpt_plugins.stages.quantise.stage import Quantise
 
@@ -111,9 +112,9 @@ def test_a_folder_without_weights_is_named(tmp_path: Path) -> None:
         weights_size(tmp_path)
 
 
-def asked(folder: Path, **change: Any) -> dict[str, Any]:
+def asked(folder: Path, **change: Any) -> CalibrationJob:
     raw = {"sets": [{"folder": str(folder), "name": "train"}], "rows": 8, "by": "capability", "text_only": False}
-    return raw | change
+    return CalibrationJob.model_validate(raw | change)
 
 
 @pytest.fixture

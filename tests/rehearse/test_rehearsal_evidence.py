@@ -117,3 +117,37 @@ def test_a_reward_that_breaks_in_a_rollout_is_named_with_its_source(tmp_path: Pa
     said = "RewardError: reward 'ratio', sample 'r31' (reply 'x'): returned nan"
     assert with_source(stage, said) == f"source 'rare': {said}"
     assert with_source(stage, "Killed") == "Killed"
+
+
+@pytest.mark.parametrize("kind", ["parquet", "arrow", "parts", "lines.json"])
+def test_a_subset_of_any_file_that_the_host_loads(tmp_path: Path, kind: str) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    from mindgpt_plugins.core.dataset_files import read_set_rows
+
+    source = tmp_path / "all"
+    source.mkdir()
+    picture = source / "a.png"
+    picture.write_bytes(b"x")
+    data = [{"uid": f"u{i}", "image": "a.png", "source": "rare" if i == 7 else "common"} for i in range(20)]
+    lines = [json.dumps(row) + "\n" for row in data]
+    file = source / f"train.{kind}"
+    if kind == "parquet":
+        parquet.write_table(pa.Table.from_pylist(data), file)
+    elif kind == "arrow":
+        with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_file(sink, pa.Table.from_pylist(data).schema) as writer:
+            writer.write_table(pa.Table.from_pylist(data))
+    elif kind == "parts":
+        file.mkdir()
+        (file / "1.jsonl").write_text("".join(lines[:10]))
+        (file / "2.jsonl").write_text("".join(lines[10:]))
+    else:
+        file.write_text("".join(lines))
+    entry = {"file_name": file.name, "columns": {"images": "image"}}
+    (source / "dataset_info.json").write_text(json.dumps({"train": entry}))
+    count = subset.write(source, "train", tmp_path / "few", 5)
+    found = [row.data for row in read_set_rows(tmp_path / "few", "train")]
+    assert len(found) == count == 5 and all(row in data for row in found)
+    assert "u7" in {row["uid"] for row in found}
+    assert (tmp_path / "few" / "a.png").is_file()

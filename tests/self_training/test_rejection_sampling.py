@@ -60,7 +60,7 @@ def test_prompts_that_tuning_lost_are_drawn_more(tmp_path: Path, world: Path) ->
 
     def engines(settings: Any) -> Any:
         # The tuned model forgot g0 … g9.
-        return Scripted(right_from(0 if settings["model"] == "BASE" else 10))(settings)
+        return Scripted(right_from(0 if settings.model == "BASE" else 10))(settings)
 
     summary = run(config, engines)
     drawn = Counter(r.uid.partition("#")[0] for r in read_set(config.parent / "datasets", "restore"))

@@ -68,7 +68,7 @@ def read(sources: Iterable[str], n: int) -> HeldOut:
     for source in sources:
         path = Path(source).expanduser()
         if path.suffix == ".txt" and path.is_file():
-            for line in path.read_text(encoding="utf-8").splitlines():
+            for line in path.read_text(encoding="utf-8-sig").split("\n"):
                 held.add(source, line, "")
         elif path.suffix == ".jsonl" and path.is_file():
             _read_jsonl(held, source, path)

@@ -20,7 +20,6 @@ report.html         report          the page; ``report.json`` its numbers
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +28,7 @@ from typing import Any
 from mindgpt_data.schema.record import ImageRecord
 from mindgpt_data.schema.rows import SUB_SCORES, Row
 from mindgpt_plugins.core import files
+from mindgpt_plugins.core.files import read_json
 
 DENSITY_COLUMNS = {"image": "string", **dict.fromkeys(SUB_SCORES, "double"), "ids": "double"}
 BUDGET_COLUMNS = {"image": "string", "items": "int64", **dict.fromkeys(SUB_SCORES, "int64")}
@@ -167,9 +167,9 @@ class Work:
 
     def write_summary(self, step: str, summary: Mapping[str, Any]) -> None:
         """Write ``steps/<step>.json``; it is the mark that the step is done, so it comes last."""
-        files.write_text(self.summary(step), json.dumps({"step": step, **summary}, indent=1, ensure_ascii=False) + "\n")
+        files.write_json(self.summary(step), {"step": step, **summary})
 
     def read_summary(self, step: str) -> dict[str, Any] | None:
         """The step's summary, or None when it has not finished."""
         path = self.summary(step)
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+        return read_json(path) if path.is_file() else None

@@ -34,5 +34,7 @@ def _from_text(value: Any) -> Any:
     return {"file": value} if isinstance(value, str) else value
 
 
-Focused = Annotated[FocusSettings | None, BeforeValidator(_from_text)]
+Focused = Annotated[
+    FocusSettings | None, BeforeValidator(_from_text, json_schema_input_type=FocusSettings | str | None)
+]
 """Focus settings, or the file (or stage) alone; None: no focus."""

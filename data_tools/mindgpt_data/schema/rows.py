@@ -10,12 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mindgpt_plugins.answers import ANSWER_TYPES, BOX_CONVENTIONS
+
 SCHEMA = 2
 """Version of the row schema; 1 had no ``schema``, ``video`` and ``boxes``."""
-ANSWER_TYPES = ("text", "number", "choice", "yesno", "box", "unit", "json", "math")
-"""How answers are compared; those of :mod:`mindgpt_plugins.rewards.answers`, which is not imported for a tuple."""
-BOX_CONVENTIONS = ("relative_1000", "pixels")
-"""Qwen3-VL speaks 0–1000 relative to the picture, Qwen2.5-VL absolute pixels of the picture it is shown."""
 ITEM_TYPES = ("verifiable", "open", "adversarial")
 SUB_SCORES = ("subjects", "spatial", "text", "knowledge")
 """The four dimensions of the Information Density Score, each in [0, 5]."""
@@ -36,7 +34,7 @@ class Row:
         question: what is asked, without ``<image>`` tags.
         answer: the short gold answer, e.g. ``red``.
         response: the supervised reply; ends with ``answer: <answer>``. Empty for prompts-only sets.
-        answer_type: how answers are compared, one of :data:`ANSWER_TYPES`.
+        answer_type: how answers are compared, one of :data:`~mindgpt_plugins.answers.ANSWER_TYPES`.
         source: where the row comes from (``general``, ``domain``, …): mixtures and losses weight by it.
         knowledge: label-tree leaf of the knowledge dimension, or None.
         capability: label-tree leaf of the capability dimension, e.g. ``perception.colour``.
@@ -47,8 +45,9 @@ class Row:
         twin_uid: for adversarial rows, the answerable twin.
         split: the set's split (``train``, ``dev``, ``test``).
         video: paths of videos, passed through to the trainers unread.
-        boxes: convention of the boxes in question, answer and response (one of :data:`BOX_CONVENTIONS`), or None when
-            there are none. A ``box`` answer is ``[x0, y0, x1, y1]``.
+        boxes: convention of the boxes in question, answer and response (one of
+            :data:`~mindgpt_plugins.answers.BOX_CONVENTIONS`), or None when there are none. A ``box`` answer is four
+            numbers in it.
     """
 
     uid: str

@@ -95,9 +95,9 @@ def allocate(
     """
     bounds: dict[str, Any] = {"n_min": settings.n_min, "n_max": settings.n_max, "gamma": settings.gamma}
     if settings.items is None:
-        if settings.allocator != "density":
+        if settings.allocator.name != "density":
             raise ValueError(
-                f"allocator {settings.allocator!r} spreads a corpus budget: set budget.items, or use allocator density"
+                f"allocator {settings.allocator.name!r} spreads a corpus budget: set budget.items, or use density"
             )
         return per_images(scores, **bounds, weights=heavy)
     return by_name.allocate(settings.allocator, scores, settings.items, bounds, seed=seed, weights=heavy)

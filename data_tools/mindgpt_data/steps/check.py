@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mindgpt_data.schema.config import DataSettings
 from mindgpt_plugins.core import registry
+from mindgpt_plugins.core.choice import choices
 from mindgpt_plugins.core.registry import PluginError, RegistryError
 
 NEEDS_A_MODEL = {"estimator": {"judge": "judge"}, "teacher": {"endpoint": "teacher"}}
@@ -33,29 +34,19 @@ def problems(settings: DataSettings) -> list[str]:
 
 
 def _names(settings: DataSettings) -> Iterator[str]:
-    density, generate, filter_ = settings.density, settings.generate, settings.filter
-    wanted = [
-        ("estimator", density.estimator, density.options, "density.options"),
-        ("allocator", settings.budget.allocator, {}, "budget"),
-        ("teacher", generate.teacher, generate.options, "generate.options"),
-        *(("gate", gate, filter_.options.get(gate, {}), f"filter.options.{gate}") for gate in filter_.gates),
-    ]
-    for kind, name, options, place in wanted:
+    for place, choice in choices(settings):
         try:
-            registry.check_options(kind, name, options)
+            registry.check_options(choice.of, choice.name, choice.options)
         except (RegistryError, PluginError) as error:
             yield f"{place}: {error}"
-    for gate in filter_.options:
-        if gate not in filter_.gates:
-            yield f"filter.options.{gate}: this gate is not in filter.gates ({', '.join(filter_.gates)})"
 
 
 def _models(settings: DataSettings) -> Iterator[str]:
     roles = {
-        NEEDS_A_MODEL["estimator"].get(settings.density.estimator): "density.estimator",
-        NEEDS_A_MODEL["teacher"].get(settings.generate.teacher): "generate.teacher",
+        NEEDS_A_MODEL["estimator"].get(settings.density.estimator.name): "density.estimator",
+        NEEDS_A_MODEL["teacher"].get(settings.generate.teacher.name): "generate.teacher",
         "judge" if settings.match.matcher == "judge" or settings.match.verify else None: "match",
-        **{GATES_NEED_A_MODEL.get(gate): f"filter.gates: {gate}" for gate in settings.filter.gates},
+        **{GATES_NEED_A_MODEL.get(gate.name): f"filter.gates: {gate.name}" for gate in settings.filter.gates},
     }
     for role, place in roles.items():
         if role is not None:
@@ -68,7 +59,7 @@ def _models(settings: DataSettings) -> Iterator[str]:
 
 
 def _focus(settings: DataSettings) -> Iterator[str]:
-    name = settings.budget.allocator
+    name = settings.budget.allocator.name
     if settings.focus is None or name not in registry.names("allocator"):
         return
     try:

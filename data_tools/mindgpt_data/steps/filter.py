@@ -35,17 +35,16 @@ def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress
     """
     started = time.monotonic()
     chosen = settings.filter
-    funnel.check(chosen.gates, chosen.options)
+    funnel.check(chosen.gates)
     records = {record.image: record for record in work.read_images()}
     items, drops = admit(work, records, settings)
     batch = Batch(items, records, settings, work.folder, ask=_unnamed)
     read = len(items) + len(drops)
     passages = [funnel.Passage("input", read, drops)]
-    for name in chosen.gates:
-        batch.ask = asker(work, settings, name, progress)
-        passage = funnel.apply(
-            name, batch, chosen.options.get(name, {}), step=STEP, each=_told(progress, name, len(batch.items))
-        )
+    for gate in chosen.gates:
+        batch.ask = asker(work, settings, gate.name, progress)
+        told = _told(progress, gate.name, len(batch.items))
+        passage = funnel.apply(gate.name, batch, gate.options, step=STEP, each=told)
         passages.append(passage)
     kept = files.write_jsonl(work.kept, (item.row.to_json() for item in batch.items))
     _write_pairs(work, batch)

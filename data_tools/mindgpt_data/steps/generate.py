@@ -80,7 +80,7 @@ def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress
         NothingWritten: no item at all; the message says what was in the way.
     """
     started = time.monotonic()
-    teacher = build(settings.generate.teacher, settings.generate.options)
+    teacher = build(settings.generate.teacher)
     state = _Run(work, settings, seed, progress, read_inputs(work, settings))
     state.drops += state.inputs.left_out
     expected = _expected(state, teacher) if isinstance(teacher, ModelTeacher) else None
@@ -125,7 +125,9 @@ def _heavy(inputs: Inputs, focus: Focus) -> dict[str, Any]:
 
 
 def _why(state: _Run) -> str:
-    told = f"teacher {state.settings.generate.teacher!r} wrote no question about any of {state.asked_images} images"
+    told = (
+        f"teacher {state.settings.generate.teacher.name!r} wrote no question about any of {state.asked_images} images"
+    )
     if state.drops:
         (reason, count), *_ = Counter(drop.reason for drop in state.drops).most_common(1)
         told += f"; most often ({count}): {reason}"
@@ -139,7 +141,7 @@ def _why(state: _Run) -> str:
 
 def estimate(work: Work, settings: DataSettings, *, seed: int = 0) -> Estimate | None:
     """What the first round takes, from its first requests, which are built and not sent; None for local teachers."""
-    teacher = build(settings.generate.teacher, settings.generate.options)
+    teacher = build(settings.generate.teacher)
     if not isinstance(teacher, ModelTeacher):
         return None
     return _expected(_Run(work, settings, seed, silent, read_inputs(work, settings)), teacher)
@@ -202,9 +204,11 @@ def _same(request: Request) -> Request:
 
 
 def _model_teacher(settings: DataSettings) -> ModelTeacher:
-    teacher = build(settings.generate.teacher, settings.generate.options)
+    teacher = build(settings.generate.teacher)
     if not isinstance(teacher, ModelTeacher):
-        raise ValueError(f"teacher {settings.generate.teacher!r} asks no model server; batches are for those that do")
+        raise ValueError(
+            f"teacher {settings.generate.teacher.name!r} asks no model server; batches are for those that do"
+        )
     return teacher
 
 

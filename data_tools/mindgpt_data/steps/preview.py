@@ -50,7 +50,7 @@ def preview(work: Work, settings: DataSettings, number: int, *, seed: int = 0, a
         seed: as for ``generate``: slots depend on it.
         ask: really ask the model about these; the answers are stored, and ``generate`` does not pay for them again.
     """
-    teacher = build(settings.generate.teacher, settings.generate.options)
+    teacher = build(settings.generate.teacher)
     model = isinstance(teacher, ModelTeacher)
     inputs = read_inputs(work, settings)
     wanted = spread([(job.record.image, job.ids) for job in jobs(inputs, settings, seed, slots=False)], number)

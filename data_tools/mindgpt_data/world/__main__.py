@@ -6,8 +6,6 @@ The config is JSON: ``settings`` (:class:`mindgpt_data.world.config.WorldSetting
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,8 @@ from typing import Any
 from mindgpt_data.world.config import WorldSettings
 from mindgpt_data.world.pipeline import run
 from mindgpt_plugins.core import registry
+from mindgpt_plugins.core.files import read_json, write_json, write_text
+from mindgpt_plugins.core.metrics import append_metrics
 
 
 def main(argv: list[str]) -> int:
@@ -23,22 +23,19 @@ def main(argv: list[str]) -> int:
         print("usage: python -m mindgpt_data.world config.json", file=sys.stderr)
         return 2
     config_path = Path(argv[0]).resolve()
-    config = json.loads(config_path.read_text())
+    config = read_json(config_path)
     registry.load_plugins(config.get("plugins", ()))
     beside = config_path.parent
     # Finished sets report again on a restart, so the file is simply begun anew.
-    with (beside / "metrics.jsonl").open("w", encoding="utf-8") as metrics:
+    write_text(beside / "metrics.jsonl", "")
 
-        def progress(line: dict[str, Any]) -> None:
-            metrics.write(json.dumps(line) + "\n")
-            metrics.flush()
+    def progress(line: dict[str, Any]) -> None:
+        append_metrics(beside / "metrics.jsonl", line["step"], line["total"], line)
 
-        result = run(
-            WorldSettings.model_validate(config["settings"]), int(config["seed"]), Path(config["folder"]), progress
-        )
-    aside = beside / f".data_report.{os.getpid()}"
-    aside.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(aside, beside / "data_report.json")
+    result = run(
+        WorldSettings.model_validate(config["settings"]), int(config["seed"]), Path(config["folder"]), progress
+    )
+    write_json(beside / "data_report.json", result)
     for name, summary in result["sets"].items():
         dropped = sum(d["count"] for d in summary["funnel"]["dropped"])
         print(f"{name}: {summary['items']} items about {summary['images']} pictures, {dropped} dropped", flush=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from mindgpt_data.schema.config import GATES, AllocatorChoice, EstimatorChoice, GateChoice
 from mindgpt_data.schema.focus import Focused
 from mindgpt_plugins.core.schema import Strict
 
@@ -15,7 +16,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class Scenes(Strict):
     """How many pictures and questions of one source a set gets."""
 
-    images: int = Field(gt=0, description="Pictures.")
+    images: int = Field(gt=0, description="Pictures that are rendered.")
     items: int | None = Field(
         None, gt=0, description="Corpus budget in QA, met exactly; default: 1 + 7·IDS per image, no corpus budget."
     )
@@ -37,7 +38,9 @@ class SetConfig(Strict):
     """One dataset of the stage, referred to as ``<stage>/<set>``."""
 
     split: Literal["train", "dev", "test"] = Field("train", description="dev and test are held out from every other.")
-    sources: dict[Literal["general", "domain"], Scenes] = Field(min_length=1)
+    sources: dict[Literal["general", "domain"], Scenes] = Field(
+        min_length=1, description="Source → its pictures and questions."
+    )
     verbose: Share = Field(0.3, description="Share of replies that look before they answer.")
 
     @model_validator(mode="after")
@@ -58,18 +61,21 @@ class World(Strict):
 class Density(Strict):
     """How image density is measured."""
 
-    estimator: str = Field("annotations", description="A registered estimator.")
-    options: dict[str, Any] = Field(default_factory=dict, description="Its keyword options.")
+    estimator: EstimatorChoice = Field(EstimatorChoice(name="annotations"), description="What measures density.")
     weights: dict[str, float] | None = Field(None, description="Weights of the four sub-scores; default equal.")
 
 
 class Budget(Strict):
     """How QA are spread over images."""
 
-    allocator: str = Field("density", description="A registered allocator: density, uniform or random.")
-    n_min: int = Field(1, ge=0)
-    n_max: int = Field(8, ge=1)
-    gamma: float = Field(1.0, ge=0)
+    allocator: AllocatorChoice = Field(
+        AllocatorChoice(name="density"), description="What spreads the budget: density, uniform, random or yours."
+    )
+    n_min: int = Field(1, ge=0, description="QA per image at least.")
+    n_max: int = Field(8, ge=1, description="QA per image at most.")
+    gamma: float = Field(
+        1.0, ge=0, description="Sharpness: an image's share goes with IDS^gamma, 0 treats all images alike."
+    )
 
 
 class WorldSettings(Strict):
@@ -78,5 +84,7 @@ class WorldSettings(Strict):
     world: World = Field(default_factory=World)
     density: Density = Field(default_factory=Density)
     budget: Budget = Field(default_factory=Budget)
-    gates: tuple[str, ...] = Field(("rules", "duplicates", "decontaminate"), description="Registered gates, in order.")
-    sets: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")], SetConfig] = Field(min_length=1)
+    gates: tuple[GateChoice, ...] = Field(GATES, description="Gates in order; those that judge one item at a time.")
+    sets: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")], SetConfig] = Field(
+        min_length=1, description="Set → what it holds; its name is the data set <stage>/<set>."
+    )

@@ -6,12 +6,11 @@ is done (its ``<set>.done.json`` lists its pictures) is read back, not made agai
 
 from __future__ import annotations
 
-import json
-import os
 import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +37,8 @@ from mindgpt_data.world.order import tried
 from mindgpt_data.world.questions import from_truth
 from mindgpt_data.world.scene import Scene
 from mindgpt_plugins.core import registry
+from mindgpt_plugins.core.choice import choices
+from mindgpt_plugins.core.files import read_json, write_json
 
 SAMPLERS = {"general": general.sample, "domain": domain.sample}
 Progress = Callable[[dict[str, Any]], None]
@@ -94,7 +95,8 @@ def run(settings: WorldSettings, seed: int, folder: Path, progress: Progress = l
         RegistryError: an estimator, allocator or gate that does not exist, or an option it does not have.
         RuntimeError: a set cannot get enough pictures that are new.
     """
-    registry.check_options("estimator", settings.density.estimator, settings.density.options)
+    for _, choice in choices(settings):
+        registry.check_options(choice.of, choice.name, choice.options)
     state = _Run(settings, seed, folder, progress, labels("knowledge"), labels("capability"))
     trees = {"knowledge": state.knowledge, "capability": state.capability}
     for name, config in settings.sets.items():
@@ -110,13 +112,10 @@ def run(settings: WorldSettings, seed: int, folder: Path, progress: Progress = l
 def _one_set(state: _Run, name: str, config: SetConfig) -> dict[str, Any]:
     marker = state.folder / f"{name}.done.json"
     if marker.is_file():
-        summary: dict[str, Any] = json.loads(marker.read_text())
+        summary: dict[str, Any] = read_json(marker)
     else:
         summary = _make_set(state, name, config)
-        state.folder.mkdir(parents=True, exist_ok=True)
-        aside = marker.with_suffix(f".{os.getpid()}")
-        aside.write_text(json.dumps(summary) + "\n")
-        os.replace(aside, marker)
+        write_json(marker, summary)
     keys = [key for pair in summary["pictures"] for key in pair]
     state.taken.update(dict.fromkeys(keys, name))
     if config.split != "train":
@@ -161,8 +160,8 @@ def _shots(state: _Run, name: str, source: str, scenes: Scenes, funnel: Funnel) 
     """Render until ``scenes.images`` pictures passed; each is new to every other set of this run."""
     settings = state.settings
     rng = random.Random(f"{state.seed}/{name}/{source}")
-    estimate = registry.get("estimator", settings.density.estimator)
-    decontaminate = gates.gate("decontaminate") if "decontaminate" in settings.gates else None
+    estimate = registry.get("estimator", settings.density.estimator.name)
+    decontaminate = gates.gate("decontaminate") if "decontaminate" in [gate.name for gate in settings.gates] else None
     seen: set[str] = set()
     accepted = attempts = 0
     while accepted < scenes.images:
@@ -191,7 +190,7 @@ def _shots(state: _Run, name: str, source: str, scenes: Scenes, funnel: Funnel) 
             funnel.drop("unique", "picture or scene already used", f"{shown} ({state.taken.get(shown, name)})")
             continue
         seen |= {key, shown}
-        scores = estimate(Picture(image, scene), **settings.density.options)
+        scores = estimate(Picture(image, scene), **settings.density.estimator.options)
         ids = information_density(scores, settings.density.weights)
         accepted += 1
         if accepted % 200 == 0:
@@ -226,7 +225,7 @@ def _ask(
     focus: Focus | None,
 ) -> Iterator[Row]:
     rng = random.Random(f"{state.seed}/{name}/{source}/questions")
-    applied = [(g, gates.gate(g)) for g in state.settings.gates]
+    applied = [(g.name, partial(gates.gate(g.name), **g.options)) for g in state.settings.gates]
     carry: dict[str, float] = {}
     leaves: Counter[str] = Counter()
     topics: Counter[str] = Counter()

@@ -38,7 +38,9 @@ class BenchmarkGate(Strict):
     before: EvaluationRef = Field(description="The `benchmark` stage of the model to compare with.")
     groups: Literal["set", "capability"] = Field("set", description="Judge every benchmark, or each of its categories.")
     margin: float = Field(0.03, ge=0, description="Largest accepted loss per group, as a share (0.03 = 3 points).")
-    on_fail: Literal["stop", "continue"] = "stop"
+    on_fail: Literal["stop", "continue"] = Field(
+        "stop", description="What a failed gate does: stop the recipe, or continue and only report it."
+    )
 
 
 class BenchmarkConfig(GeneratingStage):
@@ -54,21 +56,29 @@ class BenchmarkConfig(GeneratingStage):
         default_factory=dict, description="Benchmark → local copy of its data set; others come from the hub."
     )
     limit: int | None = Field(None, ge=1, description="First rows of every subset of a benchmark; all by default.")
-    blank: bool = Field(True, description="Ask everything again with grey pictures.")
+    blank: bool = Field(
+        True,
+        description="Every question is asked once more with a grey picture, to tell what is answered without looking.",
+    )
     engine_python: str | None = Field(
         None, description="Interpreter that runs the model (vLLM, or transformers); default: that of `mindgpt`."
     )
-    batch_size: int = Field(32, ge=1, description="Requests in flight.")
+    batch_size: int = Field(32, ge=1, description="Requests that are under way at once.")
     max_new_tokens: int = Field(2048, ge=1, description="Benchmarks ask for reasoning before the answer.")
-    timeout: float = Field(3600.0, gt=0, description="Seconds for one reply.")
+    timeout: float = Field(3600.0, gt=0, description="Seconds that one reply may take.")
     harness: dict[str, Any] = Field(
         default_factory=dict,
         description="EvalScope's own task keys, e.g. {judge: {…}, dataset_args: {mmbench: {subset_list: [en]}}}.",
     )
-    sources: dict[str, str] = Field(default_factory=dict, description="Benchmark → source; general by default.")
-    general: list[str] = Field(["general"], description="Sources whose ability must be kept.")
-    domain: list[str] = Field(["domain"], description="Sources to be learnt.")
-    gate: BenchmarkGate | None = None
+    sources: dict[str, str] = Field(
+        default_factory=dict,
+        description="Benchmark → the source it counts for in gates and reports. Default: general for all.",
+    )
+    general: list[str] = Field(["general"], description="Sources whose ability must be kept; a gate judges them.")
+    domain: list[str] = Field(["domain"], description="Sources that are to be learnt.")
+    gate: BenchmarkGate | None = Field(
+        None, description="What no benchmark may lose against an earlier stage; null: nothing is judged."
+    )
 
     @field_validator("benchmarks")
     @classmethod

@@ -6,14 +6,13 @@ own figures (F1, figure accuracy, …) into ``reports.json``. All we know about 
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from mindgpt_plugins.generation.collect import write_lines, write_text
+from mindgpt_plugins.core.files import load_jsonl, read_json, write_json, write_jsonl
 from mindgpt_plugins.stages.benchmark.catalogue import BENCHMARKS, Benchmark
 
 
@@ -25,9 +24,9 @@ def run(path: Path) -> None:
     """
     from evalscope.run import run_task
 
-    task = json.loads(path.read_text(encoding="utf-8"))
+    task = read_json(path)
     counts = _counts(task)
-    write_text(path.with_name("total.json"), json.dumps(sum(counts.values()) * len(task["passes"])))
+    write_json(path.with_name("total.json"), sum(counts.values()) * len(task["passes"]))
     rows: list[dict[str, Any]] = []
     reports: dict[str, Any] = {}
     for name, url in task["passes"].items():
@@ -42,8 +41,8 @@ def run(path: Path) -> None:
             reports.setdefault(key, {})[name] = _figures(found[benchmark.task])
         for part in ("predictions", "reviews"):  # every picture twice; what they say is in rows.jsonl
             shutil.rmtree(folder / part)
-    write_lines(path.with_name("rows.jsonl"), rows)
-    write_text(path.with_name("reports.json"), json.dumps(reports, indent=1) + "\n")
+    write_jsonl(path.with_name("rows.jsonl"), rows)
+    write_json(path.with_name("reports.json"), reports)
 
 
 def _config(settings: Mapping[str, Any], **more: Any) -> Any:
@@ -82,9 +81,9 @@ def _rows(folder: Path, benchmark: Benchmark) -> Iterator[dict[str, Any]]:
     from evalscope.utils.yes_no import extract_verdict
 
     for file in sorted(folder.glob(f"reviews/*/{benchmark.task}_*.jsonl")):
-        predicted = (ModelResult.model_validate(line) for line in _lines(_beside(file, "reviews", "predictions")))
+        predicted = (ModelResult.model_validate(line) for line in load_jsonl(_beside(file, "reviews", "predictions")))
         outputs = {result.index: result.model_output for result in predicted}
-        for line in _lines(file):
+        for line in load_jsonl(file):
             review = ReviewResult.from_cache_item(line)
             scored, output = review.sample_score, outputs[review.index]
             score = scored.score
@@ -116,11 +115,6 @@ def _beside(file: Path, this: str, other: str) -> Path:
     parts = list(file.parts)
     parts[len(parts) - 1 - parts[::-1].index(this)] = other
     return Path(*parts)
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    with open(path, encoding="utf-8") as file:
-        return [json.loads(line) for line in file if line.strip()]
 
 
 if __name__ == "__main__":

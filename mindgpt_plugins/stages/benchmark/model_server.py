@@ -13,7 +13,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from mindgpt_plugins.core import process
+from mindgpt_plugins.core.schema import write_model
+from mindgpt_plugins.generation.config import EngineServerSettings, ModelSettings
 from mindgpt_plugins.generation.vllm_server import ServeError, Server, Settings
+from mindgpt_plugins.stages.benchmark.job import BenchmarkJob
 
 IMAGES = 8
 """Pictures per request (MMMU has up to seven)."""
@@ -22,14 +25,15 @@ IMAGES = 8
 class HuggingFaceServer(Server):
     """:mod:`.hf_server` in place of vLLM's server, with the same life."""
 
-    def __init__(self, settings: Settings, folder: Path, more: Mapping[str, Any]):
+    def __init__(self, settings: Settings, folder: Path, engine: ModelSettings):
         super().__init__(settings, folder)
-        self.more = dict(more)
+        self.engine = engine
 
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
-        own = {"model": str(self.settings.model), "name": self.settings.name, "port": self.settings.port}
-        (self.folder / "server.json").write_text(json.dumps({**self.more, **own}, indent=1) + "\n")
+        shared = self.engine.model_dump(include=set(ModelSettings.model_fields))
+        own = {"model": str(self.settings.model), "model_name": self.settings.name, "port": self.settings.port}
+        write_model(self.folder / "server.json", EngineServerSettings.model_validate({**shared, **own}))
         (self.folder / "log.txt").unlink(missing_ok=True)
         argv = [self.settings.python, "-m", "mindgpt_plugins.generation.hf_server", "server.json"]
         env = process.child_environment(cpu=self.settings.cpu, offline=False, extra={})
@@ -40,8 +44,8 @@ class HuggingFaceServer(Server):
 class ModelServer:
     """Starts what the settings ask for when told to; leaving the ``with`` block stops it again."""
 
-    def __init__(self, config: Mapping[str, Any], folder: Path):
-        self.config, self.folder = config, folder
+    def __init__(self, job: BenchmarkJob, folder: Path):
+        self.job, self.folder = job, folder
         self.running: Server | None = None
         self.url: str | None = None
         """Base URL, once it answers."""
@@ -53,9 +57,9 @@ class ModelServer:
         Raises:
             ServeError: a server that runs already does not say which models it has.
         """
-        if self.config["server"] is None:
-            return str(self.config["model_name"])
-        return str(self.config["served_name"] or served_models(self.config["server"], headers(self.config))[0])
+        if self.job.server is None:
+            return self.job.model_name
+        return self.job.served_name or served_models(self.job.server, headers(self.job))[0]
 
     def start(self) -> str:
         """Start it, unless it runs already, and return its base URL.
@@ -63,25 +67,24 @@ class ModelServer:
         Raises:
             ServeError: it does not start; with the end of its log.
         """
-        if self.config["server"] is not None:
-            self.url = base_url(self.config["server"])
+        if self.job.server is not None:
+            self.url = base_url(self.job.server)
             return self.url
-        engine = chosen_engine(self.config)
+        engine = chosen_engine(self.job)
         settings = Settings(
-            model=local_folder(self.config["model"]),
+            model=local_folder(self.job.model),
             name=self.name,
-            python=self.config["engine_python"],
+            python=self.job.engine_python,
             port=_free_port(),
             images=IMAGES,
-            min_pixels=self.config["min_pixels"],
-            max_pixels=self.config["max_pixels"],
-            cpu=self.config["device"] == "cpu",
-            more=flags(self.config["vllm"]),
+            min_pixels=self.job.min_pixels,
+            max_pixels=self.job.max_pixels,
+            cpu=self.job.device == "cpu",
+            more=flags(self.job.vllm),
         )
-        print(f"starting {engine} for {self.config['model']}", flush=True)
+        print(f"starting {engine} for {self.job.model}", flush=True)
         if engine == "hf":
-            keys = ("max_new_tokens", "min_pixels", "max_pixels", "seed", "device", "batch_size")
-            self.running = HuggingFaceServer(settings, self.folder, {key: self.config[key] for key in keys})
+            self.running = HuggingFaceServer(settings, self.folder, self.job)
         else:
             self.running = Server(settings, self.folder)
         self.running.__enter__()
@@ -120,14 +123,14 @@ def local_folder(model: str) -> Path:
         raise ServeError(f"model: {model!r} is no folder and the hub does not give it: {error}") from error
 
 
-def chosen_engine(config: Mapping[str, Any]) -> str:
+def chosen_engine(job: BenchmarkJob) -> str:
     """``vllm`` or ``hf``: what ``engine: auto`` means in the interpreter that will run it."""
-    if config["engine"] != "auto":
-        return str(config["engine"])
-    if config["device"] == "cpu":
+    if job.engine != "auto":
+        return job.engine
+    if job.device == "cpu":
         return "hf"
     probe = "import importlib.util, sys; sys.exit(importlib.util.find_spec('vllm') is None)"
-    return "vllm" if subprocess.run([config["engine_python"], "-c", probe], check=False).returncode == 0 else "hf"
+    return "vllm" if subprocess.run([job.engine_python, "-c", probe], check=False).returncode == 0 else "hf"
 
 
 def flags(options: Mapping[str, Any]) -> tuple[str, ...]:
@@ -147,9 +150,9 @@ def base_url(url: str) -> str:
     return url.rstrip("/").removesuffix("/v1")
 
 
-def headers(config: Mapping[str, Any]) -> dict[str, str]:
+def headers(job: BenchmarkJob) -> dict[str, str]:
     """Authorisation for a server that runs already, from the environment variable that the recipe names."""
-    variable = config.get("key_env")
+    variable = job.key_env
     if not variable:
         return {}
     if variable not in os.environ:

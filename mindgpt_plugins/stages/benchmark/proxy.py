@@ -20,8 +20,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from mindgpt_plugins.core.files import cut_torn_line, dumps, load_jsonl
 from mindgpt_plugins.generation.chat_requests import BadRequest, blanked, digest, greedy
-from mindgpt_plugins.generation.collect import read_lines, write_lines
 from mindgpt_plugins.generation.json_http import JsonHandler
 
 SEEN, BLANK = "seen", "blank"
@@ -36,8 +36,8 @@ class Replies:
 
     def __init__(self, path: Path):
         self.path = path
-        lines = read_lines(path)
-        write_lines(path, lines)  # drops what a kill left half written
+        cut_torn_line(path)
+        lines = load_jsonl(path) if path.is_file() else []
         self._found = {line["key"]: line["response"] for line in lines}
         self._lock = threading.Lock()
 
@@ -52,7 +52,7 @@ class Replies:
         """Keep a response."""
         with self._lock:
             with self.path.open("a", encoding="utf-8") as out:
-                out.write(json.dumps({"key": key, "pass": name, "response": response}, ensure_ascii=False) + "\n")
+                out.write(dumps({"key": key, "pass": name, "response": response}) + "\n")
             self._found[key] = response
 
 

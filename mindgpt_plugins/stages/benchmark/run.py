@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 import time
@@ -11,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from mindgpt_plugins.core import compat, process
-from mindgpt_plugins.generation.collect import read_lines, write_lines, write_text
+from mindgpt_plugins.core.files import load_jsonl, read_json, write_json, write_jsonl
+from mindgpt_plugins.core.metrics import append_metrics
+from mindgpt_plugins.core.schema import read_model
 from mindgpt_plugins.stages.benchmark import results
 from mindgpt_plugins.stages.benchmark.catalogue import BENCHMARKS, HARNESS
+from mindgpt_plugins.stages.benchmark.job import BenchmarkJob
 from mindgpt_plugins.stages.benchmark.model_server import ModelServer, chosen_engine, headers
 from mindgpt_plugins.stages.benchmark.proxy import BLANK, SEEN, Proxy, Replies
 from mindgpt_plugins.stages.evaluate import forgetting, scoring
@@ -31,7 +33,7 @@ def run(config_path: Path) -> dict[str, Any]:
     Raises:
         BenchmarkError: no harness here, the server failed, or the harness did.
     """
-    config = json.loads(config_path.read_text(encoding="utf-8"))
+    job = read_model(config_path, BenchmarkJob)
     folder = config_path.resolve().parent
     fault = compat.problem(HARNESS, compat.installed(HARNESS))
     if fault:
@@ -42,53 +44,52 @@ def run(config_path: Path) -> dict[str, Any]:
     shutil.rmtree(folder / HARNESS, ignore_errors=True)
     (folder / HARNESS).mkdir()
     with (
-        ModelServer(config, folder / "server") as server,
-        Proxy(replies, headers=headers(config), timeout=config["timeout"], served=_progress(folder)) as proxy,
+        ModelServer(job, folder / "server") as server,
+        Proxy(replies, headers=headers(job), timeout=job.timeout, served=_progress(folder)) as proxy,
     ):
-        passes = {name: proxy.url(name) for name in ((SEEN, BLANK) if config["blank"] else (SEEN,))}
-        write_text(folder / HARNESS / "task.json", json.dumps(task(config, server.name, passes), indent=1) + "\n")
+        passes = {name: proxy.url(name) for name in ((SEEN, BLANK) if job.blank else (SEEN,))}
+        write_json(folder / HARNESS / "task.json", task(job, server.name, passes))
         _harness(folder / HARNESS, proxy, server)
         print(f"{proxy.asked} requests asked, {kept} replies kept from before", flush=True)
-    return _write(folder, config)
+    return _write(folder, job)
 
 
 def _progress(folder: Path) -> Callable[[int], None]:
     """Appends to ``metrics.jsonl`` how many of the harness's requests were served."""
 
     def served(count: int) -> None:
-        total = json.loads((folder / HARNESS / "total.json").read_text(encoding="utf-8"))
-        with (folder / "metrics.jsonl").open("a", encoding="utf-8") as out:
-            out.write(json.dumps({"step": count, "total": total}) + "\n")
+        total = read_json(folder / HARNESS / "total.json")
+        append_metrics(folder / "metrics.jsonl", count, total, {})
 
     return served
 
 
-def task(config: Mapping[str, Any], model: str, passes: Mapping[str, str]) -> dict[str, Any]:
+def task(job: BenchmarkJob, model: str, passes: Mapping[str, str]) -> dict[str, Any]:
     """What the harness process is told: benchmarks, passes (name → URL) and EvalScope's own task config."""
-    own = dict(config["harness"])
-    names = config["benchmarks"]
+    own = dict(job.harness)
+    names = job.benchmarks
     arguments = {BENCHMARKS[name].task: dict(own.get("dataset_args", {}).get(name, {})) for name in names}
-    for name, path in config["data"].items():
-        arguments[BENCHMARKS[name].task]["local_path"] = path
+    for name, path in job.data.items():
+        arguments[BENCHMARKS[name].task]["local_path"] = str(path)
     generation = {
         "temperature": 0.0,
-        "max_tokens": config["max_new_tokens"],
+        "max_tokens": job.max_new_tokens,
         "retries": 1,
-        "timeout": config["timeout"],
+        "timeout": job.timeout,
     }
     return {
         "benchmarks": names,
         "passes": dict(passes),
         "config": {
             "collect_perf": False,
-            "seed": config["seed"],
+            "seed": job.seed,
             **own,
             "model": model,
             "eval_type": "openai_api",
             "datasets": [BENCHMARKS[name].task for name in names],
             "dataset_args": arguments,
-            "limit": config["limit"],
-            "eval_batch_size": config["batch_size"],
+            "limit": job.limit,
+            "eval_batch_size": job.batch_size,
             "generation_config": {**generation, **own.get("generation_config", {})},
         },
     }
@@ -121,32 +122,32 @@ def _harness(folder: Path, proxy: Proxy, server: ModelServer) -> None:
         )
 
 
-def _write(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
-    rows = read_lines(folder / HARNESS / "rows.jsonl")
-    found = results.predictions(rows, config["sources"])
-    write_lines(folder / "predictions.jsonl", found)
-    reports = json.loads((folder / HARNESS / "reports.json").read_text(encoding="utf-8"))
-    scores = {
+def _write(folder: Path, job: BenchmarkJob) -> dict[str, Any]:
+    rows = load_jsonl(folder / HARNESS / "rows.jsonl")
+    found = results.predictions(rows, job.sources)
+    write_jsonl(folder / "predictions.jsonl", found)
+    reports = read_json(folder / HARNESS / "reports.json")
+    scores: dict[str, Any] = {
         "version": scoring.VERSION,
-        "model": config["model_name"],
-        "engine": "server" if config["server"] else chosen_engine(config),
-        "sets": config["benchmarks"],
-        "general": config["general"],
-        "domain": config["domain"],
+        "model": job.model_name,
+        "engine": "server" if job.server else chosen_engine(job),
+        "sets": job.benchmarks,
+        "general": job.general,
+        "domain": job.domain,
         "samples": {"n": 0, "rows": 0, "temperature": 1.0},
-        "seed": config["seed"],
+        "seed": job.seed,
         "harness": {"name": HARNESS, "version": compat.installed(HARNESS)},
         "benchmarks": results.summary(rows, reports),
         "cells": scoring.cells(found),
-        "gate": gate(config, found),
+        "gate": gate(job, found),
     }
-    write_text(folder / "scores.json", json.dumps(scores, indent=1) + "\n")
+    write_json(folder / "scores.json", scores)
     for line in results.table(scores["cells"], scores["benchmarks"]):
         print(line, flush=True)
     judged = scores["gate"]
-    if judged:
+    if judged and job.gate:
         print(forgetting.describe(judged), flush=True)
-        if judged["verdict"] == "failed" and config["gate"]["on_fail"] == "stop":
+        if judged["verdict"] == "failed" and job.gate.on_fail == "stop":
             raise BenchmarkError(
                 f"{forgetting.describe(judged)}. The scores are in {folder / 'scores.json'}; set "
                 "`gate.on_fail: continue` for this stage to go on regardless"
@@ -154,22 +155,22 @@ def _write(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     return scores
 
 
-def gate(config: Mapping[str, Any], after: list[dict[str, Any]]) -> dict[str, Any] | None:
+def gate(job: BenchmarkJob, after: list[dict[str, Any]]) -> dict[str, Any] | None:
     """The forgetting gate over all benchmarks, against the predictions of an earlier ``benchmark`` stage."""
-    asked = config["gate"]
-    if not asked:
+    asked = job.gate
+    if asked is None:
         return None
 
     def judged(lines: list[dict[str, Any]]) -> forgetting.Judged:
         return {
             f"{p['set']}/{p['uid']}": (
-                p["set"] if asked["groups"] == "set" else f"{p['set']}.{p['capability']}",
+                p["set"] if asked.groups == "set" else f"{p['set']}.{p['capability']}",
                 p["correct"],
             )
             for p in lines
         }
 
-    before = judged(read_lines(Path(asked["before"])))
+    before = judged(load_jsonl(asked.before))
     # No benchmark is a domain to be learnt: what the gate calls domain repeats the sum of all.
-    result = forgetting.gate(before, judged(after), before, judged(after), margin=asked["margin"], seed=config["seed"])
-    return {"set": ", ".join(config["benchmarks"]), "groups_by": asked["groups"], "on_fail": asked["on_fail"], **result}
+    result = forgetting.gate(before, judged(after), before, judged(after), margin=asked.margin, seed=job.seed)
+    return {"set": ", ".join(job.benchmarks), "groups_by": asked.groups, "on_fail": asked.on_fail, **result}

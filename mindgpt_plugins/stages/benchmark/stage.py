@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from mindgpt_plugins.core import interpreter
 from mindgpt_plugins.core.errors import StageError
-from mindgpt_plugins.core.schema import StageConfig
-from mindgpt_plugins.stages.base import Command, Context, RehearsalRules, ReportRules, Stage, as_json
+from mindgpt_plugins.core.schema import StageConfig, resolve_config, write_model
+from mindgpt_plugins.stages.base import Command, Context, RehearsalRules, ReportRules, Stage
 from mindgpt_plugins.stages.benchmark.config import BenchmarkConfig
+from mindgpt_plugins.stages.benchmark.job import BenchmarkJob
 from mindgpt_plugins.stages.evaluate.stage import model_settings
 
 
@@ -23,13 +23,18 @@ class BenchmarkStage(Stage[BenchmarkConfig]):
 
     def render(self, config: BenchmarkConfig, context: Context) -> list[Command]:
         """Resolve references and write ``benchmark.json``."""
-        settings: dict[str, Any] = as_json(config)
-        settings |= model_settings(config.model or str(config.server), config.seed, context)
-        settings["data"] = {name: str(_local(context, path)) for name, path in config.data.items()}
-        settings["engine_python"] = interpreter.resolve(config.engine_python, context.recipe_folder, "engine_python")
+        gate = None
         if config.gate is not None:
-            settings["gate"]["before"] = context.artefact(config.gate.before, "predictions")
-        (context.folder / "benchmark.json").write_text(json.dumps(settings, indent=1) + "\n")
+            gate = {**config.gate.model_dump(), "before": context.artefact(config.gate.before, "predictions")}
+        job = resolve_config(
+            config,
+            BenchmarkJob,
+            **model_settings(config.model or str(config.server), config.seed, context),
+            data={name: _local(context, path) for name, path in config.data.items()},
+            engine_python=interpreter.resolve(config.engine_python, context.recipe_folder, "engine_python"),
+            gate=gate,
+        )
+        write_model(context.folder / "benchmark.json", job)
         return [Command(("-m", "mindgpt_plugins.stages.benchmark", "benchmark.json"))]
 
     def artefacts(self, config: BenchmarkConfig, context: Context) -> dict[str, str]:

@@ -14,4 +14,6 @@ class DataConfig(StageConfig, DataSettings):
     """Your pictures become a balanced, dense, verified training set: ``<stage>/<export.name>_train`` and so on."""
 
     kind: Literal["data"]
-    engine: Literal["local", "ray"] = Field("local", description="ray: Ray Data, for a cluster.")
+    engine: Literal["local", "ray"] = Field(
+        "local", description="Where pictures are worked on: local processes, or Ray Data on a cluster."
+    )

@@ -30,13 +30,11 @@ class DataRehearsal(RehearsalRules[DataConfig]):
         for role, servers in draft.get("endpoints").items():
             moved = [move_endpoint(one, room.server) for one in servers]
             draft.set(f"endpoints.{role}", moved, "stand-in", STUB)
-        gates = [gate for gate in draft.get("filter.gates") if gate not in GATES_NEED_A_MODEL]
+        gates = [gate for gate in draft.get("filter.gates") if gate["name"] not in GATES_NEED_A_MODEL]
         if gates != draft.get("filter.gates"):
             draft.set(
                 "filter.gates", gates, "stand-in", "the gates that ask a model: one that knows nothing drops every row"
             )
-            options = {gate: value for gate, value in draft.get("filter.options").items() if gate in gates}
-            draft.set("filter.options", options)
 
     def asks_server(self, config: DataConfig) -> bool:
         """Any role that has an endpoint."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import ClassVar
 
 from mindgpt_data.schema.config import DataSettings
 
 from mindgpt_plugins.core.errors import StageError
+from mindgpt_plugins.core.files import write_json
 from mindgpt_plugins.core.schema import StageConfig
 from mindgpt_plugins.stages.base import Command, Context, RehearsalRules, ReportRules, Stage
 from mindgpt_plugins.stages.data.config import DataConfig
@@ -41,7 +41,7 @@ class DataStage(Stage[DataConfig]):
             "plugins": list(context.plugins),
         }
         path = context.folder / "config.json"
-        path.write_text(json.dumps(content, indent=1) + "\n")
+        write_json(path, content)
         return [Command(("-m", "mindgpt_data", str(path)))]
 
     def artefacts(self, config: DataConfig, context: Context) -> dict[str, str]:

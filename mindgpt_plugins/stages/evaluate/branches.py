@@ -127,18 +127,18 @@ def document(
     }
 
 
-def tree_leaves(trees: Mapping[str, str | None]) -> dict[str, list[str]]:
+def tree_leaves(trees: Mapping[str, Path]) -> dict[str, list[str]]:
     """Leaf labels of mindgpt_data trees.
 
     Args:
-        trees: axis → file or folder of a tree, or None.
+        trees: axis → file or folder of a tree.
 
     Raises:
         TreeError: a tree is missing or malformed.
     """
     from mindgpt_data.tree.files import load
 
-    return {axis: load(axis, Path(path)).leaves for axis, path in trees.items() if path}
+    return {axis: load(axis, path).leaves for axis, path in trees.items()}
 
 
 def _strangers(predictions: Sequence[Prediction], axis: str, labels: Sequence[str]) -> list[str]:

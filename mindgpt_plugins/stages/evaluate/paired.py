@@ -9,7 +9,7 @@ have a handful of items, and ten replies that all stayed the same would get the 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import exp, lgamma, log, sqrt
+from math import sqrt
 from typing import Any, Literal
 
 from mindgpt_plugins.stages.evaluate import branches
@@ -52,13 +52,9 @@ def interval(lost: int, won: int, n: int) -> tuple[float, float]:
 
 def mcnemar(lost: int, won: int) -> float:
     """Exact two-sided p-value: is a changed item as likely to be lost as won? (McNemar 1947, binomial form)."""
-    n, k = lost + won, min(lost, won)
-    term, tail = exp(lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1) - n * log(2)), 0.0
-    while k >= 0 and term > 1e-18 * tail:
-        tail += term
-        term *= k / (n - k + 1)
-        k -= 1
-    return min(1.0, 2 * tail)
+    from scipy.stats import binomtest  # a second to load; only a comparison needs it
+
+    return float(binomtest(lost, lost + won, 0.5).pvalue) if lost + won else 1.0
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

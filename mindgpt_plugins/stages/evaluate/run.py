@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mindgpt_data.export import read_set
 from mindgpt_data.schema.rows import Row
 
-from mindgpt_plugins.generation.collect import Progress, collect, read_lines, write_lines, write_text
+from mindgpt_plugins.answers import GoldError, JudgeOptions, Verdict, judge_answer, parse_gold
+from mindgpt_plugins.core.files import load_jsonl, write_json, write_jsonl
+from mindgpt_plugins.core.schema import read_model
+from mindgpt_plugins.generation.collect import Progress, collect
+from mindgpt_plugins.generation.config import SetLocation
 from mindgpt_plugins.generation.engines import engine_name, load_once
 from mindgpt_plugins.generation.hf_engine import Prompt, Reply
-from mindgpt_plugins.rewards.answers import extract_answer, match
 from mindgpt_plugins.stages.evaluate import branches, forgetting, paired, scoring
+from mindgpt_plugins.stages.evaluate.job import EvaluateJob
 
 
 class GateFailed(RuntimeError):
@@ -29,33 +32,31 @@ def evaluate(config_path: Path) -> dict[str, Any]:
     Raises:
         GateFailed: after ``scores.json`` is written, when the gate fails with ``on_fail: stop``.
     """
-    config = json.loads(config_path.read_text())
+    job = read_model(config_path, EvaluateJob)
     folder = config_path.resolve().parent
-    items = items_of(config)
-    leaves = branches.tree_leaves(config.get("tree") or {})
-    _refuse_early(config, items)
+    items = items_of(job.sets, job.rows)
+    leaves = branches.tree_leaves(job.tree)
+    _refuse_early(job, items)
     prompts = [prompt_of(key, row, root) for key, (row, root) in items.items()]
-    sampling = config["samples"] or {"n": 0, "rows": 0, "temperature": 1.0}
-    chosen = _subset(items, sampling["rows"])
+    chosen = _subset(items, job.samples.rows) if job.samples else set()
     few = [p for p in prompts if p.key in chosen]
     passes = folder / "passes"
     plan: list[tuple[str, Sequence[Prompt], int]] = [("greedy", prompts, 0)]
-    sampled = few if sampling["n"] else []
-    if sampled:
-        plan.append(("samples", sampled, sampling["n"]))
-    if blank := {False: [], True: sampled, "all": prompts}[config["blank"]]:
+    if job.samples and few:
+        plan.append(("samples", few, job.samples.n))
+    if blank := {False: [], True: few, "all": prompts}[job.blank]:
         plan.append(("blank", [_blanked(p) for p in blank], 0))
 
     progress = Progress(folder / "metrics.jsonl", total=sum(len(asked) for _, asked, _ in plan))
-    engine = load_once(config)
+    engine = load_once(job)
     replies = {
         name: collect(
             engine,
             asked,
             passes / f"{name}.jsonl",
             n=n,
-            temperature=sampling["temperature"],
-            batch_size=config["batch_size"],
+            temperature=job.samples.temperature if job.samples else 1.0,
+            batch_size=job.batch_size,
             progress=progress,
             figures=functools.partial(_figures, items=items, name=name),
         )
@@ -65,26 +66,27 @@ def evaluate(config_path: Path) -> dict[str, Any]:
         _prediction(key, row, {name: got[key] for name, got in replies.items() if key in got})
         for key, (row, _) in items.items()
     ]
-    write_lines(folder / "predictions.jsonl", predictions)
-    scores = {
+    write_jsonl(folder / "predictions.jsonl", predictions)
+    scores: dict[str, Any] = {
         "version": scoring.VERSION,
-        "model": config["model_name"],
-        "engine": engine_name(config),
-        "sets": [s["name"] for s in config["sets"]],
-        "general": config["general"],
-        "domain": config["domain"],
-        "samples": sampling,
-        "seed": config["seed"],
+        "model": job.model_name,
+        "engine": engine_name(job),
+        "sets": [one.name for one in job.sets],
+        "general": job.general,
+        "domain": job.domain,
+        "samples": job.samples.model_dump() if job.samples else {"n": 0, "rows": 0, "temperature": 1.0},
+        "seed": job.seed,
+        "ambiguous": sum(p["ambiguous"] for p in predictions),
         "cells": scoring.cells(predictions),
-        "gate": _gate(config, predictions),
+        "gate": _gate(job, predictions),
     }
-    tree = branches.document(config["model_name"], scores["sets"], predictions, leaves, _compared(config, predictions))
-    write_text(folder / "branches.json", json.dumps(tree, indent=1, ensure_ascii=False) + "\n")
-    write_text(folder / "scores.json", json.dumps(scores, indent=1) + "\n")
+    tree = branches.document(job.model_name, scores["sets"], predictions, leaves, _compared(job, predictions))
+    write_json(folder / "branches.json", tree)
+    write_json(folder / "scores.json", scores)
     gate = scores["gate"]
-    if gate:
+    if gate and job.gate:
         print(forgetting.describe(gate), flush=True)
-        if gate["verdict"] == "failed" and config["gate"]["on_fail"] == "stop":
+        if gate["verdict"] == "failed" and job.gate.on_fail == "stop":
             raise GateFailed(
                 f"{forgetting.describe(gate)}. The scores are in {folder / 'scores.json'}. Train longer or with more "
                 "replay, or set `gate.on_fail: continue` for this stage to go on regardless."
@@ -94,19 +96,32 @@ def evaluate(config_path: Path) -> dict[str, Any]:
 
 def right(row: Row, reply: Reply) -> bool:
     """Does the reply state the row's gold answer?"""
-    return match(extract_answer(reply.text), row.answer, row.answer_type)
+    return verdict(row, reply).right
 
 
-def items_of(config: Mapping[str, Any]) -> dict[str, tuple[Row, Path]]:
-    """``set/uid`` → row and datasets folder, cut to ``rows`` per set by a hash of the uid."""
+def verdict(row: Row, reply: Reply) -> Verdict:
+    """The verdict on a reply, the one that the reward ``accuracy`` gives without options.
+
+    Raises:
+        GoldError: the row's answer is none of its type.
+    """
+    if row.type == "open" and not row.answer.strip():
+        return Verdict(False, None, why="no gold answer")
+    try:
+        return judge_answer(row.question, row.answer, reply.text, row.answer_type, JudgeOptions(target_boxes=row.boxes))
+    except GoldError as error:
+        raise GoldError(f"row {row.uid!r}: {error}") from None
+
+
+def items_of(sets: Iterable[SetLocation], count: int | None) -> dict[str, tuple[Row, Path]]:
+    """``set/uid`` → row and datasets folder, cut to ``count`` rows per set by a hash of the uid."""
     items: dict[str, tuple[Row, Path]] = {}
-    for where in config["sets"]:
-        folder = Path(where["folder"])
-        rows = read_set(folder, where["name"])
-        if config["rows"] is not None:
-            kept = {row.uid for row in sorted(rows, key=lambda row: _rank(row.uid))[: config["rows"]]}
+    for where in sets:
+        rows = read_set(where.folder, where.name)
+        if count is not None:
+            kept = {row.uid for row in sorted(rows, key=lambda row: _rank(row.uid))[:count]}
             rows = [row for row in rows if row.uid in kept]
-        items |= {f"{where['name']}/{row.uid}": (row, folder) for row in rows}
+        items |= {f"{where.name}/{row.uid}": (row, where.folder) for row in rows}
     return items
 
 
@@ -115,23 +130,28 @@ def prompt_of(key: str, row: Row, folder: Path) -> Prompt:
     return Prompt(key, row.question, tuple(folder / name for name in row.image))
 
 
-def _refuse_early(config: Mapping[str, Any], items: Mapping[str, tuple[Row, Path]]) -> None:
+def _refuse_early(job: EvaluateJob, items: Mapping[str, tuple[Row, Path]]) -> None:
     """Find what could not be told apart or compared at the end before the model is asked."""
     for key, (row, _) in items.items():
         for axis in branches.AXES:
             branches.path_of(getattr(row, axis), f"{axis} of {key}")
-    earlier = config.get("compare")
-    if earlier and not any(f"{p['set']}/{p['uid']}" in items for p in read_lines(Path(earlier["predictions"]))):
-        raise paired.nothing_in_common(earlier["name"])
-    gate = config["gate"]
-    if gate and gate["groups"].startswith("knowledge"):
-        name = gate["set"] or config["sets"][0]["name"]
+        if row.type == "open":
+            continue  # graded by a judge
+        try:
+            parse_gold(row.answer, row.answer_type, question=row.question, boxes=row.boxes)
+        except GoldError as error:
+            raise GoldError(f"row {key}: {error}") from None
+    earlier = job.compare
+    if earlier and not any(f"{p['set']}/{p['uid']}" in items for p in load_jsonl(earlier.predictions)):
+        raise paired.nothing_in_common(earlier.name)
+    gate = job.gate
+    if gate and gate.groups.startswith("knowledge"):
         general = [
-            row for key, (row, _) in items.items() if key.startswith(f"{name}/") and row.source in config["general"]
+            row for key, (row, _) in items.items() if key.startswith(f"{gate.set}/") and row.source in job.general
         ]
         if not any(row.knowledge for row in general):
             raise branches.LabelError(
-                f"gate.groups: {gate['groups']}: none of the {len(general)} general items of {name} has a knowledge "
+                f"gate.groups: {gate.groups}: none of the {len(general)} general items of {gate.set} has a knowledge "
                 "label; group by capability, l1, l2 or source"
             )
 
@@ -167,6 +187,7 @@ def _figures(
 
 def _prediction(key: str, row: Row, replies: Mapping[str, list[Reply]]) -> dict[str, Any]:
     greedy = replies["greedy"][0]
+    judged = verdict(row, greedy)
     blank = replies.get("blank")
     return {
         "uid": row.uid,
@@ -176,8 +197,9 @@ def _prediction(key: str, row: Row, replies: Mapping[str, list[Reply]]) -> dict[
         "capability": row.capability,
         "difficulty": row.difficulty,
         "reply": greedy.text,
-        "answer": extract_answer(greedy.text),
-        "correct": right(row, greedy),
+        "answer": judged.answer,
+        "correct": judged.right,
+        "ambiguous": judged.ambiguous,
         "tokens": greedy.tokens,
         "samples": [
             {"correct": right(row, r), "tokens": r.tokens, "reply": r.text} for r in replies.get("samples", [])
@@ -186,40 +208,38 @@ def _prediction(key: str, row: Row, replies: Mapping[str, list[Reply]]) -> dict[
     }
 
 
-def _compared(config: Mapping[str, Any], predictions: list[dict[str, Any]]) -> dict[str, Any] | None:
-    earlier = config.get("compare")
-    if not earlier:
+def _compared(job: EvaluateJob, predictions: list[dict[str, Any]]) -> dict[str, Any] | None:
+    if job.compare is None:
         return None
-    parts = {part: config[part] for part in ("general", "domain")}
-    return paired.compare(read_lines(Path(earlier["predictions"])), predictions, earlier["name"], parts)
+    parts = {"general": job.general, "domain": job.domain}
+    return paired.compare(load_jsonl(job.compare.predictions), predictions, job.compare.name, parts)
 
 
-def _gate(config: Mapping[str, Any], predictions: list[dict[str, Any]]) -> dict[str, Any] | None:
-    asked = config["gate"]
-    if not asked:
+def _gate(job: EvaluateJob, predictions: list[dict[str, Any]]) -> dict[str, Any] | None:
+    asked = job.gate
+    if asked is None:
         return None
-    name = asked["set"] or config["sets"][0]["name"]
-    before = read_lines(Path(asked["before"]))
-    peak = read_lines(Path(asked["peak"])) if asked["peak"] else None
+    before = load_jsonl(asked.before)
+    peak = load_jsonl(asked.peak) if asked.peak else None
 
     # Labels are those of this evaluation: an earlier one may have been written before they were there.
-    groups = {p["uid"]: forgetting.group_of(p, asked["groups"]) for p in predictions if p["set"] == name}
+    groups = {p["uid"]: forgetting.group_of(p, asked.groups) for p in predictions if p["set"] == asked.set}
 
     def judged(lines: list[dict[str, Any]], sources: list[str]) -> dict[str, tuple[str, bool]]:
         return {
             p["uid"]: (groups.get(p["uid"], ""), p["correct"])
             for p in lines
-            if p["set"] == name and p["source"] in sources
+            if p["set"] == asked.set and p["source"] in sources
         }
 
     result = forgetting.gate(
-        judged(before, config["general"]),
-        judged(predictions, config["general"]),
-        judged(before, config["domain"]),
-        judged(predictions, config["domain"]),
-        judged(peak, config["domain"]) if peak is not None else None,
-        margin=asked["margin"],
-        keep_gain=asked["keep_gain"],
-        seed=config["seed"],
+        judged(before, job.general),
+        judged(predictions, job.general),
+        judged(before, job.domain),
+        judged(predictions, job.domain),
+        judged(peak, job.domain) if peak is not None else None,
+        margin=asked.margin,
+        keep_gain=asked.keep_gain,
+        seed=job.seed,
     )
-    return {"set": name, "groups_by": asked["groups"], "on_fail": asked["on_fail"], **result}
+    return {"set": asked.set, "groups_by": asked.groups, "on_fail": asked.on_fail, **result}

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, ClassVar
 
 from mindgpt_data.tree.model import TreeError
 
-from mindgpt_plugins.core.folders import read_json
-from mindgpt_plugins.core.schema import StageConfig
-from mindgpt_plugins.stages.base import (
-    Command,
-    Context,
-    CostRules,
-    Extension,
-    RehearsalRules,
-    ReportRules,
-    Stage,
-    as_json,
-)
+from mindgpt_plugins.core.files import read_json
+from mindgpt_plugins.core.schema import StageConfig, resolve_config, write_model
+from mindgpt_plugins.generation.config import SetLocation
+from mindgpt_plugins.stages.base import Command, Context, CostRules, Extension, RehearsalRules, ReportRules, Stage
 from mindgpt_plugins.stages.evaluate.branches import tree_leaves
 from mindgpt_plugins.stages.evaluate.config import EvaluateConfig
+from mindgpt_plugins.stages.evaluate.job import EvaluateJob, GateJob
 
 
 class Evaluate(Stage[EvaluateConfig]):
@@ -33,21 +25,28 @@ class Evaluate(Stage[EvaluateConfig]):
 
     def render(self, config: EvaluateConfig, context: Context) -> list[Command]:
         """Resolve references and write ``evaluate.json``."""
-        settings: dict[str, Any] = as_json(config)
-        settings |= model_settings(config.model, config.seed, context)
-        settings["sets"] = [set_location(context, ref) for ref in config.sets]
-        settings["gate"] = None
-        if config.gate is not None:
-            settings["gate"] = config.gate.model_dump(mode="json")
-            for key in ("before", "peak"):
-                ref = settings["gate"][key]
-                settings["gate"][key] = ref and context.artefact(ref, "predictions")
+        gate = None
+        if (asked := config.gate) is not None:
+            gate = GateJob(
+                before=Path(context.artefact(asked.before, "predictions")),
+                peak=Path(context.artefact(asked.peak, "predictions")) if asked.peak else None,
+                set=asked.set or config.sets[0].rpartition("/")[2],
+                groups=asked.groups,
+                margin=asked.margin,
+                keep_gain=asked.keep_gain,
+                on_fail=asked.on_fail,
+            )
         earlier = config.compare or (config.gate and config.gate.before)
-        if earlier:
-            settings["compare"] = {"name": earlier, "predictions": context.artefact(earlier, "predictions")}
-        if config.tree is not None:
-            settings["tree"] = _trees(config, context)
-        (context.folder / "evaluate.json").write_text(json.dumps(settings, indent=1) + "\n")
+        job = resolve_config(
+            config,
+            EvaluateJob,
+            **model_settings(config.model, config.seed, context),
+            sets=[set_location(context, ref) for ref in config.sets],
+            gate=gate,
+            compare={"name": earlier, "predictions": context.artefact(earlier, "predictions")} if earlier else None,
+            tree=_trees(config, context),
+        )
+        write_model(context.folder / "evaluate.json", job)
         return [Command(("-m", "mindgpt_plugins.stages.evaluate", "evaluate.json"))]
 
     def artefacts(self, config: EvaluateConfig, context: Context) -> dict[str, str]:
@@ -105,13 +104,13 @@ class Evaluate(Stage[EvaluateConfig]):
         return EvaluateReport()
 
 
-def _trees(config: EvaluateConfig, context: Context) -> dict[str, str]:
+def _trees(config: EvaluateConfig, context: Context) -> dict[str, Path]:
     trees = config.tree.model_dump(exclude_none=True) if config.tree else {}
-    return {axis: str((context.recipe_folder / Path(path).expanduser()).resolve()) for axis, path in trees.items()}
+    return {axis: (context.recipe_folder / Path(path).expanduser()).resolve() for axis, path in trees.items()}
 
 
 def model_settings(reference: str, seed: int | None, context: Context) -> dict[str, Any]:
-    """What every stage that loads a model for generation passes on."""
+    """What every stage that loads a model for generation passes on: fields of ``ModelSettings``."""
     return {
         "model": context.model(reference),
         "model_name": reference,
@@ -122,7 +121,7 @@ def model_settings(reference: str, seed: int | None, context: Context) -> dict[s
     }
 
 
-def set_location(context: Context, reference: str) -> dict[str, str]:
+def set_location(context: Context, reference: str) -> SetLocation:
     """A dataset reference as folder and set name."""
     folder, name = context.dataset(reference)
-    return {"folder": str(folder), "name": name}
+    return SetLocation(folder=folder, name=name)

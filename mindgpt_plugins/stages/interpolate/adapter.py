@@ -5,13 +5,13 @@ Adapters of one base add up by concatenating their ranks, so a point between two
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mindgpt_plugins.core.files import read_json, write_json
 from mindgpt_plugins.stages.interpolate.checkpoint import Entry, MergeError, copy_rest, read_header
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Adapter:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self.config: dict[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        self.config: dict[str, Any] = read_json(folder / CONFIG)
         if self.config.get("peft_type") != "LORA":
             raise MergeError(f"{folder}: peft_type {self.config.get('peft_type')!r}; only LoRA can be interpolated")
         for key, why in _UNSUPPORTED.items():
@@ -135,4 +135,4 @@ def combine(adapters: Sequence[tuple[Adapter, float]], folder: Path) -> None:
     }
     copy_rest(first.folder, folder)
     save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
-    (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    write_json(folder / CONFIG, config)

@@ -6,13 +6,14 @@ A 30B model is 60 GB: neither side ever holds more than one tensor of it.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from mindgpt_plugins.core.files import read_json, replace_file, write_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,7 +53,7 @@ class Checkpoint:
         self.folder = folder
         index = folder / INDEX
         if index.is_file():
-            self.files: dict[str, str] = dict(json.loads(index.read_text(encoding="utf-8"))["weight_map"])
+            self.files: dict[str, str] = dict(read_json(index)["weight_map"])
         elif (folder / SINGLE).is_file():
             self.files = dict.fromkeys(read_header(folder / SINGLE), SINGLE)
         else:
@@ -79,7 +80,7 @@ class Checkpoint:
         path = self.folder / "config.json"
         if not path.is_file():
             raise MergeError(f"{path} does not exist; a model folder needs its configuration")
-        loaded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        loaded: dict[str, Any] = read_json(path)
         return loaded
 
     def tensor(self, name: str) -> Tensor:
@@ -157,17 +158,15 @@ def write(
             offset += entry.bytes
         text = json.dumps(header, separators=(",", ":")).encode()
         text += b" " * (-len(text) % 8)
-        temporary = folder / f".{file}.part"
-        with open(temporary, "wb") as out:
+        with replace_file(folder / file, alone=True) as aside, aside.open("wb") as out:
             out.write(len(text).to_bytes(8, "little") + text)
             for name in names:
                 written = sum(out.write(_bytes(part)) for part in parts(name))
                 assert written == entries[name].bytes, name
-        os.replace(temporary, folder / file)
     if list(shards) != [SINGLE]:
         total = sum(entries[name].bytes for name in files)
         index = {"metadata": {"total_size": total}, "weight_map": files}
-        (folder / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+        write_json(folder / INDEX, index)
 
 
 def copy_rest(source: Path, folder: Path) -> None:

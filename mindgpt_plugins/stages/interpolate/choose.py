@@ -7,46 +7,48 @@ at a time. A killed run goes on with the candidate it was at.
 from __future__ import annotations
 
 import gc
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mindgpt_plugins.generation.collect import read_lines, write_lines, write_text
+from mindgpt_plugins.core.files import read_json, write_json
+from mindgpt_plugins.core.metrics import append_metrics, read_metrics, truncate_metrics
+from mindgpt_plugins.core.schema import write_model
+from mindgpt_plugins.generation.config import EngineSettings
+from mindgpt_plugins.stages.evaluate.job import EvaluateJob, GateJob
 from mindgpt_plugins.stages.evaluate.run import evaluate
 from mindgpt_plugins.stages.interpolate.checkpoint import MergeError
+from mindgpt_plugins.stages.interpolate.job import ChooseJob
 from mindgpt_plugins.stages.interpolate.run import interpolate
 
 Candidate = dict[str, Any]
 
 
-def choose(start: Path, end: Path, settings: Mapping[str, Any], folder: Path) -> float:
+def choose(start: Path, end: Path, settings: ChooseJob, folder: Path) -> float:
     """Evaluate the grid and return the chosen alpha; ``chosen.json`` in ``folder`` keeps the table.
 
     Args:
         start: θ0's folder; its evaluation is what the others are compared with.
         end: θ1's folder.
-        settings: of an evaluation, with ``grid``, ``objective``, ``groups`` and ``margin``.
+        settings: of the choice and of its evaluations.
         folder: the stage's.
 
     Raises:
         MergeError: no candidate keeps general ability.
     """
-    grid = sorted({0.0, *settings["grid"]})
+    grid = sorted({0.0, *settings.grid})
     table: list[Candidate] = []
     for alpha in grid:
         scores = _scores(start, end, alpha, settings, folder / "candidates")
-        table.append({"alpha": alpha, "offered": alpha in settings["grid"], **figures(scores)})
-        # One line per candidate, also those a killed run had finished: progress bar and report read it.
-        lines = [
-            {"step": i + 1, "total": len(grid), "alpha": c["alpha"], "domain": c["domain"], "general": c["general"]}
-            for i, c in enumerate(table)
-        ]
-        if len(read_lines(folder / "metrics.jsonl")) < len(lines):
-            write_lines(folder / "metrics.jsonl", lines)
-    best = pick([c for c in table if c["offered"]], settings["objective"])
-    write_text(folder / "chosen.json", json.dumps({"alpha": best and best["alpha"], "candidates": table}, indent=1))
+        table.append({"alpha": alpha, "offered": alpha in settings.grid, **figures(scores)})
+        # One line per candidate, also those that a killed run had finished but not written down.
+        if len(read_metrics(folder / "metrics.jsonl")) < len(table):
+            truncate_metrics(folder / "metrics.jsonl", len(table) - 1)
+            numbers = {key: table[-1][key] for key in ("alpha", "domain", "general")}
+            append_metrics(folder / "metrics.jsonl", len(table), len(grid), numbers)
+    best = pick([c for c in table if c["offered"]], settings.objective)
+    write_json(folder / "chosen.json", {"alpha": best and best["alpha"], "candidates": table})
     shown = "; ".join(
         f"a = {c['alpha']:g}: domain {100 * c['domain']:.1f} %, general {100 * c['general']:.1f} %"
         + (f", fell: {', '.join(c['fell'])}" if c["fell"] else "")
@@ -97,32 +99,32 @@ def figures(scores: Mapping[str, Any]) -> Candidate:
     }
 
 
-def _scores(start: Path, end: Path, alpha: float, settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def _scores(start: Path, end: Path, alpha: float, settings: ChooseJob, folder: Path) -> dict[str, Any]:
     """Scores of one candidate, evaluated unless it has been."""
     own = folder / f"{alpha:g}"
     if (own / "scores.json").is_file():
-        done: dict[str, Any] = json.loads((own / "scores.json").read_text(encoding="utf-8"))
+        done: dict[str, Any] = read_json(own / "scores.json")
         return done
     own.mkdir(parents=True, exist_ok=True)
     interpolate(start, end, alpha, own / "model")
-    gate = {
-        "before": str(folder / "0" / "predictions.jsonl"),
-        "peak": None,
-        "set": settings["sets"][0]["name"],
-        "groups": settings["groups"],
-        "margin": settings["margin"],
-        "keep_gain": 0.0,
-        "on_fail": "continue",
-    }
-    config = {
-        **settings,
-        "model": str(own / "model"),
-        "model_name": f"a = {alpha:g}",
-        "samples": None,
-        "blank": False,
-        "gate": gate,
-    }
-    write_text(own / "evaluate.json", json.dumps(config, indent=1) + "\n")
+    job = EvaluateJob(
+        **settings.model_dump(include=set(EngineSettings.model_fields) - {"model", "model_name"}),
+        model=str(own / "model"),
+        model_name=f"a = {alpha:g}",
+        sets=settings.sets,
+        rows=settings.rows,
+        general=settings.general,
+        domain=settings.domain,
+        gate=GateJob(
+            before=folder / "0" / "predictions.jsonl",
+            set=settings.sets[0].name,
+            groups=settings.groups,
+            margin=settings.margin,
+            keep_gain=0.0,
+            on_fail="continue",
+        ),
+    )
+    write_model(own / "evaluate.json", job)
     scores = evaluate(own / "evaluate.json")
     for name in ("model", "adapter"):
         shutil.rmtree(own / name, ignore_errors=True)

@@ -5,11 +5,11 @@ Arithmetic is float32, the result has θ1's element types, and a = 0 and a = 1 g
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mindgpt_plugins.core.files import read_json
 from mindgpt_plugins.stages.interpolate.adapter import Adapter, combine
 from mindgpt_plugins.stages.interpolate.checkpoint import (
     FLOATS,
@@ -149,7 +149,7 @@ def _vocabulary(folder: Path) -> Any:
     path = folder / "tokenizer.json"
     if not path.is_file():
         return None
-    loaded = json.loads(path.read_text(encoding="utf-8"))
+    loaded = read_json(path)
     return loaded.get("model", {}).get("vocab"), sorted((t["content"], t["id"]) for t in loaded.get("added_tokens", []))
 
 

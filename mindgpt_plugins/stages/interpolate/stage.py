@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from mindgpt_plugins.core.schema import StageConfig
+from mindgpt_plugins.core.schema import StageConfig, resolve_config, write_model
 from mindgpt_plugins.stages.base import Command, Context, CostRules, RehearsalRules, ReportRules, Stage
 from mindgpt_plugins.stages.evaluate.stage import model_settings, set_location
 from mindgpt_plugins.stages.interpolate.config import InterpolateConfig
+from mindgpt_plugins.stages.interpolate.job import InterpolateJob
 
 
 class Interpolate(Stage[InterpolateConfig]):
@@ -20,16 +20,12 @@ class Interpolate(Stage[InterpolateConfig]):
 
     def render(self, config: InterpolateConfig, context: Context) -> list[Command]:
         """Resolve references and write ``interpolate.json``."""
-        settings: dict[str, Any] = {
-            "start": context.model(config.start),
-            "end": context.model(config.end),
-            "alpha": config.alpha,
-            "choose": None,
-        }
+        choose = None
         if config.choose is not None:
-            evaluation = {**model_settings(config.end, config.seed, context), **config.choose.model_dump(mode="json")}
-            settings["choose"] = {**evaluation, "sets": [set_location(context, ref) for ref in config.choose.sets]}
-        (context.folder / "interpolate.json").write_text(json.dumps(settings, indent=1) + "\n")
+            told = {**config.choose.model_dump(), **model_settings(config.end, config.seed, context)}
+            choose = {**told, "sets": [set_location(context, ref) for ref in config.choose.sets]}
+        ends = {"start": context.model(config.start), "end": context.model(config.end)}
+        write_model(context.folder / "interpolate.json", resolve_config(config, InterpolateJob, **ends, choose=choose))
         return [Command(("-m", "mindgpt_plugins.stages.interpolate", "interpolate.json"))]
 
     def artefacts(self, config: InterpolateConfig, context: Context) -> dict[str, str]:

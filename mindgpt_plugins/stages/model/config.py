@@ -14,15 +14,19 @@ class ModelConfig(StageConfig):
 
     kind: Literal["model"]
     tokenizer_from: list[DatasetRef] = Field(min_length=1, description="Sets whose texts train the tokenizer.")
-    vocab_size: int = Field(640, ge=300, le=100_000, description="Upper bound, special tokens included.")
-    hidden_size: int = Field(128, ge=32, multiple_of=32)
-    layers: int = Field(4, ge=1)
-    heads: int = Field(4, ge=1)
-    kv_heads: int = Field(2, ge=1)
-    vision_hidden_size: int = Field(96, ge=16, multiple_of=8)
-    vision_layers: int = Field(3, ge=1)
-    vision_heads: int = Field(4, ge=1)
-    max_length: int = Field(512, ge=64, description="Longest sequence in tokens.")
+    vocab_size: int = Field(
+        640, ge=300, le=100_000, description="Tokens of the tokenizer at most, special ones included."
+    )
+    hidden_size: int = Field(128, ge=32, multiple_of=32, description="Width of the language model.")
+    layers: int = Field(4, ge=1, description="Layers of the language model.")
+    heads: int = Field(4, ge=1, description="Attention heads of the language model; they divide hidden_size.")
+    kv_heads: int = Field(2, ge=1, description="Key and value heads; they divide heads.")
+    vision_hidden_size: int = Field(96, ge=16, multiple_of=8, description="Width of the vision tower.")
+    vision_layers: int = Field(3, ge=1, description="Layers of the vision tower.")
+    vision_heads: int = Field(
+        4, ge=1, description="Attention heads of the vision tower; they divide vision_hidden_size."
+    )
+    max_length: int = Field(512, ge=64, description="Longest sequence in tokens, vision tokens included.")
     initializer_std: float = Field(
         0.08, gt=0, description="Standard deviation of fresh weights; at this size 0.02 never learns to see."
     )

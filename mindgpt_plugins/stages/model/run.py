@@ -6,18 +6,20 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from mindgpt_data.export import read_set
 
+from mindgpt_plugins.core.files import replace_folder
+from mindgpt_plugins.core.metrics import append_metrics, truncate_metrics
+from mindgpt_plugins.core.schema import read_model
+from mindgpt_plugins.generation.config import SetLocation
 from mindgpt_plugins.stages.model import tokenizer as bpe
 from mindgpt_plugins.stages.model.config import ModelConfig
+from mindgpt_plugins.stages.model.job import ModelJob
 
 PATCH, MERGE = 16, 2
 """Qwen3-VL's: one visual token is PATCH·MERGE = 32 pixels wide."""
@@ -51,12 +53,9 @@ def build(
         model.model.visual.pos_embed.weight.normal_(0.0, config.position_std)
     model.generation_config.eos_token_id = tokenizer.convert_tokens_to_ids(bpe.END)
     model.generation_config.pad_token_id = tokenizer.convert_tokens_to_ids(bpe.PAD)
-    aside = folder.with_name(f".{folder.name}.{os.getpid()}")
-    model.save_pretrained(aside)
-    _processor(tokenizer, min_pixels, max_pixels).save_pretrained(aside)
-    # A folder cannot be replaced in one step; an interrupted swap leaves none, and the stage starts over.
-    shutil.rmtree(folder, ignore_errors=True)
-    os.replace(aside, folder)
+    with replace_folder(folder, alone=True) as aside:
+        model.save_pretrained(aside)
+        _processor(tokenizer, min_pixels, max_pixels).save_pretrained(aside)
     return {"parameters": sum(p.numel() for p in model.parameters()), "vocabulary": len(tokenizer)}
 
 
@@ -134,11 +133,11 @@ def _host_config(config: ModelConfig, tokenizer: Any, max_pixels: int) -> Any:
     return host
 
 
-def texts_of(sets: list[Mapping[str, str]]) -> list[str]:
+def texts_of(sets: Iterable[SetLocation]) -> list[str]:
     """Every question and reply of the named sets, in order, wrapped as the model will see them."""
     texts = ["user", "assistant", "system"]
     for one in sets:
-        for row in read_set(Path(one["folder"]), one["set"]):
+        for row in read_set(one.folder, one.name):
             texts += [row.question, row.response]
     return texts
 
@@ -148,18 +147,12 @@ def main(argv: list[str]) -> int:
     if len(argv) != 1:
         print("usage: python -m mindgpt_plugins.stages.model.run config.json", file=sys.stderr)
         return 2
-    job = json.loads(Path(argv[0]).read_text())
-    made = build(
-        ModelConfig.model_validate(job["model"]),
-        texts_of(job["sets"]),
-        Path(job["folder"]),
-        int(job["seed"]),
-        int(job["min_pixels"]),
-        int(job["max_pixels"]),
-    )
-    line = json.dumps({"step": 1, "total": 1, **made})
-    (Path(argv[0]).parent / "metrics.jsonl").write_text(line + "\n")
-    print(f"{job['folder']}: {made['parameters']:,} parameters, vocabulary {made['vocabulary']}")
+    job = read_model(Path(argv[0]), ModelJob)
+    made = build(job.model, texts_of(job.sets), job.folder, job.seed, job.min_pixels, job.max_pixels)
+    metrics = Path(argv[0]).parent / "metrics.jsonl"
+    truncate_metrics(metrics, 0)  # of an attempt that was killed after it
+    append_metrics(metrics, 1, 1, made)
+    print(f"{job.folder}: {made['parameters']:,} parameters, vocabulary {made['vocabulary']}")
     return 0
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import ClassVar
 
-from mindgpt_plugins.core.schema import StageConfig
-from mindgpt_plugins.stages.base import Command, Context, CostRules, RehearsalRules, Stage, as_json
+from mindgpt_plugins.core.schema import StageConfig, write_model
+from mindgpt_plugins.generation.config import SetLocation
+from mindgpt_plugins.stages.base import Command, Context, CostRules, RehearsalRules, Stage
 from mindgpt_plugins.stages.model.config import ModelConfig
+from mindgpt_plugins.stages.model.job import ModelJob
 
 
 class ModelStage(Stage[ModelConfig]):
@@ -21,20 +22,15 @@ class ModelStage(Stage[ModelConfig]):
         """Write ``config.json`` for the module."""
         sets = [context.dataset(reference) for reference in config.tokenizer_from]
         path = context.folder / "config.json"
-        path.write_text(
-            json.dumps(
-                {
-                    "model": as_json(config),
-                    "sets": [{"folder": str(folder), "set": name} for folder, name in sets],
-                    "folder": str(context.folder / "model"),
-                    "seed": context.seed,
-                    "min_pixels": context.min_pixels,
-                    "max_pixels": context.max_pixels,
-                },
-                indent=1,
-            )
-            + "\n"
+        job = ModelJob(
+            model=config,
+            sets=[SetLocation(folder=folder, name=name) for folder, name in sets],
+            folder=context.folder / "model",
+            seed=context.seed,
+            min_pixels=context.min_pixels,
+            max_pixels=context.max_pixels,
         )
+        write_model(path, job)
         return [Command(("-m", "mindgpt_plugins.stages.model.run", str(path)))]
 
     def artefacts(self, config: ModelConfig, context: Context) -> dict[str, str]:

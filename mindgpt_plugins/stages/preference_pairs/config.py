@@ -13,9 +13,11 @@ from mindgpt_plugins.stages.self_training.config import SelfTrainingConfig
 class Shares(Strict):
     """Wanted share of each kind of pair; normalised to 1."""
 
-    right_wrong: float = Field(0.5, ge=0)
-    grounded_blind: float = Field(0.25, ge=0)
-    concise_verbose: float = Field(0.25, ge=0)
+    right_wrong: float = Field(0.5, ge=0, description="Pairs of a right and a wrong reply.")
+    grounded_blind: float = Field(
+        0.25, ge=0, description="Pairs of a reply that looks and its continuation with the picture blanked."
+    )
+    concise_verbose: float = Field(0.25, ge=0, description="Pairs of a short and a long right reply.")
 
     @model_validator(mode="after")
     def _positive(self) -> Self:
@@ -28,11 +30,15 @@ class PreferencePairsConfig(SelfTrainingConfig):
     """Preference pairs from a model's own samples."""
 
     kind: Literal["preference_pairs"]
-    samples: int = Field(8, ge=2, description="Answers per prompt with the image.")
-    blind_samples: int = Field(4, ge=1, description="Continuations per prompt with the image blanked.")
+    samples: int = Field(8, ge=2, description="Answers per prompt with the picture.")
+    blind_samples: int = Field(4, ge=1, description="Continuations per prompt with the picture blanked.")
     blind_prefix: float = Field(0.5, ge=0, lt=1, description="Share of the chosen reply's words that is kept.")
-    verbose_ratio: float = Field(1.3, gt=1, description="A verbose reply has at least this many times the tokens.")
-    verbose_tokens: int = Field(3, ge=1, description="… and at least this many tokens more.")
+    verbose_ratio: float = Field(
+        1.3, gt=1, description="Times the tokens of the concise reply that a verbose one has at least."
+    )
+    verbose_tokens: int = Field(
+        3, ge=1, description="Tokens more than the concise reply that a verbose one has at least."
+    )
     shares: Shares = Shares()
-    pairs: int | None = Field(None, ge=1, description="Pairs wanted; default: one per prompt.")
+    pairs: int | None = Field(None, ge=1, description="Pairs that are wanted. Default: one per prompt.")
     set: str = Field("align", pattern=r"^[A-Za-z0-9_-]+$", description="Name of the preference set that is written.")

@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -17,10 +16,13 @@ from typing import Any
 from mindgpt_data.export import write_preference_set
 from mindgpt_data.schema.rows import PAIR_KINDS, Pair
 
-from mindgpt_plugins.generation.collect import Answerer, Progress, collect, write_text
+from mindgpt_plugins.core.files import write_json
+from mindgpt_plugins.core.schema import read_model
+from mindgpt_plugins.generation.collect import Answerer, Progress, collect
 from mindgpt_plugins.generation.engines import engine_name, load_once
 from mindgpt_plugins.generation.hf_engine import Reply
 from mindgpt_plugins.stages.evaluate.run import right
+from mindgpt_plugins.stages.preference_pairs.job import PreferencePairsJob
 from mindgpt_plugins.stages.self_training.prompts import Item, SelfTrainingError, adopt, read_items
 
 Candidate = tuple[str, str]
@@ -28,33 +30,33 @@ Candidate = tuple[str, str]
 
 
 def run(
-    config_path: Path, engines: Callable[[Mapping[str, Any]], Callable[[], Answerer]] = load_once
+    config_path: Path, engines: Callable[[PreferencePairsJob], Callable[[], Answerer]] = load_once
 ) -> dict[str, Any]:
     """Run the stage that ``preference_pairs.json`` describes; return the content of ``summary.json``.
 
     Raises:
         SelfTrainingError: the replies give no pair at all.
     """
-    config = json.loads(config_path.read_text())
+    job = read_model(config_path, PreferencePairsJob)
     folder = config_path.resolve().parent
-    items = read_items(config["prompts"])
-    engine = engines(config)
+    items = read_items(job.prompts)
+    engine = engines(job)
     # An upper bound until the replies are known: only prompts with a right reply are continued without the image.
-    blind_wanted = config["shares"]["grounded_blind"] > 0
+    blind_wanted = job.shares.grounded_blind > 0
     progress = Progress(folder / "metrics.jsonl", total=len(items) * (2 if blind_wanted else 1))
-    asked = {"temperature": config["temperature"], "batch_size": config["batch_size"], "progress": progress}
+    asked: dict[str, Any] = {"temperature": job.temperature, "batch_size": job.batch_size, "progress": progress}
     replies = collect(
         engine,
         [item.prompt() for item in items.values()],
         folder / "samples" / "sighted.jsonl",
-        n=config["samples"],
+        n=job.samples,
         **asked,
     )
     good = {uid: _good(item, replies[uid]) for uid, item in items.items()}
     blind: dict[str, list[Reply]] = {}
     if blind_wanted:
         begun = {
-            uid: _beginning(found[0].text, config["blind_prefix"])
+            uid: _beginning(found[0].text, job.blind_prefix)
             for uid, found in good.items()
             if found and items[uid].row.image
         }
@@ -63,17 +65,17 @@ def run(
             engine,
             [items[uid].prompt(prefix=text, blank=True) for uid, text in begun.items()],
             folder / "samples" / "blind.jsonl",
-            n=config["blind_samples"],
+            n=job.blind_samples,
             **asked,
         )
-    summary = build(config, items, replies, good, blind, folder / "datasets")
-    summary["engine"] = engine_name(config)
-    write_text(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
+    summary = build(job, items, replies, good, blind, folder / "datasets")
+    summary["engine"] = engine_name(job)
+    write_json(folder / "summary.json", summary)
     return summary
 
 
 def build(
-    config: Mapping[str, Any],
+    job: PreferencePairsJob,
     items: Mapping[str, Item],
     replies: Mapping[str, list[Reply]],
     good: Mapping[str, list[Reply]],
@@ -81,19 +83,20 @@ def build(
     folder: Path,
 ) -> dict[str, Any]:
     """Form candidates, take each kind's share, write the set; return the summary."""
+    shares = job.shares.model_dump()
     found: dict[str, dict[str, Candidate]] = {kind: {} for kind in PAIR_KINDS}
     for uid, item in items.items():
         bad = [r for r in replies[uid] if r.finished and not right(item.row, r)]
         options = {
             "right_wrong": _right_wrong(good[uid], bad),
             "grounded_blind": _grounded_blind(item, good[uid], blind.get(uid, [])),
-            "concise_verbose": _concise_verbose(good[uid], config["verbose_ratio"], config["verbose_tokens"]),
+            "concise_verbose": _concise_verbose(good[uid], job.verbose_ratio, job.verbose_tokens),
         }
         for kind, candidate in options.items():
-            if candidate is not None and config["shares"][kind] > 0:
+            if candidate is not None and shares[kind] > 0:
                 found[kind][uid] = candidate
-    wanted = _wanted(config["shares"], config["pairs"] or len(items))
-    taken = _take(found, wanted, config["seed"])
+    wanted = _wanted(shares, job.pairs or len(items))
+    taken = _take(found, wanted, job.seed)
     pairs = [
         Pair(adopt(items[uid], folder), chosen, rejected, kind)
         for kind, uids in taken.items()
@@ -102,11 +105,11 @@ def build(
     ]
     if not pairs:
         raise SelfTrainingError(
-            f"{len(items)} prompts × {config['samples']} replies gave no preference pair: the model's replies are all "
+            f"{len(items)} prompts × {job.samples} replies gave no preference pair: the model's replies are all "
             "right and alike, or all wrong; raise `samples` or `temperature`, or choose other prompts"
         )
-    random.Random(config["seed"]).shuffle(pairs)
-    write_preference_set(pairs, folder, config["set"])
+    random.Random(job.seed).shuffle(pairs)
+    write_preference_set(pairs, folder, job.set)
     label = {uid: item.row.capability for uid, item in items.items()}
     seen, solved = Counter(label.values()), Counter(label[uid] for uid, g in good.items() if g)
     kinds = {
@@ -128,7 +131,7 @@ def build(
             )
     return {
         "version": 1,
-        "set": config["set"],
+        "set": job.set,
         "pairs": len(pairs),
         "wanted": sum(wanted.values()),
         "short": sum(wanted.values()) - len(pairs),

@@ -7,6 +7,8 @@ from typing import ClassVar
 from mindgpt_plugins.core.schema import StageConfig
 from mindgpt_plugins.stages.base import CostRules, RehearsalRules
 from mindgpt_plugins.stages.preference_pairs.config import PreferencePairsConfig
+from mindgpt_plugins.stages.preference_pairs.job import PreferencePairsJob
+from mindgpt_plugins.stages.self_training.job import SelfTrainingJob
 from mindgpt_plugins.stages.self_training.stage import SelfTraining
 
 
@@ -14,6 +16,7 @@ class PreferencePairs(SelfTraining[PreferencePairsConfig]):
     """The set is a preference set."""
 
     Config: ClassVar[type[StageConfig]] = PreferencePairsConfig
+    Job: ClassVar[type[SelfTrainingJob]] = PreferencePairsJob
     process: ClassVar[str] = "mindgpt_plugins.stages.preference_pairs"
 
     def rehearsal_rules(self) -> RehearsalRules[PreferencePairsConfig]:

@@ -10,19 +10,21 @@ import os
 import sys
 from pathlib import Path
 
+from mindgpt_plugins.core.schema import read_model
 from mindgpt_plugins.generation.hf_engine import EngineError
 from mindgpt_plugins.stages.quantise.apply import QuantiseError, quantise
 from mindgpt_plugins.stages.quantise.calibration import CalibrationError
 from mindgpt_plugins.stages.quantise.gate import QualityLost, judge
+from mindgpt_plugins.stages.quantise.job import QuantiseJob
 
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit("usage: python -m mindgpt_plugins.stages.quantise CONFIG.json")
     path = Path(sys.argv[1]).resolve()
-    config = json.loads(path.read_text())
+    job = read_model(path, QuantiseJob)
     try:
-        candidate = quantise(config, path.parent)
-        print(json.dumps(judge(config, path.parent, candidate), indent=1), flush=True)
+        candidate = quantise(job, path.parent)
+        print(json.dumps(judge(job, path.parent, candidate), indent=1), flush=True)
         os.replace(candidate, path.parent / "model")  # only what passed is a model
     except (EngineError, CalibrationError, QuantiseError, QualityLost, FileNotFoundError) as error:
         sys.exit(str(error))

@@ -11,6 +11,8 @@ from typing import Any
 from mindgpt_data.export import read_set
 from mindgpt_data.schema.rows import Row
 
+from mindgpt_plugins.stages.quantise.job import CalibrationJob
+
 Item = tuple[Row, Path]
 """A row and the folder its images are relative to."""
 
@@ -19,24 +21,23 @@ class CalibrationError(RuntimeError):
     """The sets cannot calibrate this model; the message says what to do."""
 
 
-def rows_for(asked: Mapping[str, Any], *, vision: bool, seed: int) -> list[Item]:
+def rows_for(asked: CalibrationJob, *, vision: bool, seed: int) -> list[Item]:
     """The rows a recipe's ``calibration`` stands for.
 
     llm-compressor traces the model with the first row's inputs, so pictures are in all of them: rows without one are
     left out, unless ``text_only`` asks for the contrary.
 
     Args:
-        asked: ``sets`` (``folder`` and ``name`` each), ``rows``, ``by``, ``text_only``.
+        asked: which sets, how many rows, spread over which labels, with pictures or without.
         vision: has the model a vision part?
         seed: see :func:`stratified`.
 
     Raises:
         CalibrationError: no row is left, the model sees but no row has a picture, or a picture is missing.
     """
-    folders = [(Path(where["folder"]), where["name"]) for where in asked["sets"]]
-    items = [(row, folder) for folder, name in folders for row in read_set(folder, name)]
-    names = ", ".join(name for _, name in folders)
-    pictures = vision and not asked["text_only"]
+    items = [(row, where.folder) for where in asked.sets for row in read_set(where.folder, where.name)]
+    names = ", ".join(where.name for where in asked.sets)
+    pictures = vision and not asked.text_only
     wanted = [item for item in items if bool(item[0].image) == pictures]
     if not wanted and pictures:
         raise CalibrationError(
@@ -51,7 +52,7 @@ def rows_for(asked: Mapping[str, Any], *, vision: bool, seed: int) -> list[Item]
     if len(wanted) < len(items):
         kind = "without" if pictures else "with"
         print(f"calibration: {len(items) - len(wanted)} rows {kind} a picture are left out", flush=True)
-    chosen = stratified(wanted, asked["rows"], asked["by"], seed)
+    chosen = stratified(wanted, asked.rows, asked.by, seed)
     lost = [(row, root / name) for row, root in chosen for name in row.image if not (root / name).is_file()]
     if lost:
         row, path = lost[0]

@@ -13,17 +13,19 @@ from mindgpt_plugins.stages.quantise.schemes import SCHEMES
 class Calibration(Strict):
     """Rows that GPTQ, AutoRound and static scales look at: our own multimodal data, spread over the label tree."""
 
-    sets: list[DatasetRef] = Field(min_length=1)
+    sets: list[DatasetRef] = Field(min_length=1, description="Sets that the rows come from.")
     rows: int = Field(256, ge=1, description="Rows in all, as even over the labels as the sets allow.")
-    by: Literal["capability", "knowledge"] = Field("capability", description="Dimension of the label tree.")
-    text_only: bool = Field(False, description="Rows without pictures instead of rows with them.")
+    by: Literal["capability", "knowledge"] = Field(
+        "capability", description="Label tree over which the rows are spread evenly."
+    )
+    text_only: bool = Field(False, description="Whether to take rows without pictures instead of rows with them.")
 
 
 class QualityGate(Strict):
     """What the quantised model must keep; below any of it the stage fails and the unquantised model stays."""
 
-    sets: list[DatasetRef] = Field(min_length=1, description="Held-out sets, e.g. [world/dev].")
-    rows: int | None = Field(1000, ge=1, description="Rows per set; null: all.")
+    sets: list[DatasetRef] = Field(min_length=1, description="Held-out sets that are answered, e.g. [world/dev].")
+    rows: int | None = Field(1000, ge=1, description="Rows per set at most; null: all of them.")
     recovery: float = Field(0.99, gt=0, description="Task accuracy as a share of the unquantised model's.")
     top1: float | None = Field(None, gt=0, le=1, description="Least share of tokens with the same most likely token.")
     kl: float | None = Field(None, gt=0, description="Largest mean KL divergence per token, nats.")
@@ -34,18 +36,24 @@ class QuantiseConfig(StageConfig):
     """A smaller model for inference, and the proof that it still can what the large one can."""
 
     kind: Literal["quantise"]
-    model: ModelRef
+    model: ModelRef = Field(description="Model that is quantised.")
     scheme: str = Field("fp8_dynamic", description=f"One of: {', '.join(SCHEMES)}.")
-    kv_cache: Literal["auto", "fp8"] = Field("auto", description="fp8: static scales for the cache as well.")
+    kv_cache: Literal["auto", "fp8"] = Field(
+        "auto", description="Whether the key-value cache stays as it is (auto) or gets static fp8 scales as well."
+    )
     keep: list[str] = Field(
         default_factory=list,
         description="Modules kept as they are, beside the output head and everything visual: names or re:patterns.",
     )
-    options: dict[str, Any] = Field(default_factory=dict, description="Of the method, e.g. {iters: 200} of AutoRound.")
-    calibration: Calibration | None = None
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="Options of the scheme's method, e.g. {iters: 200} of AutoRound."
+    )
+    calibration: Calibration | None = Field(
+        None, description="Data that the method looks at; needed by GPTQ, AutoRound and static scales."
+    )
     gate: QualityGate
-    batch_size: int = Field(64, ge=1)
-    max_new_tokens: int = Field(64, ge=1)
+    batch_size: int = Field(64, ge=1, description="Replies that are generated at once.")
+    max_new_tokens: int = Field(64, ge=1, description="Tokens of a reply at most.")
 
     @model_validator(mode="after")
     def _calibrated(self) -> Self:

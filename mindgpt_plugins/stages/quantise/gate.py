@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mindgpt_plugins.generation.collect import Progress, collect, write_text
+from mindgpt_plugins.core.files import write_json
+from mindgpt_plugins.generation.collect import Progress, collect
+from mindgpt_plugins.generation.engines import load_hugging_face
 from mindgpt_plugins.generation.hf_engine import Engine, Prompt, Reply
 from mindgpt_plugins.stages.evaluate.run import items_of, prompt_of, right
 from mindgpt_plugins.stages.evaluate.scoring import wilson
+from mindgpt_plugins.stages.quantise.job import QuantiseJob
 
 
 class QualityLost(RuntimeError):
     """The quantised model is below the gate; the message carries the figures."""
 
 
-def judge(config: Mapping[str, Any], folder: Path, candidate: Path) -> dict[str, Any]:
-    """Compare ``candidate`` with ``config["model"]``; write and return ``quality.json``.
+def judge(job: QuantiseJob, folder: Path, candidate: Path) -> dict[str, Any]:
+    """Compare ``candidate`` with the stage's model; write and return ``quality.json``.
 
     Both answer the same rows greedily. KL(model ‖ candidate) and the share of equal most likely tokens are means over
     the positions of the unquantised model's own replies, end mark included.
@@ -27,37 +29,30 @@ def judge(config: Mapping[str, Any], folder: Path, candidate: Path) -> dict[str,
     Raises:
         QualityLost: after ``quality.json`` is written, when the candidate is below the gate.
     """
-    asked = config["gate"]
-    items = items_of({"sets": asked["sets"], "rows": asked["rows"]})
+    asked = job.gate
+    items = items_of(asked.sets, asked.rows)
     prompts = [prompt_of(key, row, root) for key, (row, root) in items.items()]
     progress = Progress(folder / "metrics.jsonl", total=2 * len(prompts))
-    common: dict[str, Any] = {
-        "max_new_tokens": config["max_new_tokens"],
-        "min_pixels": config["min_pixels"],
-        "max_pixels": config["max_pixels"],
-        "seed": config["seed"],
-        "device": config.get("device"),
-    }
-    engines = {"model": Engine(config["model"], **common), "quantised": Engine(str(candidate), **common)}
+    engines = {"model": load_hugging_face(job), "quantised": load_hugging_face(job, str(candidate))}
     replies = {
         name: collect(
             lambda engine=engine: engine,  # type: ignore[misc]
             prompts,
             folder / "passes" / f"{name}.jsonl",
-            batch_size=config["batch_size"],
+            batch_size=job.batch_size,
             progress=progress,
         )
         for name, engine in engines.items()
     }
     correct = {name: [right(items[p.key][0], found[p.key][0]) for p in prompts] for name, found in replies.items()}
-    few = [prompts[at * len(prompts) // asked["kl_rows"]] for at in range(asked["kl_rows"])]
-    few = list(dict.fromkeys(few)) if len(prompts) > asked["kl_rows"] else prompts
-    kl, same = divergence(engines["model"], engines["quantised"], few, replies["model"], config["batch_size"])
-    size = {name: weights_size(Path(path)) for name, path in (("model", config["model"]), ("quantised", candidate))}
+    few = [prompts[at * len(prompts) // asked.kl_rows] for at in range(asked.kl_rows)]
+    few = list(dict.fromkeys(few)) if len(prompts) > asked.kl_rows else prompts
+    kl, same = divergence(engines["model"], engines["quantised"], few, replies["model"], job.batch_size)
+    size = {name: weights_size(Path(path)) for name, path in (("model", job.model), ("quantised", candidate))}
     accuracy = {name: sum(found) / len(found) for name, found in correct.items()}
     quality = {
-        "scheme": config["scheme"],
-        "kv_cache": config["kv_cache"],
+        "scheme": job.scheme,
+        "kv_cache": job.kv_cache,
         "rows": len(prompts),
         "accuracy": accuracy,
         "interval": {name: wilson(sum(found), len(found)) for name, found in correct.items()},
@@ -67,11 +62,11 @@ def judge(config: Mapping[str, Any], folder: Path, candidate: Path) -> dict[str,
         "top1": same,
         "bytes": size,
         "size": size["quantised"] / size["model"],
-        "gate": {key: asked[key] for key in ("recovery", "top1", "kl")},
+        "gate": asked.model_dump(include={"recovery", "top1", "kl"}),
     }
     lost = shortfalls(quality)
     quality["verdict"] = "failed" if lost else "passed"
-    write_text(folder / "quality.json", json.dumps(quality, indent=1) + "\n")
+    write_json(folder / "quality.json", quality)
     if lost:
         raise QualityLost(
             f"the quantised model is below the gate: {'; '.join(lost)}. The unquantised model stays in use; "

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, ClassVar
 
-from mindgpt_plugins.core.schema import StageConfig
-from mindgpt_plugins.stages.base import Command, Context, CostRules, RehearsalRules, Stage, as_json
+from mindgpt_plugins.core.schema import StageConfig, resolve_config, write_model
+from mindgpt_plugins.stages.base import Command, Context, CostRules, RehearsalRules, Stage
 from mindgpt_plugins.stages.evaluate.stage import model_settings, set_location
-from mindgpt_plugins.stages.quantise.config import QuantiseConfig
+from mindgpt_plugins.stages.quantise.config import Calibration, QualityGate, QuantiseConfig
+from mindgpt_plugins.stages.quantise.job import QuantiseJob
 from mindgpt_plugins.stages.quantise.schemes import SCHEMES
 
 
@@ -21,12 +21,18 @@ class Quantise(Stage[QuantiseConfig]):
 
     def render(self, config: QuantiseConfig, context: Context) -> list[Command]:
         """Resolve references and write ``quantise.json``."""
-        settings: dict[str, Any] = as_json(config)
-        settings |= model_settings(config.model, config.seed, context)
-        for part in ("calibration", "gate"):
-            if settings[part]:
-                settings[part]["sets"] = [set_location(context, ref) for ref in settings[part]["sets"]]
-        (context.folder / "quantise.json").write_text(json.dumps(settings, indent=1) + "\n")
+
+        def located(part: Calibration | QualityGate) -> dict[str, Any]:
+            return {**part.model_dump(), "sets": [set_location(context, ref) for ref in part.sets]}
+
+        job = resolve_config(
+            config,
+            QuantiseJob,
+            **model_settings(config.model, config.seed, context),
+            calibration=located(config.calibration) if config.calibration else None,
+            gate=located(config.gate),
+        )
+        write_model(context.folder / "quantise.json", job)
         return [Command(("-m", "mindgpt_plugins.stages.quantise", "quantise.json"))]
 
     def artefacts(self, config: QuantiseConfig, context: Context) -> dict[str, str]:

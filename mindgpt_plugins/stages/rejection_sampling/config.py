@@ -13,21 +13,23 @@ from mindgpt_plugins.stages.self_training.config import SelfTrainingConfig
 class Replay(Strict):
     """Rows of another set mixed in as they are."""
 
-    data: DatasetRef
-    share: float = Field(gt=0, lt=1, description="Of the finished set.")
+    data: DatasetRef = Field(description="Set whose rows are mixed in.")
+    share: float = Field(gt=0, lt=1, description="Share of the finished set.")
 
 
 class RejectionSamplingConfig(SelfTrainingConfig):
     """A model's own verified-correct answers, as a training set that restores what it could do."""
 
     kind: Literal["rejection_sampling"]
-    after: ModelRef | None = Field(None, description="The tuned model; prompts it lost weigh more.")
-    samples: int = Field(8, ge=1, description="K: answers per prompt.")
+    after: ModelRef | None = Field(
+        None, description="Tuned model; prompts that it has lost weigh more. null: all prompts weigh the same."
+    )
+    samples: int = Field(8, ge=1, description="Answers per prompt.")
     keep_per_prompt: int = Field(2, ge=1, description="Right answers kept per prompt at most, distinct ones first.")
     rows: int | None = Field(None, ge=1, description="Own answers in the set; default: one per answered prompt.")
     floor: float = Field(0.1, gt=0, description="Weight of a prompt that was not lost: floor + max(0, p0 - p1).")
     shrink: float = Field(2.0, ge=0, description="Pseudo-answers that pull p towards its capability's mean.")
-    replay: list[Replay] = []
+    replay: list[Replay] = Field([], description="Rows of other sets that are mixed in as they are.")
     set: str = Field("restore", pattern=r"^[A-Za-z0-9_-]+$", description="Name of the set that is written.")
 
     @model_validator(mode="after")

@@ -5,7 +5,6 @@ Prompt weight = floor + max(0, p0 − p1) on shrunk solve rates of the answering
 
 from __future__ import annotations
 
-import json
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -16,71 +15,74 @@ from typing import Any
 from mindgpt_data.export import write_set
 from mindgpt_data.schema.rows import Row
 
-from mindgpt_plugins.generation.collect import Answerer, Progress, collect, write_text
+from mindgpt_plugins.core.files import write_json
+from mindgpt_plugins.core.schema import read_model
+from mindgpt_plugins.generation.collect import Answerer, Progress, collect
 from mindgpt_plugins.generation.engines import engine_name, load_once
 from mindgpt_plugins.generation.hf_engine import Reply
 from mindgpt_plugins.stages.evaluate.run import right
+from mindgpt_plugins.stages.rejection_sampling.job import RejectionSamplingJob
 from mindgpt_plugins.stages.self_training.prompts import Item, SelfTrainingError, adopt, read_items
 from mindgpt_plugins.stages.self_training.weights import apportion, shrunk
 
 
 def run(
-    config_path: Path, engines: Callable[[Mapping[str, Any]], Callable[[], Answerer]] = load_once
+    config_path: Path, engines: Callable[[RejectionSamplingJob], Callable[[], Answerer]] = load_once
 ) -> dict[str, Any]:
     """Run the stage that ``rejection_sampling.json`` describes; return the content of ``summary.json``.
 
     Raises:
         SelfTrainingError: the model answered no prompt right, or more rows are wanted than its answers allow.
     """
-    config = json.loads(config_path.read_text())
+    job = read_model(config_path, RejectionSamplingJob)
     folder = config_path.resolve().parent
-    items = read_items(config["prompts"])
-    models = {"before": config["model"]} | ({"after": config["after"]} if config["after"] else {})
+    items = read_items(job.prompts)
+    models = {"before": job.model} | ({"after": job.after} if job.after else {})
     progress = Progress(folder / "metrics.jsonl", total=len(items) * len(models))
     replies = {
         name: collect(
-            engines({**config, "model": model}),
+            engines(job.model_copy(update={"model": model})),
             [item.prompt() for item in items.values()],
             folder / "samples" / f"{name}.jsonl",
-            n=config["samples"],
-            temperature=config["temperature"],
-            batch_size=config["batch_size"],
+            n=job.samples,
+            temperature=job.temperature,
+            batch_size=job.batch_size,
             progress=progress,
         )
         for name, model in models.items()
     }
-    summary = build(config, items, replies["before"], replies.get("after"), folder / "datasets")
-    summary["engine"] = engine_name(config)
-    write_text(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
+    summary = build(job, items, replies["before"], replies.get("after"), folder / "datasets")
+    summary["engine"] = engine_name(job)
+    write_json(folder / "summary.json", summary)
     return summary
 
 
 def build(
-    config: Mapping[str, Any],
+    job: RejectionSamplingJob,
     items: Mapping[str, Item],
     before: Mapping[str, list[Reply]],
     after: Mapping[str, list[Reply]] | None,
     folder: Path,
 ) -> dict[str, Any]:
     """Verify, weigh and write the set; return the summary."""
-    kept = {uid: distinct(item.row, before[uid])[: config["keep_per_prompt"]] for uid, item in items.items()}
+    kept = {uid: distinct(item.row, before[uid])[: job.keep_per_prompt] for uid, item in items.items()}
     accepted = {uid: texts for uid, texts in kept.items() if texts}
     if not accepted:
         raise SelfTrainingError(
-            f"none of {len(items)} prompts × {config['samples']} answers is right: the model cannot teach itself these "
+            f"none of {len(items)} prompts × {job.samples} answers is right: the model cannot teach itself these "
             "prompts; check that it is trained on the answer format, or raise `samples`"
         )
     label = {uid: item.row.capability for uid, item in items.items()}
-    p0 = shrunk(_correct(items, before), config["samples"], label, config["shrink"])
+    p0 = shrunk(_correct(items, before), job.samples, label, job.shrink)
     if after is None:
         weights = dict.fromkeys(accepted, 1.0)
         p1 = None
     else:
-        p1 = shrunk(_correct(items, after), config["samples"], label, config["shrink"])
-        weights = {uid: config["floor"] + max(0.0, p0[uid] - p1[uid]) for uid in accepted}
-    wanted = config["rows"] or len(accepted)
+        p1 = shrunk(_correct(items, after), job.samples, label, job.shrink)
+        weights = {uid: job.floor + max(0.0, p0[uid] - p1[uid]) for uid in accepted}
+    wanted = job.rows or len(accepted)
     try:
-        copies = apportion(weights, wanted, config["keep_per_prompt"], config["seed"])
+        copies = apportion(weights, wanted, job.keep_per_prompt, job.seed)
     except ValueError as error:
         raise SelfTrainingError(f"{error}; lower `rows`, raise `keep_per_prompt` or give more prompts") from error
     rows = [
@@ -93,15 +95,15 @@ def build(
         for uid, count in copies.items()
         for i in range(count)
     ]
-    replayed, replay_report = _replay(config, len(rows), folder)
+    replayed, replay_report = _replay(job, len(rows), folder)
     mixed = rows + replayed
-    random.Random(config["seed"]).shuffle(mixed)
-    write_set(mixed, folder, config["set"])
+    random.Random(job.seed).shuffle(mixed)
+    write_set(mixed, folder, job.set)
     seen = Counter(label.values())
     good = Counter(label[uid] for uid in accepted)
     return {
         "version": 1,
-        "set": config["set"],
+        "set": job.set,
         "rows": len(mixed),
         "own": len(rows),
         "prompts": len(items),
@@ -128,20 +130,20 @@ def _correct(items: Mapping[str, Item], replies: Mapping[str, list[Reply]]) -> d
     return {uid: sum(right(item.row, r) for r in replies[uid]) for uid, item in items.items()}
 
 
-def _replay(config: Mapping[str, Any], own: int, folder: Path) -> tuple[list[Row], list[dict[str, Any]]]:
+def _replay(job: RejectionSamplingJob, own: int, folder: Path) -> tuple[list[Row], list[dict[str, Any]]]:
     """Rows of other sets, so that each has its share of the finished set; a set that is too small is repeated."""
-    total = own / (1.0 - sum(r["share"] for r in config["replay"]))
+    total = own / (1.0 - sum(one.share for one in job.replay))
     rows: list[Row] = []
     report = []
-    for replay in config["replay"]:
-        pool = list(read_items([replay["data"]]).values())
-        random.Random(config["seed"]).shuffle(pool)
-        count = round(replay["share"] * total)
+    for replay in job.replay:
+        pool = list(read_items([replay.data]).values())
+        random.Random(job.seed).shuffle(pool)
+        count = round(replay.share * total)
         rows += [
             replace(adopt(item, folder), uid=f"replay/{_copy_uid(item.row.uid, i // len(pool))}")
             for i, item in ((i, pool[i % len(pool)]) for i in range(count))
         ]
-        name = replay["data"]["name"]
+        name = replay.data.name
         report.append({"data": name, "rows": count, "available": len(pool), "repeated": max(0, count - len(pool))})
     return rows, report
 

@@ -8,6 +8,8 @@ from mindgpt_plugins.core.schema import StageConfig
 from mindgpt_plugins.stages.base import Context, CostRules, RehearsalRules
 from mindgpt_plugins.stages.evaluate.stage import set_location
 from mindgpt_plugins.stages.rejection_sampling.config import RejectionSamplingConfig
+from mindgpt_plugins.stages.rejection_sampling.job import RejectionSamplingJob
+from mindgpt_plugins.stages.self_training.job import SelfTrainingJob
 from mindgpt_plugins.stages.self_training.stage import SelfTraining
 
 
@@ -15,6 +17,7 @@ class RejectionSampling(SelfTraining[RejectionSamplingConfig]):
     """The set is a training set, with replayed rows of others."""
 
     Config: ClassVar[type[StageConfig]] = RejectionSamplingConfig
+    Job: ClassVar[type[SelfTrainingJob]] = RejectionSamplingJob
     process: ClassVar[str] = "mindgpt_plugins.stages.rejection_sampling"
 
     def resolved(self, config: RejectionSamplingConfig, context: Context) -> dict[str, Any]:

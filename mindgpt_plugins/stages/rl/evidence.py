@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mindgpt_plugins.core.files import read_jsonl
 from mindgpt_plugins.stages.rehearsal import Finding
 
 if TYPE_CHECKING:
@@ -142,5 +142,4 @@ def _component(stage: str, name: str, values: list[tuple[str, float | None]]) ->
 
 def _replies(folder: Path) -> Iterator[dict[str, Any]]:
     for path in sorted(folder.glob("*.jsonl")):
-        with path.open(encoding="utf-8") as file:
-            yield from (json.loads(line) for line in file)
+        yield from (reply for _, reply in read_jsonl(path))

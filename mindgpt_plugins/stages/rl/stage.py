@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from mindgpt_patches import catalog
 
+from mindgpt_plugins.core.choice import choices
 from mindgpt_plugins.core.registry import PluginError, RegistryError, check_options, load_plugins, names, nearest
 from mindgpt_plugins.core.schedule import extremes
 from mindgpt_plugins.core.schema import StageConfig
@@ -60,17 +61,13 @@ class RL(Stage[RLConfig]):
 
     def render(self, config: RLConfig, context: Context) -> list[Command]:
         """Write ``settings.json``; return verl's command, its model merger's where needed, and our check of the run."""
-        from mindgpt_plugins.verl_ext.settings import Settings, write
+        from mindgpt_plugins.verl_ext.settings import HybridSettings, Settings, write
 
         folder = context.folder.resolve()
         seed = context.seed if config.seed is None else config.seed
         write(
             Settings(
-                rewards=config.rewards,
-                advantage=config.advantage,
-                curriculum=config.curriculum,
-                perception=config.perception,
-                group_size_by_difficulty=config.group_size_by_difficulty,
+                **{key: getattr(config, key) for key in HybridSettings.model_fields},
                 plugins=context.plugins,
                 seed=seed,
                 metrics_path=str(folder / "metrics.jsonl"),
@@ -210,33 +207,29 @@ def _names(config: RLConfig, context: Context) -> list[str]:
         Suite(config.rewards)
     except (RegistryError, RewardError, PluginError) as error:
         problems.append(f"rewards: {error}")
-    for kind, field, name, options in (
-        ("advantage", "advantage", config.advantage.name, config.advantage.options),
-        ("sampler", "curriculum", config.curriculum.name, config.curriculum.options),
-    ):
-        if name not in names(kind):
+    for place, choice in choices(config):
+        known = names(choice.of)
+        if choice.name not in known:
             problems.append(
-                f"{field}.name: there is no {name!r}{nearest(name, names(kind))} Known: {', '.join(names(kind))}."
+                f"{place}.name: there is no {choice.of} {choice.name!r}{nearest(choice.name, known)} "
+                f"Known: {', '.join(known)}."
             )
         elif importlib.util.find_spec("torch") is not None:  # options need the function, and that needs torch
             try:
-                check_options(kind, name, options)
+                check_options(choice.of, choice.name, choice.options)
             except (RegistryError, PluginError) as error:
-                problems.append(f"{field}.options: {error}")
+                problems.append(f"{place}.options: {error}")
     return problems + _curriculum(config)
 
 
 def _curriculum(config: RLConfig) -> list[str]:
-    """A curriculum or mixture that is not there, or that RL cannot feed."""
+    """A curriculum or mixture that RL cannot feed."""
     from mindgpt_plugins.curriculum.feeding import unknown_in_rl
 
-    mixture = config.curriculum.mixture
-    if mixture is not None and mixture.name not in names("mixture"):
-        known = names("mixture")
-        return [f"curriculum.mixture: there is no {mixture.name!r}{nearest(mixture.name, known)} Known: {known}."]
-    if config.curriculum.name not in names("sampler"):
-        return []  # already said
-    problem = unknown_in_rl(config.curriculum.name, mixture.name if mixture else None)
+    chosen = (config.curriculum, config.mixture)
+    if config.curriculum is None or any(one is not None and one.name not in names(one.of) for one in chosen):
+        return []  # verl's own order, or a name that is not there: already said
+    problem = unknown_in_rl(config.curriculum.name, config.mixture.name if config.mixture else None)
     return [f"curriculum: {problem}"] if problem else []
 
 

@@ -11,6 +11,8 @@ from mindgpt_plugins.generation.config import GeneratingStage
 class SelfTrainingConfig(GeneratingStage):
     """A model answers prompts, and what it answers becomes a training set."""
 
-    model: ModelRef = Field(description="Answers the prompts; M0 for restoration.")
-    prompts: list[DatasetRef] = Field(min_length=1)
-    temperature: float = Field(1.0, gt=0)
+    model: ModelRef = Field(
+        description="Model that answers the prompts; for restoration the one that could still do it."
+    )
+    prompts: list[DatasetRef] = Field(min_length=1, description="Sets whose prompts are answered.")
+    temperature: float = Field(1.0, gt=0, description="Sampling temperature of the answers.")

@@ -12,13 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from mindgpt_data.schema.rows import Row
 
 from mindgpt_plugins.generation.collect import Answerer
 from mindgpt_plugins.generation.engines import load_once
 from mindgpt_plugins.generation.hf_engine import EngineError, Prompt, Reply
+from mindgpt_plugins.stages.self_training.job import SelfTrainingJob
 from mindgpt_plugins.stages.self_training.prompts import SelfTrainingError, read_items
 
 
@@ -50,10 +50,10 @@ class GoldEngine:
         return self.engine.batches(prompts, size)
 
 
-def engines(config: Mapping[str, Any]) -> Callable[[], Answerer]:
+def engines(job: SelfTrainingJob) -> Callable[[], Answerer]:
     """As :func:`mindgpt_plugins.generation.engines.load_once`, wrapped."""
-    rows = {uid: item.row for uid, item in read_items(config["prompts"]).items()}
-    load = load_once(config)
+    rows = {uid: item.row for uid, item in read_items(job.prompts).items()}
+    load = load_once(job)
     return lambda: GoldEngine(load(), rows)
 
 

@@ -6,13 +6,15 @@ import filecmp
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mindgpt_data.export import read_set
 from mindgpt_data.schema.rows import Row
 
+from mindgpt_plugins.core.files import replace_file
+from mindgpt_plugins.generation.config import SetLocation
 from mindgpt_plugins.generation.hf_engine import Prompt
 
 
@@ -33,7 +35,7 @@ class Item:
         return Prompt(self.row.uid, self.row.question, images, prefix, blank)
 
 
-def read_items(sets: Iterable[Mapping[str, str]]) -> dict[str, Item]:
+def read_items(sets: Iterable[SetLocation]) -> dict[str, Item]:
     """Uid → item of several sets.
 
     Raises:
@@ -41,14 +43,13 @@ def read_items(sets: Iterable[Mapping[str, str]]) -> dict[str, Item]:
     """
     items: dict[str, Item] = {}
     for where in sets:
-        folder = Path(where["folder"])
-        for row in read_set(folder, where["name"]):
+        for row in read_set(where.folder, where.name):
             if row.uid in items:
                 raise SelfTrainingError(
-                    f"uid {row.uid!r} of set {where['name']!r} is also in {items[row.uid].folder}; "
+                    f"uid {row.uid!r} of set {where.name!r} is also in {items[row.uid].folder}; "
                     "list every set once and give rows unique uids"
                 )
-            items[row.uid] = Item(row, folder)
+            items[row.uid] = Item(row, where.folder)
     return items
 
 
@@ -70,12 +71,10 @@ def _adopt(source: Path, name: str, folder: Path) -> str:
         target = folder / name
         if target.is_file():
             return name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    aside = target.with_name(f".{target.name}.{os.getpid()}")
-    aside.unlink(missing_ok=True)
-    try:
-        os.link(origin, aside)
-    except OSError:  # another file system, or one without hard links
-        shutil.copy2(origin, aside)
-    os.replace(aside, target)
+    with replace_file(target, sync=False) as aside:
+        aside.unlink(missing_ok=True)
+        try:
+            os.link(origin, aside)
+        except OSError:  # another file system, or one without hard links
+            shutil.copy2(origin, aside)
     return name

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, ClassVar, TypeVar
 
-from mindgpt_plugins.stages.base import Command, Context, ReportRules, Stage, as_json
+from mindgpt_plugins.core.schema import resolve_config, write_model
+from mindgpt_plugins.stages.base import Command, Context, ReportRules, Stage
 from mindgpt_plugins.stages.evaluate.stage import model_settings, set_location
 from mindgpt_plugins.stages.self_training.config import SelfTrainingConfig
+from mindgpt_plugins.stages.self_training.job import SelfTrainingJob
 
 ConfigT = TypeVar("ConfigT", bound=SelfTrainingConfig)
 
@@ -16,16 +17,21 @@ class SelfTraining(Stage[ConfigT]):
     """Writes a datasets folder with one set, and ``summary.json``."""
 
     side: ClassVar[str] = "sft"
+    Job: ClassVar[type[SelfTrainingJob]]
     hosts: ClassVar[tuple[str, ...]] = ("transformers", "torch")
     process: ClassVar[str]
     """Package of the kind, which is run with ``python -m``."""
 
     def render(self, config: ConfigT, context: Context) -> list[Command]:
         """Resolve references and write ``<kind>.json``."""
-        settings = {**as_json(config), **model_settings(config.model, config.seed, context)}
-        settings["prompts"] = [set_location(context, ref) for ref in config.prompts]
-        settings |= self.resolved(config, context)
-        (context.folder / f"{config.kind}.json").write_text(json.dumps(settings, indent=1) + "\n")
+        job = resolve_config(
+            config,
+            self.Job,
+            **model_settings(config.model, config.seed, context),
+            prompts=[set_location(context, ref) for ref in config.prompts],
+            **self.resolved(config, context),
+        )
+        write_model(context.folder / f"{config.kind}.json", job)
         return [Command(("-m", self.process, f"{config.kind}.json"))]
 
     def resolved(self, config: ConfigT, context: Context) -> dict[str, Any]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
+
+from mindgpt_plugins.core.files import read_json
 
 
 def problem(key: str, reference: str | None, model: str) -> str | None:
@@ -30,7 +31,7 @@ def problem(key: str, reference: str | None, model: str) -> str | None:
 def _kind(folder: Path) -> dict[str, Any] | None:
     if not (folder / "config.json").is_file():  # a hub id, or made by a stage that has not run yet
         return None
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config = read_json(folder / "config.json")
     tokenizer = folder / "tokenizer.json"
-    loaded = json.loads(tokenizer.read_text(encoding="utf-8")) if tokenizer.is_file() else {}
+    loaded = read_json(tokenizer) if tokenizer.is_file() else {}
     return {"architecture": config.get("model_type"), "vocabulary": loaded.get("model", {}).get("vocab")}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Iterable
 from dataclasses import replace
@@ -11,6 +10,7 @@ from typing import Any, ClassVar
 
 from mindgpt_patches import catalog
 
+from mindgpt_plugins.core.dataset_files import read_set_info
 from mindgpt_plugins.llamafactory_ext import checkpoints
 from mindgpt_plugins.stages.base import Stage
 from mindgpt_plugins.stages.context import Context
@@ -109,8 +109,7 @@ class TrainingRehearsal(RehearsalRules[TrainingConfig]):
 
     def check_set(self, config: TrainingConfig, context: Context, chosen: NamedSet) -> SetCheck:
         """What LLaMA-Factory's template makes of real rows against what the model's own chat template makes of them."""
-        info = json.loads((chosen.folder / "dataset_info.json").read_text(encoding="utf-8"))
-        file = str(info[chosen.name].get("file_name", f"{chosen.name}.json"))
+        file = str(read_set_info(chosen.folder, chosen.name).entry.get("file_name", f"{chosen.name}.json"))
         arguments = [context.model(config.model), config.template, str(chosen.folder / file)]
         if system := config.llamafactory.get("default_system"):
             arguments += ["--default-system", str(system)]

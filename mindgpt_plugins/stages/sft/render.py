@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from mindgpt_plugins.core.dataset_files import DatasetError, read_set_info
 from mindgpt_plugins.core.errors import StageError
-from mindgpt_plugins.core.registry import PluginError, RegistryError, nearest
+from mindgpt_plugins.core.files import write_json
+from mindgpt_plugins.core.registry import PluginError, RegistryError
 from mindgpt_plugins.llamafactory_ext.settings import Section, SettingsError, check_against_host, check_names
 from mindgpt_plugins.stages.base import Command, Context
 from mindgpt_plugins.stages.sft.config import TrainingConfig
@@ -31,7 +32,7 @@ def commands(config: TrainingConfig, context: Context, host: dict[str, Any], sec
     folder = context.folder
     info, media = merged_info(config, context)
     (folder / "data").mkdir(parents=True, exist_ok=True)
-    (folder / "data" / "dataset_info.json").write_text(json.dumps(info, indent=1) + "\n", encoding="utf-8")
+    write_json(folder / "data" / "dataset_info.json", info)
     train = rendered(config, context, host, section, media)
     environment = {"HF_DATASETS_CACHE": str(folder / "datasets_cache")}
     if context.cpu:
@@ -187,12 +188,12 @@ def _section(
     if context.plugins:
         ours["plugins"] = list(context.plugins)
     if config.curriculum is not None:
-        ours["curriculum"] = config.curriculum.flat()
+        ours["curriculum"] = config.curriculum.written()
     if config.mixture is not None:
-        ours["mixture"] = config.mixture.flat()
+        ours["mixture"] = config.mixture.written()
     elif config.data[0].weight is not None:
         weights = {one.set: one.weight for one in config.data}
-        ours["mixture"] = {"name": "fixed", "by": "dataset", "weights": weights}
+        ours["mixture"] = {"name": "fixed", "by": "dataset", "options": {"weights": weights}}
     if media:
         ours["media_dirs"] = media
     if config.patches:
@@ -208,12 +209,10 @@ def _entry(context: Context, reference: str) -> dict[str, Any]:
     # A dry run: the stage that makes it has not finished. Preflight refuses a folder that stays so.
     if not context.made(reference) or not path.is_file():
         return {"file_name": f"{name}.json"}
-    info = json.loads(path.read_text(encoding="utf-8"))
-    if name not in info:
-        raise StageError(f"{path} lists no set {name!r}{nearest(name, info)} It has: {', '.join(info) or 'none'}.")
-    entry = info[name]
-    assert isinstance(entry, dict)
-    return entry
+    try:
+        return dict(read_set_info(folder, name).entry)
+    except DatasetError as error:
+        raise StageError(str(error)) from None
 
 
 def _write(path: Path, content: dict[str, Any]) -> str:

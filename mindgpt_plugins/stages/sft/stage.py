@@ -65,7 +65,7 @@ class SFTStage(Stage[SFTConfig]):
 
 
 def _section(config: SFTConfig, context: Context) -> dict[str, Any]:
-    section: dict[str, Any] = {"loss": config.loss.flat()}
+    section: dict[str, Any] = {"loss": config.loss.written()}
     if config.kl is not None:
         section["kl"] = {"sources": list(config.kl.sources), "beta": config.kl.beta}
         if config.kl.reference is not None:

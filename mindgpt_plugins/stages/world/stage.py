@@ -56,6 +56,7 @@ class WorldStage(Stage[WorldConfig]):
         from mindgpt_data.budget.rounding import check as check_budget
 
         from mindgpt_plugins.core import registry
+        from mindgpt_plugins.core.choice import choices
 
         problems = []
         pixels = config.world.size**2
@@ -64,11 +65,7 @@ class WorldStage(Stage[WorldConfig]):
                 f"world.size {config.world.size} makes pictures of {pixels} pixels, outside the recipe's "
                 f"{context.min_pixels} to {context.max_pixels}: they would be rescaled; change one of them"
             )
-        for kind, name in (
-            ("estimator", config.density.estimator),
-            ("allocator", config.budget.allocator),
-            *(("gate", gate) for gate in config.gates),
-        ):
+        for kind, name in ((choice.of, choice.name) for _, choice in choices(config)):
             if name not in registry.names(kind):
                 known = registry.names(kind)
                 problems.append(f"there is no {kind} {name!r}{registry.nearest(name, known)} Known: {', '.join(known)}")

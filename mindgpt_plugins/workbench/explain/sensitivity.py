@@ -114,7 +114,7 @@ def _parameters(setup: Setup) -> Iterator[tuple[Path, float, bool]]:
         yield from _options(("rewards", name, "options"), "reward", config["reward"] or name, options)
     options = data["advantage"].pop("options")
     for path, value in _numbers(data["advantage"], ("advantage",)):
-        yield path, value, path[1] not in setup.advantage.model_fields_set
+        yield path, value, {"lambda": "lam"}.get(str(path[1]), path[1]) not in setup.advantage.model_fields_set
     fixed = accepted(setup.advantage.name, {"k": 0, "lam": 0.0})
     for path, value, default in _options(("advantage", "options"), "advantage", setup.advantage.name, options):
         if path[-1] not in fixed:
@@ -152,7 +152,7 @@ def _set(data: dict[str, Any], path: Path, value: float) -> None:
 def _why(replay: Replay, path: Path) -> str:
     setup = replay.setup
     if path[0] == "advantage":
-        key = {"lam": "lam", "k": "k"}.get(str(path[1]))
+        key = {"lambda": "lam", "k": "k"}.get(str(path[1]))
         if key and not accepted(setup.advantage.name, {key: 0}):
             return f"the advantage {setup.advantage.name!r} does not use it"
         if key == "k" and not bool((replay.advantage != 0).any()):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mindgpt_plugins.advantage.config import AdvantageConfig
+from mindgpt_plugins.core.files import read_json
 from mindgpt_plugins.core.registry import load_plugins
 from mindgpt_plugins.recipe.loading import RecipeError, find_stage, load
 from mindgpt_plugins.rewards.suite import RewardConfig, Suite
@@ -78,10 +78,10 @@ def _of_run(path: Path, overrides: Sequence[str]) -> Setup:
         raise RecipeError(str(path), ["no such file; a run writes stage.json into the folder of each stage"])
     if overrides:
         raise RecipeError(str(path), ["overrides go with a recipe, not with what a run left"])
-    settings = json.loads(path.read_text(encoding="utf-8")).get("settings") or {}
+    settings = read_json(path).get("settings") or {}
     beside = path.with_name("settings.json")
     if beside.is_file():  # the stage's record does not list the recipe's plugins
-        load_plugins(json.loads(beside.read_text(encoding="utf-8")).get("plugins") or ())
+        load_plugins(read_json(beside).get("plugins") or ())
     try:
         config = RLConfig.model_validate(settings)
     except ValidationError as error:

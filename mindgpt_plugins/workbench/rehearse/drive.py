@@ -7,7 +7,6 @@ finishes that stage, goes on to the next and is killed there.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import signal
 import subprocess
@@ -18,9 +17,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import filelock
 import psutil
 
 from mindgpt_plugins.core import folders
+from mindgpt_plugins.core.files import read_json, write_json
 from mindgpt_plugins.pipeline.plan import Plan, PlannedStage
 from mindgpt_plugins.workbench.rehearse.meter import Meter
 from mindgpt_plugins.workbench.rehearse.saved import fingerprint
@@ -78,7 +79,7 @@ def drive(plan: Plan, recipe: Path, runs: Path, *, say: Callable[[str], None]) -
     state, log = runs / "kills.json", runs / "run.log"
     runs.mkdir(parents=True, exist_ok=True)
     # By folder: a stage with other settings is another one, and has not been killed yet.
-    known: dict[str, Any] = folders.read_json(state) if state.is_file() else {}
+    known: dict[str, Any] = read_json(state) if state.is_file() else {}
     kills = {one.name: Kill(**known[one.folder.name]) for one in plan.stages if one.folder.name in known}
     base = [sys.executable, "-m", "mindgpt_plugins.cli", "run", str(recipe), "--runs", str(runs)]
     while (current := _current(plan)) is not None:
@@ -99,7 +100,7 @@ def drive(plan: Plan, recipe: Path, runs: Path, *, say: Callable[[str], None]) -
             raise
         if killed is not None:
             known |= {one.folder.name: asdict(kills[one.name]) for one in plan.stages if one.name in kills}
-            folders.write_json(state, known)
+            write_json(state, known)
             continue
         before, current = current, _current(plan)
         if runner.returncode != 0:
@@ -181,14 +182,9 @@ def _lives(process: psutil.Process) -> bool:
 
 def _unlocked(folder: Path) -> None:
     """Wait until nobody holds the stage's lock."""
-    deadline = time.monotonic() + _LOCKED
-    with (folder / ".lock").open("a") as lock:
-        while time.monotonic() < deadline:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return
-            except BlockingIOError:
-                time.sleep(0.1)
+    # The same flock as process.Lock's; its file is neither emptied nor removed (filelock 4).
+    with contextlib.suppress(filelock.Timeout), filelock.FileLock(folder / ".lock", timeout=_LOCKED, poll_interval=0.1):
+        pass
 
 
 def _end(runner: subprocess.Popen[bytes]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -11,7 +10,8 @@ from typing import Any
 
 from mindgpt_patches import catalog
 
-from mindgpt_plugins.core import folders
+from mindgpt_plugins.core.files import read_json, read_jsonl
+from mindgpt_plugins.core.metrics import read_metrics
 from mindgpt_plugins.pipeline.plan import PlannedStage
 from mindgpt_plugins.stages.rehearsal import Finding, Learning
 from mindgpt_plugins.workbench.rehearse.drive import Kill
@@ -71,8 +71,8 @@ def _metrics(stage: PlannedStage, learning: Learning) -> Iterator[Finding]:
         f"{key} at step {line['step']}"
         for line in lines
         for key, value in line.items()
-        if (value is None and key.startswith(("loss", "grad")))
-        or (isinstance(value, float) and not math.isfinite(value))
+        # Other figures may be undefined: the mean of a reward that no sample of the step has.
+        if key.removeprefix("actor/").startswith(("loss", "grad")) and not math.isfinite(value)
     ]
     key = learning.grad_norm
     norms = [line[key] for line in lines if isinstance(line.get(key), (int, float))]
@@ -129,7 +129,7 @@ def _patches(stage: PlannedStage) -> Iterator[Finding]:
         yield Finding(stage.name, "patches", "failed", f"{path} was not written: the host ran without us")
         return
     groups: dict[str, list[str]] = {}
-    for one in folders.read_json(path):
+    for one in read_json(path):
         groups.setdefault(one["state"], []).append(one["name"])
         if one["state"] == "refused" and not catalog.CATALOG[one["name"]].target:
             # The trainer's own, which auto leaves out where the stage needs something else: no fault of a host.
@@ -142,10 +142,7 @@ def _patches(stage: PlannedStage) -> Iterator[Finding]:
 
 
 def _lines(stage: PlannedStage) -> list[dict[str, Any]]:
-    path = stage.folder / "metrics.jsonl"
-    if not path.is_file():
-        return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.endswith("}")]
+    return read_metrics(stage.folder / "metrics.jsonl")
 
 
 def _short(folder: Path) -> str:
@@ -218,7 +215,7 @@ def with_source(stage: PlannedStage, message: str) -> str:
         if to == "dataset":
             folder, name = stage.context.dataset(value)
             path = folder / f"{name}.jsonl"
-            for line in path.read_text(encoding="utf-8").split("\n") if path.is_file() else []:
-                if line and (row := json.loads(line)).get("uid") == named[1]:
+            for _, row in read_jsonl(path) if path.is_file() else []:
+                if row.get("uid") == named[1]:
                     return f"source {row.get('source')!r}: {message}"
     return message

@@ -6,9 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+from mindgpt_plugins.core.files import read_jsonl
+from mindgpt_plugins.core.schema import write_model
 from mindgpt_plugins.pipeline.plan import Plan, PlannedStage
 from mindgpt_plugins.stages.rehearsal import Finding
 from mindgpt_plugins.workbench.rehearse import checks
+from mindgpt_plugins.workbench.rehearse.exported import LoadingJob
 
 _TOKENS = 8
 
@@ -24,12 +27,13 @@ def loaded(plan: Plan, folder: Path) -> list[Finding]:
     if stage is None:
         return []
     model = stage.stage.artefacts(stage.config, stage.context)["model"]
-    job = {
-        "model": model, "max_new_tokens": _TOKENS, "min_pixels": stage.context.min_pixels,
-        "max_pixels": stage.context.max_pixels, "seed": 0, "device": "cpu", **_question(plan),
-    }  # fmt: skip
+    question, images = _question(plan)
+    job = LoadingJob(
+        model=model, model_name=stage.name, max_new_tokens=_TOKENS, min_pixels=stage.context.min_pixels,
+        max_pixels=stage.context.max_pixels, seed=0, device="cpu", batch_size=1, question=question, images=images,
+    )  # fmt: skip
     path = folder / "load.json"
-    path.write_text(json.dumps(job), encoding="utf-8")
+    write_model(path, job)
     status, said = checks.in_process(["-m", "mindgpt_plugins.workbench.rehearse.exported", str(path)], stage.python)
     line = next((line for line in said.splitlines() if line.startswith("LOADED")), None)
     if status != 0 or line is None:
@@ -56,8 +60,8 @@ def _judged(stage: PlannedStage, found: dict[str, Any]) -> list[Finding]:
     return result
 
 
-def _question(plan: Plan) -> dict[str, Any]:
-    """A row of the last set that has a plain file of rows."""
+def _question(plan: Plan) -> tuple[str, list[Path]]:
+    """Question and pictures of the first row of the last set that has a plain file of rows."""
     for stage in reversed(plan.stages):
         for to, value in stage.config.references():
             if to != "dataset":
@@ -65,8 +69,7 @@ def _question(plan: Plan) -> dict[str, Any]:
             folder, name = stage.context.dataset(value)
             path = folder / f"{name}.jsonl"
             if path.is_file():
-                with path.open(encoding="utf-8") as file:
-                    row = json.loads(file.readline())
+                _, row = next(read_jsonl(path))
                 row = row.get("row", row)
-                return {"question": row["question"], "images": [str(folder / image) for image in row["image"]]}
-    return {"question": "what is this?", "images": []}
+                return row["question"], [folder / image for image in row["image"]]
+    return "what is this?", []

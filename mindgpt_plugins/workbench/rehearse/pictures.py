@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
+from itertools import islice
 from pathlib import Path
+
+from mindgpt_plugins.core.files import read_jsonl, write_jsonl
 
 PICTURES = 24
 
@@ -23,14 +25,13 @@ def few_pictures(source: Path, target: Path) -> Path:
         return target
     if source.suffix != ".jsonl":
         return source
-    lines = [line for line in source.read_text(encoding="utf-8").split("\n") if line.strip()][:PICTURES]
+    lines = [line for _, line in islice(read_jsonl(source), PICTURES)]
     for line in lines:
-        named = json.loads(line).get("image") or []
+        named = line.get("image") or []
         for image in [named] if isinstance(named, str) else named:
             if not os.path.isabs(image) and (source.parent / image).is_file():
                 _link(source.parent / image, target / image)
-    target.mkdir(parents=True, exist_ok=True)
-    (target / source.name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_jsonl(target / source.name, lines)
     return target / source.name
 
 

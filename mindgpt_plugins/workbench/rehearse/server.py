@@ -7,7 +7,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-from mindgpt_plugins.core import folders
+from mindgpt_plugins.core.files import read_json, write_json
 
 
 def address(folder: Path) -> str:
@@ -16,8 +16,8 @@ def address(folder: Path) -> str:
     if not known.is_file():
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
-            folders.write_json(known, {"port": free.getsockname()[1]})
-    return f"http://127.0.0.1:{folders.read_json(known)['port']}/v1"
+            write_json(known, {"port": free.getsockname()[1]})
+    return f"http://127.0.0.1:{read_json(known)['port']}/v1"
 
 
 @contextlib.contextmanager

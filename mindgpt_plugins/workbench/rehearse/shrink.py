@@ -7,14 +7,13 @@ milliseconds. The original's weights are neither needed nor read.
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 import shutil
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from mindgpt_plugins.core.files import read_json, replace_folder, write_json
 from mindgpt_plugins.workbench.rehearse import shrink_sizes
 
 SUPPORTED = (
@@ -87,18 +86,13 @@ def shrink(source: Path, target: Path, *, seed: int = 0) -> Shrunk:
     identity = _identity(source, seed)
     record = target / RECORD
     if record.is_file():
-        known = json.loads(record.read_text(encoding="utf-8"))
+        known = read_json(record)
         if known.pop("identity") == identity:
             return Shrunk(**{**known, "cut": {key: (a, b) for key, (a, b) in known["cut"].items()}})
-    target.parent.mkdir(parents=True, exist_ok=True)
-    aside = target.with_name(f".{target.name}.{os.getpid()}")
-    shutil.rmtree(aside, ignore_errors=True)
-    made = _write(source, raw["architectures"][0], aside, seed)
-    _copy(source, aside)
-    # Last: a folder with the record is a whole one.
-    (aside / RECORD).write_text(json.dumps({"identity": identity, **asdict(made)}, indent=1) + "\n", encoding="utf-8")
-    shutil.rmtree(target, ignore_errors=True)
-    os.replace(aside, target)
+    with replace_folder(target) as aside:
+        made = _write(source, raw["architectures"][0], aside, seed)
+        _copy(source, aside)
+        write_json(aside / RECORD, {"identity": identity, **asdict(made)})
     return made
 
 
@@ -111,7 +105,7 @@ def _checked(source: Path) -> dict[str, Any]:
             "hf download ORG/MODEL --exclude '*.safetensors' --local-dir FOLDER"
         )
     try:
-        raw: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        raw: dict[str, Any] = read_json(path)
     except ValueError as error:
         raise ShrinkError(f"{path}: not JSON ({error})") from None
     name = (raw.get("architectures") or [raw.get("model_type")])[0]
@@ -120,7 +114,7 @@ def _checked(source: Path) -> dict[str, Any]:
             f"{path}: no shrunken copy of {name!r} can be made. Supported: {', '.join(SUPPORTED)}."
         )
     for file in ("config.json", "tokenizer_config.json", *IMAGES):
-        if (source / file).is_file() and "auto_map" in json.loads((source / file).read_text(encoding="utf-8")):
+        if (source / file).is_file() and "auto_map" in read_json(source / file):
             raise ShrinkError(f"{source / file}: auto_map names code of the model's own, which is not run here")
     if raw.get("quantization_config"):
         raise ShrinkError(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from mindgpt_plugins.core.dataset_files import INFO, SetInfo, read_batches, read_dataset_info, read_rows
+from mindgpt_plugins.core.files import FileError, load_jsonl, read_jsonl, write_json, write_jsonl, write_text
 
 KEYS = ("source", "type", "answer_type")
 """A row of every value these take is in the subset."""
@@ -55,50 +59,68 @@ def write(folder: Path, name: str, target: Path, count: int, longest: int | None
     Raises:
         SubsetError: no file of the set is there or readable.
     """
-    info = _info(folder)
-    entry = info.get(name)
-    file = folder / str((entry or {}).get("file_name", f"{name}.json"))
-    rows = _rows(folder, name, file)
+    try:
+        return _write(folder, name, target, count, longest)
+    except FileError as error:
+        raise SubsetError(str(error)) from None
+
+
+def _write(folder: Path, name: str, target: Path, count: int, longest: int | None) -> int:
+    entry = read_dataset_info(folder).get(name) or {}
+    listed = SetInfo(folder, name, {"file_name": f"{name}.json", **entry})
+    main = folder / str(listed.entry["file_name"])
+    plain, table = folder / f"{name}.jsonl", folder / f"{name}.parquet"
+    rows = _rows(listed, main, plain, table)
     places = chosen(rows, folder, count, longest)
     target.mkdir(parents=True, exist_ok=True)
     uids = {str(rows[place]["uid"]) for place in places if rows[place].get("uid") is not None}
-    if file.is_file():
-        _filter_text(file, target / file.name, set(places), uids)
-        known = _info(target)
-        known[name] = {**(entry or {}), "file_name": file.name}
-        (target / "dataset_info.json").write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
-    for suffix in ("jsonl", "parquet"):
-        source = folder / f"{name}.{suffix}"
-        if source.is_file() and source != file:
-            if suffix == "parquet":
-                _filter_parquet(source, target / source.name, set(places), uids)
-            else:
-                _filter_text(source, target / source.name, set(places), uids)
+
+    def keep(row: Mapping[str, Any], place: int) -> bool:
+        # Files of a set may be in another order, so a uid counts more than the place.
+        uid = row.get("uid")
+        return str(uid) in uids if uid is not None and uids else place in set(places)
+
+    if main.exists():
+        known = read_dataset_info(target)
+        known[name] = {**entry, "file_name": _copy_listed(listed, main, target, keep)}
+        write_json(target / INFO, known)
+    if plain.is_file() and plain != main:
+        kept = (row for place, (_, row) in enumerate(read_jsonl(plain)) if keep(row, place))
+        write_jsonl(target / plain.name, kept)
+    if table.is_file() and table != main:
+        _copy_parquet(table, target / table.name, keep)
     for place in places:
-        _link(rows[place].get("images") or [], folder, target)
+        _link(rows[place]["images"], folder, target)
     return len(places)
 
 
-def _rows(folder: Path, name: str, file: Path) -> list[dict[str, Any]]:
+def _rows(listed: SetInfo, main: Path, plain: Path, table: Path) -> list[dict[str, Any]]:
     """Labels and images of every row; answer types stand in the rows' own file only."""
-    plain = folder / f"{name}.jsonl"
-    rows = _read(file) if file.is_file() else _read(plain) if plain.is_file() else []
-    if not rows and (folder / f"{name}.parquet").is_file():
+    found: list[dict[str, Any]] = []
+    if main.exists():
+        rows = ({**row, "images": listed.media(row)} for file in listed.files for row in read_rows(file))
+        found = [_labels(row) for row in rows]
+    elif plain.is_file():
+        found = [_labels(row) for row in load_jsonl(plain)]
+    elif table.is_file():
         from pyarrow import parquet
 
-        table = parquet.read_table(folder / f"{name}.parquet", columns=["extra_info"])
-        rows = [row["extra_info"] for row in table.to_pylist()]
-    if not rows:
-        raise SubsetError(f"set {name!r}: no rows in {file}, {name}.jsonl or {name}.parquet of {folder}")
-    types = {r["uid"]: r.get("answer_type") for r in _read(plain) if "uid" in r} if plain.is_file() else {}
-    return [
-        {
-            **{key: row.get(key) for key in ("uid", "twin_uid", "source", "type")},
-            "answer_type": row.get("answer_type") or types.get(row.get("uid")),
-            "images": row.get("images") or row.get("image"),
-        }
-        for row in rows
-    ]
+        found = [_labels(row["extra_info"]) for row in parquet.read_table(table, columns=["extra_info"]).to_pylist()]
+    if not found:
+        raise SubsetError(f"set {listed.name!r}: no rows in {main}, {plain.name} or {table.name} of {listed.folder}")
+    types = {}
+    if plain.is_file():
+        types = {row["uid"]: row.get("answer_type") for _, row in read_jsonl(plain) if "uid" in row}
+    return [{**row, "answer_type": row["answer_type"] or types.get(row["uid"])} for row in found]
+
+
+def _labels(row: Mapping[str, Any]) -> dict[str, Any]:
+    images = row.get("images") or row.get("image") or []
+    return {
+        **{key: row.get(key) for key in ("uid", "twin_uid", "source", "type", "answer_type")},
+        # Pictures that a row holds itself are copied with it.
+        "images": [one for one in ([images] if isinstance(images, str) else images) if isinstance(one, str)],
+    }
 
 
 def _largest(rows: list[dict[str, Any]], folder: Path) -> int | None:
@@ -115,38 +137,43 @@ def _rank(row: dict[str, Any], place: int) -> str:
     return hashlib.sha256(str(row.get("uid") or place).encode()).hexdigest()
 
 
-def _info(folder: Path) -> dict[str, Any]:
-    path = folder / "dataset_info.json"
-    known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return known
+Keep = Callable[[Mapping[str, Any], int], bool]
+"""Whether a row at a place of its file belongs to the subset."""
 
 
-def _read(path: Path) -> list[dict[str, Any]]:
-    try:
-        text = path.read_text(encoding="utf-8")
-        if path.suffix == ".jsonl" or not text.lstrip().startswith("["):
-            return [json.loads(line) for line in text.split("\n") if line.strip()]
-        loaded: list[dict[str, Any]] = json.loads(text)
-        return loaded
-    except ValueError as error:
-        raise SubsetError(f"{path} is not valid JSON: {error}") from None
+def _copy_listed(listed: SetInfo, main: Path, target: Path, keep: Keep) -> str:
+    """Write the rows of the set's listed file, or of its parts, as one file; its name."""
+    if listed.kind in ("parquet", "arrow"):
+        name = f"{main.stem}.parquet"
+        _copy_batches(listed.files, target / name, keep)
+        return name
+    rows = (row for file in listed.files for row in read_rows(file))
+    kept = [row for place, row in enumerate(rows) if keep(row, place)]
+    if main.suffix == ".jsonl":
+        write_jsonl(target / main.name, kept)
+        return main.name
+    lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in kept)
+    write_text(target / f"{main.stem}.json", f"[\n{lines}\n]\n")
+    return f"{main.stem}.json"
 
 
-def _keep(row: dict[str, Any], place: int, places: set[int], uids: set[str]) -> bool:
-    """Files of a set may be in another order, so a uid counts more than the place."""
-    uid = row.get("uid")
-    return str(uid) in uids if uid is not None and uids else place in places
+def _copy_batches(files: Sequence[Path], target: Path, keep: Keep) -> None:
+    from pyarrow import parquet
+
+    with contextlib.ExitStack() as stack:
+        writer, place = None, 0
+        for file in files:
+            for batch in read_batches(file):
+                writer = writer or stack.enter_context(parquet.ParquetWriter(target, batch.schema))
+                uids = batch.column("uid").to_pylist() if "uid" in batch.schema.names else [None] * len(batch)
+                picked = [number for number, uid in enumerate(uids) if keep({"uid": uid}, place + number)]
+                place += len(batch)
+                if picked:
+                    writer.write_batch(batch.take(picked))
 
 
-def _filter_text(source: Path, target: Path, places: set[int], uids: set[str]) -> None:
-    kept = [row for place, row in enumerate(_read(source)) if _keep(row, place, places, uids)]
-    lines = [json.dumps(row, ensure_ascii=False) for row in kept]
-    whole = source.read_text(encoding="utf-8").lstrip().startswith("[")
-    text = "[\n" + ",\n".join(lines) + "\n]\n" if whole else "\n".join(lines) + "\n"
-    target.write_text(text, encoding="utf-8")
-
-
-def _filter_parquet(source: Path, target: Path, places: set[int], uids: set[str]) -> None:
+def _copy_parquet(source: Path, target: Path, keep: Keep) -> None:
+    """The same for verl's layout, reading the pictures of those row groups only that have a row of the subset."""
     from pyarrow import parquet
 
     file = parquet.ParquetFile(source)
@@ -156,11 +183,7 @@ def _filter_parquet(source: Path, target: Path, places: set[int], uids: set[str]
             has = "extra_info" in file.schema_arrow.names
             labels = file.read_row_group(group, columns=["extra_info"] if has else []).to_pylist()
             labels = labels or [{}] * file.metadata.row_group(group).num_rows
-            picked = [
-                number
-                for number, row in enumerate(labels)
-                if _keep(row.get("extra_info") or {}, place + number, places, uids)
-            ]
+            picked = [number for number, row in enumerate(labels) if keep(row.get("extra_info") or {}, place + number)]
             place += len(labels)
             if picked:
                 writer.write_table(file.read_row_group(group).take(picked))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import os
 from pathlib import Path
 
+from mindgpt_plugins.core.files import write_json, write_text
 from mindgpt_plugins.workbench.report import browser
 from mindgpt_plugins.workbench.report.figures import figures
 from mindgpt_plugins.workbench.report.page import render
@@ -26,16 +25,10 @@ def build(run: Path) -> Path:
     """
     loaded = load(run)
     data = figures(loaded)
-    _write(run / "report.json", json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+    write_json(run / "report.json", data)
     page = run / "report.html"
-    _write(page, render(data, loaded))
+    write_text(page, render(data, loaded))
     rollouts = browser.page(loaded)
     if rollouts is not None:
-        _write(run / "rollouts.html", rollouts)
+        write_text(run / "rollouts.html", rollouts)
     return page
-
-
-def _write(path: Path, text: str) -> None:
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_text(text, encoding="utf-8")
-    os.replace(aside, path)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from mindgpt_plugins.core.metrics import read_metrics
 from mindgpt_plugins.stages.reporting import Charts
 from mindgpt_plugins.workbench.report.run import StageView
 
@@ -26,7 +27,7 @@ def training(stage: StageView, charts: Charts) -> dict[str, Any]:
         {title, main, lines: {label: [[step, value], …]}} and for RL ``reward`` = {key, first, last} (means over the
         first and last tenth of the steps) or None.
     """
-    lines = [line for line in stage.lines("metrics.jsonl") if isinstance(line.get("step"), (int, float))]
+    lines = read_metrics(stage.folder / "metrics.jsonl")
     keys = dict.fromkeys(key for line in lines for key, value in line.items() if key not in _SKIP and _number(value))
     shown: dict[str, dict[str, list[list[float]]]] = {title: {} for title in charts.shown}
     folded: dict[str, dict[str, list[list[float]]]] = {}

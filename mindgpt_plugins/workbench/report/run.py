@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mindgpt_plugins.core import metrics
+from mindgpt_plugins.core import files
 from mindgpt_plugins.core.registry import PluginError, RegistryError, get, load_plugins
 from mindgpt_plugins.stages.reporting import ReportRules, read_json
 
@@ -70,7 +69,7 @@ def load(folder: Path) -> Run:
     path = folder / "manifest.json"
     if not path.is_file():
         raise FileNotFoundError(f"{folder} is not a run folder: it has no manifest.json; `mindgpt run` writes one")
-    manifest = json.loads(path.read_text(encoding="utf-8"))
+    manifest = files.read_json(path)
     stages = tuple(_stage(entry, folder) for entry in manifest["stages"])
     return Run(folder, manifest, stages, {stage.name: stage for stage in stages})
 
@@ -102,14 +101,5 @@ def _rules(kind: str, plugins: Sequence[str]) -> ReportRules:
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
-    """Complete, decodable lines; a running stage may be writing the last one."""
-    try:
-        return metrics.read(path)
-    except json.JSONDecodeError:
-        good = []
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            try:
-                good.append(json.loads(line))
-            except json.JSONDecodeError:
-                continue  # torn by a kill; the report shows what there is
-        return good
+    """Whole lines; none when there is no file. A running stage may be writing the last one."""
+    return files.load_jsonl(path, torn="drop") if path.is_file() else []
