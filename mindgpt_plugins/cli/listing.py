@@ -49,6 +49,7 @@ def _table(title: str, *columns: str) -> Table:
 
 def _registered(kind: str) -> Table:
     from mindgpt_plugins.core.registry import PLURALS, PluginError, RegistryError, names, origin
+    from mindgpt_plugins.core.signatures import describe
     from mindgpt_plugins.workbench.keys.collect import as_yaml, options_of
 
     options = () if kind == "stage" else ("options",)
@@ -57,21 +58,11 @@ def _registered(kind: str) -> Table:
         try:
             taken = [] if kind == "stage" else options_of(kind, name)
             shown = [one.name if one.default is None else f"{one.name}={as_yaml(one.default)}" for one in taken]
-            row = [_summary(kind, name), *(["\n".join(shown)] if options else [])]
+            row = [describe(kind, name).summary, *(["\n".join(shown)] if options else [])]
         except (PluginError, RegistryError) as error:
             row = [f"cannot be read: {error}", *([""] if options else [])]
         table.add_row(*map(Text, (name, *row, origin(kind, name))))
     return table
-
-
-def _summary(kind: str, name: str) -> str:
-    if kind == "stage":
-        from mindgpt_plugins.workbench.keys.collect import section
-
-        return section(name).about
-    from mindgpt_plugins.core.signatures import describe
-
-    return describe(kind, name).summary
 
 
 def _recipes() -> Table:

@@ -10,7 +10,7 @@ import ast
 import importlib.util
 import inspect
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -57,7 +57,7 @@ class _Found:
 
 
 def describe(kind: str, name: str) -> Described:
-    """Summary and options of a registered name.
+    """Summary and options of a registered name; a stage's summary is its config's, which is what a recipe writes.
 
     Raises:
         RegistryError: there is no such name.
@@ -65,12 +65,29 @@ def describe(kind: str, name: str) -> Described:
     """
     target = registry.target_of(kind, name)
     if target is None:
-        return _of_object(registry.get(kind, name))
+        thing = registry.get(kind, name)
+        return (
+            Described(_first_sentence(inspect.getdoc(thing.Config) or ""), ()) if kind == "stage" else _of_object(thing)
+        )
+    return _of_target(target, kind == "stage")
+
+
+@cache
+def _of_target(target: str, stage: bool) -> Described:
     module, _, attribute = target.partition(":")
     found = _find(module, attribute)
     if found is None:
-        raise registry.PluginError(f"{kind} {name!r}: {target} is no function, class or instance in its source")
-    return _of_source(found)
+        raise registry.PluginError(f"{target} is no function, class or instance in its source")
+    return Described(_first_sentence(ast.get_docstring(_config(found)) or ""), ()) if stage else _of_source(found)
+
+
+def _config(found: _Found) -> Function | ast.ClassDef:
+    """The class that a stage names as its ``Config``, or the stage itself."""
+    for node in found.node.body:
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id == "Config":
+            config = _find(found.module, node.value.id) if isinstance(node.value, ast.Name) else None
+            return found.node if config is None else config.node
+    return found.node
 
 
 def _of_source(found: _Found) -> Described:
@@ -204,14 +221,3 @@ def _path(module: str) -> Path | None:
             if path.is_file():
                 return path
     return None
-
-
-def known_options(kind: str, name: str, taken: Callable[[str], bool] = lambda option: False) -> list[Option]:
-    """The options that a recipe may give.
-
-    Args:
-        kind: of the registry.
-        name: a registered name.
-        taken: is the option filled in by the caller, so that a recipe says it elsewhere?
-    """
-    return [option for option in describe(kind, name).options if not taken(option.name)]

@@ -21,7 +21,7 @@ from mindgpt_plugins.stages.base import Context
 from mindgpt_plugins.stages.data.config import DataConfig
 from mindgpt_plugins.stages.data.stage import DataStage
 
-TREE = Path(check.__file__).parent / "world"
+TREE = Path(check.__file__).parents[1] / "world"
 
 
 @pytest.fixture(scope="module")

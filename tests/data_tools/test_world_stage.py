@@ -43,7 +43,7 @@ def test_render_writes_what_the_two_processes_read(tmp_path: Path) -> None:
 
 
 def test_check_sees_trouble_before_anything_runs(tmp_path: Path) -> None:
-    context = Context("world", tmp_path, {}, 0)
+    context = Context("world", tmp_path, {}, 0, max_pixels=96 * 96)
     assert WorldStage().check(config(), context) == []
     problems = WorldStage().check(config(world={"size": 128}, budget={"n_max": 1}), context)
     assert len(problems) == 2
