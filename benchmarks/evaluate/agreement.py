@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests/benchmark"))
+sys.path.insert(0, str(ROOT / "tests/stages/benchmark"))
 
 from benchmark_formats import items, write  # noqa: E402
 from mindgpt_data.export import read_set, write_set  # noqa: E402

@@ -10,11 +10,10 @@ from mindgpt_data.export import read_set
 from mindgpt_plugins.recipe.loading import validate
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "data"))
-sys.path.insert(0, str(Path(__file__).parents[1] / "data_tools"))
 
 from closed_loop_rounds import ARMS, TOPICS, first_recipe, loop_recipe, uneven
 from closed_loop_table import table
-from world_run import run_world
+from support.world_run import run_world
 
 pytest.importorskip("scipy")
 

@@ -1,7 +1,7 @@
 """Folders as they come from the hub without their weights: ``hub_folders.make("qwen3_vl_8b", folder)``.
 
-Real: the sizes in config.json (the public ones, ``tests/parallel/configs``), the settings of the image and video
-processors, the special tokens with their ids, the pre-tokenizer, ``vocab_size``, the layout of the files.
+Real: the sizes in config.json (the public ones, ``tests/workbench/parallel/configs``), the settings of the image
+and video processors, the special tokens with their ids, the pre-tokenizer, ``vocab_size``, the layout of the files.
 Not real: the vocabulary (a byte-level BPE trained here on a few sentences, filled up with tokens that no text reaches:
 a text is more tokens than with the real one) and the chat templates, which were written here. They give the same markup
 for plain turns: a default system prompt for Qwen2.5, an empty think block for Qwen3's last reply; no tools.
@@ -18,7 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-CONFIGS = Path(__file__).parents[1] / "parallel" / "configs"
+CONFIGS = Path(__file__).parents[1] / "workbench" / "parallel" / "configs"
 FIRST = 151643
 """Id of the first special token of Qwen2 and later."""
 SPECIAL = (

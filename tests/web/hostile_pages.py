@@ -63,7 +63,7 @@ def data_report(folder: Path) -> Path:
     from mindgpt_data.report.build import build
     from mindgpt_data.schema.config import DataSettings
     from mindgpt_data.tree.checks import build as tree_of
-    from report_folder import build as work_folder
+    from support.report_folder import build as work_folder
 
     from mindgpt_plugins.core import files
 
@@ -121,7 +121,7 @@ def parallel(folder: Path) -> Path:
     from mindgpt_plugins.workbench.parallel import page, plan
     from mindgpt_plugins.workbench.parallel.request import Request
 
-    known = read(str(Path(__file__).parents[1] / "parallel/configs/qwen3_8b.json"))
+    known = read(str(Path(__file__).parents[1] / "workbench/parallel/configs/qwen3_8b.json"))
     made = plan.make(dataclasses.replace(known, name=HOSTILE, notes=(HOSTILE,)), Request(gpus=8))
     return _written(folder, page.page(dataclasses.replace(made, killed=Counter([HOSTILE])), 4))
 

@@ -1,9 +1,9 @@
 """Matcher ``text``: an image's own words against topics, by static text embeddings (the embedded default; ours).
 
 :data:`LEAST` is calibrated on 93 words (COCO's labels, words of charts, medicine, nature; some foreign to the tree)
-against the shipped tree's 587 leaves (``tests/data_tools/test_matching_calibration.py``). Precision (right leaf, of the
-words matched) and recall (words rightly matched, of those that have a topic): 0.89 and 0.64 at 0.4, 0.91 and 0.55 at
-0.5, 0.97 and 0.47 at 0.55.
+against the shipped tree's 587 leaves (``tests/data_tools/matching/test_matching_calibration.py``). Precision (right
+leaf, of the words matched) and recall (words rightly matched, of those that have a topic): 0.89 and 0.64 at 0.4, 0.91
+and 0.55 at 0.5, 0.97 and 0.47 at 0.55.
 """
 
 from __future__ import annotations

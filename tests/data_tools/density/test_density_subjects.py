@@ -12,7 +12,7 @@ from mindgpt_data.density.relations import KINDS, effective_kinds, relation
 from mindgpt_data.density.subjects import find_subjects
 from PIL import Image, ImageDraw, ImageFilter
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "data"))
+sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks" / "data"))
 import strata  # noqa: E402
 
 COLOURS = [(214, 40, 40), (29, 78, 216), (22, 140, 70), (245, 190, 20), (126, 34, 180)]

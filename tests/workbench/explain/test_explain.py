@@ -342,7 +342,7 @@ def test_the_command_reads_a_stage_folder_and_writes_page_and_figures(tmp_path: 
     text = out.read_text()
     assert "<b>answer: bus" not in text and text.count("<script>") == text.count("</script>") == 1
     assert "://" not in text
-    docs = (Path(__file__).parents[2] / "docs/explain.md").read_text()
+    docs = (Path(__file__).parents[3] / "docs/explain.md").read_text()
     keys = set(data) | set(data["rewards"][0]) | set(data["parameters"][0]) | set(data["flips"]) | set(data["order"])
     keys |= set(data["by_right"]["rows"][0]) | set(data["exchange"]["end"])
     assert sorted(key for key in keys if f"`{key}`" not in docs) == []

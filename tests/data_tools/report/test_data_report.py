@@ -22,7 +22,7 @@ from mindgpt_data.schema.config import DataSettings
 from mindgpt_data.schema.rows import SUB_SCORES, Row
 from mindgpt_data.steps import report as step
 from mindgpt_data.tree.checks import build as tree_of
-from report_folder import build
+from support.report_folder import build
 from typer.testing import CliRunner
 
 from mindgpt_plugins.core import files

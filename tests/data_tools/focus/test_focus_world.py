@@ -5,12 +5,12 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import focus_file
 import pytest
 from mindgpt_data.export import read_set
 from mindgpt_data.focus.branch_file import FocusError
 from pydantic import ValidationError
-from world_run import run_world
+from support import focus_file
+from support.world_run import run_world
 
 from mindgpt_plugins.pipeline.plan import make
 from mindgpt_plugins.recipe.hashing import stage_hash

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gate_helpers import batch, pictures_in, row, text_of
 from mindgpt_data.client.request import Answer, Request
 from mindgpt_data.gates.agreement import agreement
 from mindgpt_data.gates.judge import judge
 from mindgpt_data.gates.necessity import cross_entropy, necessity
+from support.gate_helpers import batch, pictures_in, row, text_of
 
 
 def grades(*values: int, problem: str = "") -> list[str]:

@@ -5,7 +5,6 @@ import threading
 import time
 
 import pytest
-from client_asking import make_task, run
 from mindgpt_data.client import endpoint as endpoint_module
 from mindgpt_data.client import sender as sender_module
 from mindgpt_data.client.request import Done, Failed, Request, Task
@@ -15,6 +14,7 @@ from mindgpt_data.client.structured import parse_as, schema_of
 from mindgpt_data.schema.config import EndpointSettings
 from mindgpt_data.testing.stub import FAULTS, StubServer
 from pydantic import BaseModel
+from support.client_asking import make_task, run
 
 
 class QA(BaseModel):

@@ -17,7 +17,7 @@ from mindgpt_data.world.__main__ import render
 from mindgpt_data.world.config import WorldSettings
 from mindgpt_data.world.folder import read_groups, write_corpus
 from pydantic import ValidationError
-from world_run import kill_world, run_world
+from support.world_run import kill_world, run_world
 
 from mindgpt_plugins.core.files import read_jsonl
 from mindgpt_plugins.stages.base import Context

@@ -6,7 +6,6 @@ import time
 from email.utils import formatdate
 
 import pytest
-from client_asking import make_task, run
 from mindgpt_data.client import sender as sender_module
 from mindgpt_data.client.endpoint import EndpointError
 from mindgpt_data.client.pace import Pace
@@ -14,6 +13,7 @@ from mindgpt_data.client.request import Done, Failed
 from mindgpt_data.client.run import ask_all
 from mindgpt_data.schema.config import EndpointSettings
 from mindgpt_data.testing.stub import StubServer
+from support.client_asking import make_task, run
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from mindgpt_plugins.workbench.parallel import memory, plan, rollout
 from mindgpt_plugins.workbench.parallel.layouts import Layout
 from mindgpt_plugins.workbench.parallel.request import GIB, TRAINERS, Recompute, Request, images
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks" / "parallel"
+BENCHMARKS = Path(__file__).parents[3] / "benchmarks" / "parallel"
 CONFIGS = Path(__file__).parent / "configs"
 DENSE = reading.read(CONFIGS / "qwen3_vl_8b.json")
 SPARSE = reading.read(CONFIGS / "qwen3_vl_30b_a3b.json")

@@ -6,7 +6,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import focus_file
 import pytest
 from mindgpt_data.budget.allocate import allocate
 from mindgpt_data.budget.per_image import per_images
@@ -20,6 +19,7 @@ from mindgpt_data.schema.focus import FocusSettings
 from mindgpt_data.teachers.slots import draw, plan
 from mindgpt_data.world.labels import labels
 from pydantic import ValidationError
+from support import focus_file
 
 TREES = {axis: labels(axis) for axis in ("knowledge", "capability")}
 BUS, TRUCK, CAR = "vehicles.road.bus", "vehicles.road.truck", "vehicles.road.car"

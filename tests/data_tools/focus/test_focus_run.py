@@ -6,7 +6,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import focus_file
 import pytest
 from mindgpt_data.cli import app
 from mindgpt_data.focus.branch_file import FocusError
@@ -15,6 +14,7 @@ from mindgpt_data.schema.config import DataSettings
 from mindgpt_data.steps import check, pipeline, report
 from mindgpt_data.steps.settings import SettingsError, load
 from mindgpt_data.world.folder import write
+from support import focus_file
 from typer.testing import CliRunner
 
 from mindgpt_plugins.stages.base import Context

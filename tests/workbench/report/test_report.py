@@ -190,7 +190,7 @@ def test_thinning_keeps_short_curves_and_averages_long_ones() -> None:
 
 
 def test_every_key_of_report_json_is_documented(finished: Path) -> None:
-    text = (Path(__file__).parents[2] / "docs/report.md").read_text()
+    text = (Path(__file__).parents[3] / "docs/report.md").read_text()
     data = json.loads((finished / "report.json").read_text())
     keys = set(data) | set(data["headline"]) | set(data["matrix"]) | set(data["examples"][0]) | set(data["rollouts"][0])
     keys |= set(data["training"][0]) | set(data["retention"][0]) | set(data["matrix"]["rows"][0]["cells"][0])

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gate_helpers import batch, noise, record, row
 from hypothesis import given
 from hypothesis import strategies as st
 from mindgpt_data.export import save_image, write_set
@@ -16,6 +15,7 @@ from mindgpt_data.gates.held_out import HeldOutError, grams, read
 from mindgpt_data.gates.picture_hash import PictureHashes, picture_hash
 from mindgpt_data.gates.similar import close_pairs, repeats
 from PIL import Image
+from support.gate_helpers import batch, noise, record, row
 
 LONG = "Which of the seven small painted wooden boats in the harbour lies nearest to the white lighthouse?"
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gate_helpers import record, row
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mindgpt_data.export import read_preference_set, sets
@@ -17,6 +16,7 @@ from mindgpt_data.schema.rows import Row
 from mindgpt_data.steps.export import run as export
 from mindgpt_data.steps.filter import run
 from mindgpt_data.testing.stub import StubServer
+from support.gate_helpers import record, row
 
 from mindgpt_plugins.core import files
 from mindgpt_plugins.core.files import FileError

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gate_helpers import noise, record, row
 from hypothesis import given
 from hypothesis import strategies as st
 from mindgpt_data.export import copy_picture, read_set, save_image, sets
@@ -19,6 +18,7 @@ from mindgpt_data.schema.record import ImageRecord
 from mindgpt_data.schema.rows import Row
 from mindgpt_data.steps.export import ExportError, run
 from PIL import Image
+from support.gate_helpers import noise, record, row
 
 from mindgpt_plugins.core import files
 

@@ -11,7 +11,7 @@ import torch
 import torch.distributed as dist
 from torch.distributed.device_mesh import init_device_mesh
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "parallel"))
+sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks" / "parallel"))
 from measure import batch, build  # noqa: E402
 from memory import multimodal  # noqa: E402
 

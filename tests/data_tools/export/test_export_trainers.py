@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gate_helpers import noise, row
 from mindgpt_data.export import read_set, save_image, sets, write_preference_set, write_set
 from mindgpt_data.schema.rows import Pair, Row, RowError
 from PIL import Image
+from support.gate_helpers import noise, row
 
 
 @pytest.fixture(scope="module")

@@ -32,7 +32,7 @@ def test_two_ranks_compute_what_one_does(tmp_path: Path) -> None:
     from mindgpt_plugins.workbench.parallel import counts
 
     sys.path.insert(0, str(HERE))
-    sys.path.insert(0, str(HERE.parents[1] / "benchmarks" / "parallel"))
+    sys.path.insert(0, str(HERE.parents[2] / "benchmarks" / "parallel"))
     from memory import multimodal
 
     raw = multimodal(vocab_size=512, hidden_size=64, intermediate_size=128, num_hidden_layers=2, head_dim=16)
