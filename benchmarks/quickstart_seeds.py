@@ -18,8 +18,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mindgpt_plugins import compat
-from mindgpt_plugins.pipeline.folders import find_run
+from mindgpt_plugins.core import compat
+from mindgpt_plugins.core.folders import find_run
 
 ROOT = Path(__file__).parent.parent
 STAGES = ("base", "domain", "restore", "align", "rl")

@@ -11,9 +11,8 @@ import pytest
 from hypothesis import settings
 from mindgpt_patches.cpu import wheels
 
-from mindgpt_plugins import registry
-from mindgpt_plugins.pipeline import device
-from mindgpt_plugins.pipeline.process import child_environment
+from mindgpt_plugins.core import device, registry
+from mindgpt_plugins.core.process import child_environment
 
 # The first example of a test may import a host for seconds; time limits are pytest-timeout's job.
 settings.register_profile("mindgpt", deadline=None)
@@ -29,9 +28,9 @@ import json, sys
 from pathlib import Path
 from typing import Literal
 from pydantic import Field
-from mindgpt_plugins.pipeline.stage import Command, Stage
-from mindgpt_plugins.recipe.base import ModelRef, StageConfig, Strict
-from mindgpt_plugins.registry import register
+from mindgpt_plugins.stages.base import Command, Stage
+from mindgpt_plugins.core.schema import ModelRef, StageConfig, Strict
+from mindgpt_plugins.core.registry import register
 
 class Inner(Strict):
     rate: float = 1.0
@@ -65,7 +64,6 @@ pathlib.Path("model").mkdir(exist_ok=True)
 class Toy(Stage):
     Config = ToyConfig
     side = "data"
-    code = ()
     def render(self, config, context):
         (context.folder / "config.json").write_text(json.dumps(config.model_dump(mode="json")))
         return [Command(("-c", SCRIPT), {"TOY": "1"})]

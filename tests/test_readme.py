@@ -19,7 +19,7 @@ def block(language: str, start: str) -> str:
 
 
 def test_the_reward_example_is_short_and_scores(tmp_path: Path) -> None:
-    from mindgpt_plugins.registry import load_plugins
+    from mindgpt_plugins.core.registry import load_plugins
     from mindgpt_plugins.rewards.sdk import Rollout
     from mindgpt_plugins.rewards.suite import RewardConfig, Suite
 
@@ -39,22 +39,23 @@ def test_the_reward_example_is_short_and_scores(tmp_path: Path) -> None:
     assert score("answer: no idea") == 0.0
 
 
-def test_every_verb_in_the_readme_exists() -> None:
+def test_every_verb_in_the_pages_exists() -> None:
     from typer.testing import CliRunner
 
     from mindgpt_plugins import cli
 
-    documents = [README, README.parent / "docs" / "data.md"]
+    documents = [README, *(README.parent / "docs" / name for name in ("cli.md", "data.md", "recipes.md"))]
     text = "".join(path.read_text(encoding="utf-8") for path in documents)
-    named = set(re.findall(r"mindgpt (data \w+|[\w-]+)", text)) - {"llamafactory", "data VERB"}
-    assert {"run", "data run", "data generate"} <= named
+    named = set(re.findall(r"mindgpt ((?:data tree|data|plan|rewards) \w+|[\w-]+)", text)) - {"llamafactory"}
+    named = {name for name in named if not name.isupper() and name != "data VERB"}
+    assert {"run", "data run", "data generate", "plan cost", "data tree expand"} <= named
     for name in named:
         shown = CliRunner().invoke(cli.verbs(), [*name.split(), "--help"])
         assert shown.exit_code == 0, name
 
 
 def test_the_gate_in_the_data_docs_is_a_gate() -> None:
-    from mindgpt_plugins.registry import check_options, get
+    from mindgpt_plugins.core.registry import check_options, get
 
     text = (README.parent / "docs" / "data.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)

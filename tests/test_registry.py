@@ -8,14 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from mindgpt_plugins.builtins import BUILTINS
-from mindgpt_plugins.registry import (
+from mindgpt_plugins.core.builtins import BUILTINS
+from mindgpt_plugins.core.registry import (
     KINDS,
     PluginError,
     RegistryError,
     check_options,
     get,
+    group,
     load_plugins,
+    misnamed_groups,
     names,
     register,
 )
@@ -77,7 +79,7 @@ def test_unknown_option_suggests_the_nearest() -> None:
 
 def test_plugin_file_is_loaded_once(tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
-    file.write_text("import mindgpt_plugins.registry as r\n@r.register('reward')\ndef mine(r, *, x=1): return x\n")
+    file.write_text("import mindgpt_plugins.core.registry as r\n@r.register('reward')\ndef mine(r, *, x=1): return x\n")
     first = load_plugins([str(file)])
     assert load_plugins([str(file)]) == first
     assert get("reward", "mine")(None) == 1
@@ -107,11 +109,33 @@ def test_every_builtin_resolves(kind: str, name: str) -> None:
 def test_import_is_light() -> None:
     code = """
 import sys, time
-started = time.perf_counter()
-import mindgpt_plugins, mindgpt_plugins.registry
-seconds = time.perf_counter() - started
+started = time.process_time()
+import mindgpt_plugins, mindgpt_plugins.core.registry
+seconds = time.process_time() - started
 heavy = {"torch", "verl", "llamafactory", "transformers", "ray", "numpy"} & set(sys.modules)
 assert not heavy, heavy
 assert seconds < 0.2, seconds
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_a_package_that_offers_a_wrong_group_is_told_the_right_one(tmp_path: Path, monkeypatch) -> None:
+    info = tmp_path / "astray-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: astray\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[mindgpt.losss]\nfocal = astray:focal\n[mindgpt.patchs]\nfast = astray:fast\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert misnamed_groups() == [
+        "package astray offers 'focal' in the group 'mindgpt.losss'; the group is 'mindgpt.losses'",
+        "package astray offers 'fast' in the group 'mindgpt.patchs'; the group is 'mindgpt.patches'",
+    ]
+    with pytest.raises(RegistryError, match=r"no loss 'focal'.*the group is 'mindgpt\.losses'"):
+        get("loss", "focal")
+
+
+def test_every_kind_has_an_english_group() -> None:
+    groups = [group(kind) for kind in KINDS]
+    assert len(set(groups)) == len(groups)
+    assert {"mindgpt.losses", "mindgpt.patches", "mindgpt.rewards"} <= set(groups)

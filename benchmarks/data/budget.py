@@ -43,14 +43,14 @@ from mindgpt_data.embed import embedder
 from mindgpt_data.gates.duplicates import normalise
 from mindgpt_data.gates.similar import repeats
 from mindgpt_data.pictures import KINDS, load
-from mindgpt_data.record import ImageRecord
+from mindgpt_data.schema.record import ImageRecord
 from mindgpt_data.teachers.base import Job
 from mindgpt_data.teachers.questions import KINDS as QUESTIONS
 from PIL import Image, ImageDraw, ImageFont
 from scipy.stats import spearmanr
 from strata import DAMAGES, SIDE, backdrop, damaged
 
-from mindgpt_plugins import registry
+from mindgpt_plugins.core import registry
 
 ROOT = Path(__file__).parents[2]
 RESULT = ROOT / "benchmarks" / "results" / "data_budget.md"

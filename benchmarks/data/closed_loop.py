@@ -24,8 +24,9 @@ import yaml
 from closed_loop_rounds import ARMS, first_recipe, loop_recipe, uneven
 from closed_loop_table import figures, table
 
-from mindgpt_plugins import compat
-from mindgpt_plugins.pipeline.folders import find_run, read_json
+from mindgpt_plugins.core import compat
+from mindgpt_plugins.core.files import read_json
+from mindgpt_plugins.core.folders import find_run
 
 RESULTS = Path(__file__).parent.parent / "results"
 

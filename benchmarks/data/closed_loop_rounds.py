@@ -34,7 +34,7 @@ def loop_recipe(seed: int, scale: float, folder: str) -> dict[str, Any]:
         folder: of the uneven domain set, beside the recipe.
     """
     data = [{"set": "world/general_train", "weight": 1}, {"set": f"{folder}/domain_first", "weight": 1}]
-    curriculum = {"name": "easy_to_hard", "pacing": "linear", "start": 0.1}
+    curriculum = {"name": "easy_to_hard", "options": {"pacing": "linear", "start": 0.1}}
     stages: Stages = {
         "world": _world(scale),
         "model": {"kind": "model", "tokenizer_from": ["world/general_train", "world/domain_train"]},

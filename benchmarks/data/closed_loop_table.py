@@ -22,13 +22,13 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "sft"))
 
 from closed_loop_rounds import ARMS, BATCH, FOCUS
 from forgetting import set_length
-from mindgpt_data.focus.settings import FocusSettings
 from mindgpt_data.focus.table import weak
 from mindgpt_data.focus.weights import load
+from mindgpt_data.schema.focus import FocusSettings
 from mindgpt_data.world.labels import labels
 from paired import decide, with_interval
 
-from mindgpt_plugins.pipeline.folders import read_json
+from mindgpt_plugins.core.files import read_json
 
 CONFIRM = """
 Confirmation, planned after seeds 0 to 5 gave a null of +3.7 points with p 0.10 and before any of these seeds was run:

@@ -24,7 +24,7 @@ import strata
 from machine import write_result
 from mindgpt_data.density.model_free import model_free
 from mindgpt_data.density.score import Picture, information_density
-from mindgpt_data.rows import SUB_SCORES
+from mindgpt_data.schema.rows import SUB_SCORES
 from scipy.stats import spearmanr
 
 FIRST = 10_000

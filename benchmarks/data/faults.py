@@ -25,7 +25,7 @@ from mindgpt_data.client.request import Done, Failed, Request, Task
 from mindgpt_data.client.run import ask_all
 from mindgpt_data.client.store import Store
 from mindgpt_data.client.structured import parse_as, schema_of
-from mindgpt_data.config import EndpointSettings
+from mindgpt_data.schema.config import EndpointSettings
 from mindgpt_data.testing.stub import FAULTS, StubServer
 from pydantic import BaseModel
 

@@ -25,7 +25,7 @@ def child(url: str, items: int, store: Path) -> None:
     """One run; prints its peak resident memory in MB."""
     from mindgpt_data.client.request import Request, Task
     from mindgpt_data.client.run import ask_all
-    from mindgpt_data.config import EndpointSettings
+    from mindgpt_data.schema.config import EndpointSettings
 
     def task(i: int) -> Task[str]:
         content = f"ask {i} " + "about the picture " * 20

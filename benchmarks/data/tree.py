@@ -40,13 +40,13 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import numpy as np
 import pyarrow
 from mindgpt_data.client.run import ask_all
-from mindgpt_data.config import EndpointSettings, ExpandSettings
 from mindgpt_data.embed import embedder
+from mindgpt_data.schema.config import EndpointSettings, ExpandSettings
 from mindgpt_data.testing.stub import StubServer, prompt
 from mindgpt_data.tree.checks import from_nodes
 from mindgpt_data.tree.expand import Expansion, expand
-from mindgpt_data.tree.files import SEEDS
-from mindgpt_data.tree.model import Columns, Tree, load
+from mindgpt_data.tree.files import SEEDS, load
+from mindgpt_data.tree.model import Columns, Tree
 from mindgpt_data.tree.sampling import LeafSampler
 from mindgpt_data.tree.stats import overlap
 from mindgpt_data.tree.store import write_parquet
@@ -185,7 +185,7 @@ LOAD = """
 import json, sys, time
 from pathlib import Path
 import numpy, pyarrow.parquet  # what every step of the pipeline has imported
-from mindgpt_data.tree.model import load
+from mindgpt_data.tree.files import load
 from mindgpt_data.tree.sampling import LeafSampler
 start, cpu = time.perf_counter(), time.process_time()
 tree = load("knowledge", Path(sys.argv[1]))

@@ -26,7 +26,8 @@ sys.path.insert(0, str(ROOT / "tests/benchmark"))
 from benchmark_formats import items, write  # noqa: E402
 from mindgpt_data.export import read_set, write_set  # noqa: E402
 
-from mindgpt_plugins.pipeline import folders  # noqa: E402
+from mindgpt_plugins.core import folders  # noqa: E402
+from mindgpt_plugins.core.files import read_json  # noqa: E402
 
 BENCHMARKS = ("ocrbench", "mmstar", "pope")
 
@@ -54,7 +55,7 @@ def main() -> None:
         subprocess.run([*command, *more], check=True)
         seconds[engine] = time.monotonic() - started
         run = folders.find_run(asked.work / "runs", f"evaluate-{asked.stage}")
-        found[engine] = {s["name"]: Path(s["folder"]) for s in folders.read_json(run / "manifest.json")["stages"]}
+        found[engine] = {s["name"]: Path(s["folder"]) for s in read_json(run / "manifest.json")["stages"]}
     target = ROOT / "benchmarks/results/evaluate_agreement.md"
     target.write_text(page(asked, found, seconds, own))
     print(target)
@@ -62,7 +63,7 @@ def main() -> None:
 
 def make_sets(run: Path, work: Path, rows: int) -> Path:
     """Write the benchmarks and a set of ours with the same questions; returns ``folder/set``."""
-    stages = folders.read_json(run / "manifest.json")["stages"]
+    stages = read_json(run / "manifest.json")["stages"]
     folder = (
         Path(next(s["folder"] for s in stages if (Path(s["folder"]) / "datasets/test.jsonl").is_file())) / "datasets"
     )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import time
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from mindgpt_plugins.core.files import write_text
 
 PACKAGES = ("torch", "triton", "transformers", "liger-kernel", "cut-cross-entropy", "verl", "flash-attn")
 
@@ -50,9 +51,7 @@ class Results:
 
     def _write(self, content: dict[str, Any]) -> None:
         for path, text in ((self.path, json.dumps(content, indent=1)), (self.page, self.render(content))):
-            part = path.with_suffix(path.suffix + ".part")
-            part.write_text(text + "\n", encoding="utf-8")
-            os.replace(part, path)
+            write_text(path, text + "\n")
 
 
 def versions() -> dict[str, str]:

@@ -25,7 +25,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from mindgpt_plugins.pipeline.process import child_environment
+from mindgpt_plugins.core.process import child_environment
 
 RESULTS = Path(__file__).parents[1] / "results"
 SIDES = ("logits", "hf", "verl", "ours")

@@ -6,8 +6,8 @@ Each case trains two steps of a randomly initialised model of transformers in a 
 second step is measured, in two ways: the bytes of all live tensor storages, followed by a dispatch mode (memory inside
 an operator and the allocator's slack are not in it), and the process's resident memory less what it held beside tensors
 before the step (everything is in it, the allocator's slack too). The prediction is
-`mindgpt_plugins.parallel.memory`: the formulas of `mindgpt plan parallel` with the bytes of float32, or of bfloat16
-where the case says so. Beside it the usual rule, 16 bytes per parameter.
+`mindgpt_plugins.workbench.parallel.memory`: the formulas of `mindgpt plan parallel` with the bytes of float32,
+or of bfloat16 where the case says so. Beside it the usual rule, 16 bytes per parameter.
 
 In bfloat16 on CPU, experts hold more than their tensors: oneDNN compiles a kernel per shape and keeps up to 1,024 of
 them, and an expert sees another number of tokens in each step. `ONEDNN_PRIMITIVE_CACHE_CAPACITY=0` before the command
@@ -27,9 +27,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from mindgpt_plugins.parallel import config, memory
-from mindgpt_plugins.parallel.request import Request
-from mindgpt_plugins.pipeline.process import child_environment
+from mindgpt_plugins.core.process import child_environment
+from mindgpt_plugins.sizing.model import parse
+from mindgpt_plugins.workbench.parallel import memory
+from mindgpt_plugins.workbench.parallel.request import Request
 
 HERE = Path(__file__).parent
 RESULT = HERE.parent / "results" / "plan_memory.md"
@@ -125,7 +126,7 @@ def predicted(case: dict[str, Any]) -> memory.Memory:
         micro_batch=case["rows"],
         train_vision=not case["freeze_vision"],
     )
-    return memory.one_rank(config.parse(case["config"], "case"), request, case["optimizer"], case["dtype"])
+    return memory.one_rank(parse(case["config"], "case"), request, case["optimizer"], case["dtype"])
 
 
 def measured(case: dict[str, Any]) -> dict[str, Any]:

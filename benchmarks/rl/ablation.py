@@ -19,7 +19,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 import platform
 import subprocess
 import sys
@@ -36,8 +35,9 @@ import forgetting_arms
 from ablation_arms import ARMS, MAIN, OURS, Settings
 from ablation_table import Line, table
 
-from mindgpt_plugins import compat
-from mindgpt_plugins.pipeline.folders import find_run, read_json
+from mindgpt_plugins.core import compat
+from mindgpt_plugins.core.files import read_json, replace_folder
+from mindgpt_plugins.core.folders import find_run
 
 RESULTS = Path(__file__).parent.parent / "results"
 
@@ -112,10 +112,9 @@ def prepare(seed: int, settings: Settings, common: dict[str, Any], runs: Path) -
     if not start.is_dir():
         policy = Policy(common["model"], settings.max_tokens)
         warm_up(policy, Prompts(folder / "data", policy), settings, seed)
-        aside = folder / f".start.{os.getpid()}"
-        policy.model.save_pretrained(aside)
-        policy.engine.processor.save_pretrained(aside)
-        os.replace(aside, start)
+        with replace_folder(start) as aside:
+            policy.model.save_pretrained(aside)
+            policy.engine.processor.save_pretrained(aside)
     return folder
 
 

@@ -10,16 +10,17 @@ import torch
 from ablation_arms import Arm, Settings
 from ablation_policy import Encoded, Policy
 from ablation_prompts import Prompts, rollout
-from mindgpt_data.rows import Row
+from mindgpt_data.schema.rows import Row
 from torch import Tensor
 
+from mindgpt_plugins.advantage.config import AdvantageConfig
 from mindgpt_plugins.advantage.perception import Seen, blacken, log_ratio, patch_mask, perceive
-from mindgpt_plugins.recipe.perception import PerceptionConfig
-from mindgpt_plugins.recipe.rl import AdvantageConfig
+from mindgpt_plugins.advantage.perception_config import PerceptionConfig
 from mindgpt_plugins.rewards.config import RewardConfig
 from mindgpt_plugins.rewards.suite import Suite
-from mindgpt_plugins.verl_ext.hybrid import Hybrid, Reply
-from mindgpt_plugins.verl_ext.seeds import sample_seed
+from mindgpt_plugins.verl_ext.step.hybrid import Hybrid
+from mindgpt_plugins.verl_ext.step.scored_reply import ScoredReply
+from mindgpt_plugins.verl_ext.step.seeds import sample_seed
 
 DUAL_CLIP = 3.0
 """verl's ``clip_ratio_c``: bound of the loss of a reply with negative advantage."""
@@ -98,13 +99,13 @@ def reinforce(policy: Policy, prompts: Prompts, arm: Arm, settings: Settings, se
 
 def _scored(
     policy: Policy, suite: Suite, rows: Sequence[Row], tokens: Sequence[list[int]], step: int, settings: Settings
-) -> list[Reply]:
+) -> list[ScoredReply]:
     replies = []
     for place, reply in enumerate(tokens):
         number, session = divmod(place, settings.group)
         one = rollout(rows[number], policy.text(reply), reply, step, settings.steps)
         found = suite.score_sample(one)
-        replies.append(Reply(rows[number].uid, session, one, found.score, found.components, found.log))
+        replies.append(ScoredReply(rows[number].uid, session, one, found.score, found.components, found.log))
     return replies
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mindgpt_plugins.evaluate.engine import Engine, Prompt
+from mindgpt_plugins.generation.hf_engine import Engine, Prompt
 from mindgpt_plugins.verl_ext.seeded_choice import SeededChoice
 
 
@@ -52,7 +52,9 @@ class Policy:
     """
 
     def __init__(self, folder: str | Path, max_new_tokens: int = 24):
-        self.engine = Engine(str(folder), device="cpu", max_new_tokens=max_new_tokens)
+        self.engine = Engine(
+            str(folder), device="cpu", max_new_tokens=max_new_tokens, min_pixels=32**2, max_pixels=96**2
+        )
         self.model, self.tokenizer = self.engine.model, self.engine.tokenizer
         self.end = int(self.tokenizer.eos_token_id)
         self.banned = torch.tensor(self.engine.banned, dtype=torch.long)

@@ -9,11 +9,12 @@ from pathlib import Path
 from ablation_arms import Settings
 from ablation_policy import Encoded, Policy
 from mindgpt_data.export import read_set
-from mindgpt_data.rows import Row
+from mindgpt_data.schema.rows import Row
 
+from mindgpt_plugins.core.registry import get
+from mindgpt_plugins.core.schedule import progress_of
 from mindgpt_plugins.curriculum.examples import Examples
-from mindgpt_plugins.registry import get
-from mindgpt_plugins.rewards.schedule import progress_of
+from mindgpt_plugins.rewards.rows import rollout_from_row
 from mindgpt_plugins.rewards.sdk import Rollout
 
 
@@ -69,17 +70,4 @@ class Prompts:
 
 def rollout(row: Row, text: str, tokens: Sequence[int], step: int, total: int) -> Rollout:
     """A reply as the rewards see it."""
-    return Rollout(
-        text=text,
-        target=row.answer,
-        prompt=row.question,
-        answer_type=row.answer_type,
-        type=row.type,
-        source=row.source,
-        difficulty=row.difficulty,
-        length=len(tokens),
-        token_ids=tokens,
-        uid=row.uid,
-        step=step,
-        progress=progress_of(step, total),
-    )
+    return rollout_from_row(row.to_json(), text, step=step, progress=progress_of(step, total), token_ids=tokens)

@@ -16,8 +16,8 @@ from pathlib import Path
 from ablation_questions import Candidate, from_truth
 from mindgpt_data import export
 from mindgpt_data.adversarial import ANSWER_TYPES, twins
-from mindgpt_data.record import ImageRecord
-from mindgpt_data.rows import Row
+from mindgpt_data.schema.record import ImageRecord
+from mindgpt_data.schema.rows import Row
 from mindgpt_data.world import domain, general
 from mindgpt_data.world.draw import COLOURS, draw
 from mindgpt_data.world.folder import truth

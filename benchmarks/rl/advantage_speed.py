@@ -26,7 +26,7 @@ import torch
 
 from mindgpt_plugins.advantage.core import modulated_advantage
 from mindgpt_plugins.advantage.estimators import Groups, accepted
-from mindgpt_plugins.registry import get, names
+from mindgpt_plugins.core.registry import get, names
 
 RESULT = Path(__file__).parents[1] / "results" / "rl_advantage_speed.md"
 BOUND = 20.0

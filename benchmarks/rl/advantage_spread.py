@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from mindgpt_plugins.advantage.estimators import Groups, accepted
-from mindgpt_plugins.registry import get
+from mindgpt_plugins.core.registry import get
 
 PICTURE = Path(__file__).parents[2] / "docs" / "advantage.svg"
 N, K = 8, 4

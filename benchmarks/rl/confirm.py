@@ -23,9 +23,10 @@ import yaml
 from ablation import RESULTS, identity, prepare
 from ablation_arms import ARMS, OURS, Settings
 
-from mindgpt_plugins import compat
-from mindgpt_plugins.evaluate.scoring import pass_at_k
-from mindgpt_plugins.pipeline.folders import artefacts, find_run, read_json
+from mindgpt_plugins.core import compat
+from mindgpt_plugins.core.files import read_json
+from mindgpt_plugins.core.folders import artefacts, find_run
+from mindgpt_plugins.stages.evaluate.scoring import pass_at_k
 
 CONFIRMED = ("grpo", "reward_sum", OURS)
 FIGURES = ("score", "pass@1 (%)", "pass@8 (%)", "tokens", "distinct of 8", "refused twins (%)", "seconds per step")

@@ -61,9 +61,9 @@ def timed(name: str, work: Callable[[], str]) -> str:
 def explained(run: Path) -> str:
     import torch
 
-    from mindgpt_plugins.explain.explain import explain
-    from mindgpt_plugins.explain.setup import read
     from mindgpt_plugins.rewards import recorded
+    from mindgpt_plugins.workbench.explain.explain import explain
+    from mindgpt_plugins.workbench.explain.setup import read
 
     torch.set_num_threads(1)  # as the command does
     setup = read("quickstart")
@@ -73,8 +73,8 @@ def explained(run: Path) -> str:
 
 
 def page(run: Path) -> str:
-    from mindgpt_plugins.report import browser
-    from mindgpt_plugins.report.run import load
+    from mindgpt_plugins.workbench.report import browser
+    from mindgpt_plugins.workbench.report.run import load
 
     text = browser.page(load(run))
     assert text is not None

@@ -18,7 +18,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mindgpt_plugins.pipeline.process import child_environment
+from mindgpt_plugins.core.process import child_environment
 
 RESULT = Path(__file__).parent.parent / "results" / "rl_import_verl.md"
 SIDES = {

@@ -26,12 +26,13 @@ from pathlib import Path
 import yaml
 from mindgpt_patches.cpu import SITE
 
-from mindgpt_plugins import compat
-from mindgpt_plugins.pipeline.folders import find_run, read_json
-from mindgpt_plugins.pipeline.process import child_environment
-from mindgpt_plugins.pipeline.stage import Context
-from mindgpt_plugins.pipeline.stages.rl import RL
-from mindgpt_plugins.recipe.rl import RLConfig
+from mindgpt_plugins.core import compat
+from mindgpt_plugins.core.files import read_json
+from mindgpt_plugins.core.folders import find_run
+from mindgpt_plugins.core.process import child_environment
+from mindgpt_plugins.stages.base import Context
+from mindgpt_plugins.stages.rl.config import RLConfig
+from mindgpt_plugins.stages.rl.stage import RL
 
 RESULT = Path(__file__).parent.parent / "results" / "rl_overhead.md"
 PROBE = Path(__file__).with_name("overhead_probe.py")

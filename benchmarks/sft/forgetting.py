@@ -26,9 +26,10 @@ import yaml
 from forgetting_arms import ARMS, BATCH, OURS, arm, recipe, trained
 from forgetting_table import Line, table
 
-from mindgpt_plugins import compat
-from mindgpt_plugins.pipeline.folders import find_run, read_json
-from mindgpt_plugins.pipeline.preflight import vision_tokens
+from mindgpt_plugins.core import compat
+from mindgpt_plugins.core.files import read_json
+from mindgpt_plugins.core.folders import find_run
+from mindgpt_plugins.sizing.pictures import vision_tokens
 
 RESULTS = Path(__file__).parent.parent / "results"
 IMAGE = vision_tokens(96, 96, side=32, min_pixels=1024, max_pixels=9216) + 2

@@ -68,7 +68,7 @@ def shared() -> Stages:
             "model",
             ["world/general_train"],
             STEPS["base"],
-            curriculum={"name": "easy_to_hard", "pacing": "linear", "start": 0.1},
+            curriculum={"name": "easy_to_hard", "options": {"pacing": "linear", "start": 0.1}},
         ),
         "eval_base": evaluation("base"),
         "domain": training("base", DOMAIN, STEPS["domain"], curriculum={"name": "easy_to_hard"}),
@@ -89,7 +89,7 @@ def arm(name: str, steps: int | None) -> Stages:
         if name != "three_stage":
             more["kl"] = {"sources": ["general"], "beta": 0.05, "reference": "base"}
         if name == "three_stage_dynamic":
-            more["mixture"] = {"name": "dynamic", "weights": {"general": 0.7, "domain": 0.3}, "every": 25}
+            more["mixture"] = {"name": "dynamic", "options": {"weights": {"general": 0.7, "domain": 0.3}, "every": 25}}
         return {
             "restore": training("domain", ["restore_data/restore"], STEPS["restore"], **more),
             "pairs": {

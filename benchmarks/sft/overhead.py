@@ -24,9 +24,10 @@ from typing import Any
 
 import yaml
 
-from mindgpt_plugins import compat
-from mindgpt_plugins.pipeline.folders import find_run, read_json
-from mindgpt_plugins.pipeline.process import child_environment
+from mindgpt_plugins.core import compat
+from mindgpt_plugins.core.files import read_json
+from mindgpt_plugins.core.folders import find_run
+from mindgpt_plugins.core.process import child_environment
 
 RESULT = Path(__file__).parent.parent / "results" / "sft_overhead.md"
 SIDES: dict[str, dict[str, Any] | None] = {"stock": None, "ours, loss: null": {"loss": None}, "ours": {}}

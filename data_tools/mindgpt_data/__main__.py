@@ -1,25 +1,27 @@
 """``python -m mindgpt_data config.json``: the stages ``data`` and ``world`` as a process.
 
-The config is JSON: ``runs`` (each with ``settings``, :class:`mindgpt_data.config.DataSettings`, and its ``work``
+The config is JSON: ``runs`` (each with ``settings``, :class:`mindgpt_data.schema.config.DataSettings`, and its ``work``
 folder), ``datasets`` (one folder for the sets of all runs, or null: each in its work folder), ``seed``, ``engine`` and
 ``plugins``. Writes ``metrics.jsonl`` and ``data_report.json`` beside the config; everything else goes to the folders.
 """
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-from mindgpt_data import check, engines, files, pipeline
-from mindgpt_data.config import DataSettings
+from mindgpt_data import engines
+from mindgpt_data.io.work import Work
 from mindgpt_data.report.summary import data_report
+from mindgpt_data.schema.config import DataSettings
+from mindgpt_data.steps import check, pipeline
 from mindgpt_data.steps.report import run as write_report
 from mindgpt_data.steps.report import trees
-from mindgpt_data.work import Work
-from mindgpt_plugins import registry
+from mindgpt_plugins.core import registry
+from mindgpt_plugins.core.files import read_json, write_json, write_text
+from mindgpt_plugins.core.metrics import append_metrics
 
 
 def main(argv: list[str]) -> int:
@@ -28,7 +30,7 @@ def main(argv: list[str]) -> int:
         print("usage: python -m mindgpt_data config.json", file=sys.stderr)
         return 2
     path = Path(argv[0]).resolve()
-    config = json.loads(path.read_text(encoding="utf-8"))
+    config = read_json(path)
     registry.load_plugins(config["plugins"])
     shared, seed = config["datasets"], int(config["seed"])
     runs = [
@@ -36,8 +38,10 @@ def main(argv: list[str]) -> int:
         for one in config["runs"]
     ]
     made: dict[str, dict[str, Any]] = {}
+    metrics = path.parent / "metrics.jsonl"
     # Runs that are done report again on a restart, so the file is simply begun anew.
-    with (path.parent / "metrics.jsonl").open("w", encoding="utf-8") as metrics, engines.use(config["engine"]):
+    write_text(metrics, "")
+    with engines.use(config["engine"]):
         for number, (work, settings) in enumerate(runs):
             # Only now: what a run is compared with may be what an earlier one exports.
             check.require(settings)
@@ -48,18 +52,16 @@ def main(argv: list[str]) -> int:
             pipeline.run(work, settings, seed=seed, progress=bar.progress, listen=bar.listen, plugins=plugins)
             if work.read_summary("report") is None:
                 write_report(work, settings, seed=seed)
-            report = json.loads((work.folder / "report.json").read_text(encoding="utf-8"))
-            made[settings.export.name] = report["summary"]
+            made[settings.export.name] = read_json(work.folder / "report.json")["summary"]
     # A stage's runs share their label trees.
-    together = data_report(made, trees(runs[0][1]))
-    files.write_text(path.parent / "data_report.json", json.dumps(together, indent=1, ensure_ascii=False) + "\n")
+    write_json(path.parent / "data_report.json", data_report(made, trees(runs[0][1])))
     return 0
 
 
 class _Bar:
     """One progress bar for the whole stage: every step of every run is 100 of it."""
 
-    def __init__(self, metrics: TextIO, work: Work, run: int, runs: int) -> None:
+    def __init__(self, metrics: Path, work: Work, run: int, runs: int) -> None:
         self.metrics, self.work = metrics, work
         self.names = [step.name for step in pipeline.STEPS]
         self.before, self.total = run * len(self.names), 100 * runs * len(self.names)
@@ -81,8 +83,7 @@ class _Bar:
         if step == self.shown and not numbers:
             return  # steps tell of every picture
         self.shown = step
-        self.metrics.write(json.dumps({"step": step, "total": self.total, **numbers}) + "\n")
-        self.metrics.flush()
+        append_metrics(self.metrics, step, self.total, numbers)
 
 
 if __name__ == "__main__":

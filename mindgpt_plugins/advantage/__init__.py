@@ -1,9 +1,5 @@
-"""Advantages from reward components; no host import.
+"""Advantages from reward components; no host import, and no torch before one is computed.
 
-``pass_at_k_advantage(rewards, k)`` and ``modulated_advantage(scores, …)`` take ``(groups, n)`` tensors; what a recipe
-can name is in :mod:`mindgpt_plugins.advantage.estimators`.
+``core.pass_at_k_advantage(rewards, k)`` and ``core.modulated_advantage(scores, …)`` take ``(groups, n)`` tensors; what
+a recipe can name is in :mod:`mindgpt_plugins.advantage.estimators`.
 """
-
-from mindgpt_plugins.advantage.core import modulated_advantage, pass_at_k_advantage
-
-__all__ = ["modulated_advantage", "pass_at_k_advantage"]

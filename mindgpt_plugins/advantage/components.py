@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mindgpt_plugins.advantage.core import grpo_advantage
 from mindgpt_plugins.advantage.groups import checked
-from mindgpt_plugins.registry import nearest
+from mindgpt_plugins.core.registry import nearest
 
 
 def reward_sum_advantage(

@@ -19,14 +19,23 @@ from mindgpt_plugins.advantage.core import (
     pass_at_k_advantage,
 )
 from mindgpt_plugins.advantage.groups import Groups
-from mindgpt_plugins.registry import check_options, get, register
+from mindgpt_plugins.core.registry import check_options, get, register
 
 __all__ = ["Groups", "accepted", "check"]
 
 
 @register("advantage")
 def modulated(groups: Groups, *, k: int = 4, lam: float = 0.5, normalise: Normalise = "none") -> Tensor:
-    """The default; see :func:`mindgpt_plugins.advantage.core.modulated_advantage`. Adversarial groups have λ = 0."""
+    """Expected score plus pass@k on the modulated scores (ours); adversarial groups have λ = 0.
+
+    Source: :func:`mindgpt_plugins.advantage.core.modulated_advantage`.
+
+    Args:
+        groups: the scores.
+        k: replies per subset of the pass@k part; the recipe's ``advantage.k``.
+        lam: weight of the pass@k part at this step; the recipe's ``advantage.lambda``.
+        normalise: ``none``, or ``group_std`` to divide by the group's standard deviation.
+    """
     share: float | Tensor = lam
     if groups.adversarial is not None:
         share = lam * (~groups.adversarial).to(torch.float64)
@@ -35,7 +44,12 @@ def modulated(groups: Groups, *, k: int = 4, lam: float = 0.5, normalise: Normal
 
 @register("advantage")
 def grpo(groups: Groups, *, norm_by_std: bool = True) -> Tensor:
-    """GRPO on the modulated scores (arXiv 2402.03300)."""
+    """GRPO on the modulated scores (arXiv 2402.03300).
+
+    Args:
+        groups: the scores.
+        norm_by_std: divide by the standard deviation.
+    """
     return grpo_advantage(groups.modulated, groups.mask, norm_by_std=norm_by_std)
 
 
@@ -47,31 +61,56 @@ def dr_grpo(groups: Groups) -> Tensor:
 
 @register("advantage")
 def reward_sum(groups: Groups, *, norm_by_std: bool = True) -> Tensor:
-    """GRPO on the plain weighted sum of all components: no gates, no modulation."""
+    """GRPO on the plain weighted sum of all components: no gates, no modulation.
+
+    Args:
+        groups: the scores.
+        norm_by_std: divide by the standard deviation.
+    """
     return reward_sum_advantage(groups.components, groups.weights, groups.mask, norm_by_std=norm_by_std)
 
 
 @register("advantage")
 def gdpo(groups: Groups, *, norm_by_std: bool = True) -> Tensor:
-    """Stock GDPO: components normalised one by one, weighted sum, batch whitening (arXiv 2601.05242)."""
+    """Stock GDPO: components normalised one by one, weighted sum, batch whitening (arXiv 2601.05242).
+
+    Args:
+        groups: the scores.
+        norm_by_std: divide by the standard deviation.
+    """
     return gdpo_advantage(groups.components, groups.weights, groups.mask, tokens=groups.tokens, norm_by_std=norm_by_std)
 
 
 @register("advantage")
 def pass_at_k(groups: Groups, *, k: int = 4) -> Tensor:
-    """Pure pass@k on the modulated scores: the default with λ = 1."""
+    """Pure pass@k on the modulated scores: the default with λ = 1.
+
+    Args:
+        groups: the scores.
+        k: replies per subset; the recipe's ``advantage.k``.
+    """
     return pass_at_k_advantage(groups.modulated, k, groups.mask)
 
 
 @register("advantage")
 def pass_at_k_analytic(groups: Groups, *, k: int = 4) -> Tensor:
-    """Pass@k in closed form, divided by its own standard deviation, on the modulated scores (arXiv 2508.10751)."""
+    """Pass@k in closed form, divided by its own standard deviation, on the modulated scores (arXiv 2508.10751).
+
+    Args:
+        groups: the scores.
+        k: replies per subset; the recipe's ``advantage.k``.
+    """
     return analytic_pass_at_k_advantage(groups.modulated, k, groups.mask)
 
 
 @register("advantage")
 def grpo_passk(groups: Groups, *, norm_by_std: bool = True) -> Tensor:
-    """verl's: only the best reply, by its lead over the second best, on the modulated scores (arXiv 2503.19595)."""
+    """verl's: only the best reply, by its lead over the second best, on the modulated scores (arXiv 2503.19595).
+
+    Args:
+        groups: the scores.
+        norm_by_std: divide by the standard deviation.
+    """
     return best_minus_second_advantage(groups.modulated, groups.mask, norm_by_std=norm_by_std)
 
 

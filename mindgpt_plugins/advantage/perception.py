@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from mindgpt_plugins.recipe.perception import PerceptionConfig
+from mindgpt_plugins.advantage.perception_config import PerceptionConfig
 
 LOG_RATIO, DIVERGENCE = 20.0, 10.0
 """Bounds of δ and of D_t, in nats."""

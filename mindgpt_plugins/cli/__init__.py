@@ -26,10 +26,11 @@ def verbs() -> typer.Typer:
         doctor,
         evaluate,
         explain,
+        keys,
         listing,
         new_reward,
         plan,
-        quantize,
+        quantise,
         rehearse,
         report,
         rewards,
@@ -45,12 +46,13 @@ def verbs() -> typer.Typer:
             rehearse,
             plan,
             doctor,
+            keys,
             listing,
             report,
             new_reward,
             rewards,
             explain,
-            quantize,
+            quantise,
             serve,
             evaluate,
         ):
@@ -65,8 +67,8 @@ def verbs() -> typer.Typer:
 def main() -> None:
     """Console entry point: runs a verb; an expected fault is one clear message and a non-zero exit."""
     from mindgpt_plugins.cli import llamafactory
-    from mindgpt_plugins.pipeline.stage import StageError
-    from mindgpt_plugins.registry import PluginError
+    from mindgpt_plugins.core.errors import StageError
+    from mindgpt_plugins.core.registry import PluginError
 
     if sys.argv[1:2] == ["llamafactory"]:  # its arguments belong to the host: hand them over untouched
         llamafactory.main(sys.argv[2:])

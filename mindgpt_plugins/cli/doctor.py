@@ -25,7 +25,7 @@ def doctor(
     """
     import json
 
-    from mindgpt_plugins import diagnosis
+    from mindgpt_plugins.workbench import doctor as diagnosis
 
     findings = diagnosis.run(quick=quick)
     if as_json:

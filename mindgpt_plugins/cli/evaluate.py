@@ -68,8 +68,9 @@ def evaluate(
     """
     from rich.console import Console
 
-    from mindgpt_plugins.pipeline import display, folders, plan, preflight_all, runner
-    from mindgpt_plugins.report import build
+    from mindgpt_plugins.core import files
+    from mindgpt_plugins.pipeline import display, plan, preflight_all, runner
+    from mindgpt_plugins.workbench.report import build
 
     is_server = model.startswith(("http://", "https://"))
     if is_server and (server or sets):
@@ -103,7 +104,7 @@ def evaluate(
     _show(
         console,
         f"{model} {stage or ''}".strip(),
-        [folders.read_json(one.folder / "scores.json") for one in planned.stages],
+        [files.read_json(one.folder / "scores.json") for one in planned.stages],
     )
     for one in planned.stages:
         console.print(f"{one.name}: {one.folder / 'scores.json'}", soft_wrap=True, markup=False, highlight=False)
@@ -112,15 +113,15 @@ def evaluate(
 
 def _model(name: str, stage: str | None, runs: Path) -> tuple[dict[str, str], dict[str, int]]:
     """``{"model": reference}`` and, for a run's model, the image size of the run."""
-    from mindgpt_plugins.pipeline import folders
-    from mindgpt_plugins.pipeline.stage import StageError
+    from mindgpt_plugins.core import files, folders
+    from mindgpt_plugins.core.errors import StageError
 
     if (Path(name) / "config.json").is_file():
         return {"model": str(Path(name).resolve())}, {}
     if "/" in name and not Path(name).exists() and not (runs / name).exists():
         return {"model": name}, {}  # a hub id
     found = folders.find_run(runs, name)
-    done = {s["name"]: Path(s["folder"]) for s in folders.read_json(found / "manifest.json")["stages"]}
+    done = {s["name"]: Path(s["folder"]) for s in files.read_json(found / "manifest.json")["stages"]}
     models = {
         key: folder for key, folder in done.items() if folders.is_done(folder) and "model" in folders.artefacts(folder)
     }
@@ -128,7 +129,7 @@ def _model(name: str, stage: str | None, runs: Path) -> tuple[dict[str, str], di
         what = f"no finished stage {stage or 'with a model'}; it has: {', '.join(models) or 'none'}"
         raise StageError(f"{found} has {what}")
     folder = models[stage or list(models)[-1]]
-    return {"model": folders.artefacts(folder)["model"]}, folders.read_json(folder / "stage.json")["image"]
+    return {"model": folders.artefacts(folder)["model"]}, files.read_json(folder / "stage.json")["image"]
 
 
 def _pairs(values: list[str] | None) -> dict[str, str]:
@@ -150,10 +151,11 @@ def _recipe(raw: dict[str, Any], overrides: list[str]) -> Any:
     """The recipe that the options describe, as if it stood in a file here."""
     from omegaconf import OmegaConf
 
-    from mindgpt_plugins.recipe.loading import RecipeError, override, validate
+    from mindgpt_plugins.core.overrides import apply_overrides
+    from mindgpt_plugins.recipe.loading import RecipeError, validate
 
     try:
-        merged = OmegaConf.to_container(override(OmegaConf.create(raw), overrides), resolve=True)
+        merged = OmegaConf.to_container(apply_overrides(OmegaConf.create(raw), overrides), resolve=True)
     except ValueError as error:
         raise RecipeError("command line", [str(error)]) from None
     assert isinstance(merged, dict)
@@ -163,7 +165,7 @@ def _recipe(raw: dict[str, Any], overrides: list[str]) -> Any:
 def _show(console: Any, name: str, scores: list[dict[str, Any]]) -> None:
     from rich.table import Table
 
-    from mindgpt_plugins.evaluate.scoring import ALL
+    from mindgpt_plugins.stages.evaluate.scoring import ALL
 
     table = Table(title=f"accuracy of {name}, %", title_justify="left")
     for column in ("set", "source", "rows", "accuracy", "95 %", "without picture", "no answer found"):

@@ -65,13 +65,13 @@ def explain(
 
     import torch
 
-    from mindgpt_plugins.explain import page, text
-    from mindgpt_plugins.explain.explain import explain as findings
-    from mindgpt_plugins.explain.scoring import Source
-    from mindgpt_plugins.explain.setup import read
+    from mindgpt_plugins.core.registry import nearest
     from mindgpt_plugins.recipe.loading import RecipeError
-    from mindgpt_plugins.registry import nearest
     from mindgpt_plugins.rewards import recorded
+    from mindgpt_plugins.workbench.explain import page, text
+    from mindgpt_plugins.workbench.explain.explain import explain as findings
+    from mindgpt_plugins.workbench.explain.scoring import Source
+    from mindgpt_plugins.workbench.explain.setup import read
 
     torch.set_num_threads(1)  # many small operations: threads only wait for each other
     if score not in get_args(Source):

@@ -1,12 +1,14 @@
-"""``mindgpt list``: what a recipe can name."""
+"""``mindgpt list``: what a recipe can name, what it is for and which options it takes."""
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 
 def add(app: typer.Typer) -> None:
@@ -16,34 +18,67 @@ def add(app: typer.Typer) -> None:
 
 def listing(
     kind: Annotated[
-        str | None, typer.Argument(help="A kind (reward, sampler, stage, …), `recipes` or `patches`; default: all.")
+        str | None,
+        typer.Argument(help="A kind (rewards, losses, stages, …) or recipes; default: all."),
     ] = None,
 ) -> None:
-    """List registered plugins by kind with where they come from, and the shipped recipes."""
-    from mindgpt_plugins.recipe.loading import shipped_recipes
-    from mindgpt_plugins.registry import KINDS, RegistryError, names, nearest, origin
+    """List what a recipe can name: what it is for, its options and where it comes from; and the shipped recipes."""
+    from mindgpt_plugins.core.registry import PLURALS, RegistryError, misnamed_groups, nearest
 
-    if kind == "patches":
-        Console().print(_patches())
-        return
-    if kind is not None and kind not in (*KINDS, "recipes"):
-        known = (*KINDS, "recipes", "patches")
-        raise RegistryError(f"unknown kind {kind!r}{nearest(kind, known)} The kinds: {', '.join(known)}.")
-    table = Table("kind", "name", "from")
-    for each in KINDS if kind is None else [k for k in KINDS if k == kind]:
-        for name in names(each):
-            table.add_row(each, name, origin(each, name))
-    if kind in (None, "recipes"):
-        for name, path in shipped_recipes().items():
-            table.add_row("recipe", name, str(path))
-    Console().print(table)
+    # A pipe gets whole lines, so that they can be searched.
+    console = Console(width=None if sys.stdout.isatty() else 240)
+    known = [*PLURALS.values(), "recipes"]
+    wanted = {**PLURALS, "recipe": "recipes"}.get(kind or "", kind)
+    if wanted is not None and wanted not in known:
+        raise RegistryError(f"unknown kind {kind!r}{nearest(str(kind), known)} The kinds: {', '.join(known)}.")
+    for singular, plural in PLURALS.items():
+        if wanted in (None, plural):
+            console.print(_patches() if plural == "patches" else _registered(singular))
+    if wanted in (None, "recipes"):
+        console.print(_recipes())
+    for fault in misnamed_groups():
+        console.print(Text(fault, "bold red"), soft_wrap=True)
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in columns:
+        table.add_column(column)
+    return table
+
+
+def _registered(kind: str) -> Table:
+    from mindgpt_plugins.core.registry import PLURALS, PluginError, RegistryError, names, origin
+    from mindgpt_plugins.core.signatures import describe
+    from mindgpt_plugins.workbench.keys.collect import as_yaml, options_of
+
+    options = () if kind == "stage" else ("options",)
+    table = _table(PLURALS[kind], "name", "what", *options, "from")
+    for name in names(kind):
+        try:
+            taken = [] if kind == "stage" else options_of(kind, name)
+            shown = [one.name if one.default is None else f"{one.name}={as_yaml(one.default)}" for one in taken]
+            row = [describe(kind, name).summary, *(["\n".join(shown)] if options else [])]
+        except (PluginError, RegistryError) as error:
+            row = [f"cannot be read: {error}", *([""] if options else [])]
+        table.add_row(*map(Text, (name, *row, origin(kind, name))))
+    return table
+
+
+def _recipes() -> Table:
+    from mindgpt_plugins.recipe.loading import shipped_recipes
+
+    table = _table("recipes", "name", "file")
+    for name, path in shipped_recipes().items():
+        table.add_row(name, str(path))
+    return table
 
 
 def _patches() -> Table:
     """What the key ``patches:`` of a stage can name."""
     from mindgpt_patches.catalog import AUTO, CATALOG
 
-    table = Table("patch", "stages", "auto means", "what")
+    table = _table("patches", "name", "stages", "auto means", "what")
     for name, entry in CATALOG.items():
         table.add_row(name, ", ".join(entry.stages), AUTO[entry.auto], entry.what)
     return table

@@ -13,8 +13,8 @@ def main(argv: list[str]) -> None:
     Everything after ``llamafactory`` is the host's own command line; without a ``mindgpt:`` section the stock command
     runs. Relative paths keep meaning what they mean to the host.
     """
-    from mindgpt_plugins.pipeline.device import resolve
-    from mindgpt_plugins.pipeline.process import child_environment
+    from mindgpt_plugins.core.device import resolve
+    from mindgpt_plugins.core.process import child_environment
 
     if not argv or argv[0] in ("-h", "--help"):
         print("usage: mindgpt llamafactory train CONFIG.yaml [key=value …]\n")

@@ -148,7 +148,7 @@ def write(name: str, folder: Path | None = None) -> Path:
     Raises:
         RegistryError: the name is no Python identifier, is taken by a reward, or the folder is not empty.
     """
-    from mindgpt_plugins.registry import RegistryError, names, origin
+    from mindgpt_plugins.core.registry import RegistryError, names, origin
 
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
         raise RegistryError(f"reward name {name!r}: use lower-case letters, digits and underscores, e.g. unit_match")

@@ -51,10 +51,10 @@ def curriculum(
     """
     from rich.console import Console
 
+    from mindgpt_plugins.core.registry import nearest
     from mindgpt_plugins.pipeline import plan
     from mindgpt_plugins.recipe.loading import RecipeError, load
-    from mindgpt_plugins.recipe.sft import TrainingConfig
-    from mindgpt_plugins.registry import nearest
+    from mindgpt_plugins.stages.sft.config import TrainingConfig
 
     console = Console()
     planned = plan.make(load(recipe, overrides or []), runs)
@@ -129,12 +129,9 @@ def show(console: Console, name: str, found: Forecast) -> None:
 
 def page(found: dict[str, Forecast]) -> str:
     """Charts of all stages as one HTML page that needs nothing else."""
-    from html import escape
-    from importlib import resources
+    from mindgpt_plugins.web.page import render_page
 
-    from mindgpt_plugins.report.svg import line_chart
-
-    parts = []
+    stages = []
     for name, one in found.items():
         cut = spans(one, POINTS)
         size = [sum(sum(series[a:b]) for series in one.source.values()) for a, b in cut]
@@ -146,19 +143,8 @@ def page(found: dict[str, Forecast]) -> str:
             label: [(b, mean) for a, b in cut if (mean := _mean(series[a:b])) is not None]
             for label, series in one.by_source.items()
         }
-        charts = line_chart("Share of samples", shares, note="by step") + line_chart(
-            "Mean difficulty", hard, note="by step"
-        )
-        notes = "".join(f"<p class=soft>{escape(note)}</p>" for note in one.notes)
-        about = f"{one.sampler}, {one.mixture or 'no'} mixture, {one.steps} steps of {one.samples_per_step} samples"
-        parts.append(f"<section><h2>{escape(name)}</h2><p>{escape(about)}</p>{notes}<div>{charts}</div></section>")
-    files = resources.files("mindgpt_plugins.report")
-    style, script = ((files / file).read_text(encoding="utf-8") for file in ("style.css", "readout.js"))
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Curriculum plan</title>'
-        f"<style>{style}</style></head><body><h1>Curriculum plan</h1>{''.join(parts)}<script>{script}</script>"
-        "</body></html>\n"
-    )
+        stages.append({"name": name, "plan": one, "shares": shares, "hard": hard})
+    return render_page("curriculum.html", stages=stages)
 
 
 def spans(found: Forecast, most: int) -> list[tuple[int, int]]:

@@ -13,7 +13,7 @@ from mindgpt_plugins.cli.options import OverridesArgument, RecipeArgument, RunsO
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from mindgpt_plugins.rehearse.cost import StageCost
+    from mindgpt_plugins.workbench.cost.estimate import StageCost
 
 
 def cost(
@@ -42,15 +42,15 @@ def cost(
     from mindgpt_plugins.cli.rehearse import folders_of
     from mindgpt_plugins.pipeline import plan
     from mindgpt_plugins.recipe.loading import load
-    from mindgpt_plugins.rehearse.cost import estimate
-    from mindgpt_plugins.rehearse.models import local
+    from mindgpt_plugins.workbench.cost.estimate import estimate
+    from mindgpt_plugins.workbench.rehearse.models import local
 
     loaded = load(recipe, overrides or [])
     folders = local(loaded, folders_of(model or []))
     found = estimate(plan.make(loaded, runs), gpu=gpu, mfu=mfu, models=folders, reply_share=reply_share)
     show(Console(), found, gpu, mfu)
     if json_file is not None:
-        from mindgpt_plugins.rehearse.cost_gpus import GPUS
+        from mindgpt_plugins.sizing.gpus import GPUS
 
         data = {"gpu": vars(GPUS[gpu]), "mfu": mfu, "reply_share": reply_share, "stages": [vars(one) for one in found]}
         json_file.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
@@ -60,7 +60,7 @@ def show(console: Console, found: list[StageCost], gpu: str, mfu: float) -> None
     """Print a row per stage that a GPU works for, their sum, and the assumptions."""
     from rich.table import Table
 
-    from mindgpt_plugins.rehearse.cost_gpus import GPUS
+    from mindgpt_plugins.sizing.gpus import GPUS
 
     chosen = GPUS[gpu]
     console.width = max(console.width, 110)  # rather wrapped by the terminal than cut off

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from mindgpt_plugins.parallel.layouts import Trainer
-    from mindgpt_plugins.parallel.request import Recompute, Stage
+    from mindgpt_plugins.workbench.parallel.layouts import Trainer
+    from mindgpt_plugins.workbench.parallel.request import Recompute, Stage
 
 
 def parallel(
@@ -53,12 +53,13 @@ def parallel(
     """
     from rich.console import Console
 
-    from mindgpt_plugins.parallel import config, page, plan, show
-    from mindgpt_plugins.parallel.request import TRAINERS, Request, RequestError
-    from mindgpt_plugins.parallel.request import images as patches
+    from mindgpt_plugins.sizing.model import read
+    from mindgpt_plugins.workbench.parallel import page, plan, show
+    from mindgpt_plugins.workbench.parallel.request import TRAINERS, Request, RequestError
+    from mindgpt_plugins.workbench.parallel.request import images as patches
 
     chosen = _stage(stage)
-    known = config.read(model)
+    known = read(model)
     request = Request(
         gpus=gpus,
         gpu_mem=gpu_mem,
@@ -89,8 +90,8 @@ def parallel(
 
 
 def _stage(given: str) -> Stage:
-    from mindgpt_plugins.parallel.request import TRAINERS, RequestError
-    from mindgpt_plugins.registry import nearest
+    from mindgpt_plugins.core.registry import nearest
+    from mindgpt_plugins.workbench.parallel.request import TRAINERS, RequestError
 
     for stage in TRAINERS:
         if given == stage:
@@ -99,8 +100,8 @@ def _stage(given: str) -> Stage:
 
 
 def _trainers(stage: Stage, given: str | None, known: dict[Stage, tuple[Trainer, ...]]) -> tuple[Trainer, ...]:
-    from mindgpt_plugins.parallel.request import RequestError
-    from mindgpt_plugins.registry import nearest
+    from mindgpt_plugins.core.registry import nearest
+    from mindgpt_plugins.workbench.parallel.request import RequestError
 
     if given is None:
         return known[stage]
@@ -114,8 +115,8 @@ def _trainers(stage: Stage, given: str | None, known: dict[Stage, tuple[Trainer,
 
 
 def _recompute(given: str | None) -> Recompute | None:
-    from mindgpt_plugins.parallel.request import RequestError
-    from mindgpt_plugins.parallel.show import MODES
+    from mindgpt_plugins.workbench.parallel.request import RequestError
+    from mindgpt_plugins.workbench.parallel.show import MODES
 
     for mode in MODES:
         if given == mode:

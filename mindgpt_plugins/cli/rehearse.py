@@ -56,10 +56,10 @@ def rehearse(
     from rich.console import Console
 
     from mindgpt_plugins.recipe.loading import load
-    from mindgpt_plugins.rehearse import rehearse as rehearsal
-    from mindgpt_plugins.rehearse import report
-    from mindgpt_plugins.rehearse.cost import estimate
-    from mindgpt_plugins.rehearse.cost_gpus import CostError
+    from mindgpt_plugins.sizing.gpus import CostError
+    from mindgpt_plugins.workbench.cost.estimate import estimate
+    from mindgpt_plugins.workbench.rehearse import rehearse as rehearsal
+    from mindgpt_plugins.workbench.rehearse import report
 
     console = Console()
     loaded = load(recipe, overrides or [])
@@ -116,7 +116,7 @@ def _show_changes(console: Any, result: Any) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from mindgpt_plugins.rehearse.report import not_proven
+    from mindgpt_plugins.workbench.rehearse.report import not_proven
 
     table = Table("stage", "key", "recipe", "rehearsal", title=f"Rehearsal of {result.recipe}: what would be changed")
     for change in result.changes:

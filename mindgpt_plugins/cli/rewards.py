@@ -83,10 +83,10 @@ def try_rewards(
 
 def _suite(recipe: str, overrides: Sequence[str], stage: str | None) -> tuple[Suite, int]:
     """The rewards of a recipe's rl stage, or of a settings file, and the steps of the run."""
-    from mindgpt_plugins.recipe.loading import RecipeError, load
-    from mindgpt_plugins.recipe.rl import RLConfig
-    from mindgpt_plugins.registry import load_plugins
+    from mindgpt_plugins.core.registry import load_plugins
+    from mindgpt_plugins.recipe.loading import find_stage, load
     from mindgpt_plugins.rewards.suite import Suite
+    from mindgpt_plugins.stages.rl.config import RLConfig
 
     if recipe.endswith(".json"):
         from mindgpt_plugins.verl_ext.settings import read
@@ -94,57 +94,69 @@ def _suite(recipe: str, overrides: Sequence[str], stage: str | None) -> tuple[Su
         settings = read(Path(recipe))
         load_plugins(settings.plugins)
         return Suite(settings.rewards), 1
-    stages = {name: c for name, c in load(recipe, overrides).stages.items() if isinstance(c, RLConfig)}
-    if stage is None and len(stages) == 1:
-        stage = next(iter(stages))
-    if stage not in stages:
-        raise RecipeError(
-            recipe, [f"which rl stage? Give --stage, one of: {', '.join(stages) or 'none, it has no rl stage'}"]
-        )
-    return Suite(stages[stage].rewards), stages[stage].steps
+    config = find_stage(load(recipe, overrides), RLConfig, stage)
+    return Suite(config.rewards), config.steps
 
 
 def _show(console: Console, suite: Suite, found: Sequence[Scored], limit: int) -> None:
     from mindgpt_plugins.rewards.recorded import grouped
-    from mindgpt_plugins.rewards.trial import components
 
     if limit:
-        table = Table("group", "sample", "r", "g", *map(escape, suite.names()), title="Replies")
-        table.columns[1].no_wrap = True
-        table.add_column("reply", no_wrap=True, min_width=24)
-        for one in found[:limit]:
-            values = [_number(one.components.get(name)) for name in suite.names()]
-            reply = one.error or " ".join(one.recorded.rollout.text.split())
-            shown = [one.recorded.group, one.recorded.rollout.uid, _number(one.score), _number(one.modulated), *values]
-            table.add_row(*map(escape, shown), escape(reply[:120]), style="red" if one.error else None)
-        console.print(table)
+        console.print(_replies_table(suite, found[:limit]))
         if len(found) > limit:
             console.print(f"… {len(found) - limit} more; --limit shows more, --out writes all", style="dim")
-        groups = Table("group", "replies", "correct", "mean r", "mean g", "spread of g", "tokens", title="Groups")
-        places = list(grouped([one.recorded for one in found]))
-        for own in places[:limit]:
-            members = [found[i] for i in own]
-            scores = [m.score for m in members if m.score is not None]
-            modulated = [m.modulated for m in members if m.modulated is not None]
-            groups.add_row(
-                escape(members[0].recorded.group),
-                str(len(members)),
-                str(sum(s >= 0.5 for s in scores)),
-                _number(_mean(scores)),
-                _number(_mean(modulated)),
-                _number(max(modulated) - min(modulated) if modulated else None),
-                _number(_mean([float(m.recorded.rollout.length) for m in members])),
-            )
-        console.print(groups)
-        if len(places) > limit:
-            console.print(f"… {len(places) - limit} more groups", style="dim")
+        groups = [[found[i] for i in own] for own in grouped([one.recorded for one in found])]
+        console.print(_groups_table(groups[:limit]))
+        if len(groups) > limit:
+            console.print(f"… {len(groups) - limit} more groups", style="dim")
+    console.print(_rewards_table(suite, found))
+    scores = [one.score for one in found if one.score is not None]
+    console.print(f"{len(found)} replies, mean r {_number(_mean(scores))}, correct {_correct(scores)}")
+
+
+def _replies_table(suite: Suite, found: Sequence[Scored]) -> Table:
+    table = Table("group", "sample", "r", "g", *map(escape, suite.names()), title="Replies")
+    table.columns[1].no_wrap = True
+    table.add_column("reply", no_wrap=True, min_width=24)
+    for one in found:
+        values = [_number(one.components.get(name)) for name in suite.names()]
+        reply = one.error or " ".join(one.recorded.rollout.text.split())
+        shown = [one.recorded.group, one.recorded.rollout.uid, _number(one.score), _number(one.modulated), *values]
+        table.add_row(*map(escape, shown), escape(reply[:120]), style="red" if one.error else None)
+    return table
+
+
+def _groups_table(groups: Sequence[Sequence[Scored]]) -> Table:
+    table = Table("group", "replies", "correct", "mean r", "mean g", "spread of g", "tokens", title="Groups")
+    for members in groups:
+        scores = [m.score for m in members if m.score is not None]
+        modulated = [m.modulated for m in members if m.modulated is not None]
+        table.add_row(
+            escape(members[0].recorded.group),
+            str(len(members)),
+            _correct(scores),
+            _number(_mean(scores)),
+            _number(_mean(modulated)),
+            _number(max(modulated) - min(modulated) if modulated else None),
+            _number(_mean([float(m.recorded.rollout.length) for m in members])),
+        )
+    return table
+
+
+def _rewards_table(suite: Suite, found: Sequence[Scored]) -> Table:
+    from mindgpt_plugins.rewards.trial import components
+
     table = Table("reward", "role", "scored", "mean", "std", "min", "max", "failed", "differs", title="Rewards")
     for c in components(suite, found):
         figures = [_number(value) for value in (c.mean, c.std, c.low, c.high)]
         table.add_row(escape(c.name), c.role, f"{c.scored}/{len(found)}", *figures, str(c.errors), str(c.changed))
-    console.print(table)
-    scores = [one.score for one in found if one.score is not None]
-    console.print(f"{len(found)} replies, mean r {_number(_mean(scores))}, correct {sum(s >= 0.5 for s in scores)}")
+    return table
+
+
+def _correct(scores: Sequence[float]) -> str:
+    from mindgpt_plugins.rewards.sdk import CORRECT
+
+    return str(sum(score >= CORRECT for score in scores))
 
 
 def _mean(values: Sequence[float]) -> float | None:

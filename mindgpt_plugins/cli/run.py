@@ -35,7 +35,8 @@ def run(
     Stages that are already done (same settings, inputs and code) are reused, also across recipes. Killed at any moment
     and started again with the same command, a run goes on where it was.
     """
-    from mindgpt_plugins.pipeline import display, folders, plan, preflight_all, runner
+    from mindgpt_plugins.core import files
+    from mindgpt_plugins.pipeline import display, plan, preflight_all, runner
     from mindgpt_plugins.recipe.loading import load
 
     console = Console(soft_wrap=False)
@@ -55,9 +56,9 @@ def run(
                         console.print(shown, soft_wrap=True, markup=False, highlight=False)
         return
     folder = runner.run(planned, console)
-    from mindgpt_plugins.report import build
+    from mindgpt_plugins.workbench.report import build
 
     page = build(folder)
-    total = sum(stage["seconds"] for stage in folders.read_json(folder / "manifest.json")["stages"])
+    total = sum(stage["seconds"] for stage in files.read_json(folder / "manifest.json")["stages"])
     console.print(f"[bold green]done[/]; all stages together took {display.duration(total)}")
     console.print(f"report: {page}", soft_wrap=True, markup=False)

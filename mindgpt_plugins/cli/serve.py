@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +13,7 @@ import typer
 from mindgpt_plugins.cli.options import RunsOption
 
 if TYPE_CHECKING:
-    from mindgpt_plugins.serve.probe import Question
+    from mindgpt_plugins.workbench.serve.probe import Question
 
 
 def add(app: typer.Typer) -> None:
@@ -45,10 +46,10 @@ def serve(
     """
     from rich.console import Console
 
-    from mindgpt_plugins.pipeline import folders
-    from mindgpt_plugins.serve.checks import require
-    from mindgpt_plugins.serve.probe import ask, drafted, load_test
-    from mindgpt_plugins.serve.server import Server, Settings, command
+    from mindgpt_plugins.core import files
+    from mindgpt_plugins.generation.vllm_server import Server, Settings, command
+    from mindgpt_plugins.workbench.serve.checks import require
+    from mindgpt_plugins.workbench.serve.probe import ask, drafted, load_test
 
     console = Console()
     model, settings, questions = _what(run, stage, runs)
@@ -88,7 +89,7 @@ def serve(
         if speculated is not None:
             record["speculative"] = speculated
             console.print("speculative decoding: {accepted} of {drafted} drafted tokens accepted".format(**speculated))
-        folders.write_json(folder / "serve.json", record)
+        files.write_json(folder / "serve.json", record)
         if not check:
             console.print(
                 "Chat pages for OpenAI-compatible servers (Open WebUI, LibreChat, …) take this address. Ctrl-C stops."
@@ -100,14 +101,14 @@ def serve(
 
 def _what(run: str, stage: str | None, runs: Path) -> tuple[Path, dict[str, Any], list[Question]]:
     """Model folder, settings that follow from the run, and questions to ask it."""
-    from mindgpt_plugins.pipeline import device, folders
-    from mindgpt_plugins.pipeline.stage import StageError
+    from mindgpt_plugins.core import device, files, folders
+    from mindgpt_plugins.core.errors import StageError
 
     cpu = {"cpu": device.resolve("auto") == "cpu"}
     if (Path(run) / "config.json").is_file():
         return Path(run).resolve(), cpu, [_drawn(runs)]
     found = folders.find_run(runs, run)
-    done = {s["name"]: Path(s["folder"]) for s in folders.read_json(found / "manifest.json")["stages"]}
+    done = {s["name"]: Path(s["folder"]) for s in files.read_json(found / "manifest.json")["stages"]}
     models = {
         name: Path(paths["model"])
         for name, folder in done.items()
@@ -117,32 +118,30 @@ def _what(run: str, stage: str | None, runs: Path) -> tuple[Path, dict[str, Any]
         what = f"no finished stage {stage or 'with a model'}; it has: {', '.join(models) or 'none'}"
         raise StageError(f"{found} has {what}")
     name = stage or list(models)[-1]
-    image = folders.read_json(done[name] / "stage.json")["image"]
+    image = files.read_json(done[name] / "stage.json")["image"]
     return models[name], cpu | image, _questions(done, runs)
 
 
 def _questions(done: dict[str, Path], runs: Path) -> list[Question]:
     """Questions of the run's newest evaluated set; a drawn picture when there is none."""
-    import json
-
-    from mindgpt_plugins.serve.probe import Question
+    from mindgpt_plugins.core.files import read_json, read_jsonl
+    from mindgpt_plugins.workbench.serve.probe import Question
 
     for folder in reversed(done.values()):
         if (folder / "evaluate.json").is_file():
-            where = json.loads((folder / "evaluate.json").read_text())["sets"][-1]
+            where = read_json(folder / "evaluate.json")["sets"][-1]
             lines = Path(where["folder"]) / f"{where['name']}.jsonl"
             if lines.is_file():
-                with open(lines, encoding="utf-8") as file:
-                    rows = [json.loads(line) for _, line in zip(range(64), file, strict=False)]
                 root = Path(where["folder"])
-                return [Question(row["question"], tuple(root / name for name in row["image"])) for row in rows]
+                rows = islice(read_jsonl(lines), 64)
+                return [Question(row["question"], tuple(root / name for name in row["image"])) for _, row in rows]
     return [_drawn(runs)]
 
 
 def _drawn(runs: Path) -> Question:
     from PIL import Image, ImageDraw
 
-    from mindgpt_plugins.serve.probe import Question
+    from mindgpt_plugins.workbench.serve.probe import Question
 
     path = Path(runs) / "serve" / "smoke.png"
     path.parent.mkdir(parents=True, exist_ok=True)

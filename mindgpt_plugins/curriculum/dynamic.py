@@ -12,9 +12,9 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from mindgpt_plugins.core.registry import nearest
 from mindgpt_plugins.curriculum.examples import CurriculumError, require_same
 from mindgpt_plugins.curriculum.mixture import Change, Moving, check_weights
-from mindgpt_plugins.registry import nearest
 
 Signal = Literal["train_loss", "eval_loss", "eval_accuracy"]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from mindgpt_plugins.core.registry import get
 from mindgpt_plugins.curriculum.mixture import Moving
-from mindgpt_plugins.registry import get
 
 
 def unknown_in_rl(sampler: str, mixture: str | None) -> str | None:

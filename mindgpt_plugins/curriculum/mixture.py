@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from mindgpt_plugins.core.registry import nearest
 from mindgpt_plugins.curriculum.examples import Clock, CurriculumError, require_same
-from mindgpt_plugins.registry import nearest
 
 
 class Mixture(ABC):

@@ -7,10 +7,10 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from mindgpt_plugins.core.schedule import Scheduled as Number
+from mindgpt_plugins.core.schedule import extremes, progress_of, value_at
 from mindgpt_plugins.curriculum.examples import Clock, CurriculumError
 from mindgpt_plugins.curriculum.mixture import Moving, check_weights
-from mindgpt_plugins.rewards.schedule import Scheduled as Number
-from mindgpt_plugins.rewards.schedule import extremes, progress_of, value_at
 
 
 class Scheduled(Moving):

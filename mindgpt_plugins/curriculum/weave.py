@@ -9,12 +9,21 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from mindgpt_plugins.curriculum.mixture import Moving, Rounding
 
-if TYPE_CHECKING:
-    from mindgpt_plugins.curriculum.base import Sampler
+
+class Lessons(Protocol):
+    """What a sampler gives its mixture: a group's examples, drawn and put in order."""
+
+    def draw(self, group: int, start: int, count: int) -> list[int]:
+        """The next ``count`` examples of a group, from the ``start``-th on."""
+        ...
+
+    def lesson(self, items: Sequence[int], group: int, epoch: int) -> list[int]:
+        """The examples in the order in which they are to be learnt."""
+        ...
 
 
 def side_by_side(groups: Sequence[Sequence[int]]) -> list[int]:
@@ -36,7 +45,7 @@ class Weave:
         mixture: gives each step's shares.
     """
 
-    def __init__(self, sampler: Sampler, mixture: Moving):
+    def __init__(self, sampler: Lessons, mixture: Moving):
         self.sampler, self.mixture, self.clock = sampler, mixture, mixture.clock
 
     def steps(self, epoch: int) -> Iterator[list[int]]:

@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from transformers import TrainerCallback
 
+from mindgpt_plugins.core.files import read_json
+from mindgpt_plugins.core.metrics import append_metrics, truncate_metrics
 from mindgpt_plugins.curriculum.base import CurriculumError
-from mindgpt_plugins.llamafactory_ext import checkpoints, metrics
+from mindgpt_plugins.llamafactory_ext import checkpoints
 
-if TYPE_CHECKING:
-    from mindgpt_plugins.llamafactory_ext.guest import Guest
+
+class Restorable(Protocol):
+    """What the callback needs of the trainer it reports for."""
+
+    run: Any
+    sampler: Any
+    feedback: Any
+
+    def load_guest_state(self, state: dict[str, Any]) -> None:
+        """Take up the state that a checkpoint holds."""
+        ...
+
+    def trace_path(self) -> Path:
+        """File of this rank's trace."""
+        ...
 
 
 class GuestCallback(TrainerCallback):  # type: ignore[misc]
     """Restores our state, sets the epoch, writes ``metrics.jsonl``."""
 
-    def __init__(self, guest: Guest, path: Path):
+    def __init__(self, guest: Restorable, path: Path):
         self.guest, self.path = guest, path
         self._since = (0, 0.0)
         self._resumed_at = -1
@@ -36,14 +51,14 @@ class GuestCallback(TrainerCallback):  # type: ignore[misc]
                 raise CurriculumError(
                     f"{resumed} was written without the mindgpt section; use a new output_dir to start afresh"
                 )
-            self.guest.load_guest_state(json.loads(saved.read_text(encoding="utf-8")))
+            self.guest.load_guest_state(read_json(saved))
         if state.is_world_process_zero:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            metrics.truncate(self.path, state.global_step)
-            metrics.truncate(self.path.with_name("mixture.jsonl"), state.global_step)
+            truncate_metrics(self.path, state.global_step)
+            truncate_metrics(self.path.with_name("mixture.jsonl"), state.global_step)
         if self.guest.run.section.trace is not None:
             self.guest.trace_path().parent.mkdir(parents=True, exist_ok=True)
-            metrics.truncate(self.guest.trace_path(), state.global_step)
+            truncate_metrics(self.guest.trace_path(), state.global_step)
         self._since = (state.global_step, time.perf_counter())
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -74,7 +89,15 @@ class GuestCallback(TrainerCallback):  # type: ignore[misc]
             now = time.perf_counter()
             seconds = {"seconds_per_step": (now - self._since[1]) / max(1, steps)}
             self._since = (state.global_step, now)
-            metrics.append(self.path, metrics.line(state.global_step, state.max_steps, {**logs, **seconds}))
+            append_metrics(self.path, state.global_step, state.max_steps, _figures({**logs, **seconds}))
         elif any(key.startswith("eval") for key in logs) and state.global_step != self._resumed_at:
             # With eval_on_start the host evaluates on every start; a resumed run's lines are those of a straight one.
-            metrics.append(self.path, metrics.line(state.global_step, state.max_steps, logs))
+            append_metrics(self.path, state.global_step, state.max_steps, _figures(logs))
+
+
+def _figures(logs: Mapping[str, Any]) -> dict[str, Any]:
+    """The host's log for ``metrics.jsonl``: ``learning_rate`` → ``lr``, six significant digits."""
+    return {
+        "lr" if key == "learning_rate" else key: float(f"{value:.6g}") if isinstance(value, float) else value
+        for key, value in logs.items()
+    }

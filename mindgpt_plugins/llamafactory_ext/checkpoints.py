@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import zipfile
 from pathlib import Path
+
+from mindgpt_plugins.core.files import read_json
 
 STATE = "mindgpt_state.json"
 _NAME = re.compile(r"^checkpoint-(\d+)$")
@@ -20,7 +21,7 @@ def problem(checkpoint: Path, ranks: int) -> str | None:
     """
     state = checkpoint / "trainer_state.json"
     try:
-        step = json.loads(state.read_text(encoding="utf-8"))["global_step"]
+        step = read_json(state)["global_step"]
     except FileNotFoundError:
         return "trainer_state.json is missing"
     except (ValueError, KeyError, TypeError):
@@ -42,7 +43,7 @@ def problem(checkpoint: Path, ranks: int) -> str | None:
 def saved_by(checkpoint: Path, ranks: int) -> int:
     """How many ranks wrote a checkpoint; ``ranks`` when it does not say. With fewer the host goes on, and says so."""
     try:
-        return int(json.loads((checkpoint / STATE).read_text(encoding="utf-8"))["ranks"])
+        return int(read_json(checkpoint / STATE)["ranks"])
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return ranks
 

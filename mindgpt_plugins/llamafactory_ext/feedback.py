@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from mindgpt_plugins.core.metrics import append_record
 from mindgpt_plugins.curriculum.base import CurriculumError, Sampler
 from mindgpt_plugins.curriculum.mixture import Change
-from mindgpt_plugins.llamafactory_ext import metrics
 from mindgpt_plugins.llamafactory_ext.columns import ROW
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class Feedback:
                 "reference": dict(getattr(mixture, "reference", {})),
                 "shares": dict(zip(mixture.names, change.shares, strict=True)),
             }
-            metrics.append(self.path, line)
+            append_record(self.path, line)
         return change
 
     def _means(self, sums: Any) -> dict[str, float]:

@@ -5,19 +5,20 @@ No host import. The sampler is the one the trainer will build, over the same row
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from mindgpt_plugins.core.dataset_files import DatasetError, read_set_info, read_set_rows
+from mindgpt_plugins.core.registry import nearest
 from mindgpt_plugins.curriculum.base import CurriculumError, Sampler
 from mindgpt_plugins.curriculum.dynamic import Dynamic
 from mindgpt_plugins.llamafactory_ext.columns import DATASET, DIFFICULTY, SOURCE, UID, Carrier, DataError, Wanted
 from mindgpt_plugins.llamafactory_ext.ordering import Loader, build, start
 from mindgpt_plugins.llamafactory_ext.settings import Section
-from mindgpt_plugins.registry import nearest
 
 
 @dataclass
@@ -132,41 +133,19 @@ def read(host: Mapping[str, Any], section: Section) -> Iterator[dict[str, Any]]:
     if host.get("mix_strategy", "concat") != "concat":
         raise CurriculumError(f"the plan follows mix_strategy concat, not {host['mix_strategy']}")
     folder = Path(str(host.get("dataset_dir", "data")))
-    try:
-        info = json.loads((folder / "dataset_info.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError(f"{folder} has no dataset_info.json") from None
     wanted = Wanted.of(section)
     for name in (part.strip() for part in str(host["dataset"]).split(",")):
-        if name not in info:
-            raise DataError(f"{folder / 'dataset_info.json'} lists no set {name!r}{nearest(name, info)}")
-        if info[name].get("num_samples") is not None:
-            raise CurriculumError(f"dataset {name!r}: the plan cannot follow num_samples, a random draw of the host")
-        if "file_name" not in info[name]:
-            raise CurriculumError(f"dataset {name!r}: the plan reads local files (file_name), not hubs or scripts")
-        carrier = Carrier(lambda row: {}, wanted, name)
-        for number, raw in enumerate(_rows(folder / info[name]["file_name"], name)):
-            if host.get("max_samples") is not None and number >= int(host["max_samples"]):
-                break
-            row = carrier(raw)
-            yield {SOURCE: row[f"_{SOURCE}"], DATASET: name, DIFFICULTY: row[f"_{DIFFICULTY}"], UID: row[f"_{UID}"]}
-
-
-def _rows(path: Path, name: str) -> Iterator[dict[str, Any]]:
-    if not path.is_file():
-        raise DataError(f"dataset {name!r}: {path} does not exist; run the stage that makes it first")
-    if path.suffix == ".parquet":
-        from pyarrow import parquet
-
-        for batch in parquet.ParquetFile(path).iter_batches():
-            yield from batch.to_pylist()
-        return
-    try:
-        text = path.read_text(encoding="utf-8")
-        jsonl = path.suffix == ".jsonl" or not text.lstrip().startswith("[")
-        yield from (json.loads(line) for line in text.splitlines() if line) if jsonl else json.loads(text)
-    except ValueError as error:
-        raise DataError(f"dataset {name!r}: {path} is not valid JSON: {error}") from error
+        try:
+            if read_set_info(folder, name).entry.get("num_samples") is not None:
+                raise CurriculumError(
+                    f"dataset {name!r}: the plan cannot follow num_samples, a random draw of the host"
+                )
+            carrier = Carrier(lambda row: {}, wanted, name)
+            for raw in islice(read_set_rows(folder, name), host.get("max_samples")):
+                row = carrier(raw.data)
+                yield {SOURCE: row[f"_{SOURCE}"], DATASET: name, DIFFICULTY: row[f"_{DIFFICULTY}"], UID: row[f"_{UID}"]}
+        except DatasetError as error:
+            raise DataError(str(error)) from None
 
 
 def _add(found: Forecast, step: list[dict[str, Any]]) -> None:

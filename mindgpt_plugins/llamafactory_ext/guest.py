@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from mindgpt_patches import Outcome, PatchRefused, catalog, records
 
+from mindgpt_plugins.core.files import write_json
+from mindgpt_plugins.core.metrics import append_record
 from mindgpt_plugins.curriculum.base import CurriculumError, Sampler, require_same
 from mindgpt_plugins.curriculum.mixture import Moving
-from mindgpt_plugins.llamafactory_ext import checkpoints, linear_head, metrics, ordering
+from mindgpt_plugins.llamafactory_ext import checkpoints, linear_head, ordering
 from mindgpt_plugins.llamafactory_ext.callback import GuestCallback
 from mindgpt_plugins.llamafactory_ext.columns import (
     DATASET,
@@ -208,7 +209,7 @@ class Guest(_Host):  # type: ignore[misc]
                 "uid": [self._uids[i] for i in carried[UID].tolist()],
                 "source": [self.sources[i] for i in carried[SOURCE].tolist()],
             }
-            metrics.append(self.trace_path(), line)
+            append_record(self.trace_path(), line)
 
     def trace_path(self) -> Path:
         """File of this rank's trace."""
@@ -269,5 +270,5 @@ class Guest(_Host):  # type: ignore[misc]
         if self.args.should_save:
             folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / checkpoints.STATE).write_text(json.dumps(state), encoding="utf-8")
+            write_json(folder / checkpoints.STATE, state)
         super()._save_checkpoint(*args, **kwargs)

@@ -6,7 +6,6 @@ Differs from ``llamafactory-cli train`` in one thing: ranks re-execute this modu
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from pathlib import Path
@@ -14,12 +13,13 @@ from typing import Any, NoReturn
 
 from mindgpt_patches import PatchRefused, catalog
 
+from mindgpt_plugins.core import device
+from mindgpt_plugins.core.files import read_json
+from mindgpt_plugins.core.registry import PluginError, RegistryError
 from mindgpt_plugins.curriculum.base import CurriculumError
 from mindgpt_plugins.llamafactory_ext import checkpoints, seams
 from mindgpt_plugins.llamafactory_ext.columns import DataError
 from mindgpt_plugins.llamafactory_ext.settings import Section, SettingsError, check_against_host, parse
-from mindgpt_plugins.pipeline import device
-from mindgpt_plugins.registry import PluginError, RegistryError
 
 _FAULTS = (SettingsError, DataError, CurriculumError, RegistryError, PluginError, PatchRefused, seams.SeamError)
 _OURS = "MINDGPT_LLAMAFACTORY_RANK"
@@ -55,7 +55,7 @@ def read(path: Path, overrides: list[str]) -> dict[str, Any]:
     from yaml import YAMLError
 
     try:
-        loaded = OmegaConf.create(json.loads(path.read_text())) if path.suffix == ".json" else OmegaConf.load(path)
+        loaded = OmegaConf.create(read_json(path)) if path.suffix == ".json" else OmegaConf.load(path)
         if not isinstance(loaded, DictConfig):
             raise SettingsError(f"{path}: must be a mapping of keys to values")
         merged = OmegaConf.to_container(OmegaConf.merge(loaded, OmegaConf.from_cli(overrides)))

@@ -9,9 +9,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mindgpt_plugins.core.registry import get
 from mindgpt_plugins.curriculum.base import Clock, CurriculumError, Examples, Mixture, Sampler
 from mindgpt_plugins.llamafactory_ext.settings import Section
-from mindgpt_plugins.registry import get
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,6 @@ def start(sampler: Sampler, loader: Loader, clock: Clock) -> None:
     if delay is not None and delay < loader.lead:
         raise CurriculumError(
             f"mixture: delay is {delay} steps, but the data loader fetches {loader.lead} steps ahead ({loader.workers} "
-            f"workers, {loader.prefetch} batches each); set mixture.delay to at least {loader.lead}"
+            f"workers, {loader.prefetch} batches each); set mixture.options.delay to at least {loader.lead}"
         )
     sampler.attach(clock)

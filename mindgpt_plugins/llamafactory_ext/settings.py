@@ -4,83 +4,57 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 from mindgpt_patches.catalog import PatchesError, modes
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError
 
-from mindgpt_plugins.recipe.base import Strict
-from mindgpt_plugins.recipe.patches import Patches
-from mindgpt_plugins.registry import check_options, get, load_plugins
+from mindgpt_plugins.core.choice import choices
+from mindgpt_plugins.core.patch_modes import Patches
+from mindgpt_plugins.core.registry import check_options, get, load_plugins
+from mindgpt_plugins.core.schema import Strict
+from mindgpt_plugins.curriculum.config import GroupedMixtureChoice, SamplerChoice
+from mindgpt_plugins.losses.config import KLConfig, LossChoice
 
 
 class SettingsError(ValueError):
     """The section, or the host setting it meets, is wrong; one line with cause and fix."""
 
 
-class Choice(Strict):
-    """A registered name with its options: ``easy_to_hard`` or ``{name: easy_to_hard, pacing: root}``."""
-
-    name: str
-    options: dict[str, Any] = Field(default_factory=dict)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _gather(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return {"name": value}
-        if isinstance(value, Mapping):
-            own = {k: v for k, v in value.items() if k in cls.model_fields}
-            rest = {k: v for k, v in value.items() if k not in cls.model_fields}
-            return {**own, "options": {**own.get("options", {}), **rest}}
-        return value
-
-    def flat(self) -> dict[str, Any]:
-        """As it is written in YAML."""
-        return {**self.model_dump(mode="json", exclude={"options"}), **self.options}
-
-
-class Mixing(Choice):
-    """A mixture and what its weights name: the rows' sources, or the entries of ``dataset:``."""
-
-    by: Literal["source", "dataset"] = "source"
-
-
-class Anchor(Strict):
-    """KL anchor to a frozen reference: β·KL(reference ‖ policy) on target tokens of some sources."""
-
-    sources: tuple[str, ...] = Field(min_length=1, description="Sources whose replies are anchored.")
-    beta: float = Field(0.05, gt=0)
-    reference: str | None = Field(
-        None, description="Model folder or hub id; default: the model training starts from (LoRA: its base)."
-    )
-
-
 class Columns(Strict):
     """Names of the columns of the user's dataset that describe a row."""
 
-    source: str = "source"
-    difficulty: str = "difficulty"
-    uid: str = "uid"
+    source: str = Field("source", description="Column with the source of a row.")
+    difficulty: str = Field("difficulty", description="Column with the difficulty of a row, larger is harder.")
+    uid: str = Field("uid", description="Column with the identity of a row.")
 
 
 class Section(Strict):
     """Everything under ``mindgpt:``."""
 
     plugins: tuple[str, ...] = Field((), description="Modules or .py files to import in every rank.")
-    columns: Columns = Columns()
+    columns: Columns = Field(Columns(), description="Names of the columns of your data set that describe a row.")
     sources: tuple[str, ...] | None = Field(None, description="Declared sources; default: those found in the data.")
-    curriculum: Choice | None = Field(None, description="A sampler; default: the host's, or `shuffled` with a mixture.")
-    mixture: Mixing | None = None
-    loss: Choice | None = Field(Choice(name="weighted_ce"), description="null keeps the host's own loss (SFT).")
-    kl: Anchor | None = None
+    curriculum: SamplerChoice | None = Field(
+        None, description="Order of the samples. Default: the host's own, or `shuffled` with a mixture."
+    )
+    mixture: GroupedMixtureChoice | None = Field(
+        None, description="Share of each source or data set. Default: as many samples as each has."
+    )
+    loss: LossChoice | None = Field(
+        LossChoice(name="weighted_ce"), description="What supervised training minimises; null: the host's own loss."
+    )
+    kl: KLConfig | None = Field(None, description="Anchor to a frozen reference on some sources; null: none.")
     media_dirs: dict[str, str] = Field(
         default_factory=dict, description="Dataset → folder of its images, where one `media_dir` is not enough."
     )
     packing_buckets: int = Field(
         4, ge=1, description="With packing and a curriculum: a pack's rows come from one of so many difficulty buckets."
     )
-    metrics_path: str | None = Field(None, description="Default: metrics.jsonl in output_dir.")
+    metrics_path: str | None = Field(
+        None,
+        description="File that metrics are appended to, one JSON line per step. Default: metrics.jsonl in output_dir.",
+    )
     patches: Patches = Field(default_factory=dict, description="Patch → auto, on or off; default: all auto.")
     trace: str | None = Field(None, description="Write what every step consumed to <trace>.rank<k>.jsonl.")
 
@@ -125,12 +99,12 @@ def parse(raw: Any) -> Section:
         RegistryError: an unknown sampler, mixture or loss, or an option it does not have.
         PluginError: a plugin raised on import.
     """
-    from mindgpt_plugins.recipe.loading import describe
+    from mindgpt_plugins.core.overrides import describe_errors
 
     try:
         section = Section.model_validate({} if raw is None else raw)
     except ValidationError as error:
-        raise SettingsError("; ".join(describe(error, Section, "mindgpt"))) from None
+        raise SettingsError("; ".join(describe_errors(error, Section, "mindgpt"))) from None
     load_plugins(section.plugins)
     check_names(section)
     return section
@@ -142,10 +116,8 @@ def check_names(section: Section) -> None:
     Raises:
         RegistryError: an unknown name or option, with the nearest known one.
     """
-    for kind, choice in (("sampler", section.curriculum), ("mixture", section.mixture), ("loss", section.loss)):
-        if choice is not None:
-            get(kind, choice.name)
-            check_options(kind, choice.name, choice.options)
+    for _, choice in choices(section):
+        check_options(choice.of, choice.name, choice.options)
 
 
 def check_against_host(section: Section, host: Mapping[str, Any], environment: Mapping[str, str]) -> None:

@@ -7,13 +7,13 @@ from typing import Any
 
 import torch
 
+from mindgpt_plugins.core.registry import get
 from mindgpt_plugins.llamafactory_ext import linear_head
 from mindgpt_plugins.llamafactory_ext.columns import SOURCE, take
 from mindgpt_plugins.llamafactory_ext.guest import Guest, Run
 from mindgpt_plugins.llamafactory_ext.reference import reference_model
 from mindgpt_plugins.losses.kl_anchor import KLAnchor
 from mindgpt_plugins.losses.weighted_ce import Loss
-from mindgpt_plugins.registry import get
 
 
 def sft_trainer(base: type[Any], the_run: Run) -> type[Any]:

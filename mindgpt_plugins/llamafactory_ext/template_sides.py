@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mindgpt_plugins.registry import nearest
+from mindgpt_plugins.core.dataset_files import (
+    INFO,
+    DatasetError,
+    read_dataset_info,
+    read_set_info,
+    read_set_rows,
+    take_evenly,
+)
+from mindgpt_plugins.core.registry import nearest
 
 MEDIA = {"<image>": "image", "<video>": "video"}
 PLAIN_ROLES = {"user", "assistant"}
@@ -128,36 +135,43 @@ def read(file: Path, most: int) -> list[Row]:
     """Rows of a set, evenly over its file, converted by the host; rows with tool calls are left out.
 
     Args:
-        file: a JSON or JSONL file that ``dataset_info.json`` beside it lists.
+        file: a file, or a folder of parts, that ``dataset_info.json`` beside it lists.
         most: rows at most.
 
     Raises:
-        TemplateError: the file is not listed or no row can be compared.
+        TemplateError: the file is not listed, cannot be read, or no row can be compared.
     """
     from llamafactory.data.converter import get_dataset_converter
     from llamafactory.data.loader import get_dataset_list
     from llamafactory.hparams import DataArguments
 
-    info = file.parent / "dataset_info.json"
-    listed = json.loads(info.read_text(encoding="utf-8")) if info.is_file() else {}
-    wanted = file.resolve()
-    names = [n for n, entry in listed.items() if (file.parent / entry.get("file_name", "")).resolve() == wanted]
-    if not names or not file.is_file():
-        raise TemplateError(f"{file}: " + ("no such file" if names else f"no set of {info} has this file_name"))
-    attribute = get_dataset_list([names[0]], str(file.parent))[0]
-    convert = get_dataset_converter(attribute.formatting, attribute, DataArguments(media_dir=str(file.parent)))
-    text = file.read_text(encoding="utf-8")
-    raw = [json.loads(line) for line in text.splitlines() if line] if file.suffix == ".jsonl" else json.loads(text)
+    folder = file.parent
+    try:
+        listed = read_dataset_info(folder)
+        wanted = file.resolve()
+        names = [name for name, one in listed.items() if (folder / one.get("file_name", "")).resolve() == wanted]
+        if not names or not file.exists():
+            what = "no such file" if names else f"no set of {folder / INFO} has this file_name"
+            raise TemplateError(f"{file}: {what}")
+        info = read_set_info(folder, names[0])
+        total = sum(1 for _ in read_set_rows(folder, names[0]))
+        chosen = take_evenly(total, most)
+        rows = [row for row in read_set_rows(folder, names[0]) if row.number in chosen]
+    except DatasetError as error:
+        raise TemplateError(str(error)) from None
+    attribute = get_dataset_list([names[0]], {names[0]: dict(info.entry)})[0]
+    convert = get_dataset_converter(attribute.formatting, attribute, DataArguments(media_dir=str(folder)))
+    # A column that only some rows of a JSON file have is null in the others, once the host has loaded it.
+    blank = dict.fromkeys(info.columns.values())
     kept = []
-    for number in range(0, len(raw), max(1, -(-len(raw) // most))):
-        row = convert(raw[number])
+    for raw in rows:
+        row = convert(blank | raw.data)
         messages = [*row["_prompt"], *row["_response"][:1]]
         if messages and not row["_tools"] and {one["role"] for one in messages} <= PLAIN_ROLES:
-            place = f"row {number}" + (f" (uid {raw[number]['uid']})" if "uid" in raw[number] else "")
             media = row["_images"] or [], row["_videos"] or []
-            kept.append(Row(place, messages, row["_system"] or "", *media))
+            kept.append(Row(raw.place, messages, row["_system"] or "", *media))
     if not kept:
-        raise TemplateError(f"{file}: none of its {len(raw)} rows is a plain conversation (no tools) to compare")
+        raise TemplateError(f"{file}: none of its {total} rows is a plain conversation (no tools) to compare")
     return kept
 
 

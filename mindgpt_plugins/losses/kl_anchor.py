@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from mindgpt_plugins.core.registry import nearest
 from mindgpt_plugins.curriculum.base import CurriculumError
-from mindgpt_plugins.registry import nearest
 
 if TYPE_CHECKING:
     from torch import Tensor

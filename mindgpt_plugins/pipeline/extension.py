@@ -12,15 +12,12 @@ import re
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
-
-from mindgpt_plugins.pipeline import folders
-from mindgpt_plugins.pipeline.stage import StageError
-from mindgpt_plugins.recipe.base import StageConfig, reference_of
-from mindgpt_plugins.recipe.dpo import DPOConfig
-from mindgpt_plugins.recipe.evaluate import EvaluateConfig, Extension, Gate
+from mindgpt_plugins.core import folders
+from mindgpt_plugins.core.errors import StageError
+from mindgpt_plugins.core.registry import get
+from mindgpt_plugins.core.schema import StageConfig, rename_references
 from mindgpt_plugins.recipe.schema import Recipe
-from mindgpt_plugins.recipe.sft import KLConfig, SFTConfig, TrainingConfig
+from mindgpt_plugins.stages.base import Extension, Stage
 
 _MORE = re.compile(r"(?P<name>.+)\.more(?P<count>\d+)")
 
@@ -32,37 +29,36 @@ def check(recipe: Recipe) -> None:
         StageError: naming the gate and its model.
     """
     for name, config in recipe.stages.items():
-        if _extension(config) is not None:
-            assert isinstance(config, EvaluateConfig)
-            if not isinstance(recipe.stages.get(config.model), TrainingConfig):
-                raise StageError(
-                    f"stages.{name}: gate.on_fail is extend, but its model {config.model!r} is no sft or dpo stage of "
-                    "this recipe, so there is nothing to train further; use stop or continue"
-                )
+        extension = _stage(config).extension(config)
+        if extension is not None and _further(recipe, extension) is None:
+            raise StageError(
+                f"stages.{name}: gate.on_fail is extend, but its model {extension.trained!r} is no stage of this "
+                "recipe that can be trained further; use stop or continue"
+            )
 
 
 def owed(recipe: Recipe, name: str, folder: Path) -> bool:
     """Has this gate failed, may it extend, and does the recipe not have the extension yet?"""
-    if _extension(recipe.stages[name]) is None or following(name) in recipe.stages or not folders.is_done(folder):
+    config = recipe.stages[name]
+    if _stage(config).extension(config) is None or following(name) in recipe.stages or not folders.is_done(folder):
         return False
-    return bool(folders.read_json(folder / "scores.json")["gate"]["verdict"] == "failed")
+    return _stage(config).gate_failed(folder)
 
 
 def extended(recipe: Recipe, gate: str) -> Recipe:
     """The recipe with one more round of training and judging behind ``gate``, and later stages referring to it."""
     config = recipe.stages[gate]
-    extension = _extension(config)
-    assert isinstance(config, EvaluateConfig) and config.gate is not None and extension is not None
-    trained, more, judged = config.model, following(config.model), following(gate)
-    before = recipe.stages[trained]
-    assert isinstance(before, TrainingConfig)
+    extension = _stage(config).extension(config)
+    assert extension is not None
+    trained, more, judged = extension.trained, following(extension.trained), following(gate)
+    further = _further(recipe, extension)
+    assert further is not None
     stages: dict[str, StageConfig] = {}
     for name, stage in recipe.stages.items():
-        stages[name] = renamed(stage, {trained: more, gate: judged}) if judged in stages else stage
+        stages[name] = rename_references(stage, {trained: more, gate: judged}) if judged in stages else stage
         if name == gate:
-            stages[more] = _further(before, trained, extension.steps, recipe.seed)
-            remaining = config.gate.model_copy(update=_remaining(extension))
-            stages[judged] = config.model_copy(update={"model": more, "gate": remaining})
+            stages[more] = further
+            stages[judged] = extension.judged.model_copy(update={"model": more})
     return recipe.model_copy(update={"stages": stages})
 
 
@@ -79,51 +75,17 @@ def last(name: str, order: list[str]) -> str:
     return name
 
 
-def renamed(model: Any, names: dict[str, str]) -> Any:
-    """A config whose references to some stages are replaced by references to others."""
-    changes = {}
-    for key, field in type(model).model_fields.items():
-        value = getattr(model, key)
-        new = _renamed(value, reference_of(field), names)
-        if new != value:
-            changes[key] = new
-    return model.model_copy(update=changes)
+def _stage(config: StageConfig) -> Stage[Any]:
+    stage: Stage[Any] = get("stage", config.kind)()
+    return stage
 
 
-def _renamed(value: Any, to: str | None, names: dict[str, str]) -> Any:
-    if isinstance(value, BaseModel):
-        return renamed(value, names)
-    if isinstance(value, dict):
-        return {key: _renamed(one, to, names) for key, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(_renamed(one, to, names) for one in value)
-    if to is not None and isinstance(value, str):
-        head = value.rpartition("/")[0] if to == "dataset" else value
-        return names[head] + value[len(head) :] if head in names else value
-    return value
-
-
-def _further(config: TrainingConfig, start: str, steps: int, seed: int) -> TrainingConfig:
-    """The same training for ``steps`` more: other order, a schedule of its own, and the reference it always had."""
-    changes: dict[str, Any] = {
-        "model": start,
-        "epochs": None,
-        "max_steps": steps,
-        "seed": (seed if config.seed is None else config.seed) + 1,
-    }
-    if isinstance(config, SFTConfig) and isinstance(config.kl, KLConfig):
-        changes["kl"] = config.kl.model_copy(update={"reference": config.kl.reference or config.model})
-    if isinstance(config, DPOConfig):
-        changes["reference"] = config.reference or config.model
-    return config.model_copy(update=changes)
-
-
-def _remaining(extension: Extension) -> dict[str, Any]:
-    if extension.times == 1:
-        return {"on_fail": extension.then, "extend": None}
-    return {"extend": extension.model_copy(update={"times": extension.times - 1})}
-
-
-def _extension(config: StageConfig) -> Extension | None:
-    gate: Gate | None = config.gate if isinstance(config, EvaluateConfig) else None
-    return gate.extend if gate is not None else None
+def _further(recipe: Recipe, extension: Extension) -> StageConfig | None:
+    """The settings of the extension's training; None when the stage to be trained is none, or not in the recipe."""
+    config = recipe.stages.get(extension.trained)
+    if config is None:
+        return None
+    further: StageConfig | None = _stage(config).trained_further(
+        config, extension.trained, extension.steps, recipe.seed
+    )
+    return further

@@ -8,12 +8,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from mindgpt_plugins.pipeline import device, extension, folders, interpreter
-from mindgpt_plugins.pipeline.stage import Context, Stage, StageError
-from mindgpt_plugins.recipe.base import StageConfig
+from mindgpt_plugins.core import device, folders, interpreter
+from mindgpt_plugins.core.errors import StageError
+from mindgpt_plugins.core.files import read_json
+from mindgpt_plugins.core.registry import get
+from mindgpt_plugins.core.schema import StageConfig
+from mindgpt_plugins.pipeline import extension
 from mindgpt_plugins.recipe.hashing import settings, stage_hash
 from mindgpt_plugins.recipe.schema import Launch, Recipe
-from mindgpt_plugins.registry import get
+from mindgpt_plugins.stages.base import Context, Stage
 
 Status = Literal["reuse", "resume", "run", "not selected"]
 
@@ -27,6 +30,8 @@ class PlannedStage:
     stage: Stage[Any]
     digest: str
     folder: Path
+    code: Mapping[str, str]
+    """Module → digest of everything the stage runs."""
     status: Status
     reason: str
     context: Context
@@ -86,7 +91,7 @@ def _make(recipe: Recipe, runs: Path, until: str | None, start: str | None, fres
     last = order.index(extension.last(until, order)) if until else len(order) - 1
     if first > last:
         raise StageError(f"--from {start} comes after --until {until}; nothing would run")
-    previous = _previous_settings(runs / recipe.name)
+    previous = _previous_records(runs / recipe.name)
     identity: dict[str, str] = {}
     artefacts: dict[str, Mapping[str, str]] = {}
     planned: list[PlannedStage] = []
@@ -94,7 +99,7 @@ def _make(recipe: Recipe, runs: Path, until: str | None, start: str | None, fres
         config = recipe.stages[name]
         stage = get("stage", config.kind)()
         inputs = recipe.inputs(name)
-        code = {*stage.code, type(stage).__module__}
+        code = type(stage).code()
         digest = stage_hash(recipe, name, code, {i: identity[i] for i in inputs})
         selected = first <= position <= last
         attempt = folders.latest_attempt(runs, name, digest) + (1 if fresh and selected and name not in ran else 0)
@@ -103,10 +108,11 @@ def _make(recipe: Recipe, runs: Path, until: str | None, start: str | None, fres
         made = {stage.name: stage.folder for stage in planned if stage.name in inputs}
         context = _context(recipe, name, config, folder, {i: artefacts[i] for i in inputs}, made)
         artefacts[name] = stage.artefacts(config, context)
-        status, reason = _status(folder, selected, previous.get(name), config, [p for p in planned if p.name in inputs])
+        of_inputs = [p for p in planned if p.name in inputs]
+        status, reason = _status(folder, selected, previous.get(name), config, code, of_inputs)
         if position < first and status != "reuse":
             raise StageError(f"--from {start} needs {name!r} to be done, but it is not; run without --from first")
-        launch: Launch = getattr(recipe.launch, stage.side)
+        launch = recipe.launch_of(stage.side)
         planned.append(
             PlannedStage(
                 name,
@@ -114,6 +120,7 @@ def _make(recipe: Recipe, runs: Path, until: str | None, start: str | None, fres
                 stage,
                 digest,
                 folder,
+                code,
                 status,
                 reason,
                 context,
@@ -155,7 +162,12 @@ def _context(
 
 
 def _status(
-    folder: Path, selected: bool, before: Any, config: StageConfig, inputs: list[PlannedStage]
+    folder: Path,
+    selected: bool,
+    before: dict[str, Any] | None,
+    config: StageConfig,
+    code: Mapping[str, str],
+    inputs: list[PlannedStage],
 ) -> tuple[Status, str]:
     if folders.is_done(folder):
         return "reuse", "done"
@@ -168,12 +180,19 @@ def _status(
     changed = [stage.name for stage in inputs if stage.status in ("run", "resume")]
     if before is None:
         return "run", "new"
-    keys = changed_keys(before, settings(config))
+    keys = changed_keys(before["settings"], settings(config))
     if keys:
-        return "run", f"changed: {', '.join(keys[:6])}" + (" …" if len(keys) > 6 else "")
+        return "run", f"changed: {_few(keys)}"
     if changed:
         return "run", f"input changed: {', '.join(changed)}"
-    return "run", "code, plugins, seed or image size changed"
+    modules = sorted(one for one, _ in {*before.get("code", {}).items()} ^ {*code.items()})
+    if modules:
+        return "run", f"code changed: {_few(list(dict.fromkeys(modules)))}"
+    return "run", "plugins, seed, image size or files that it reads changed"
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:6]) + (" …" if len(names) > 6 else "")
 
 
 def changed_keys(before: Any, after: Any, place: str = "") -> list[str]:
@@ -186,13 +205,13 @@ def changed_keys(before: Any, after: Any, place: str = "") -> list[str]:
     return [] if before == after else [place]
 
 
-def _previous_settings(run: Path) -> dict[str, Any]:
-    """Stage settings of the recipe's latest run, for saying what changed."""
+def _previous_records(run: Path) -> dict[str, dict[str, Any]]:
+    """``stage.json`` of every stage of the recipe's latest run, for saying what changed."""
     if not (run / "manifest.json").is_file():
         return {}
-    result = {}
-    for stage in folders.read_json(run / "manifest.json")["stages"]:
+    records = {}
+    for stage in read_json(run / "manifest.json")["stages"]:
         record = Path(stage["folder"]) / "stage.json"
         if record.is_file():
-            result[stage["name"]] = folders.read_json(record)["settings"]
-    return result
+            records[stage["name"]] = read_json(record)
+    return records

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from mindgpt_plugins import compat
+from mindgpt_plugins.core import compat
+from mindgpt_plugins.core.errors import StageError
 from mindgpt_plugins.pipeline import preflight
 from mindgpt_plugins.pipeline.plan import Plan
-from mindgpt_plugins.pipeline.stage import StageError
 
 
 def require(plan: Plan) -> None:
@@ -22,10 +22,7 @@ def require(plan: Plan) -> None:
         if stage.status in ("reuse", "not selected"):
             continue
         if stage.python == sys.executable:  # another interpreter's packages are checked by its own doctor
-            for host in compat.SIDES[stage.stage.side]:
-                fault = compat.problem(host, compat.installed(host))
-                if fault:
-                    problems.append(fault)
+            problems += [fault for fault in map(compat.problem_here, stage.stage.hosts) if fault]
         found = stage.stage.check(stage.config, stage.context) + preflight.check_data(stage)
         problems += [f"stages.{stage.name}: {line}" for line in found]
     if problems:

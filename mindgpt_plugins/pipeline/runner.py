@@ -14,12 +14,15 @@ from typing import Any
 from rich.console import Console
 
 from mindgpt_plugins import __version__
-from mindgpt_plugins.pipeline import display, extension, folders, process
-from mindgpt_plugins.pipeline.metrics import Tail
+from mindgpt_plugins.core import folders, process
+from mindgpt_plugins.core.errors import StageError
+from mindgpt_plugins.core.files import read_json, write_json, write_text
+from mindgpt_plugins.core.metrics import MetricsTail
+from mindgpt_plugins.pipeline import display, extension
 from mindgpt_plugins.pipeline.plan import Plan, PlannedStage
 from mindgpt_plugins.pipeline.preflight import check_data
-from mindgpt_plugins.pipeline.stage import Command, StageError
 from mindgpt_plugins.recipe.hashing import settings
+from mindgpt_plugins.stages.base import Command
 
 
 def run(plan: Plan, console: Console, ran: frozenset[str] = frozenset()) -> Path:
@@ -71,10 +74,10 @@ def _run_stage(stage: PlannedStage, plan: Plan, console: Console, position: str)
         rendered = commands(stage)
         environments = [_environment(command, stage, plan) for command in rendered]
         record = _record(stage, plan)
-        folders.write_json(stage.folder / "stage.json", record)
-        (stage.folder / "command.sh").write_text(_script(stage, rendered, environments), encoding="utf-8")
+        write_json(stage.folder / "stage.json", record)
+        write_text(stage.folder / "command.sh", _script(stage, rendered, environments))
         spent = _Spent(record, stage.folder / "stage.json")
-        tail = Tail(stage.folder / "metrics.jsonl")
+        tail = MetricsTail(stage.folder / "metrics.jsonl")
         with display.StageProgress(console, stage.name, position) as progress:
 
             def tick(peak: int) -> None:
@@ -95,7 +98,7 @@ def _run_stage(stage: PlannedStage, plan: Plan, console: Console, position: str)
                 f"stage {stage.name!r} ended without an error but did not leave {', '.join(missing)}; "
                 f"see {stage.folder / 'log.txt'}"
             )
-        folders.write_json(
+        write_json(
             stage.folder / folders.DONE, {name: os.path.relpath(path, stage.folder) for name, path in promised.items()}
         )
         console.print(
@@ -126,7 +129,7 @@ class _Spent:
         self.record["seconds"] += now - self.last
         self.record["peak_rss_bytes"] = max(self.record["peak_rss_bytes"], peak)
         self.last = now
-        folders.write_json(self.path, self.record)
+        write_json(self.path, self.record)
 
 
 def _environment(command: Command, stage: PlannedStage, plan: Plan) -> dict[str, str]:
@@ -136,12 +139,13 @@ def _environment(command: Command, stage: PlannedStage, plan: Plan) -> dict[str,
 
 def _record(stage: PlannedStage, plan: Plan) -> dict[str, Any]:
     """What ``stage.json`` says: everything that made the hash, and time and memory over all attempts to finish."""
-    before = folders.read_json(stage.folder / "stage.json") if (stage.folder / "stage.json").is_file() else {}
+    before = read_json(stage.folder / "stage.json") if (stage.folder / "stage.json").is_file() else {}
     return {
         "name": stage.name,
         "kind": stage.config.kind,
         "hash": stage.digest,
         "settings": settings(stage.config),
+        "code": dict(stage.code),
         "seed": stage.context.seed,
         "image": plan.recipe.image.model_dump(),
         "plugins": list(plan.recipe.plugins),
@@ -186,7 +190,7 @@ def write_manifest(plan: Plan) -> None:
     stages = []
     for stage in plan.stages:
         record_path = stage.folder / "stage.json"
-        record = folders.read_json(record_path) if record_path.is_file() else {}
+        record = read_json(record_path) if record_path.is_file() else {}
         done = folders.is_done(stage.folder)
         status = ("reused" if stage.status == "reuse" else "done") if done else ("failed" if record else "pending")
         stages.append(
@@ -206,10 +210,10 @@ def write_manifest(plan: Plan) -> None:
     recipe = plan.recipe
     head = {key: value for key, value in recipe.model_dump(mode="json").items() if key not in ("stages", "path")}
     resolved = {**head, "stages": {name: config.model_dump(mode="json") for name, config in recipe.stages.items()}}
-    (plan.run / "recipe.resolved.yaml").write_text(yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True))
+    write_text(plan.run / "recipe.resolved.yaml", yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True))
     previous = plan.run / "manifest.json"
-    created = folders.read_json(previous)["created"] if previous.is_file() else None
-    folders.write_json(
+    created = read_json(previous)["created"] if previous.is_file() else None
+    write_json(
         previous,
         {
             "version": 1,

@@ -7,14 +7,15 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from mindgpt_plugins.recipe.base import StageConfig, Strict
+from mindgpt_plugins.core.image_size import MAX_PIXELS, MIN_PIXELS
+from mindgpt_plugins.core.schema import StageConfig, Strict
 
 
 class ImageSize(Strict):
     """One image size for every stage, so that training, rollout and evaluation see the same visual tokens."""
 
-    min_pixels: int = Field(32 * 32, gt=0, description="Smaller images are enlarged to this many pixels.")
-    max_pixels: int = Field(768 * 768, gt=0, description="Larger images are shrunk to this many pixels.")
+    min_pixels: int = Field(MIN_PIXELS, gt=0, description="Smaller images are enlarged to this many pixels.")
+    max_pixels: int = Field(MAX_PIXELS, gt=0, description="Larger images are shrunk to this many pixels.")
 
     @field_validator("max_pixels")
     @classmethod
@@ -28,30 +29,35 @@ class Launch(Strict):
     """How one side's processes are started."""
 
     python: str | None = Field(None, description="Interpreter, e.g. env/verl/bin/python; default: the current one.")
-    env: dict[str, str] = Field(default_factory=dict, description="Extra environment variables.")
-
-
-class LaunchSides(Strict):
-    """Each side may live in its own environment: verl and LLaMA-Factory agree on one narrow transformers window."""
-
-    data: Launch = Launch()
-    sft: Launch = Launch()
-    rl: Launch = Launch()
-    quantise: Launch = Launch()
-    benchmark: Launch = Launch()
+    env: dict[str, str] = Field(
+        default_factory=dict, description="Environment variables that are added to the side's processes."
+    )
 
 
 class RecipeHead(Strict):
     """Everything of a recipe but its stages."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
-    description: str = ""
-    seed: int = 0
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$",
+        description="Name of the recipe; its runs lie in a folder of that name.",
+    )
+    description: str = Field("", description="What the recipe is for, in a sentence.")
+    seed: int = Field(0, description="Seed of every stage that does not set its own.")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="Where the stages run; auto takes accelerators when there are any, else the CPU."
+    )
     offline: bool = Field(False, description="Never contact a model hub (sets HF_HUB_OFFLINE=1).")
     plugins: tuple[str, ...] = Field((), description="Modules or .py files to import in every process that needs them.")
-    image: ImageSize = ImageSize()
-    launch: LaunchSides = LaunchSides()
+    image: ImageSize = Field(
+        ImageSize(),
+        description="Sizes of pictures, the same for every stage, so that training, rollout and evaluation "
+        "see the same visual tokens.",
+    )
+    launch: dict[str, Launch] = Field(
+        default_factory=dict,
+        description="Side of a stage kind (data, sft, rl, …) → how its processes are started. Each may live in its own "
+        "environment: verl and LLaMA-Factory agree on one narrow transformers window.",
+    )
 
 
 class Recipe(RecipeHead):
@@ -64,6 +70,10 @@ class Recipe(RecipeHead):
     def folder(self) -> Path:
         """Folder that relative paths in the recipe start from."""
         return self.path.parent
+
+    def launch_of(self, side: str) -> Launch:
+        """How the processes of a side are started."""
+        return self.launch.get(side, Launch())
 
     def inputs(self, stage: str) -> list[str]:
         """Names of the stages that ``stage`` refers to, in recipe order."""

@@ -19,7 +19,7 @@ from mindgpt_plugins.rewards.per_process import PerProcess
 
 if TYPE_CHECKING:
     from mindgpt_data.client.request import Task
-    from mindgpt_data.config import EndpointSettings
+    from mindgpt_data.schema.config import EndpointSettings
 
 IDLE = 30.0
 """Seconds without a question after which the connection is closed; the next question opens it again."""
@@ -130,6 +130,6 @@ def asker(step: str, store: Path, endpoints: Sequence[EndpointSettings]) -> Aske
 
 @PerProcess
 def _asker(step: str, store: Path, endpoints: tuple[str, ...]) -> Asker:
-    from mindgpt_data.config import EndpointSettings
+    from mindgpt_data.schema.config import EndpointSettings
 
     return Asker(step, store, [EndpointSettings.model_validate_json(one) for one in endpoints])

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
-from mindgpt_plugins.recipe.base import Strict
-from mindgpt_plugins.rewards.schedule import Schedule
+from mindgpt_plugins.core.schedule import Schedule
+from mindgpt_plugins.core.schema import Strict
 from mindgpt_plugins.rewards.sdk import Rollout
 
-Patterns = Annotated[tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)]
+Patterns = Annotated[
+    tuple[str, ...],
+    BeforeValidator(
+        lambda value: (value,) if isinstance(value, str) else value, json_schema_input_type=str | tuple[str, ...]
+    ),
+]
 
 
 class When(Strict):
@@ -30,11 +35,16 @@ class When(Strict):
 class RewardConfig(Strict):
     """One entry of a recipe's ``rewards:``."""
 
+    of: ClassVar[str] = "reward"
+    """Kind of the registry that the entry's name belongs to."""
+
     weight: float = Field(
         1.0, ge=0.0, description="Share among task scores, or strength of a modulator; unused by gates."
     )
-    options: dict[str, Any] = Field(default_factory=dict, description="Keyword arguments of the reward function.")
-    schedule: Schedule | None = Field(None, description="Multiplies the weight over the run.")
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="Options of the reward; what is not given keeps its default."
+    )
+    schedule: Schedule | None = Field(None, description="Factor of the weight over the run; null: 1 throughout.")
     reward: str | None = Field(
         None, description="Registered name, when the entry has another: one reward twice, with different settings."
     )

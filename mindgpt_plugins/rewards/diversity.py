@@ -16,6 +16,10 @@ from mindgpt_plugins.rewards.sdk import Group, Score, reward
 def diversity(group: Group, *, ngram: int = 4) -> list[Score | None]:
     """Share of n-grams of its own, for each correct reply; a reply shorter than ``ngram`` words is one n-gram.
 
+    Args:
+        group: the replies to one prompt.
+        ngram: words per n-gram.
+
     Raises:
         ValueError: ``ngram`` is not positive.
     """

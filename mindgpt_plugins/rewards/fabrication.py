@@ -12,7 +12,12 @@ from mindgpt_plugins.rewards.stance import stance_of, unanswerable
 
 @reward(signed=True)
 def fabrication(r: Rollout, *, value: float = -1.0) -> Score | None:
-    """``value`` for a final answer to an unanswerable prompt; None for a refusal, no answer, and answerable prompts."""
+    """``value`` for a final answer to an unanswerable prompt; None for a refusal, no answer, and answerable prompts.
+
+    Args:
+        r: the reply.
+        value: score of an invented answer.
+    """
     if unanswerable(r.target) is None or stance_of(r.text).kind != "answers":
         return None
     return Score(value, log={"fabricated": 1})

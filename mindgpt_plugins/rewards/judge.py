@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mindgpt_plugins.core.image_size import SENT_PIXELS
 from mindgpt_plugins.rewards.asker import asker
 from mindgpt_plugins.rewards.sdk import Rollout, Score, reward
 
@@ -50,7 +51,7 @@ async def judge(
     scale: int = 10,
     images: bool = True,
     reference: bool = True,
-    max_pixels: int = 1_048_576,
+    max_pixels: int = SENT_PIXELS,
     max_tokens: int = 256,
     store: str | None = None,
 ) -> Score | None:
@@ -73,7 +74,7 @@ async def judge(
         AskError: no valid answer, after the endpoint's attempts and waits.
         ValueError: bad endpoint settings or options.
     """
-    from mindgpt_data.config import EndpointSettings
+    from mindgpt_data.schema.config import EndpointSettings
 
     if r.type not in types:
         return None

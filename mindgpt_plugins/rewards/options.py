@@ -8,7 +8,7 @@ from typing import Any, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from mindgpt_plugins.registry import check_options
+from mindgpt_plugins.core.registry import check_options
 from mindgpt_plugins.rewards.sdk import RewardError
 
 

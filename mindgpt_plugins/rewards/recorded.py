@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mindgpt_plugins.registry import nearest
-from mindgpt_plugins.rewards.schedule import progress_of
+from mindgpt_plugins.answers import as_gold
+from mindgpt_plugins.core.registry import nearest
+from mindgpt_plugins.core.schedule import progress_of
+from mindgpt_plugins.rewards.rows import images_in, rollout_from_row
 from mindgpt_plugins.rewards.sdk import Rollout
 
 #: Field → names it may have in a line; the last ones are those of verl's dump.
@@ -19,6 +21,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "target": ("target", "answer", "ground_truth", "gts"),
     "prompt": ("prompt", "question", "input"),
     "uid": ("uid", "prompt_id", "id", "row"),
+    "source": ("source", "data_source"),
     "length": ("length", "tokens"),
 }
 
@@ -64,7 +67,7 @@ def read(
         raise RecordedError(f"{path}: no such file, or a folder without .jsonl files")
     found = []
     for file in files:
-        with file.open(encoding="utf-8") as lines:
+        with file.open(encoding="utf-8-sig") as lines:
             for number, line in enumerate(lines, 1):
                 if line.strip():
                     found.append(_parse(line, f"{file}:{number}", total_steps, progress, images))
@@ -82,42 +85,82 @@ def grouped(recorded: list[Recorded]) -> Iterator[list[int]]:
 
 
 def _parse(line: str, where: str, total: int, progress: float | None, images: Path | None) -> Recorded:
+    row = _row(_decode(line, where), where)
+    step = int(row.get("step") or 1)
+    rollout = rollout_from_row(
+        row,
+        str(row["text"]),
+        step=step,
+        progress=progress_of(step, total) if progress is None else progress,
+        token_ids=row.get("token_ids") or (),
+        length=None if row["length"] is None else int(row["length"]),
+        load_images=None if images is None else images_in(images, row),
+    )
+    return Recorded(
+        rollout,
+        group=f"{rollout.uid}@{step}" if row.get("group") is None else str(row["group"]),
+        components=row.get("components") or {},
+        guessed=_guessed(row, progress),
+        advantage=_number(row, "advantage", where),
+        alpha=_number(row, "alpha", where),
+        dropped=None if row.get("dropped") is None else bool(row["dropped"]),
+    )
+
+
+def _row(data: dict[str, Any], where: str) -> dict[str, Any]:
+    """The line with ``text``, ``length`` and the fields of a data row under the names they have there."""
+    values = {field: next((data[n] for n in names if data.get(n) is not None), None) for field, names in NAMES.items()}
+    if values["text"] is None:
+        close = next((hint for name in NAMES["text"] if (hint := nearest(name, data))), "")
+        raise RecordedError(f"{where}: no reply; it is called one of: {', '.join(NAMES['text'])}{close}")
+    kind = str(data.get("type") or "verifiable")
+    if values["target"] is None and kind != "open":
+        raise RecordedError(
+            f"{where}: no target; it is called one of: {', '.join(NAMES['target'])}{_target_hint(data)}"
+        )
+    if kind != "open" and not as_gold(values["target"], str(data.get("answer_type") or "text")).strip():
+        raise RecordedError(f"{where}: the target is empty, so that no reply could be right")
+    if values["uid"] is None:
+        values["uid"] = where.rpartition(":")[2]
+    return data | values | {"answer": values["target"], "question": values["prompt"]}
+
+
+def _guessed(row: Mapping[str, Any], progress: float | None) -> tuple[str, ...]:
+    """Fields that rewards may need and the line does not have."""
+    known = {
+        "answer_type": row.get("answer_type"),
+        "type": row.get("type"),
+        "length": row.get("token_ids") if row["length"] is None else "given",
+        "step": row.get("step") if progress is None else "not needed",
+    }
+    return tuple(name for name, value in known.items() if value is None or value == "")
+
+
+def _decode(line: str, where: str) -> dict[str, Any]:
     try:
         data = json.loads(line)
     except ValueError as error:
         raise RecordedError(f"{where}: no JSON: {error}") from None
     if not isinstance(data, dict):
         raise RecordedError(f"{where}: a line is an object, not {type(data).__name__}")
-    values = {field: next((data[n] for n in names if data.get(n) is not None), None) for field, names in NAMES.items()}
-    if values["text"] is None:
-        close = next((hint for name in NAMES["text"] if (hint := nearest(name, data))), "")
-        raise RecordedError(f"{where}: no reply; it is called one of: {', '.join(NAMES['text'])}{close}")
-    text, step = str(values["text"]), int(data.get("step") or 1)
-    uid = str(values["uid"] if values["uid"] is not None else where.rpartition(":")[2])
-    pictures = data.get("image") or []
-    rollout = Rollout(
-        text=text,
-        target="" if values["target"] is None else str(values["target"]),
-        prompt=str(values["prompt"] or ""),
-        answer_type=str(data.get("answer_type") or "text"),
-        type=str(data.get("type") or "verifiable"),
-        source=str(data.get("source") or data.get("data_source") or ""),
-        labels={str(k): str(v) for k, v in (data.get("labels") or {}).items()},
-        boxes=data.get("boxes"),
-        difficulty=float(data.get("difficulty") or 0.0),
-        length=len(text.split()) if values["length"] is None else int(values["length"]),
-        uid=uid,
-        step=step,
-        progress=progress_of(step, total) if progress is None else progress,
-        load_images=None if images is None or not pictures else lambda: [_open(images / name) for name in pictures],
+    return data
+
+
+def _target_hint(data: Mapping[str, Any]) -> str:
+    """Where another tool has put it."""
+    if isinstance(data.get("reward_model"), Mapping) and "ground_truth" in data["reward_model"]:
+        return "; rename reward_model.ground_truth to target"
+    known = next(
+        (
+            name
+            for name in ("solution", "gold", "label", "expected", "reference", "references", "answers")
+            if name in data
+        ),
+        None,
     )
-    guessed = [name for name in ("answer_type", "type") if not data.get(name)]
-    guessed += ["length"] if values["length"] is None else []
-    guessed += ["step"] if data.get("step") is None and progress is None else []
-    group = str(data["group"]) if data.get("group") is not None else f"{uid}@{step}"
-    advantage, alpha = (_number(data, name, where) for name in ("advantage", "alpha"))
-    dropped = None if data.get("dropped") is None else bool(data["dropped"])
-    return Recorded(rollout, group, data.get("components") or {}, tuple(guessed), advantage, alpha, dropped)
+    if known:
+        return f"; rename {known!r} to 'target'"
+    return next((hint for name in NAMES["target"] if (hint := nearest(name, data))), "")
 
 
 def _number(data: Mapping[str, Any], name: str, where: str) -> float | None:
@@ -127,9 +170,3 @@ def _number(data: Mapping[str, Any], name: str, where: str) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         raise RecordedError(f"{where}: {name} is {value!r}; a finite number, or leave it out")
     return float(value)
-
-
-def _open(path: Path) -> Any:
-    from mindgpt_data.images import open_image
-
-    return open_image(path)

@@ -18,11 +18,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, overload
 
-from mindgpt_plugins.registry import register
+from mindgpt_plugins.core.registry import register
 
 Role = Literal["task", "gate", "modulator"]
 Scope = Literal["sample", "group"]
 MARK = "__mindgpt_reward__"
+
+CORRECT = 0.5
+"""A reply is correct when its gated task score is at least this."""
 
 #: Allowed interval of a value by role. Task scores start at -1 on adversarial prompts, and of ``signed`` rewards.
 RANGES: dict[str, tuple[float, float]] = {"task": (0.0, 1.0), "gate": (0.0, 1.0), "modulator": (0.0, 1.0)}
@@ -49,7 +52,7 @@ class Rollout:
     labels: Mapping[str, str] = field(default_factory=dict)
     """Label-tree leaves: ``knowledge`` and ``capability``."""
     boxes: str | None = None
-    """Coordinates of a ``box`` target: ``relative_1000``, ``relative_1`` or ``pixels``; None when not known."""
+    """Coordinates of a ``box`` target, one of :data:`mindgpt_plugins.answers.BOX_CONVENTIONS`; None when not known."""
     difficulty: float = 0.0
     length: int = 0
     """Tokens of the reply, end-of-sequence included."""
@@ -82,8 +85,8 @@ class Group:
 
     @property
     def correct(self) -> list[bool]:
-        """A reply is correct when its gated task score is at least 0.5."""
-        return [score >= 0.5 for score in self.scores]
+        """Is each reply correct?"""
+        return [score >= CORRECT for score in self.scores]
 
     @property
     def share_correct(self) -> float:

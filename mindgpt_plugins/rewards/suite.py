@@ -1,10 +1,4 @@
-"""Evaluates a recipe's rewards and combines them by role.
-
-r = (weighted mean of the task scores that scored) × gates; a reply is correct when r ≥ 0.5. For correct replies
-g = r·(1 − Σ w·u over penalties + Σ w·u over bonuses), else g = r. So a modulator cannot turn wrong into right, and
-with right/wrong scores a correct reply always beats a wrong one. A closed gate makes min(r, 0): 0, or the punishment.
-Source: ours (role algebra), see the method notes in the documentation.
-"""
+"""Runs a recipe's rewards; how their values are combined is :mod:`mindgpt_plugins.rewards.algebra`."""
 
 from __future__ import annotations
 
@@ -12,15 +6,20 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
-from mindgpt_plugins.registry import get
+from mindgpt_plugins.core.schedule import extremes
+from mindgpt_plugins.rewards.algebra import (
+    Array,
+    CombinedScores,
+    combine_scores,
+    compute_task_scores,
+    tabulate_components,
+)
 from mindgpt_plugins.rewards.config import RewardConfig
-from mindgpt_plugins.rewards.execution import Call
-from mindgpt_plugins.rewards.options import prepared
-from mindgpt_plugins.rewards.schedule import extremes, value_at
-from mindgpt_plugins.rewards.sdk import Group, RewardError, Rollout, Score, Spec, checked, place, spec_of
+from mindgpt_plugins.rewards.entry import RewardEntry
+from mindgpt_plugins.rewards.sdk import Group, RewardError, Rollout
 
 __all__ = ["GroupScores", "RewardConfig", "SampleScores", "Suite"]
 
@@ -40,29 +39,14 @@ class SampleScores:
 
 @dataclass(frozen=True)
 class GroupScores:
-    """What all rewards say about one group; lists follow the group's order."""
+    """What the group-scope rewards say about one group; lists follow the group's order."""
 
-    modulated: list[float]
-    """g, what the advantage is computed from."""
     components: dict[str, list[float | None]]
-    """Group-scope rewards only."""
+    """Reward name → values; ``None`` where it did not score."""
     log: list[dict[str, Any]]
-    effects: dict[str, list[float]]
-    """Modulator name → what it adds to the factor of each reply's score; 0 for wrong replies."""
 
 
-@dataclass(frozen=True)
-class _Entry:
-    spec: Spec
-    call: Call
-    config: RewardConfig
-
-    def weight(self, progress: float) -> float:
-        schedule = self.config.schedule
-        return self.config.weight * (1.0 if schedule is None else value_at(schedule, progress))
-
-
-_Started = list[tuple[_Entry, Future[Any]]]
+_Started = list[tuple[RewardEntry, Future[Any]]]
 
 
 class Suite:
@@ -78,14 +62,9 @@ class Suite:
     """
 
     def __init__(self, rewards: Mapping[str, RewardConfig]):
-        self.entries: list[_Entry] = []
-        for name, config in rewards.items():
-            registered = config.reward or name
-            function = get("reward", registered)
-            # An entry point may offer a reward under another name than its decorator's; the recipe's name counts.
-            spec = replace(spec_of(registered, function), name=name)
-            call = Call(function, prepared(registered, function, config.options), config.timeout, config.concurrency)
-            self.entries.append(_Entry(spec, call, config))
+        self.entries = [RewardEntry.of(name, config) for name, config in rewards.items()]
+        self.roles = {e.spec.name: e.spec.role for e in self.entries}
+        self.has_modulators = any(e.spec.role == "modulator" and e.config.weight > 0 for e in self.entries)
         if not any(e.spec.role == "task" and e.config.weight > 0 for e in self.entries):
             raise RewardError(
                 "no task reward with a positive weight: add one, for example `rewards: {accuracy: {weight: 1.0}}`"
@@ -112,6 +91,10 @@ class Suite:
         """Weight of every task and modulator at a share of the run."""
         return {e.spec.name: e.weight(progress) for e in self.entries if e.spec.role != "gate"}
 
+    def signed_weights(self, progress: float) -> dict[str, float]:
+        """Weight of every reward at a share of the run, negative for penalties; a plain sum counts gates too."""
+        return {e.spec.name: e.signed_weight(progress) for e in self.entries}
+
     def score_sample(self, rollout: Rollout) -> SampleScores:
         """Run the sample-scope rewards on one reply; async ones and those with a time limit run side by side.
 
@@ -133,36 +116,44 @@ class Suite:
             await asyncio.wait(waiting)
         return self._sample(rollout, started)
 
-    def score_group(
-        self, rollouts: Sequence[Rollout], scores: Sequence[float], samples: Sequence[Mapping[str, float | None]]
-    ) -> GroupScores:
-        """Run the group-scope rewards and combine everything into the modulated scores g.
-
-        Args:
-            rollouts: all replies to one prompt.
-            scores: their gated task scores r.
-            samples: their sample-scope components, by reward name.
+    def score_groups(self, groups: Sequence[Group]) -> list[GroupScores]:
+        """Run the group-scope rewards on many groups; async ones run side by side.
 
         Raises:
             RewardError: a reward failed, or returned something unusable or the wrong number of scores.
         """
-        return self.score_groups([(Group(rollouts, scores), samples)])[0]
-
-    def score_groups(self, groups: Sequence[tuple[Group, Sequence[Mapping[str, float | None]]]]) -> list[GroupScores]:
-        """The same for many groups, whose async rewards then run side by side.
-
-        Args:
-            groups: each group with its replies' sample-scope components.
-
-        Raises:
-            RewardError: as :meth:`score_group`.
-        """
-        started = [self._start("group", group, group.rollouts[0]) for group, _ in groups]
+        started = [self._start("group", group, group.rollouts[0]) for group in groups]
         try:
-            return [self._group(group, samples, own) for (group, samples), own in zip(groups, started, strict=True)]
+            return [
+                GroupScores(*self._read("group", group.rollouts, own))
+                for group, own in zip(groups, started, strict=True)
+            ]
         except RewardError:
             _cancel([pair for own in started for pair in own])
             raise
+
+    def combine(
+        self, components: Sequence[Mapping[str, float | None]], scores: Sequence[float], progress: float
+    ) -> CombinedScores:
+        """Combine all components of some replies at one share of the run.
+
+        Args:
+            components: of each reply, by reward name; one that is missing did not score.
+            scores: gated task score of each reply.
+            progress: share of the run.
+
+        Returns:
+            NumPy arrays, (replies,).
+        """
+        return combine_scores(self.roles, self.signed_weights(progress), self._arrays(components), _array(scores))
+
+    def unscored_error(self, rollout: Rollout) -> RewardError:
+        """The error of a reply that no task reward scored: a run stops with it."""
+        tasks = [name for name, role in self.roles.items() if role == "task"]
+        return RewardError(
+            f"no task reward scored sample {rollout.uid!r} of type {rollout.type!r} (asked: {', '.join(tasks)}); "
+            "add a reward for this type or drop such prompts from the dataset"
+        )
 
     def _start(self, scope: str, subject: Rollout | Group, first: Rollout) -> _Started:
         entries = [e for e in self.entries if e.spec.scope == scope and e.config.when.fits(first)]
@@ -171,97 +162,45 @@ class Suite:
         return [(e, futures[e.spec.name]) for e in entries]
 
     def _sample(self, rollout: Rollout, started: _Started) -> SampleScores:
-        components: dict[str, float | None] = dict.fromkeys(self.names("sample"))
-        log: dict[str, Any] = {}
+        try:
+            columns, (log,) = self._read("sample", [rollout], started)
+        except RewardError:
+            _cancel(started)
+            raise
+        components = {name: values[0] for name, values in columns.items()}
+        weights = self.signed_weights(rollout.progress)
+        score = float(compute_task_scores(self.roles, weights, self._arrays([components]))[0])
+        if score != score:  # NaN
+            raise self.unscored_error(rollout)
+        return SampleScores(score, components, log)
+
+    def _read(
+        self, scope: str, rollouts: Sequence[Rollout], started: _Started
+    ) -> tuple[dict[str, list[float | None]], list[dict[str, Any]]]:
+        """Values of the rewards of a scope, None where not scored, and what they log about each reply."""
+        components: dict[str, list[float | None]] = {name: [None] * len(rollouts) for name in self.names(scope)}
+        log: list[dict[str, Any]] = [{} for _ in rollouts]
         for entry, future in started:
             name = entry.spec.name
-            try:
-                score = checked(entry.spec, _result(entry, future, rollout), rollout)
-            except RewardError as error:
-                if entry.config.on_error == "stop":
-                    _cancel(started)
-                    raise
-                log[f"{name}.error"] = _noted(error)
-                continue
-            if score is not None:
-                components[name] = score.value
-                log.update({f"{name}.{key}": value for key, value in score.log.items()})
-        return SampleScores(self._gated(components, rollout), components, log)
+            scores, error = entry.read_result(future.result, rollouts)
+            if error:
+                logger.warning("not scored (on_error: none): %s", error)
+            components[name] = [None if score is None else score.value for score in scores]
+            for own, score in zip(log, scores, strict=True):
+                own |= {f"{name}.error": error} if error else {}
+                own |= {f"{name}.{key}": value for key, value in (score.log if score else {}).items()}
+        return components, log
 
-    def _group(self, group: Group, samples: Sequence[Mapping[str, float | None]], started: _Started) -> GroupScores:
-        components: dict[str, list[float | None]] = {n: [None] * len(group.rollouts) for n in self.names("group")}
-        log: list[dict[str, Any]] = [{} for _ in group.rollouts]
-        for entry, future in started:
-            name = entry.spec.name
-            try:
-                found = _group_scores(entry, future, group)
-            except RewardError as error:
-                if entry.config.on_error == "stop":
-                    raise
-                for own in log:
-                    own[f"{name}.error"] = str(error)
-                _noted(error)
-                continue
-            components[name] = [None if s is None else s.value for s in found]
-            for own, score in zip(log, found, strict=True):
-                own.update({f"{name}.{k}": v for k, v in (score.log if score else {}).items()})
-        effects: dict[str, list[float]] = {}
-        for entry in self.entries:
-            if entry.spec.role != "modulator":
-                continue
-            name = entry.spec.name
-            values = components[name] if name in components else [sample.get(name) for sample in samples]
-            weight = entry.weight(group.rollouts[0].progress) * (-1.0 if entry.spec.penalty else 1.0)
-            effects[name] = [
-                weight * (v or 0.0) if good else 0.0 for v, good in zip(values, group.correct, strict=True)
-            ]
-        modulated = [float(r) * (1.0 + sum(own[i] for own in effects.values())) for i, r in enumerate(group.scores)]
-        return GroupScores(modulated, components, log, effects)
-
-    def _gated(self, components: Mapping[str, float | None], rollout: Rollout) -> float:
-        total = weights = 0.0
-        open_gates = True
-        for entry in self.entries:
-            value = components.get(entry.spec.name)
-            if value is None:
-                continue
-            if entry.spec.role == "task":
-                weight = entry.weight(rollout.progress)
-                total, weights = total + weight * value, weights + weight
-            elif entry.spec.role == "gate" and value == 0.0:
-                open_gates = False
-        if weights <= 0.0:
-            tasks = [e.spec.name for e in self.entries if e.spec.role == "task"]
-            raise RewardError(
-                f"no task reward scored sample {rollout.uid!r} of type {rollout.type!r} (asked: {', '.join(tasks)}); "
-                "add a reward for this type or drop such prompts from the dataset"
-            )
-        r = total / weights
-        return r if open_gates else min(r, 0.0)
+    def _arrays(self, components: Sequence[Mapping[str, float | None]]) -> dict[str, Array]:
+        return {name: _array(values) for name, values in tabulate_components(self.roles, components).items()}
 
 
-def _result(entry: _Entry, future: Future[Any], rollout: Rollout) -> Any:
-    try:
-        return future.result()
-    except Exception as error:
-        raise RewardError(f"{place(entry.spec, rollout)}: raised {type(error).__name__}: {error}") from error
+def _array(values: Sequence[float]) -> Array:
+    import numpy as np
 
-
-def _group_scores(entry: _Entry, future: Future[Any], group: Group) -> list[Score | None]:
-    found = _result(entry, future, group.rollouts[0])
-    if not isinstance(found, (list, tuple)) or len(found) != len(group.rollouts):
-        raise RewardError(
-            f"reward {entry.spec.name!r}, group of {group.rollouts[0].uid!r}: returned {found!r:.120}; a group "
-            f"reward returns a list with one Score or None per reply ({len(group.rollouts)} here)"
-        )
-    return [checked(entry.spec, score, rollout) for score, rollout in zip(found, group.rollouts, strict=True)]
+    return np.array(values, dtype=np.float64)
 
 
 def _cancel(started: _Started) -> None:
     for _, future in started:
         future.cancel()
-
-
-def _noted(error: RewardError) -> str:
-    logger.warning("not scored (on_error: none): %s", error)
-    return str(error)

@@ -67,15 +67,17 @@ def score(suite: Suite, recorded: Sequence[Recorded]) -> list[Scored]:
             continue
         group = Group([m.recorded.rollout for m in members], [m.score or 0.0 for m in members])
         try:
-            scores = suite.score_groups([(group, [m.components for m in members])])[0]
+            (scores,) = suite.score_groups([group])
         except RewardError as error:
             for member in members:
                 member.error = str(error)
             continue
         for i, member in enumerate(members):
-            member.modulated = scores.modulated[i]
             member.components |= {name: values[i] for name, values in scores.components.items()}
             member.log |= scores.log[i]
+        combined = suite.combine([m.components for m in members], group.scores, group.rollouts[0].progress)
+        for member, g in zip(members, combined.modulated.tolist(), strict=True):
+            member.modulated = g
     return found
 
 

@@ -14,9 +14,10 @@ from typing import Any, ClassVar
 
 import pytest
 
-from mindgpt_plugins.registry import RegistryError, check_options, check_signature, get
+from mindgpt_plugins.core.registry import RegistryError, check_options, check_signature, get
+from mindgpt_plugins.rewards.entry import read_scores
 from mindgpt_plugins.rewards.execution import Call
-from mindgpt_plugins.rewards.sdk import Group, Rollout, Score, Spec, checked, spec_of
+from mindgpt_plugins.rewards.sdk import Group, RewardError, Rollout, Score, Spec, spec_of
 from mindgpt_plugins.testing.samples import groups, rollouts
 
 _FRESH = """
@@ -39,7 +40,11 @@ class RewardContract:
     examples: ClassVar[Sequence[tuple[Rollout | Group, Any]]] = ()
     """Subjects with the value they must get: a number, None, or for a group a list of those."""
     seconds: ClassVar[float] = 1.0
-    """For one call, however long the reply."""
+    """CPU time of this process for one call, however long the reply, once a first call has loaded what it needs.
+
+    Time spent waiting (for a judge's server, for another process) does not count: how long that takes depends on the
+    machine, and a run bounds it with ``timeout``.
+    """
 
     @pytest.fixture
     def spec(self) -> Spec:
@@ -79,12 +84,16 @@ class RewardContract:
         assert first == again
 
     def test_it_keeps_within_its_time(self, spec: Spec) -> None:
-        """No reply, however long, holds up a step."""
-        for name, subject in self._subjects(spec).items():
-            started = time.perf_counter()
+        """No reply, however long, holds up a step: CPU time is measured, so a busy machine fails nobody."""
+        subjects = self._subjects(spec)
+        for name, subject in subjects.items():
+            self._scores(spec, subject, name)  # loads models and tables; a run does that once, before step 1
+        for name, subject in subjects.items():
+            cpu, clock = time.process_time(), time.perf_counter()
             self._scores(spec, subject, name)
-            spent = time.perf_counter() - started
-            assert spent <= self.seconds, f"{name}: took {spent:.2f} s, more than {self.seconds} s"
+            # Threads that spin beside each other count double as CPU time, and a busy machine stretches the clock.
+            spent = min(time.process_time() - cpu, time.perf_counter() - clock)
+            assert spent <= self.seconds, f"{name}: took {spent:.2f} s of CPU, more than {self.seconds} s"
 
     def test_group_order_does_not_matter(self, spec: Spec) -> None:
         """Reversed replies of a group get reversed scores."""
@@ -123,15 +132,11 @@ class RewardContract:
         return groups() if spec.scope == "group" else rollouts()
 
     def _scores(self, spec: Spec, subject: Rollout | Group, name: str) -> list[Score | None]:
+        replies = [subject] if isinstance(subject, Rollout) else subject.rollouts
         try:
-            found = Call(self._function(), self.options).start(subject).result()
-        except Exception as error:
-            pytest.fail(f"{name}: raised {type(error).__name__}: {error}")
-        if isinstance(subject, Rollout):
-            return [checked(spec, found, subject)]
-        assert isinstance(found, (list, tuple)), f"{name}: a group reward returns a list, not {type(found).__name__}"
-        assert len(found) == len(subject.rollouts), f"{name}: {len(found)} scores for {len(subject.rollouts)} replies"
-        return [checked(spec, score, rollout) for score, rollout in zip(found, subject.rollouts, strict=True)]
+            return read_scores(spec, Call(self._function(), self.options).start(subject).result, replies)
+        except RewardError as error:
+            pytest.fail(f"{name}: {error}")
 
 
 def _name(function: Any) -> str:

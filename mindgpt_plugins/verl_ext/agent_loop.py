@@ -14,8 +14,8 @@ from typing import Any
 
 from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop
 
-from mindgpt_plugins.verl_ext.reward_fields import ASKED
-from mindgpt_plugins.verl_ext.seeds import sample_seed
+from mindgpt_plugins.verl_ext.step.reward_fields import ASKED
+from mindgpt_plugins.verl_ext.step.seeds import sample_seed
 
 NAME = "mindgpt_single_turn"
 EXPECTED = "mindgpt_expected"

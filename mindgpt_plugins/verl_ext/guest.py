@@ -17,20 +17,22 @@ from omegaconf import OmegaConf
 from tensordict import TensorDict
 
 from mindgpt_plugins.advantage.perception import Perception
-from mindgpt_plugins.registry import load_plugins
+from mindgpt_plugins.core.metrics import append_metrics, truncate_metrics
+from mindgpt_plugins.core.registry import load_plugins
 from mindgpt_plugins.rewards.suite import Suite
-from mindgpt_plugins.verl_ext.hybrid import Hybrid, Reply, refuse_errors
-from mindgpt_plugins.verl_ext.keys import final_rows, split_key
-from mindgpt_plugins.verl_ext.mini_batches import rows_of_updates, rows_without_loss
 from mindgpt_plugins.verl_ext.perception import PerceptionPass
 from mindgpt_plugins.verl_ext.prompts import Prompts
-from mindgpt_plugins.verl_ext.records import MetricsFile, mark_loaded, repair_tracker
+from mindgpt_plugins.verl_ext.records import mark_loaded, repair_tracker
 from mindgpt_plugins.verl_ext.replies import Replies
-from mindgpt_plugins.verl_ext.reward_fields import ERROR
 from mindgpt_plugins.verl_ext.roles import check_driver, check_roles
 from mindgpt_plugins.verl_ext.sampler import curriculum_loader
 from mindgpt_plugins.verl_ext.settings import load
-from mindgpt_plugins.verl_ext.siblings import Sibling, refuse_incomplete, version_figures
+from mindgpt_plugins.verl_ext.step.hybrid import Hybrid, refuse_errors
+from mindgpt_plugins.verl_ext.step.keys import final_rows, split_key
+from mindgpt_plugins.verl_ext.step.mini_batches import rows_of_updates, rows_without_loss
+from mindgpt_plugins.verl_ext.step.reward_fields import ERROR
+from mindgpt_plugins.verl_ext.step.scored_reply import ScoredReply
+from mindgpt_plugins.verl_ext.step.siblings import Sibling, refuse_incomplete, version_figures
 from mindgpt_plugins.verl_ext.takeover import REWARD_CLASS, check, take_over
 
 
@@ -48,7 +50,8 @@ class Guest(Prompts):
         self.hybrid = Hybrid(Suite(self.settings.rewards), self.settings.advantage)
         check(config, self.mode)
         take_over(config, self.mode)
-        self._metrics_file = MetricsFile(self.settings.metrics_path)
+        path = self.settings.metrics_path
+        self._metrics_path = Path(path) if path else None
         self._dump: dict[str, dict[str, Any]] = {}
         self._perceived = Perception()
         self._roles: dict[str, Any] = {}
@@ -103,6 +106,7 @@ class Guest(Prompts):
                 base.train_dataloader,
                 self.train_dataset,
                 self.settings.curriculum,
+                self.settings.mixture,
                 seed=self.settings.seed,
                 prompts_per_step=int(self.config.data.train_batch_size),
                 steps=self.total_training_steps,
@@ -145,7 +149,7 @@ class Guest(Prompts):
             }
         return batch
 
-    def _perception_weights(self, batch: Any, replies: list[Reply]) -> list[float] | None:
+    def _perception_weights(self, batch: Any, replies: list[ScoredReply]) -> list[float] | None:
         """Weight of each reply's advantage by how much it depends on the image; ``None``: all 1."""
         settings = self.settings.perception
         if settings is None:
@@ -193,7 +197,8 @@ class Guest(Prompts):
     def _load_checkpoint(self) -> None:
         repair_tracker(Path(self.config.trainer.default_local_dir))
         super()._load_checkpoint()  # type: ignore[misc]
-        self._metrics_file.resume(self.global_steps)
+        if self._metrics_path is not None:
+            truncate_metrics(self._metrics_path, self.global_steps)
 
     def step(self, metrics: dict[str, Any], timing_raw: dict[str, float]) -> Any:
         """One step; its metrics line is written before the checkpoint that may follow."""
@@ -203,7 +208,8 @@ class Guest(Prompts):
         timing = {f"seconds/{name}": value for name, value in timing_raw.items() if name != "step"}
         line = metrics | timing | {"seconds": now - self._last_line}
         self._last_line = now
-        self._metrics_file.append(self.global_steps, self.total_training_steps, line)
+        if self._metrics_path is not None:
+            append_metrics(self._metrics_path, self.global_steps, self.total_training_steps, line)
         return batch
 
     def _val_metrics_update(self, data_sources: Any, sample_uids: Any, infos: Any, *args: Any, **kwargs: Any) -> Any:

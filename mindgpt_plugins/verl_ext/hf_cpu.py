@@ -23,8 +23,8 @@ from verl.workers.rollout.base import _ROLLOUT_REGISTRY, BaseRollout
 from verl.workers.rollout.replica import RolloutReplica, RolloutReplicaRegistry, TokenOutput
 
 from mindgpt_plugins.verl_ext.agent_loop import EXPECTED
-from mindgpt_plugins.verl_ext.packed import pack
-from mindgpt_plugins.verl_ext.seeds import sample_seed
+from mindgpt_plugins.verl_ext.step.packed import pack
+from mindgpt_plugins.verl_ext.step.seeds import sample_seed
 
 NAME = "hf_cpu"
 _STARTED: list[Any] = []  # an actor lives as long as somebody holds its handle

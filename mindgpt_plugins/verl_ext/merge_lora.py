@@ -6,10 +6,11 @@ add the two. The base is read from where the run read it, so it keeps its precis
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from pathlib import Path
+
+from mindgpt_plugins.core.files import replace_folder
 
 
 def merge(base: str, adapter: Path, out: Path) -> None:
@@ -36,14 +37,11 @@ def merge(base: str, adapter: Path, out: Path) -> None:
     if not any(bool(p.any()) for p in ups):
         raise ValueError(f"{adapter}: the adapter's {len(ups)} up-projections are all zero; nothing was trained")
     merged = tuned.merge_and_unload(safe_merge=True)
-    unfinished = out.with_name(out.name + ".tmp")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    merged.save_pretrained(unfinished)
-    for file in sorted(adapter.parent.iterdir()):
-        if file.is_file() and not file.name.startswith("model") and not (unfinished / file.name).exists():
-            shutil.copy2(file, unfinished)
-    shutil.rmtree(out, ignore_errors=True)
-    os.replace(unfinished, out)
+    with replace_folder(out, alone=True) as aside:
+        merged.save_pretrained(aside)
+        for file in sorted(adapter.parent.iterdir()):
+            if file.is_file() and not file.name.startswith("model") and not (aside / file.name).exists():
+                shutil.copy2(file, aside)
 
 
 def main() -> None:

@@ -21,9 +21,9 @@ from transfer_queue import KVBatchMeta
 from verl.utils import tensordict_utils as tu
 
 from mindgpt_plugins.advantage.perception import Perception, Seen, blacken, log_ratio, patch_mask, perceive
-from mindgpt_plugins.recipe.perception import PerceptionConfig
-from mindgpt_plugins.verl_ext.hybrid import Reply
+from mindgpt_plugins.advantage.perception_config import PerceptionConfig
 from mindgpt_plugins.verl_ext.settings import SettingsError
+from mindgpt_plugins.verl_ext.step.scored_reply import ScoredReply
 
 PARTITION = "mindgpt_masked"
 ROWS = 256
@@ -85,7 +85,7 @@ class PerceptionPass:
                 "the section `perception:` for this model"
             )
 
-    def run(self, batch: KVBatchMeta, replies: Sequence[Reply], step: int) -> Perception:
+    def run(self, batch: KVBatchMeta, replies: Sequence[ScoredReply], step: int) -> Perception:
         """Score the step's pictures masked; ``batch`` is not changed.
 
         Replies of a prompt see the same masked picture, another one in every step. Adversarial prompts and those

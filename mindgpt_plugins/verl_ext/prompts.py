@@ -9,12 +9,11 @@ from typing import Any, ClassVar
 from omegaconf import OmegaConf
 from verl.utils import tensordict_utils as tu
 
-from mindgpt_plugins.recipe.rl import Mode
-from mindgpt_plugins.verl_ext.group_size import group_size_of
-from mindgpt_plugins.verl_ext.keys import split_key
-from mindgpt_plugins.verl_ext.mini_batches import multiple_for
-from mindgpt_plugins.verl_ext.reward_fields import ASKED
-from mindgpt_plugins.verl_ext.settings import Settings, SettingsError
+from mindgpt_plugins.verl_ext.settings import Mode, Settings, SettingsError
+from mindgpt_plugins.verl_ext.step.group_size import group_size_of
+from mindgpt_plugins.verl_ext.step.keys import split_key
+from mindgpt_plugins.verl_ext.step.mini_batches import multiple_for
+from mindgpt_plugins.verl_ext.step.reward_fields import ASKED
 
 
 class Prompts:

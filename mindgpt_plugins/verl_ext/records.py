@@ -1,9 +1,7 @@
-"""What a run leaves behind beside verl's own logs: one metrics line per step, and proof that our code ran."""
+"""What a run leaves behind beside verl's own logs: proof that our code ran, and a tracker that names a checkpoint."""
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import re
 from collections.abc import Mapping
@@ -11,40 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-
-class MetricsFile:
-    """Appends ``{"step", "total", …numbers}`` lines; ``None`` writes nothing."""
-
-    def __init__(self, path: str | None):
-        self.path = Path(path) if path else None
-
-    def resume(self, step: int) -> None:
-        """Drop lines after ``step``: the run repeats them. A half-written last line goes too."""
-        if self.path is None or not self.path.is_file():
-            return
-        kept = []
-        for line in self.path.read_text(encoding="utf-8").splitlines():
-            try:
-                record = json.loads(line)
-            except json.JSONDecodeError:
-                continue
-            if int(record["step"]) <= step:
-                kept.append(line)
-        _replace(self.path, "".join(line + "\n" for line in kept))
-
-    def append(self, step: int, total: int, figures: Mapping[str, Any]) -> None:
-        """Add one step's line; leaves out what is not a finite number."""
-        if self.path is None:
-            return
-        record: dict[str, float] = {"step": step, "total": total}
-        for name, value in sorted(figures.items()):
-            if isinstance(value, (bool, str)) or not hasattr(value, "__float__"):
-                continue
-            number = float(value)
-            if math.isfinite(number):
-                record[name] = number
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+from mindgpt_plugins.core.files import write_json, write_text
 
 
 def mark_loaded(path: Path, trainer: type, reward_pids: list[int], roles: Mapping[str, Any]) -> None:
@@ -63,7 +28,7 @@ def mark_loaded(path: Path, trainer: type, reward_pids: list[int], roles: Mappin
         "verl": version("verl"),
         "mindgpt-plugins": version("mindgpt-plugins"),
     }
-    _replace(path, json.dumps(record, indent=1) + "\n")
+    write_json(path, record)
 
 
 def repair_tracker(folder: Path) -> None:
@@ -74,12 +39,6 @@ def repair_tracker(folder: Path) -> None:
     found = (re.fullmatch(r"global_step_(\d+)", data.parent.name) for data in folder.glob("*/data.pt"))
     steps = [int(match.group(1)) for match in found if match]
     if steps:
-        _replace(tracker, str(max(steps)))
+        write_text(tracker, str(max(steps)))
     else:
         tracker.unlink()
-
-
-def _replace(path: Path, text: str) -> None:
-    aside = path.with_name(path.name + ".tmp")
-    aside.write_text(text, encoding="utf-8")
-    os.replace(aside, path)

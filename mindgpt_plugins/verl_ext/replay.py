@@ -6,8 +6,8 @@ from typing import Any
 
 from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer, ReplayBufferAsync
 
-from mindgpt_plugins.verl_ext.hybrid import RolloutError
-from mindgpt_plugins.verl_ext.siblings import CAUSE
+from mindgpt_plugins.verl_ext.step.hybrid import RolloutError
+from mindgpt_plugins.verl_ext.step.siblings import CAUSE
 
 
 class _Strict:

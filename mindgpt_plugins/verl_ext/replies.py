@@ -9,11 +9,12 @@ from typing import Any
 
 import transfer_queue as tq
 
-from mindgpt_plugins.verl_ext.hybrid import Reply, refuse_errors
-from mindgpt_plugins.verl_ext.keys import split_key
-from mindgpt_plugins.verl_ext.reward_fields import ASKED, ERROR, LOG, PID, PREFIX
-from mindgpt_plugins.verl_ext.rows import as_rollout
 from mindgpt_plugins.verl_ext.settings import SettingsError
+from mindgpt_plugins.verl_ext.step.hybrid import refuse_errors
+from mindgpt_plugins.verl_ext.step.keys import split_key
+from mindgpt_plugins.verl_ext.step.reward_fields import ASKED, ERROR, LOG, PID, PREFIX
+from mindgpt_plugins.verl_ext.step.rows import rollout_from_verl
+from mindgpt_plugins.verl_ext.step.scored_reply import ScoredReply
 
 FIELDS = ["responses", "extra_fields", "extra_info", "reward_model", "data_source", ASKED]
 
@@ -55,21 +56,20 @@ class Replies:
         """Replies asked for each one's prompt."""
         return [int(asked["n"]) for asked in self.columns[ASKED]]
 
-    def scored(self, tokenizer: Any, step: int, total: int) -> tuple[list[Reply], list[dict[str, Any]]]:
+    def scored(self, tokenizer: Any, step: int, total: int) -> tuple[list[ScoredReply], list[dict[str, Any]]]:
         """Each reply, and what the rollout dump says about it and its prompt."""
         texts = tokenizer.batch_decode(self.tokens, skip_special_tokens=True)
         replies, facts = [], []
         for i, (key, text, info) in enumerate(zip(self.keys, texts, self.infos, strict=True)):
             uid, session, _ = split_key(key)
-            extra = self.columns["extra_info"][i]
-            truth, source = self.columns["reward_model"][i], self.columns["data_source"][i]
-            rollout = as_rollout(text, self.tokens[i], extra, truth, source, step, total)
+            row = {name: column[i] for name, column in self.columns.items()}
+            rollout = rollout_from_verl(row, text, self.tokens[i], step, total)
             components = {
                 name.removeprefix(PREFIX): None if value != value else float(value)  # NaN: not scored
                 for name, value in info.items()
                 if name.startswith(PREFIX)
             }
-            replies.append(Reply(uid, session, rollout, float(info["score"]), components, _log(info[LOG])))
+            replies.append(ScoredReply(uid, session, rollout, float(info["score"]), components, _log(info[LOG])))
             facts.append(
                 {
                     "row": rollout.uid,
@@ -82,7 +82,7 @@ class Replies:
                     "boxes": rollout.boxes,
                     "labels": dict(rollout.labels),
                     "difficulty": rollout.difficulty,
-                    "image": [str(name) for name in extra.get("image") or []],
+                    "image": [str(name) for name in row["extra_info"].get("image") or []],
                     "group": uid,
                     "session": session,
                 }

@@ -15,12 +15,12 @@ from typing import Any
 
 from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 
-from mindgpt_plugins.registry import load_plugins
-from mindgpt_plugins.rewards.sdk import Rollout
+from mindgpt_plugins.core.registry import load_plugins
+from mindgpt_plugins.rewards.sdk import CORRECT, Rollout
 from mindgpt_plugins.rewards.suite import Suite
-from mindgpt_plugins.verl_ext.reward_fields import ERROR, LOG, PID, PREFIX
-from mindgpt_plugins.verl_ext.rows import as_rollout
 from mindgpt_plugins.verl_ext.settings import load
+from mindgpt_plugins.verl_ext.step.reward_fields import ERROR, LOG, PID, PREFIX
+from mindgpt_plugins.verl_ext.step.rows import rollout_from_verl
 
 
 class MindGPTRewardManager(RewardManagerBase):  # type: ignore[misc]
@@ -49,7 +49,13 @@ class MindGPTRewardManager(RewardManagerBase):  # type: ignore[misc]
             error = json.dumps(
                 {"cause": f"{type(problem).__name__}: {problem}", "sample": sample, "traceback": traceback.format_exc()}
             )
-        info: dict[str, Any] = {"score": score, "acc": float(score >= 0.5), ERROR: error, LOG: log, PID: os.getpid()}
+        info: dict[str, Any] = {
+            "score": score,
+            "acc": float(score >= CORRECT),
+            ERROR: error,
+            LOG: log,
+            PID: os.getpid(),
+        }
         for name, value in components.items():
             info[PREFIX + name] = float("nan") if value is None else value
         return {"reward_score": score, "reward_extra_info": info}
@@ -60,13 +66,5 @@ class MindGPTRewardManager(RewardManagerBase):  # type: ignore[misc]
         length = int(item.batch["attention_mask"][-responses.shape[-1] :].sum())
         token_ids = responses[:length].tolist()
         text = self.tokenizer.decode(token_ids, skip_special_tokens=True)
-        return as_rollout(
-            text,
-            token_ids,
-            fields.get("extra_info") or {},
-            fields["reward_model"],
-            fields.get("data_source", ""),
-            int(fields["global_steps"]),
-            self.total,
-            prompt=fields.get("raw_prompt"),
-        )
+        step = int(fields["global_steps"])
+        return rollout_from_verl(fields, text, token_ids, step, self.total, prompt=fields.get("raw_prompt"))

@@ -8,11 +8,11 @@ from typing import Any
 
 from torch.utils.data import Sampler
 
+from mindgpt_plugins.core.registry import get
 from mindgpt_plugins.curriculum.base import Clock, CurriculumError, Examples, require_same
+from mindgpt_plugins.curriculum.config import MixtureChoice, SamplerChoice
 from mindgpt_plugins.curriculum.feeding import unknown_in_rl
-from mindgpt_plugins.recipe.rl import CurriculumConfig
-from mindgpt_plugins.registry import get
-from mindgpt_plugins.verl_ext.twins import Twins
+from mindgpt_plugins.verl_ext.step.twins import Twins
 
 
 class CurriculumSampler(Sampler[int]):
@@ -24,7 +24,8 @@ class CurriculumSampler(Sampler[int]):
     Args:
         difficulty: of each row, larger is harder; ``None`` where a row does not say.
         source: of each row.
-        choice: sampler and mixture.
+        choice: the sampler.
+        mixed: the mixture; ``None``: every row once per epoch.
         seed: of every random choice.
         prompts_per_step: prompts of one step.
         steps: of the run.
@@ -39,7 +40,8 @@ class CurriculumSampler(Sampler[int]):
         self,
         difficulty: Sequence[float | None],
         source: Sequence[str],
-        choice: CurriculumConfig,
+        choice: SamplerChoice,
+        mixed: MixtureChoice | None = None,
         *,
         seed: int,
         prompts_per_step: int,
@@ -48,19 +50,19 @@ class CurriculumSampler(Sampler[int]):
     ):
         if len(difficulty) != len(source):
             raise ValueError(f"{len(difficulty)} difficulties for {len(source)} rows")
-        if problem := unknown_in_rl(choice.name, choice.mixture.name if choice.mixture else None):
+        if problem := unknown_in_rl(choice.name, mixed.name if mixed else None):
             raise CurriculumError(f"curriculum: {problem}")
         kind = get("sampler", choice.name)
         missing = sum(value is None for value in difficulty)
         if missing and getattr(kind, "needs_difficulty", False):
             raise CurriculumError(
                 f"curriculum {choice.name!r} needs a difficulty, and {missing} of {len(difficulty)} rows have none in "
-                "extra_info; add it or use `curriculum: {name: shuffled}`"
+                "extra_info; add it or use `curriculum: shuffled`"
             )
         self.twins = twins or None  # no families: none
-        if self.twins and choice.mixture is not None:
+        if self.twins and mixed is not None:
             raise CurriculumError(
-                f"curriculum.mixture draws prompts one by one and would part {len(self.twins)} adversarial twins from "
+                f"mixture: it draws prompts one by one and would part {len(self.twins)} adversarial twins from "
                 "their answerable partners; remove the mixture, or train on a set without adversarial twins"
             )
         choose = self.twins.subset if self.twins else partial(_subset, len(difficulty))
@@ -69,13 +71,13 @@ class CurriculumSampler(Sampler[int]):
             self.twins.check(self.rows)
         names = tuple(sorted(set(source)))
         mixture = None
-        if choice.mixture is not None:
-            build = get("mixture", choice.mixture.name)
+        if mixed is not None:
+            build = get("mixture", mixed.name)
             if getattr(build, "moves", False):  # its clock counts whole steps; verl drops an epoch's last part of one
                 whole = len(self.rows) // prompts_per_step * prompts_per_step
                 self.rows = [self.rows[i] for i in _subset(len(self.rows), whole, seed)]
             counts = [sum(source[row] == name for row in self.rows) for name in names]
-            mixture = build(names, counts, **choice.mixture.options)
+            mixture = build(names, counts, **mixed.options)
         examples = Examples(
             group=[names.index(source[row]) for row in self.rows],
             names=names,
@@ -128,13 +130,14 @@ class _Walk(Iterator[int]):
         self._start(int(state["epoch"]), int(state["position"]))
 
 
-def curriculum_loader(base: Any, dataset: Any, choice: CurriculumConfig, **run: int) -> Any:
+def curriculum_loader(base: Any, dataset: Any, choice: SamplerChoice, mixed: MixtureChoice | None, **run: int) -> Any:
     """The train loader that verl has made once more, in curriculum order.
 
     Args:
         base: the loader verl has made.
         dataset: verl's ``RLHFDataset``; rows have ``extra_info.difficulty`` and ``data_source``.
-        choice: sampler and mixture.
+        choice: the sampler.
+        mixed: the mixture.
         run: ``seed``, ``prompts_per_step`` and ``steps``.
     """
     from torchdata.stateful_dataloader import StatefulDataLoader  # type: ignore[import-untyped]
@@ -152,6 +155,7 @@ def curriculum_loader(base: Any, dataset: Any, choice: CurriculumConfig, **run: 
             [row.get("difficulty") for row in extra],
             [str(name) for name in frame["data_source"]],
             choice,
+            mixed,
             twins=Twins.of(extra, run["prompts_per_step"]),
             **run,
         ),

@@ -8,15 +8,21 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from mindgpt_plugins.recipe.base import Strict
-from mindgpt_plugins.recipe.perception import PerceptionConfig
-from mindgpt_plugins.recipe.rl import AdvantageConfig, CurriculumConfig, GroupSizes, Mode
+from mindgpt_plugins.advantage.config import AdvantageConfig
+from mindgpt_plugins.advantage.perception_config import PerceptionConfig
+from mindgpt_plugins.core.choice import flow
+from mindgpt_plugins.core.files import write_json
+from mindgpt_plugins.core.schema import Strict
+from mindgpt_plugins.curriculum.config import MixtureChoice, SamplerChoice
 from mindgpt_plugins.rewards.suite import RewardConfig
 
+Mode = Literal["sync", "colocate_async", "separate_async"]
+GroupSizes = dict[float, Annotated[int, Field(ge=1)]]
+"""Difficulty → replies for prompts of at least that difficulty."""
 PREFIX = "mindgpt_"
 
 
@@ -34,16 +40,67 @@ def settings_key(mode: Mode) -> str:
     return f"trainer.v1.{trainer_name(mode)}.settings"
 
 
-class Settings(Strict):
+class HybridSettings(Strict):
+    """What a recipe's ``rl`` stage and a verl run of one's own both say about rewards, advantages and prompts."""
+
+    rewards: dict[str, RewardConfig] = Field(
+        {"accuracy": RewardConfig(weight=1.0), "format": RewardConfig(weight=1.0)},
+        min_length=1,
+        description="Reward name → its weight, options and conditions; docs/rewards.md lists the rewards.",
+    )
+    advantage: AdvantageConfig = Field(
+        AdvantageConfig(), description="How a group's scores become advantages, e.g. grpo, or {name: modulated, k: 8}."
+    )
+    curriculum: SamplerChoice | None = Field(
+        SamplerChoice(name="easy_to_hard"),
+        description="Order of the prompts: easy_to_hard, shuffled, or a plugin's sampler. null: verl's own order "
+        "(data.shuffle, data.seed).",
+    )
+    mixture: MixtureChoice | None = Field(
+        None,
+        description="Share of each source among the prompts, e.g. {name: fixed, options: {weights: {domain: 3, "
+        "general: 1}}}; it needs a curriculum. null: as many prompts as each source has.",
+    )
+    perception: PerceptionConfig | None = Field(
+        None, description="Weight replies by how much they depend on the picture; docs/perception.md. null: off."
+    )
+    group_size_by_difficulty: GroupSizes = Field(
+        {},
+        description="Difficulty → replies per prompt from there on, e.g. {0.5: 12, 0.8: 16}; easier prompts get the "
+        "ordinary group size.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _mixture_beside(cls, value: Any) -> Any:
+        curriculum = value.get("curriculum") if isinstance(value, Mapping) else None
+        if isinstance(curriculum, Mapping) and "mixture" in curriculum:
+            own = {key: one for key, one in curriculum.items() if key != "mixture"} or {"name": "easy_to_hard"}
+            mixture = curriculum["mixture"]
+            if isinstance(mixture, Mapping) and "options" not in mixture:
+                options = {key: one for key, one in mixture.items() if key != "name"}
+                mixture = {"name": mixture.get("name", "<name>"), **({"options": options} if options else {})}
+            raise ValueError(
+                f"mixture stands beside curriculum; write curriculum: {flow(own)} and mixture: {flow(mixture)}"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _mixture_needs_curriculum(self) -> Self:
+        if self.mixture is not None and self.curriculum is None:
+            raise ValueError("mixture: a sampler of ours draws it; add e.g. `curriculum: shuffled`")
+        return self
+
+
+class Settings(HybridSettings):
     """Everything about the run that is ours and not verl's."""
 
-    rewards: dict[str, RewardConfig] = Field(min_length=1)
-    advantage: AdvantageConfig = AdvantageConfig()
-    curriculum: CurriculumConfig | None = Field(None, description="null: verl's own order (data.shuffle, data.seed).")
-    perception: PerceptionConfig | None = Field(None, description="null: no masked-picture pass.")
-    group_size_by_difficulty: GroupSizes = Field({}, description="Difficulty → replies from there on; else rollout.n.")
-    plugins: tuple[str, ...] = ()
-    seed: int = 0
+    # A run that was not started by a recipe keeps verl's order unless it asks: its rows may have no difficulty.
+    curriculum: SamplerChoice | None = Field(
+        None, description="Order of the prompts. null: verl's own (data.shuffle, data.seed)."
+    )
+    plugins: tuple[str, ...] = Field((), description="Modules or .py files to import in every process.")
+    seed: int = Field(0, description="Seed of every random choice of ours.")
     metrics_path: str | None = Field(None, description="JSONL with one line per step; appended to on resume.")
     loaded_path: str | None = Field(None, description="JSON written when our trainer and rewards are known to run.")
     poll_interval: float = Field(0.02, gt=0, description="Seconds between looks at the replay buffer; verl's own is 2.")
@@ -96,15 +153,16 @@ def parse(data: Any, where: str) -> Settings:
     """
     from pydantic import ValidationError
 
+    from mindgpt_plugins.core.overrides import describe_errors
+
     if not isinstance(data, Mapping):
         raise SettingsError(f"{where}: expected a mapping with `rewards:`, got {type(data).__name__}")
     try:
         return Settings.model_validate(dict(data))
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise SettingsError(f"{where}: {problems}") from None
+        raise SettingsError(f"{where}: {'; '.join(describe_errors(error, Settings))}") from None
 
 
 def write(settings: Settings, path: Path) -> None:
     """Write a settings file that :func:`read` accepts."""
-    path.write_text(json.dumps(settings.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8")
+    write_json(path, settings.model_dump(mode="json"))

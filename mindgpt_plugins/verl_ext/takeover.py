@@ -7,8 +7,7 @@ from typing import Any
 
 from omegaconf import OmegaConf, open_dict
 
-from mindgpt_plugins.recipe.rl import Mode
-from mindgpt_plugins.verl_ext.settings import SettingsError, trainer_name
+from mindgpt_plugins.verl_ext.settings import Mode, SettingsError, trainer_name
 
 REWARD_MODULE = "pkg://mindgpt_plugins.verl_ext.reward"
 REWARD_CLASS = "MindGPTRewardManager"

@@ -14,9 +14,8 @@ from verl.trainer.ppo.v1.trainer_colocate_async import PPOTrainerColocateAsync
 from verl.trainer.ppo.v1.trainer_separate_async import PPOTrainerSeparateAsync
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
-from mindgpt_plugins.recipe.rl import Mode
 from mindgpt_plugins.verl_ext.guest import Guest
-from mindgpt_plugins.verl_ext.settings import trainer_name
+from mindgpt_plugins.verl_ext.settings import Mode, trainer_name
 
 
 @register_trainer(trainer_name("sync"))

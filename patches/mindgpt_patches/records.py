@@ -15,13 +15,13 @@ FILE = "patches.json"
 
 def write(outcomes: Sequence[Outcome], folder: Path) -> None:
     """Add outcomes to a stage's file; a newer one replaces that of the same patch. Processes may do it at once."""
-    import fcntl
+    from filelock import FileLock  # not at import time: every process of a trainer loads this package
 
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / FILE
-    with open(folder / f".{FILE}.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with FileLock(folder / f".{FILE}.lock"):
         latest = {one.name: one for one in [*read(folder), *outcomes]}
+        # Aside and renamed by hand: the patches import nothing of mindgpt_plugins, which stands above them.
         aside = folder / f".{FILE}.new"
         lines = json.dumps([asdict(one) for one in latest.values()], indent=1, ensure_ascii=False)
         aside.write_text(lines + "\n", encoding="utf-8")

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from mindgpt_plugins import registry
-from mindgpt_plugins.builtins import BUILTINS
-from mindgpt_plugins.recipe.rl import AdvantageConfig
-from mindgpt_plugins.registry import load_plugins
+from mindgpt_plugins.advantage.config import AdvantageConfig
+from mindgpt_plugins.core import registry
+from mindgpt_plugins.core.builtins import BUILTINS
+from mindgpt_plugins.core.registry import load_plugins
 from mindgpt_plugins.rewards.sdk import Rollout
 from mindgpt_plugins.rewards.suite import RewardConfig, Suite
-from mindgpt_plugins.verl_ext.hybrid import Hybrid, Reply
+from mindgpt_plugins.verl_ext.step.hybrid import Hybrid
+from mindgpt_plugins.verl_ext.step.scored_reply import ScoredReply
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "advantage.md").read_text(encoding="utf-8")
@@ -54,7 +55,7 @@ def test_an_advantage_of_ones_own(tmp_path: Path, monkeypatch):
     load_plugins([str(tmp_path / "my_advantages.py")])
     suite = Suite({"accuracy": RewardConfig()})
     own = Hybrid(suite, AdvantageConfig.model_validate({"name": "signed", "options": {"step": 0.5}}))
-    batch = [Reply("g", i, Rollout("t", "t"), float(i == 0), {"accuracy": float(i == 0)}) for i in range(4)]
+    batch = [ScoredReply("g", i, Rollout("t", "t"), float(i == 0), {"accuracy": float(i == 0)}) for i in range(4)]
     assert own.run(batch).advantages == [0.5, -0.5, -0.5, -0.5]
     with pytest.raises(ValueError, match="no option 'stepp'; did you mean 'step'"):
         Hybrid(suite, AdvantageConfig.model_validate({"name": "signed", "options": {"stepp": 0.5}}))

@@ -1,21 +1,32 @@
 import pytest
 import torch
 
-from mindgpt_plugins.advantage.filter import draw, dropped_groups
+from mindgpt_plugins.advantage.config import GroupFilterConfig
+from mindgpt_plugins.advantage.filter import draw_number, find_dropped_groups
 from mindgpt_plugins.advantage.layout import Layout
 
 ADVANTAGE = torch.tensor([[0.5, -0.5], [1e-7, -1e-7], [0.1, -0.1], [0.1, -0.1]])
-ALL_CORRECT = torch.tensor([False, False, True, True])
+CORRECT = torch.tensor([[True, False], [False, False], [True, True], [True, False]])
+MASK = torch.tensor([[True, True], [True, True], [True, True], [True, False]])
+"""The last two groups are all correct; one of them lacks a reply."""
 
 
-def dropped(draws: list[float], keep: float = 0.25, epsilon: float = 1e-6) -> list[bool]:
-    return dropped_groups(ADVANTAGE, ALL_CORRECT, draws, epsilon=epsilon, keep_all_correct=keep).tolist()
+def prompt_with(number: float) -> tuple[int, str]:
+    """Step and prompt whose draw is close to a number."""
+    return next((1, f"p{i}") for i in range(10_000) if abs(draw_number(1, f"p{i}") - number) < 0.01)
+
+
+def dropped(draws: list[float], keep: float = 0.25, epsilon: float = 1e-6, modulators: bool = True) -> list[bool]:
+    prompts = [prompt_with(number) for number in draws]
+    config = GroupFilterConfig(epsilon=epsilon, keep_all_correct=keep)
+    return find_dropped_groups(config, ADVANTAGE, CORRECT, MASK, prompts, modulators=modulators).tolist()
 
 
 def test_no_signal_and_all_correct_groups_that_are_not_drawn_go():
     assert dropped([0.9, 0.0, 0.2, 0.3]) == [False, True, False, True]
     assert dropped([0.9] * 4, keep=1.0) == [False, True, False, False]
     assert dropped([0.0] * 4, keep=0.0) == [False, True, True, True]
+    assert dropped([0.9] * 4, keep=0.0, modulators=False) == [False, True, False, False]
 
 
 def test_a_step_is_never_empty():
@@ -23,8 +34,8 @@ def test_a_step_is_never_empty():
 
 
 def test_draws_depend_on_step_and_prompt_and_are_uniform():
-    values = [draw(step, f"p{i}") for step in range(20) for i in range(500)]
-    assert draw(3, "p7") == draw(3, "p7") == values[3 * 500 + 7]
+    values = [draw_number(step, f"p{i}") for step in range(20) for i in range(500)]
+    assert draw_number(3, "p7") == draw_number(3, "p7") == values[3 * 500 + 7]
     assert len(set(values)) == len(values)
     assert sum(v < 0.25 for v in values) / len(values) == pytest.approx(0.25, abs=0.02)
 

@@ -115,8 +115,13 @@ def test_a_suite_allows_no_stronger_modulators():
             Rollout(" ".join(rng.choices("abc", k=rng.randint(1, 30))), "a", length=rng.randint(1, 2000))
             for _ in scores
         ]
-        found = own.score_groups([(Group(replies, scores), [{"repetition": rng.random()} for _ in scores])])[0]
-        advantage = modulated_advantage(torch.tensor([found.modulated], dtype=torch.float64), lam=0.5)[0].tolist()
+        (found,) = own.score_groups([Group(replies, scores)])
+        rows = [
+            {"repetition": rng.random(), **{name: values[i] for name, values in found.components.items()}}
+            for i in range(len(replies))
+        ]
+        g = torch.from_numpy(own.combine(rows, scores, 0.0).modulated)
+        advantage = modulated_advantage(g.unsqueeze(0), lam=0.5)[0].tolist()
         right = [a for a, s in zip(advantage, scores, strict=True) if s]
         wrong = [a for a, s in zip(advantage, scores, strict=True) if not s]
         assert not right or not wrong or min(right) > max(wrong)

@@ -17,7 +17,7 @@ from mindgpt_plugins.advantage.core import (
     pass_at_k_advantage,
 )
 from mindgpt_plugins.advantage.estimators import Groups, modulated
-from mindgpt_plugins.registry import get, names
+from mindgpt_plugins.core.registry import get, names
 
 pytestmark = pytest.mark.filterwarnings("ignore:groups of")
 SETTINGS = settings(max_examples=60, deadline=None)
@@ -213,10 +213,3 @@ def test_bad_components_are_named(advantage, components, weights, says: str):
 def test_bad_scores_are_refused(advantage, scores: torch.Tensor):
     with pytest.raises(ValueError, match=r"NaN or infinity|shape \(groups, n\)"):
         advantage(scores)
-
-
-def test_the_public_core_is_importable_from_the_package():
-    import mindgpt_plugins.advantage as package
-
-    assert package.pass_at_k_advantage is pass_at_k_advantage
-    assert package.modulated_advantage is modulated_advantage

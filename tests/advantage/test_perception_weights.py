@@ -19,7 +19,7 @@ from mindgpt_plugins.advantage.perception import (
     reply_weights,
     top_tokens,
 )
-from mindgpt_plugins.recipe.perception import PapoConfig, PerceptionConfig
+from mindgpt_plugins.advantage.perception_config import PapoConfig, PerceptionConfig
 
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 DEPENDENCES = st.lists(st.floats(0, 10), min_size=1, max_size=40)

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from benchmark_formats import FORMATS
+from benchmark_jobs import benchmark_job
 from pydantic import ValidationError
 
-from mindgpt_plugins.benchmark.catalogue import BENCHMARKS
-from mindgpt_plugins.benchmark.model_server import base_url, chosen_engine, flags, served_models
-from mindgpt_plugins.benchmark.run import task
-from mindgpt_plugins.pipeline.stage import Context
-from mindgpt_plugins.pipeline.stages.benchmark import BenchmarkStage
-from mindgpt_plugins.recipe.benchmark import BenchmarkConfig
-from mindgpt_plugins.serve.server import ServeError
+from mindgpt_plugins.core.schema import read_model
+from mindgpt_plugins.generation.vllm_server import ServeError
+from mindgpt_plugins.stages.base import Context
+from mindgpt_plugins.stages.benchmark.catalogue import BENCHMARKS
+from mindgpt_plugins.stages.benchmark.config import BenchmarkConfig
+from mindgpt_plugins.stages.benchmark.job import BenchmarkJob
+from mindgpt_plugins.stages.benchmark.model_server import base_url, chosen_engine, flags, served_models
+from mindgpt_plugins.stages.benchmark.run import task
+from mindgpt_plugins.stages.benchmark.stage import BenchmarkStage
 
 URL = "http://127.0.0.1:1"
 
@@ -64,10 +66,10 @@ def test_rendered_settings_lead_to_the_harness_task(tmp_path: Path) -> None:
     )
     assert list(wanted.references()) == [("path", "./star"), ("scores", "old")]
     (command,) = BenchmarkStage().render(wanted, context)
-    assert command.argv == ("-m", "mindgpt_plugins.benchmark", "benchmark.json")
-    settings = json.loads((context.folder / "benchmark.json").read_text())
-    assert settings["gate"]["before"] == "/old/p.jsonl" and settings["engine_python"] == sys.executable
-    told = task(settings, "m", {"seen": "http://x/seen/v1"})
+    assert command.argv == ("-m", "mindgpt_plugins.stages.benchmark", "benchmark.json")
+    job = read_model(context.folder / "benchmark.json", BenchmarkJob)
+    assert job.gate and job.gate.before == Path("/old/p.jsonl") and job.engine_python == sys.executable
+    told = task(job, "m", {"seen": "http://x/seen/v1"})
     assert told["config"]["datasets"] == ["mm_star", "pope"] and told["config"]["judge"] == {"strategy": "rule"}
     assert told["config"]["dataset_args"] == {
         "mm_star": {"local_path": str(tmp_path / "star")},
@@ -94,11 +96,11 @@ def test_auto_asks_the_interpreter_that_will_run_the_model(tmp_path: Path) -> No
     python = tmp_path / "python"
     python.write_text("#!/bin/sh\nexit 0\n")
     python.chmod(0o755)
-    assert chosen_engine({"engine": "auto", "device": None, "engine_python": str(python)}) == "vllm"
+    assert chosen_engine(benchmark_job(engine="auto", device=None, engine_python=str(python))) == "vllm"
     python.write_text("#!/bin/sh\nexit 1\n")
-    assert chosen_engine({"engine": "auto", "device": None, "engine_python": str(python)}) == "hf"
-    assert chosen_engine({"engine": "auto", "device": "cpu", "engine_python": str(python)}) == "hf"
-    assert chosen_engine({"engine": "vllm", "device": "cpu"}) == "vllm"
+    assert chosen_engine(benchmark_job(engine="auto", device=None, engine_python=str(python))) == "hf"
+    assert chosen_engine(benchmark_job(engine="auto", device="cpu", engine_python=str(python))) == "hf"
+    assert chosen_engine(benchmark_job(engine="vllm", device="cpu")) == "vllm"
 
 
 def test_a_server_that_is_not_there_is_named() -> None:

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from benchmark_jobs import benchmark_job
 
-from mindgpt_plugins.benchmark.results import capability, predictions, summary, table
-from mindgpt_plugins.benchmark.run import gate
-from mindgpt_plugins.evaluate import scoring
+from mindgpt_plugins.stages.benchmark.results import capability, predictions, summary, table
+from mindgpt_plugins.stages.benchmark.run import gate
+from mindgpt_plugins.stages.evaluate import scoring
 
 
 def row(name: str, index: int, right: bool, *, blank: bool = False, **more: Any) -> dict[str, Any]:
@@ -83,13 +84,10 @@ def test_the_gate_judges_every_benchmark_on_the_same_rows(tmp_path: Path, fallen
 
     before = tmp_path / "before.jsonl"
     before.write_text("".join(json.dumps(p) + "\n" for p in asked(0)))
-    config = {
-        "gate": {"before": str(before), "groups": "set", "margin": 0.03, "on_fail": "continue"},
-        "benchmarks": ["mmstar", "pope"],
-        "seed": 0,
-    }
-    judged = gate(config, asked(fallen))
+    asked_for = {"before": str(before), "groups": "set", "margin": 0.03, "on_fail": "continue"}
+    job = benchmark_job(gate=asked_for, benchmarks=["mmstar", "pope"])
+    judged = gate(job, asked(fallen))
     assert judged and judged["verdict"] == verdict
     assert [(g["group"], g["n"]) for g in judged["groups"]] == [("mmstar", 200), ("pope", 200)]
     with pytest.raises(ValueError, match="the same general items"):
-        gate(config, asked(0)[:-1])
+        gate(job, asked(0)[:-1])

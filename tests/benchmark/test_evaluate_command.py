@@ -54,7 +54,7 @@ def test_sets_and_benchmarks_become_two_ordinary_stages(place: Path, monkeypatch
     assert own["sets"] == ["./data/dev"] and own["rows"] == 5 and own["blank"] is False
     assert public["benchmarks"] == ["mmstar", "pope"] and public["data"] == {"mmstar": "./star"}
     assert public["limit"] == 5 and public["blank"] is False and public["batch_size"] == 3
-    assert recipe.launch.benchmark.python == "./python"
+    assert recipe.launch["benchmark"].python == "./python"
     assert not (place / "runs").exists()
 
 
@@ -98,7 +98,7 @@ def test_what_cannot_work_is_refused(place: Path, arguments: tuple[str, ...], ca
 
 
 def test_without_the_harness_it_says_what_to_install(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mindgpt_plugins import compat
+    from mindgpt_plugins.core import compat
 
     monkeypatch.delenv("MINDGPT_BENCHMARK_PYTHON")
     monkeypatch.setattr(compat, "installed", lambda name: None if name == "evalscope" else "9")

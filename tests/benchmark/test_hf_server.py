@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from mindgpt_plugins.benchmark.hf_server import Batches, ChatEngine, Job, _handler, chat_of
-from mindgpt_plugins.evaluate.engine import Engine, Prompt, Reply
+from mindgpt_plugins.generation.hf_engine import Engine, Prompt, Reply
+from mindgpt_plugins.generation.hf_server import Batches, ChatEngine, Job, _handler, chat_of
 
 
 def request(text: str, picture: bytes, *, first: str = "image_url") -> dict[str, Any]:
@@ -61,7 +61,7 @@ def test_requests_in_flight_share_batches_of_one_kind() -> None:
 
 
 def test_the_same_greedy_replies_as_the_engine_and_faults_reach_the_client(tiny_model: Path, tmp_path: Path) -> None:
-    settings: dict[str, Any] = {"max_new_tokens": 6, "max_pixels": 64 * 64, "device": "cpu"}
+    settings: dict[str, Any] = {"max_new_tokens": 6, "min_pixels": 32 * 32, "max_pixels": 64 * 64, "device": "cpu"}
     pictures = [png(tmp_path / f"{colour}.png", colour) for colour in ("red", "green", "blue")]
     questions = ["what colour is it?", "what?", "it"]
     prompts = [Prompt(str(i), q, (p,)) for i, (q, p) in enumerate(zip(questions, pictures, strict=True))]

@@ -16,9 +16,9 @@ import pytest
 from PIL import Image
 from stub_server import StubServer
 
-from mindgpt_plugins.benchmark import proxy as module
-from mindgpt_plugins.benchmark.proxy import BLANK, SEEN, Proxy, Replies
-from mindgpt_plugins.benchmark.requests import BadRequest, blanked, picture_bytes
+from mindgpt_plugins.generation.chat_requests import BadRequest, blanked, picture_bytes
+from mindgpt_plugins.stages.benchmark import proxy as module
+from mindgpt_plugins.stages.benchmark.proxy import BLANK, SEEN, Proxy, Replies
 
 
 def body(text: str, size: tuple[int, int] | None = None, **more: Any) -> dict[str, Any]:

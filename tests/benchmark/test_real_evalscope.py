@@ -18,12 +18,12 @@ from typing import Any
 import pytest
 from stub_server import StubServer, last_text
 
-from mindgpt_plugins.benchmark.catalogue import BENCHMARKS
-from mindgpt_plugins.benchmark.requests import digest
-from mindgpt_plugins.pipeline import process
-from mindgpt_plugins.pipeline.stage import Context
-from mindgpt_plugins.pipeline.stages.benchmark import BenchmarkStage
-from mindgpt_plugins.recipe.benchmark import BenchmarkConfig
+from mindgpt_plugins.core import process
+from mindgpt_plugins.generation.chat_requests import digest
+from mindgpt_plugins.stages.base import Context
+from mindgpt_plugins.stages.benchmark.catalogue import BENCHMARKS
+from mindgpt_plugins.stages.benchmark.config import BenchmarkConfig
+from mindgpt_plugins.stages.benchmark.stage import BenchmarkStage
 
 PYTHON = os.environ.get("MINDGPT_BENCHMARK_PYTHON")
 pytestmark = [

@@ -18,7 +18,7 @@ from ablation_table import CLAIMS, METRICS, SHOWN, decide, matched_tokens, table
 from confirm import CONFIRMED, figures, recipe
 
 from mindgpt_plugins.recipe.loading import validate
-from mindgpt_plugins.recipe.model import ModelConfig
+from mindgpt_plugins.stages.model.config import ModelConfig
 
 Figures = dict[str, Any]
 
@@ -110,7 +110,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fresh model and the prompts of one seed."""
     from ablation_world import make
 
-    from mindgpt_plugins.models.tiny_qwen3_vl import build
+    from mindgpt_plugins.stages.model.run import build
 
     folder = tmp_path_factory.mktemp("tiny")
     config = ModelConfig(

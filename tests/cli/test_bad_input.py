@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from mindgpt_plugins import compat
+from mindgpt_plugins.core import compat
+from mindgpt_plugins.core.errors import StageError
 from mindgpt_plugins.pipeline import plan, preflight_all
-from mindgpt_plugins.pipeline.stage import StageError
 from mindgpt_plugins.recipe.loading import load
 
 Write = Callable[..., Path]

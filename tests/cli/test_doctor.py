@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from mindgpt_plugins import compat, diagnosis
 from mindgpt_plugins.cli.doctor import doctor
+from mindgpt_plugins.core import compat
+from mindgpt_plugins.workbench import doctor as diagnosis
 
 PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
@@ -76,6 +77,14 @@ def test_a_package_under_another_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compat.metadata, "version", version)
     assert compat.installed("vllm") == "0.28.0"
     assert compat.installed("verl") is None
+
+
+def test_what_a_stage_of_another_package_needs() -> None:
+    assert compat.problem_here("packaging>=20") is None
+    assert compat.problem_here("no-such-package>=1") == (
+        "no-such-package is not installed; pip install 'no-such-package>=1'"
+    )
+    assert "is not supported (needs packaging<1)" in (compat.problem_here("packaging<1") or "")
 
 
 def test_trouble_is_the_exit_status(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

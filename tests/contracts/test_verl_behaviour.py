@@ -63,9 +63,9 @@ def test_the_equal_length_batch_crash_and_its_patch():
 def test_what_the_stage_renders_composes_with_verls_own_configuration(cpu: bool, tmp_path):
     from hydra import compose, initialize_config_module
 
-    from mindgpt_plugins.pipeline.stage import Context
-    from mindgpt_plugins.pipeline.stages.rl import RL
-    from mindgpt_plugins.recipe.rl import RLConfig
+    from mindgpt_plugins.stages.base import Context
+    from mindgpt_plugins.stages.rl.config import RLConfig
+    from mindgpt_plugins.stages.rl.stage import RL
 
     config = RLConfig.model_validate(
         {"kind": "rl", "model": "m", "train": "d/rl_train", "steps": 4, "verl": {"trainer": {"test_freq": 2}}}

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mindgpt_plugins.core.registry import get
 from mindgpt_plugins.curriculum.base import Clock, CurriculumError, Examples
 from mindgpt_plugins.curriculum.bucketed import Bucketed, padding
 from mindgpt_plugins.curriculum.easy_to_hard import EasyToHard
 from mindgpt_plugins.curriculum.fixed import Fixed
-from mindgpt_plugins.registry import get
 
 rows = st.lists(st.tuples(st.integers(0, 1), st.floats(0, 1), st.integers(1, 500)), min_size=1, max_size=80)
 

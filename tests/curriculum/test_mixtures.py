@@ -6,6 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from mindgpt_plugins.core.registry import check_options, get
 from mindgpt_plugins.curriculum.base import Clock, CurriculumError, Examples
 from mindgpt_plugins.curriculum.bucketed import Bucketed
 from mindgpt_plugins.curriculum.dynamic import Dynamic, with_floor
@@ -14,7 +15,6 @@ from mindgpt_plugins.curriculum.mixture import Rounding
 from mindgpt_plugins.curriculum.scheduled import Scheduled
 from mindgpt_plugins.curriculum.self_paced import SelfPaced
 from mindgpt_plugins.curriculum.shuffled import Shuffled
-from mindgpt_plugins.registry import check_options, get
 
 NAMES = ("domain", "general", "plain")
 RAMP = {

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mindgpt_plugins.core.registry import check_options, get
 from mindgpt_plugins.curriculum.base import CurriculumError, Examples
 from mindgpt_plugins.curriculum.easy_to_hard import EasyToHard, competence, side_by_side
 from mindgpt_plugins.curriculum.fixed import Fixed
 from mindgpt_plugins.curriculum.shuffled import Shuffled
-from mindgpt_plugins.registry import check_options, get
 
 sets = st.lists(st.tuples(st.integers(0, 2), st.floats(0, 1)), min_size=1, max_size=60).map(
     lambda rows: Examples([g for g, _ in rows], ("a", "b", "c"), [d for _, d in rows])

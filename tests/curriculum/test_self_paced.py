@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mindgpt_plugins.core.registry import get
 from mindgpt_plugins.curriculum.base import Clock, CurriculumError, Examples
 from mindgpt_plugins.curriculum.fixed import Fixed
 from mindgpt_plugins.curriculum.self_paced import SelfPaced
-from mindgpt_plugins.registry import get
 
 EXAMPLES = Examples([i % 3 for i in range(90)], ("a", "b", "c"))
 

@@ -2,7 +2,7 @@
 
 from mindgpt_data.client.request import Request, Task
 from mindgpt_data.client.run import ask_all
-from mindgpt_data.config import EndpointSettings
+from mindgpt_data.schema.config import EndpointSettings
 
 
 def make_task(key, text=None, fingerprint="1", parse=lambda answer: answer.texts[0], **fields):

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mindgpt_plugins.evaluate.branches import document
+from mindgpt_plugins.stages.evaluate.branches import document
 
 
 def answers(axis: str, label: str, right: int, wrong: int, name: str = "dev") -> list[dict[str, Any]]:

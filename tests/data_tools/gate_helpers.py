@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 from mindgpt_data.client.request import Answer, Done, Failed, Request
-from mindgpt_data.config import DataSettings
 from mindgpt_data.gates.batch import Batch
-from mindgpt_data.images import content_hash
-from mindgpt_data.record import ImageRecord
-from mindgpt_data.rows import Row
+from mindgpt_data.io.images import content_hash
+from mindgpt_data.schema.config import DataSettings
+from mindgpt_data.schema.record import ImageRecord
+from mindgpt_data.schema.rows import Row
 from mindgpt_data.steps.filter import as_item
 from PIL import Image
 

@@ -8,7 +8,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from mindgpt_data import files
 from mindgpt_data.budget.density import density as by_density
 from mindgpt_data.budget.split import split
 from mindgpt_data.client.request import Answer
@@ -16,18 +15,20 @@ from mindgpt_data.client.store import Record, Store
 from mindgpt_data.density.pixels import pixels
 from mindgpt_data.density.score import Picture, information_density
 from mindgpt_data.gates.duplicates import normalise
+from mindgpt_data.io.work import BUDGET_COLUMNS, DENSITY_COLUMNS, Drop, Work
 from mindgpt_data.pictures import KINDS
-from mindgpt_data.record import ImageRecord
-from mindgpt_data.rows import Row
+from mindgpt_data.schema.record import ImageRecord
+from mindgpt_data.schema.rows import Row
 from mindgpt_data.teachers.annotations import Annotations
 from mindgpt_data.teachers.base import Candidate, Job
 from mindgpt_data.teachers.plan import label
-from mindgpt_data.work import BUDGET_COLUMNS, DENSITY_COLUMNS, Drop, Work
 from mindgpt_data.world import domain, draw, general
 from mindgpt_data.world.folder import truth
 from mindgpt_data.world.labels import labels
 from mindgpt_data.world.scene import Scene
 from PIL import Image
+
+from mindgpt_plugins.core import files
 
 ZOOM = 3
 """Scenes are laid out at 72 pixels and drawn three times as large."""

@@ -7,7 +7,7 @@ from mindgpt_data.budget.random import random
 from mindgpt_data.budget.rounding import BudgetError
 from mindgpt_data.budget.split import split
 from mindgpt_data.budget.uniform import uniform
-from mindgpt_data.rows import SUB_SCORES
+from mindgpt_data.schema.rows import SUB_SCORES
 
 ALLOCATORS = [density, uniform, random]
 SCORES = st.lists(st.floats(0, 1), min_size=1, max_size=40)

@@ -5,14 +5,15 @@ from hypothesis import strategies as st
 from mindgpt_data.budget.rounding import BudgetError
 from mindgpt_data.budget.spare import choose_within_budget
 from mindgpt_data.cli import budget as verb
-from mindgpt_data.config import BudgetSettings, DataSettings
-from mindgpt_data.files import write_jsonl, write_table
-from mindgpt_data.record import ImageRecord
-from mindgpt_data.rows import SUB_SCORES
+from mindgpt_data.io.work import DENSITY_COLUMNS, Work
+from mindgpt_data.schema.config import AllocatorChoice, BudgetSettings, DataSettings
+from mindgpt_data.schema.record import ImageRecord
+from mindgpt_data.schema.rows import SUB_SCORES
 from mindgpt_data.steps import budget as step
-from mindgpt_data.work import DENSITY_COLUMNS, Work
 from pydantic import ValidationError
 from typer.testing import CliRunner
+
+from mindgpt_plugins.core.files import write_jsonl, write_table
 
 
 def _measured(folder, scores) -> tuple[Work, DataSettings]:
@@ -48,7 +49,9 @@ def test_the_step_says_what_a_budget_may_be(tmp_path) -> None:
     with pytest.raises(BudgetError, match="between 3 and 24"):
         step.run(work, settings.model_copy(update={"budget": BudgetSettings(items=25)}))
     with pytest.raises(ValueError, match=r"set budget\.items"):
-        step.run(work, settings.model_copy(update={"budget": BudgetSettings(allocator="uniform")}))
+        step.run(
+            work, settings.model_copy(update={"budget": BudgetSettings(allocator=AllocatorChoice(name="uniform"))})
+        )
     assert not work.budget.exists()
 
 
@@ -89,7 +92,9 @@ def test_spare_questions_fill_what_is_missing_and_no_more(budget, written, seed)
 
 def test_random_allocation_in_the_step_depends_on_the_seed(tmp_path) -> None:
     work, settings = _measured(tmp_path, [i / 20 for i in range(20)])
-    settings = settings.model_copy(update={"budget": BudgetSettings(allocator="random", items=80)})
+    settings = settings.model_copy(
+        update={"budget": BudgetSettings(allocator=AllocatorChoice(name="random"), items=80)}
+    )
     counts = []
     for seed in (1, 1, 2):
         step.run(work, settings, seed=seed)

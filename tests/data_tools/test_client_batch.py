@@ -7,7 +7,7 @@ from mindgpt_data.client import batch
 from mindgpt_data.client.request import Done, Request, Task
 from mindgpt_data.client.run import ask_all
 from mindgpt_data.client.store import Store
-from mindgpt_data.config import EndpointSettings
+from mindgpt_data.schema.config import EndpointSettings
 from mindgpt_data.testing.stub import completion
 
 NOBODY = EndpointSettings(base_url="http://127.0.0.1:9/v1", model="stub", max_attempts=1, price_in=1e6)

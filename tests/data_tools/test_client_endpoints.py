@@ -1,5 +1,6 @@
 """ask_all and its servers: limits, waits, failover, wrong keys, and nobody there."""
 
+import asyncio
 import threading
 import time
 from email.utils import formatdate
@@ -8,9 +9,10 @@ import pytest
 from client_asking import make_task, run
 from mindgpt_data.client import sender as sender_module
 from mindgpt_data.client.endpoint import EndpointError
+from mindgpt_data.client.pace import Pace
 from mindgpt_data.client.request import Done, Failed
 from mindgpt_data.client.run import ask_all
-from mindgpt_data.config import EndpointSettings
+from mindgpt_data.schema.config import EndpointSettings
 from mindgpt_data.testing.stub import StubServer
 
 
@@ -32,21 +34,30 @@ def test_retry_after_is_honoured(tmp_path, header):
         started = time.monotonic()
         run([make_task("a")], tmp_path / "s.sqlite", server)
         waited = time.monotonic() - started
-    assert server.requests == 2 and (0.9 if header == "1" else 0.5) < waited < 4
+    assert server.requests == 2 and waited > (0.9 if header == "1" else 0.5)
 
 
 def test_requests_per_minute_is_never_exceeded(tmp_path):
     with StubServer() as server:
         started = time.monotonic()
         run((make_task(i) for i in range(21)), tmp_path / "s.sqlite", server, requests_per_minute=1200)
-        assert 0.95 < time.monotonic() - started < 3  # 20 gaps of 50 ms
+        assert time.monotonic() - started > 0.95  # 20 gaps of 50 ms
 
 
-def test_tokens_per_minute_are_corrected_by_what_the_server_counted(tmp_path):
+def test_tokens_per_minute_are_corrected_by_what_the_server_counted(tmp_path, monkeypatch):
+    corrections = []
+    monkeypatch.setattr(Pace, "correct", lambda self, units: corrections.append(units))
     with StubServer() as server:  # its answers use some 20 tokens, against an estimate of 300
-        started = time.monotonic()
-        run((make_task(i) for i in range(10)), tmp_path / "s.sqlite", server, tokens_per_minute=36_000, max_in_flight=1)
-        assert time.monotonic() - started < 2  # uncorrected: 10 × 300 tokens at 600 a second = 5 s
+        run((make_task(i) for i in range(3)), tmp_path / "s.sqlite", server, tokens_per_minute=36_000, max_in_flight=1)
+    assert len(corrections) == 3 and all(-300 < units < -200 for units in corrections)
+
+
+def test_what_is_given_back_is_not_waited_for():
+    pace = Pace(60)  # one unit a second
+    asyncio.run(pace.wait(300))
+    assert pace.delay() > 250
+    pace.correct(-300)
+    assert pace.delay() == 0
 
 
 def test_a_dead_endpoint_is_put_aside_and_the_other_does_the_work(tmp_path):

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from mindgpt_data.client.request import Request, Task
 from mindgpt_data.client.run import ask_all
-from mindgpt_data.config import EndpointSettings
+from mindgpt_data.schema.config import EndpointSettings
 
 def task(i):
     build = lambda: Request([{"role": "user", "content": f"ask {i}"}])

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from mindgpt_data.client import images, spend, wire
 from mindgpt_data.client.request import Answer, Request, Task
 from mindgpt_data.client.structured import parse_as, schema_of
-from mindgpt_data.config import EndpointSettings
+from mindgpt_data.schema.config import EndpointSettings
 from mindgpt_data.testing.example import example
 from mindgpt_data.testing.stub import StubServer
 from PIL import Image, ImageDraw

@@ -3,10 +3,10 @@ import os
 import shutil
 
 import pytest
-from mindgpt_data.config import DataSettings
 from mindgpt_data.corpus import CorpusError, read
+from mindgpt_data.io.work import Work
+from mindgpt_data.schema.config import DataSettings
 from mindgpt_data.steps import images
-from mindgpt_data.work import Work
 from PIL import Image
 
 
@@ -199,6 +199,16 @@ def test_coco(tmp_path) -> None:
     assert record.texts == [{"text": "EXIT", "box": [1, 1, 9, 5]}]
     drops = Work(tmp_path / "work").read_drops("images")
     assert [d.key for d in drops] == ["annotation 3", "annotation 4", "annotation 5"]
+
+
+def test_files_of_windows_tools_begin_with_a_byte_order_mark(tmp_path) -> None:
+    coco(tmp_path)
+    picture(tmp_path / "a.png")
+    lines(tmp_path / "m.jsonl", {"image": "a.png"}, {"image": "images/1.jpg"})
+    for name in ("m.jsonl", "c.json"):
+        (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + (tmp_path / name).read_bytes())
+    assert [record.image for record in read(tmp_path / "m.jsonl", "s").records] == ["a.png", "images/1.jpg"]
+    assert [record.image for record in read(tmp_path / "c.json", "s").records] == ["images/1.jpg"]
 
 
 def test_coco_that_is_none(tmp_path) -> None:

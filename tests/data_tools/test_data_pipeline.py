@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mindgpt_data import check, pipeline
-from mindgpt_data.config import DataSettings
 from mindgpt_data.export import read_set
-from mindgpt_data.work import Work
+from mindgpt_data.io.work import Work
+from mindgpt_data.schema.config import DataSettings
+from mindgpt_data.steps import check, pipeline
 from mindgpt_data.world.folder import write
 
-from mindgpt_plugins.pipeline.stage import Context
-from mindgpt_plugins.pipeline.stages.data import DataStage
-from mindgpt_plugins.recipe.data import DataConfig
-from mindgpt_plugins.registry import load_plugins
+from mindgpt_plugins.core.registry import load_plugins
+from mindgpt_plugins.stages.base import Context
+from mindgpt_plugins.stages.data.config import DataConfig
+from mindgpt_plugins.stages.data.stage import DataStage
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,7 @@ def test_from_and_until(corpus: Path, tmp_path: Path) -> None:
 def test_a_gate_and_an_estimator_of_ones_own(corpus: Path, tmp_path: Path) -> None:
     own = tmp_path / "own_parts.py"
     own.write_text(
-        "from mindgpt_plugins.registry import register\n"
+        "from mindgpt_plugins.core.registry import register\n"
         "@register('gate')\n"
         "def no_counting(item, *, word='many'):\n"
         "    return 'asks for a count' if word in item.row.question.lower() else None\n"
@@ -95,8 +95,8 @@ def test_a_gate_and_an_estimator_of_ones_own(corpus: Path, tmp_path: Path) -> No
     load_plugins([str(own)])
     chosen = settings(
         corpus,
-        density={"estimator": "flat", "options": {"level": 3.0}},
-        filter={"gates": ["rules", "no_counting"], "options": {"no_counting": {"word": "how many"}}},
+        density={"estimator": {"name": "flat", "options": {"level": 3.0}}},
+        filter={"gates": ["rules", {"name": "no_counting", "options": {"word": "how many"}}]},
     )
     check.require(chosen)
     work = Work(tmp_path / "work")
@@ -111,7 +111,7 @@ def test_a_gate_and_an_estimator_of_ones_own(corpus: Path, tmp_path: Path) -> No
     [
         ({"density": {"estimator": "grpo"}}, "there is no estimator 'grpo'"),
         ({"filter": {"gates": ["rulez"]}}, "there is no gate 'rulez'; did you mean 'rules'"),
-        ({"filter": {"options": {"judge": {"least": 2}}}}, "filter.options.judge: this gate is not in filter.gates"),
+        ({"filter": {"gates": ["rules", {"name": "judge", "options": {"leest": 2}}]}}, "filter.gates.1: .*no option"),
         ({"generate": {"teacher": "endpoint"}}, "generate.teacher: .*add endpoints.teacher"),
         ({"filter": {"gates": ["agreement"]}}, "filter.gates: agreement: .*add endpoints.solver"),
         ({"match": {"matcher": "clip"}}, "match.clip"),

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from mindgpt_data.settings import SettingsError, load
+from mindgpt_data.steps.settings import SettingsError, load
 
 ENDPOINT = {"base_url": "http://127.0.0.1:1/v1", "model": "m"}
 CONFIG = """

@@ -5,8 +5,8 @@ import pytest
 from mindgpt_data.density.annotations import from_truth
 from mindgpt_data.density.pixels import pixels
 from mindgpt_data.density.score import Picture, information_density
-from mindgpt_data.record import ImageRecord
-from mindgpt_data.rows import SUB_SCORES
+from mindgpt_data.schema.record import ImageRecord
+from mindgpt_data.schema.rows import SUB_SCORES
 from mindgpt_data.world import domain, general
 from mindgpt_data.world.draw import draw
 from mindgpt_data.world.folder import truth

@@ -4,19 +4,19 @@ import math
 import numpy as np
 import pytest
 from mindgpt_data.client.request import Answer
-from mindgpt_data.config import DataSettings, EndpointSettings
 from mindgpt_data.density.calibrate import quantiles
 from mindgpt_data.density.compare import compare
 from mindgpt_data.density.judge import expected_score, judge, scores
 from mindgpt_data.density.score import Picture, information_density
-from mindgpt_data.rows import SUB_SCORES
+from mindgpt_data.io.work import Work
+from mindgpt_data.schema.config import DataSettings, EndpointSettings
+from mindgpt_data.schema.rows import SUB_SCORES
 from mindgpt_data.steps import density, images
 from mindgpt_data.testing.stub import StubServer
-from mindgpt_data.work import Work
 from PIL import Image, ImageDraw, ImageFont
 
-from mindgpt_plugins import registry
 from mindgpt_plugins.cli import main
+from mindgpt_plugins.core import registry
 
 CALLS: list[tuple[int, int]] = []
 
@@ -40,7 +40,8 @@ def corpus(folder, widths):
 
 
 def scored(folder, work, **section):
-    settings = DataSettings(images={"path": str(folder)}, density={"estimator": "by_width", **section})
+    chosen = {"name": "by_width", "options": section.pop("options", {})}
+    settings = DataSettings(images={"path": str(folder)}, density={"estimator": chosen, **section})
     images.run(Work(work), settings)
     CALLS.clear()
     return density.run(Work(work), settings)
@@ -235,7 +236,9 @@ def test_verb_works_on_a_folder_alone(tmp_path, capsys, monkeypatch) -> None:
     monkeypatch.setattr("sys.argv", ["mindgpt"])
     folder = corpus(tmp_path / "in", [100, 200, 300])
     out = tmp_path / "d.parquet"
-    assert cli(capsys, folder, "--estimator", "by_width", "--out", out, "density.options.per=50").startswith("0")
+    assert cli(capsys, folder, "--estimator", "by_width", "--out", out, "density.estimator.options.per=50").startswith(
+        "0"
+    )
     table = pq.read_table(out)
     assert table.column_names == ["image", *SUB_SCORES, "ids"]
     assert table["subjects"].to_pylist() == [2.0, 4.0, 5.0]

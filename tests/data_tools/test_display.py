@@ -1,4 +1,4 @@
-from mindgpt_data import display
+from mindgpt_data.cli import display
 from pytest import CaptureFixture, MonkeyPatch
 
 

@@ -12,10 +12,10 @@ import pytest
 from mindgpt_data import engines
 from mindgpt_data.client.request import Done
 from mindgpt_data.client.run import ask_all
-from mindgpt_data.config import EndpointSettings
+from mindgpt_data.schema.config import EndpointSettings
 from mindgpt_data.testing.stub import StubServer
 
-from mindgpt_plugins.registry import load_plugins
+from mindgpt_plugins.core.registry import load_plugins
 
 
 def halve(number: int) -> float:

@@ -10,16 +10,17 @@ import pytest
 from gate_helpers import noise, record, row
 from hypothesis import given
 from hypothesis import strategies as st
-from mindgpt_data import files
-from mindgpt_data.config import DataSettings
 from mindgpt_data.export import copy_picture, read_set, save_image, sets
 from mindgpt_data.export.split import assign
-from mindgpt_data.images import ImageError
-from mindgpt_data.record import ImageRecord
-from mindgpt_data.rows import Row
+from mindgpt_data.io.images import ImageError
+from mindgpt_data.io.work import Work
+from mindgpt_data.schema.config import DataSettings
+from mindgpt_data.schema.record import ImageRecord
+from mindgpt_data.schema.rows import Row
 from mindgpt_data.steps.export import ExportError, run
-from mindgpt_data.work import Work
 from PIL import Image
+
+from mindgpt_plugins.core import files
 
 
 def corpus(folder: Path, rows: list[Row], **fixed: dict[str, Any]) -> Work:

@@ -13,9 +13,10 @@ from mindgpt_data.budget.per_image import per_images
 from mindgpt_data.budget.rounding import BudgetError
 from mindgpt_data.focus import table, weights
 from mindgpt_data.focus.branch_file import FocusError
-from mindgpt_data.focus.settings import FocusSettings
 from mindgpt_data.focus.weights import Focus
 from mindgpt_data.matching.choose import Found, choose
+from mindgpt_data.schema.config import AllocatorChoice
+from mindgpt_data.schema.focus import FocusSettings
 from mindgpt_data.teachers.slots import draw, plan
 from mindgpt_data.world.labels import labels
 from pydantic import ValidationError
@@ -143,14 +144,14 @@ def test_weighted_budgets_keep_the_total_and_need_an_allocator_that_knows_weight
     scores, bounds = [i / 40 for i in range(40)], {"n_min": 1, "n_max": 6, "gamma": 1.0}
     heavy = [3.0 if i % 4 == 0 else 1.0 for i in range(40)]
     for name in ("density", "uniform"):
-        plain = allocate(name, scores, 120, bounds, seed=0)
-        leaning = allocate(name, scores, 120, bounds, seed=0, weights=heavy)
+        plain = allocate(AllocatorChoice(name=name), scores, 120, bounds, seed=0)
+        leaning = allocate(AllocatorChoice(name=name), scores, 120, bounds, seed=0, weights=heavy)
         assert sum(plain) == sum(leaning) == 120
         assert sum(leaning[::4]) > 1.3 * sum(plain[::4])
-        assert allocate(name, scores, 120, bounds, seed=0, weights=[1.0] * 40) == plain
+        assert allocate(AllocatorChoice(name=name), scores, 120, bounds, seed=0, weights=[1.0] * 40) == plain
     assert sum(per_images(scores, weights=heavy)) == sum(per_images(scores))
     with pytest.raises(BudgetError, match="allocator 'random' takes no `weights`"):
-        allocate("random", scores, 120, bounds, seed=0, weights=heavy)
+        allocate(AllocatorChoice(name="random"), scores, 120, bounds, seed=0, weights=heavy)
 
 
 def test_a_picture_weighs_by_both_axes_and_the_table_lists_the_weak(tmp_path: Path) -> None:

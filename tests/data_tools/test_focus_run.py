@@ -8,21 +8,20 @@ from typing import Any
 
 import focus_file
 import pytest
-from mindgpt_data import check, pipeline
 from mindgpt_data.cli import app
-from mindgpt_data.config import DataSettings
 from mindgpt_data.focus.branch_file import FocusError
-from mindgpt_data.settings import SettingsError, load
-from mindgpt_data.steps import report
-from mindgpt_data.work import Work
+from mindgpt_data.io.work import Work
+from mindgpt_data.schema.config import DataSettings
+from mindgpt_data.steps import check, pipeline, report
+from mindgpt_data.steps.settings import SettingsError, load
 from mindgpt_data.world.folder import write
 from typer.testing import CliRunner
 
-from mindgpt_plugins.pipeline.stage import Context
-from mindgpt_plugins.pipeline.stages.data import DataStage
-from mindgpt_plugins.recipe.data import DataConfig
+from mindgpt_plugins.stages.base import Context
+from mindgpt_plugins.stages.data.config import DataConfig
+from mindgpt_plugins.stages.data.stage import DataStage
 
-TREE = Path(check.__file__).parent / "world"
+TREE = Path(check.__file__).parents[1] / "world"
 
 
 @pytest.fixture(scope="module")

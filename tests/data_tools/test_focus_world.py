@@ -13,11 +13,11 @@ from pydantic import ValidationError
 from world_run import run_world
 
 from mindgpt_plugins.pipeline.plan import make
-from mindgpt_plugins.pipeline.stage import Context
-from mindgpt_plugins.pipeline.stages.world import WorldStage
 from mindgpt_plugins.recipe.hashing import stage_hash
 from mindgpt_plugins.recipe.loading import RecipeError, validate
-from mindgpt_plugins.recipe.world import WorldConfig
+from mindgpt_plugins.stages.base import Context
+from mindgpt_plugins.stages.world.config import WorldConfig
+from mindgpt_plugins.stages.world.stage import WorldStage
 
 YIELD = "signs.priority.give_way"
 DEV: dict[str, Any] = {"split": "dev"}

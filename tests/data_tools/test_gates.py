@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 from mindgpt_data.gates.item import Item
 from mindgpt_data.gates.rules import rules
-from mindgpt_data.rows import Row
+from mindgpt_data.schema.rows import Row
 
 ROW = Row(
     uid="u", image=[], question="How many  circles are there?", answer="2", response="i see. answer: 2",

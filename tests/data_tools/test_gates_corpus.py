@@ -87,7 +87,7 @@ def test_picture_hashes_are_kept_and_survive_a_cut_line(tmp_path: Path, monkeypa
     assert list(found) == [made.content]
     with (tmp_path / "hashes.jsonl").open("a") as file:
         file.write('["half')
-    monkeypatch.setattr("mindgpt_data.images.open_image", lambda *_: pytest.fail("opened again"))
+    monkeypatch.setattr("mindgpt_data.io.images.open_image", lambda *_: pytest.fail("opened again"))
     assert PictureHashes(tmp_path, 100).of(files) == found
 
 

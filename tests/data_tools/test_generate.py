@@ -6,19 +6,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from mindgpt_data.config import DataSettings
-from mindgpt_data.files import read_jsonl, write_jsonl, write_table
-from mindgpt_data.preview import page, preview
-from mindgpt_data.record import ImageRecord
-from mindgpt_data.rows import SUB_SCORES, Row
+from mindgpt_data.io.work import DENSITY_COLUMNS, Work
+from mindgpt_data.schema.config import DataSettings, TeacherChoice
+from mindgpt_data.schema.record import ImageRecord
+from mindgpt_data.schema.rows import SUB_SCORES, Row
 from mindgpt_data.steps import budget, generate
+from mindgpt_data.steps.preview import page, preview
 from mindgpt_data.teachers.base import Candidate, Job, build
 from mindgpt_data.teachers.slots import SlotError
 from mindgpt_data.testing.stub import StubServer, prompt
-from mindgpt_data.work import DENSITY_COLUMNS, Work
 from mindgpt_data.world import folder
 
-from mindgpt_plugins.registry import RegistryError, register
+from mindgpt_plugins.core.files import read_jsonl, write_jsonl, write_table
+from mindgpt_plugins.core.registry import RegistryError, register
 
 CAPABILITY = str(Path(folder.__file__).parent / "capability.yaml")
 KNOWLEDGE = str(Path(folder.__file__).parent / "knowledge.yaml")
@@ -111,7 +111,7 @@ def _function(job: Job, *, word: str = "what") -> list[Candidate]:
 
 def test_a_function_is_a_teacher_and_its_mistakes_are_drops(tmp_path) -> None:
     work, data = _work(tmp_path, 3)
-    data["generate"] = {"teacher": "test_function", "options": {"word": "how"}, "verbose": 0}
+    data["generate"] = {"teacher": {"name": "test_function", "options": {"word": "how"}}, "verbose": 0}
     generate.run(work, DataSettings.model_validate(data))
     rows = _rows(work)
     budgets = work.read_budget()
@@ -125,13 +125,13 @@ def test_a_function_is_a_teacher_and_its_mistakes_are_drops(tmp_path) -> None:
 
 def test_a_teacher_is_checked_before_it_is_used() -> None:
     with pytest.raises(RegistryError, match="no option 'wort'; did you mean 'word'"):
-        build("test_function", {"wort": "x"})
+        build(TeacherChoice(name="test_function", options={"wort": "x"}))
     register("teacher", "test_two")(lambda job, other: [])
     with pytest.raises(RegistryError, match="exactly one positional parameter"):
-        build("test_two", {})
+        build(TeacherChoice(name="test_two"))
     register("teacher", "test_empty")(type("Empty", (), {"__init__": lambda self: None}))
     with pytest.raises(RegistryError, match=r"needs a method propose\(job\) or task\(job\)"):
-        build("test_empty", {})
+        build(TeacherChoice(name="test_empty"))
 
 
 SLOT = re.compile(
@@ -226,7 +226,7 @@ BAD = {
 def test_each_bad_pair_is_dropped_with_its_reason_and_costs_no_other(tmp_path, reason) -> None:
     work, data = _work(tmp_path, 1)
     with StubServer(reply=lambda body: _write(body, lambda n, p: p | BAD[reason] if n == 1 else p)) as server:
-        generate.run(work, _served(data, server, options={"rounds": 1}))
+        generate.run(work, _served(data, server, teacher={"name": "endpoint", "options": {"rounds": 1}}))
     assert len(_rows(work)) == 2
     assert [drop.reason for drop in work.read_drops("generate")] == [reason, "slot left empty"]
 
@@ -329,7 +329,7 @@ def test_a_picture_that_is_gone_costs_only_itself(tmp_path) -> None:
 
 
 def test_a_teacher_that_can_write_nothing_stops_the_run_and_says_why(tmp_path: Path) -> None:
-    from mindgpt_data.pipeline import run as run_all
+    from mindgpt_data.steps.pipeline import run as run_all
     from mindgpt_data.world.folder import write
 
     write(tmp_path / "photos", 3)

@@ -1,8 +1,8 @@
 import typer
 from mindgpt_data.cli import generate as generate_verb
 from mindgpt_data.cli import preview as verb
-from mindgpt_data.preview import page, preview, spread
 from mindgpt_data.steps import generate
+from mindgpt_data.steps.preview import page, preview, spread
 from mindgpt_data.testing.stub import StubServer
 from test_generate import _served, _work, _write
 from typer.testing import CliRunner

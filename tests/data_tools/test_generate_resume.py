@@ -16,9 +16,9 @@ from test_generate import _served, _work, _write
 SCRIPT = """
 import json, sys
 from pathlib import Path
-from mindgpt_data.config import DataSettings
+from mindgpt_data.schema.config import DataSettings
 from mindgpt_data.steps import generate
-from mindgpt_data.work import Work
+from mindgpt_data.io.work import Work
 generate.run(Work(Path(sys.argv[1])), DataSettings.model_validate(json.loads(sys.argv[2])))
 """
 

@@ -4,7 +4,7 @@ import zlib
 
 import numpy as np
 import pytest
-from mindgpt_data.images import ImageError, content_hash, open_image
+from mindgpt_data.io.images import ImageError, content_hash, open_image
 from PIL import Image
 
 RED, BLUE = (220, 20, 20), (20, 20, 220)

@@ -7,20 +7,21 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mindgpt_data.config import DataSettings
 from mindgpt_data.embed import embedder
-from mindgpt_data.files import read_jsonl, write_jsonl
+from mindgpt_data.io.work import Work
 from mindgpt_data.matching import index, text
 from mindgpt_data.matching.choose import Found, choose
 from mindgpt_data.matching.phrases import phrases
 from mindgpt_data.pictures import KINDS
-from mindgpt_data.record import ImageRecord
+from mindgpt_data.schema.config import DataSettings
+from mindgpt_data.schema.record import ImageRecord
 from mindgpt_data.steps import match as step
 from mindgpt_data.testing.stub import StubServer, prompt
-from mindgpt_data.tree.model import build
-from mindgpt_data.work import Work
+from mindgpt_data.tree.checks import build
 from mindgpt_data.world import folder
 from mindgpt_data.world.labels import labels
+
+from mindgpt_plugins.core.files import read_jsonl, write_jsonl
 
 
 def _work(base: Path, source: str = "domain", images: int = 12) -> tuple[Work, list[ImageRecord], dict]:

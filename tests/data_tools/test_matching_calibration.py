@@ -6,7 +6,7 @@ import pytest
 import yaml
 from mindgpt_data.embed import embedder
 from mindgpt_data.matching import index, text
-from mindgpt_data.tree.model import load
+from mindgpt_data.tree.files import load
 
 WORDS = yaml.safe_load(Path(__file__).with_name("matching_words.yaml").read_text())
 

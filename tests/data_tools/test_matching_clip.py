@@ -4,13 +4,14 @@ import json
 
 import numpy as np
 import pytest
-from mindgpt_data.config import DataSettings
-from mindgpt_data.files import write_jsonl
+from mindgpt_data.io.work import Work
 from mindgpt_data.matching import clip
-from mindgpt_data.record import ImageRecord
+from mindgpt_data.schema.config import DataSettings
+from mindgpt_data.schema.record import ImageRecord
 from mindgpt_data.steps import match as step
-from mindgpt_data.work import Work
 from mindgpt_data.world import folder
+
+from mindgpt_plugins.core.files import write_jsonl
 
 
 @pytest.fixture(scope="module")

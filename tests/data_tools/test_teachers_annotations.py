@@ -4,14 +4,16 @@ import re
 from pathlib import Path
 
 import pytest
-from mindgpt_data.boxes import Frame, iou, parse
 from mindgpt_data.corpus.truth import article, mentions, plural
-from mindgpt_data.files import read_jsonl
-from mindgpt_data.record import ImageRecord
+from mindgpt_data.schema.boxes import Frame, parse
+from mindgpt_data.schema.record import ImageRecord
 from mindgpt_data.teachers.annotations import Annotations, AnnotationsError
 from mindgpt_data.teachers.base import Candidate, Job, Label
 from mindgpt_data.teachers.questions import KINDS
 from mindgpt_data.world import folder
+
+from mindgpt_plugins.answers.box import box_overlap
+from mindgpt_plugins.core.files import read_jsonl
 
 CAPABILITIES = {kind: Label(kind, kind.title(), "", family="subjects") for kind in KINDS}
 CELLS = ["top left", "top", "top right", "left", "centre", "right", "bottom left", "bottom", "bottom right"]
@@ -111,7 +113,7 @@ def test_every_answer_about_the_world_is_right(world) -> None:
             elif c.capability == "grounding":
                 (only,) = of[re.match(r"Where exactly is the (.+)\? ", q).group(1)]
                 box = Frame("relative_1000", 192, 192, 1).read(parse(c.answer))
-                assert iou(box, only["box"]) > 0.95
+                assert box_overlap(box, only["box"]) > 0.95
                 continue
             elif c.capability == "reading":
                 want = record.texts[0]["text"]
@@ -230,7 +232,7 @@ def test_the_topic_is_the_one_that_was_matched_by_the_same_words() -> None:
 
 def test_a_tree_without_a_fitting_leaf_says_which_option_to_set() -> None:
     job = Job(_record([_thing("cat", 0, 0, 9, 9)]), 0.5, {}, 1, {}, capabilities={"x": Label("x", "Dreaming", "")})
-    with pytest.raises(AnnotationsError, match=r"generate\.options\.capabilities"):
+    with pytest.raises(AnnotationsError, match=r"generate\.teacher\.options\.capabilities"):
         Annotations().propose(job)
     assert {c.capability for c in Annotations(capabilities={"count": "x"}).propose(job)} == {"x"}
     with pytest.raises(AnnotationsError, match="no capability leaf 'y'"):

@@ -1,6 +1,7 @@
 import pytest
 from mindgpt_data.pictures import KINDS
-from mindgpt_data.tree.model import TreeError, build
+from mindgpt_data.tree.checks import build
+from mindgpt_data.tree.model import TreeError
 from mindgpt_data.world.labels import labels
 
 

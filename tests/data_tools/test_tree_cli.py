@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from mindgpt_data.testing.stub import StubServer, prompt
-from mindgpt_data.tree.model import load
+from mindgpt_data.tree.files import load
 
 from mindgpt_plugins.cli import main
 

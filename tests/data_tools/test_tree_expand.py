@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 from mindgpt_data.client.request import Answer, Done, Failed, Task
 from mindgpt_data.client.run import ask_all
-from mindgpt_data.config import EndpointSettings, ExpandSettings
+from mindgpt_data.schema.config import EndpointSettings, ExpandSettings
 from mindgpt_data.testing.stub import StubServer
 from mindgpt_data.tree.checks import from_nodes
 from mindgpt_data.tree.expand import expand
 from mindgpt_data.tree.exporting import write
-from mindgpt_data.tree.model import Tree, TreeError, load
+from mindgpt_data.tree.files import load
+from mindgpt_data.tree.model import Tree, TreeError
 from mindgpt_data.tree.nested import nested_nodes
 
 FOOD = {

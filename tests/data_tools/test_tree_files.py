@@ -6,9 +6,9 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 from mindgpt_data.tree.exporting import write
-from mindgpt_data.tree.files import merge
+from mindgpt_data.tree.files import load, merge
 from mindgpt_data.tree.ids import child_id, slug
-from mindgpt_data.tree.model import DIMENSIONS, Columns, Tree, TreeError, load
+from mindgpt_data.tree.model import DIMENSIONS, Columns, Tree, TreeError
 from mindgpt_data.tree.store import write_parquet
 from mindgpt_data.world.labels import labels
 

@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 from mindgpt_data.embed import embedder
-from mindgpt_data.files import FileError
 from mindgpt_data.tree import stats
 from mindgpt_data.tree.checks import from_nodes
 from mindgpt_data.tree.model import Tree
 from mindgpt_data.tree.nested import nested_nodes
+
+from mindgpt_plugins.core.files import FileError
 
 
 def tree() -> Tree:

@@ -12,17 +12,17 @@ from typing import Any
 
 import pytest
 from mindgpt_data.export import read_set
-from mindgpt_data.files import read_jsonl
-from mindgpt_data.pipeline import STEPS
+from mindgpt_data.steps.pipeline import STEPS
 from mindgpt_data.world.__main__ import render
 from mindgpt_data.world.config import WorldSettings
 from mindgpt_data.world.folder import read_groups, write_corpus
 from pydantic import ValidationError
 from world_run import kill_world, run_world
 
-from mindgpt_plugins.pipeline.stage import Context
-from mindgpt_plugins.pipeline.stages.world import WorldStage
-from mindgpt_plugins.recipe.world import WorldConfig
+from mindgpt_plugins.core.files import read_jsonl
+from mindgpt_plugins.stages.base import Context
+from mindgpt_plugins.stages.world.config import WorldConfig
+from mindgpt_plugins.stages.world.stage import WorldStage
 
 SETS: dict[str, Any] = {
     "train": {"sources": {"general": {"images": 40, "items": 100, "skew": 2}, "domain": {"images": 30, "items": 70}}},

@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mindgpt_data.config import DataSettings
+from mindgpt_data.schema.config import DataSettings
 from mindgpt_data.world.config import WorldSettings
 
-from mindgpt_plugins.pipeline.stage import Context
-from mindgpt_plugins.pipeline.stages.world import WorldStage
-from mindgpt_plugins.recipe.world import WorldConfig
+from mindgpt_plugins.stages.base import Context
+from mindgpt_plugins.stages.world.config import WorldConfig
+from mindgpt_plugins.stages.world.stage import WorldStage
 
 SETS = {
     "t": {"verbose": 0.2, "sources": {"general": {"images": 4, "items": 8}, "domain": {"images": 2}}},
@@ -43,7 +43,7 @@ def test_render_writes_what_the_two_processes_read(tmp_path: Path) -> None:
 
 
 def test_check_sees_trouble_before_anything_runs(tmp_path: Path) -> None:
-    context = Context("world", tmp_path, {}, 0)
+    context = Context("world", tmp_path, {}, 0, max_pixels=96 * 96)
     assert WorldStage().check(config(), context) == []
     problems = WorldStage().check(config(world={"size": 128}, budget={"n_max": 1}), context)
     assert len(problems) == 2

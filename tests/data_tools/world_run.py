@@ -13,9 +13,9 @@ from typing import Any
 from mindgpt_data import __main__ as steps
 from mindgpt_data.world import __main__ as scenes
 
-from mindgpt_plugins.pipeline.stage import Context
-from mindgpt_plugins.pipeline.stages.world import WorldStage
-from mindgpt_plugins.recipe.world import WorldConfig
+from mindgpt_plugins.stages.base import Context
+from mindgpt_plugins.stages.world.config import WorldConfig
+from mindgpt_plugins.stages.world.stage import WorldStage
 
 
 def run_world(folder: Path, sets: dict[str, Any], seed: int = 0, **more: Any) -> Path:

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from mindgpt_plugins.explain.explain import explain
-from mindgpt_plugins.explain.setup import Setup, read
-from mindgpt_plugins.report.run import load
 from mindgpt_plugins.rewards import recorded
 from mindgpt_plugins.rewards.recorded import Recorded
 from mindgpt_plugins.rewards.sdk import Rollout, Score, reward
+from mindgpt_plugins.workbench.explain.explain import explain
+from mindgpt_plugins.workbench.explain.setup import Setup, read
+from mindgpt_plugins.workbench.report.run import load
 
 pytestmark = pytest.mark.e2e
 
@@ -25,7 +25,7 @@ def planted_manners(r: Rollout, *, floor: float = 0.9, patience: int = 3) -> Sco
 
 @pytest.fixture(scope="module")
 def stage(run: Path) -> Path:
-    return next(s.folder for s in load(run).of_kind("rl"))
+    return next(s.folder for s in load(run).stages if s.kind == "rl")
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from mindgpt_data.export import write_set
-from mindgpt_data.rows import Row
+from mindgpt_data.schema.rows import Row
 from mindgpt_patches.cpu import wheels
 
 SPECIAL = [

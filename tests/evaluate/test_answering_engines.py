@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 from mindgpt_patches.cpu import SITE
 
-from mindgpt_plugins.evaluate import engines
-from mindgpt_plugins.evaluate.engine import Engine, EngineError, Prompt
+from mindgpt_plugins.generation import engines
+from mindgpt_plugins.generation.config import EngineSettings
+from mindgpt_plugins.generation.hf_engine import Engine, EngineError, Prompt
 
-SIZES = {"max_new_tokens": 8, "max_pixels": 64 * 64, "device": "cpu"}
+SIZES = {"max_new_tokens": 8, "min_pixels": 32 * 32, "max_pixels": 64 * 64, "device": "cpu"}
+SETTINGS = {**SIZES, "model": "m", "model_name": "m", "seed": 0, "batch_size": 4}
 HAS_VLLM = importlib.util.find_spec("vllm") is not None
 
 
@@ -30,14 +32,14 @@ def test_auto_means_vllm_on_accelerators_where_it_is_installed(
     monkeypatch: pytest.MonkeyPatch, config: dict[str, str | None], there: bool, name: str
 ) -> None:
     monkeypatch.setattr(engines.importlib.util, "find_spec", lambda module: object() if there else None)
-    assert engines.engine_name(config) == name
+    assert engines.engine_name(EngineSettings.model_validate({**SETTINGS, **config})) == name
 
 
 @pytest.mark.skipif(HAS_VLLM, reason="vllm is installed")
 def test_asked_for_and_missing_vllm_is_one_line(tiny_model: Path) -> None:
-    config = {"model": str(tiny_model), "engine": "vllm", "min_pixels": 1024, "seed": 0, **SIZES}
+    settings = EngineSettings.model_validate({**SETTINGS, "model": str(tiny_model), "engine": "vllm"})
     with pytest.raises(EngineError, match="engine: vllm cannot be imported .*install vllm, or set engine: hf"):
-        engines.load_once(config)()
+        engines.load_once(settings)()
 
 
 @pytest.mark.vllm
@@ -45,7 +47,7 @@ def test_vllm_gives_the_replies_that_hugging_face_gives(
     tiny_model: Path, datasets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("vllm")
-    from mindgpt_plugins.evaluate.vllm_engine import VllmEngine
+    from mindgpt_plugins.generation.vllm_engine import VllmEngine
 
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(SITE), os.environ.get("PYTHONPATH", "")]))
     images = tuple(sorted((datasets / "images").iterdir())[:2])

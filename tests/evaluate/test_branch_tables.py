@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from mindgpt_plugins.evaluate.branch_tables import tables
-from mindgpt_plugins.evaluate.branches import document
-from mindgpt_plugins.evaluate.paired import compare
+from mindgpt_plugins.stages.evaluate.branch_tables import tables
+from mindgpt_plugins.stages.evaluate.branches import document
+from mindgpt_plugins.stages.evaluate.paired import compare
 
 
 def rows(right: int, **changes: Any) -> list[dict[str, Any]]:

@@ -12,13 +12,13 @@ import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 
-from mindgpt_plugins.merging.__main__ import main
-from mindgpt_plugins.merging.checkpoint import MergeError
-from mindgpt_plugins.merging.choose import figures, pick
-from mindgpt_plugins.merging.interpolate import interpolate
-from mindgpt_plugins.pipeline.stage import Context
-from mindgpt_plugins.pipeline.stages.interpolate import Interpolate
-from mindgpt_plugins.recipe.interpolate import InterpolateConfig
+from mindgpt_plugins.stages.base import Context
+from mindgpt_plugins.stages.interpolate.__main__ import main
+from mindgpt_plugins.stages.interpolate.checkpoint import MergeError
+from mindgpt_plugins.stages.interpolate.choose import figures, pick
+from mindgpt_plugins.stages.interpolate.config import InterpolateConfig
+from mindgpt_plugins.stages.interpolate.run import interpolate
+from mindgpt_plugins.stages.interpolate.stage import Interpolate
 
 
 def candidate(alpha: float, domain: float, general: float, fell: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -101,7 +101,9 @@ def test_choosing_evaluates_every_candidate_once(context: Context, monkeypatch: 
     assert not list((context.folder / "candidates").glob("*/model"))
     lines = [json.loads(line) for line in (context.folder / "metrics.jsonl").read_text().splitlines()]
     assert [(line["step"], line["total"], line["alpha"]) for line in lines] == [(1, 3, 0.0), (2, 3, 0.5), (3, 3, 1.0)]
-    monkeypatch.setattr("mindgpt_plugins.merging.choose.evaluate", None)  # a second run finds everything done
+    monkeypatch.setattr(
+        "mindgpt_plugins.stages.interpolate.choose.evaluate", None
+    )  # a second run finds everything done
     main(path)
 
 

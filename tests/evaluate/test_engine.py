@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 from mindgpt_data.export import read_set
 
-from mindgpt_plugins.evaluate.engine import Engine, EngineError, Prompt
+from mindgpt_plugins.generation.hf_engine import Engine, EngineError, Prompt
 
 
 @pytest.fixture(scope="module")
 def engine(tiny_model: Path) -> Engine:
-    return Engine(str(tiny_model), max_new_tokens=8, max_pixels=64 * 64, device="cpu")
+    return Engine(str(tiny_model), max_new_tokens=8, min_pixels=32 * 32, max_pixels=64 * 64, device="cpu")
 
 
 def prompts(folder: Path) -> list[Prompt]:
@@ -45,7 +45,7 @@ def test_samples_follow_the_models_distribution(engine: Engine, datasets: Path, 
     import torch
 
     first = prompts(datasets)[1]
-    single = Engine(str(tiny_model), max_new_tokens=1, max_pixels=64 * 64, device="cpu")
+    single = Engine(str(tiny_model), max_new_tokens=1, min_pixels=32 * 32, max_pixels=64 * 64, device="cpu")
     inputs = single._encode([first])
     logits = single.model(**inputs).logits[0, -1]
     logits[single.banned] = -torch.inf
@@ -59,7 +59,7 @@ def test_samples_follow_the_models_distribution(engine: Engine, datasets: Path, 
 
 
 def test_the_seed_changes_samples(engine: Engine, datasets: Path, tiny_model: Path) -> None:
-    other = Engine(str(tiny_model), max_new_tokens=8, max_pixels=64 * 64, seed=1, device="cpu")
+    other = Engine(str(tiny_model), max_new_tokens=8, min_pixels=32 * 32, max_pixels=64 * 64, seed=1, device="cpu")
     asked = prompts(datasets)[:4]
     assert other.generate(asked, n=2) != engine.generate(asked, n=2)
     assert other.generate(asked) == engine.generate(asked)

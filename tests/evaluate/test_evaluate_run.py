@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from mindgpt_plugins.evaluate.branches import LabelError
-from mindgpt_plugins.evaluate.collect import read_lines
-from mindgpt_plugins.evaluate.paired import CompareError
-from mindgpt_plugins.evaluate.run import GateFailed, evaluate
-from mindgpt_plugins.pipeline.stage import Context
-from mindgpt_plugins.recipe.evaluate import EvaluateConfig
-from mindgpt_plugins.registry import get
+from mindgpt_plugins.answers import GoldError
+from mindgpt_plugins.core.files import load_jsonl
+from mindgpt_plugins.core.registry import get
+from mindgpt_plugins.stages.base import Context
+from mindgpt_plugins.stages.evaluate.branches import LabelError
+from mindgpt_plugins.stages.evaluate.config import EvaluateConfig
+from mindgpt_plugins.stages.evaluate.paired import CompareError
+from mindgpt_plugins.stages.evaluate.run import GateFailed, evaluate
 
 
 def render(
@@ -40,7 +41,7 @@ def render(
     stage = get("stage", "evaluate")()
     assert stage.check(config, context) == []
     (command,) = stage.render(config, context)
-    assert command.argv == ("-m", "mindgpt_plugins.evaluate", "evaluate.json")
+    assert command.argv == ("-m", "mindgpt_plugins.stages.evaluate", "evaluate.json")
     return folder / "evaluate.json"
 
 
@@ -58,7 +59,7 @@ def test_scores_cover_every_source_and_capability(tmp_path: Path, tiny_model: Pa
     whole = scores["cells"][0]
     assert whole["sampled"] == 6 and set(whole["pass_at"]) == {"1", "2", "4"}
     assert json.loads((tmp_path / "stage/scores.json").read_text()) == scores
-    lines = read_lines(tmp_path / "stage/metrics.jsonl")
+    lines = load_jsonl(tmp_path / "stage/metrics.jsonl")
     assert lines[-1]["step"] == lines[-1]["total"] == 18 + 6 + 6
 
 
@@ -71,7 +72,7 @@ def test_a_killed_evaluation_resumes_to_the_same_files(
     folder = config.parent
     names = ["scores.json", "predictions.jsonl", *(f"passes/{n}.jsonl" for n in ("greedy", "samples", "blank"))]
     straight = {name: (folder / name).read_bytes() for name in names}
-    metrics = read_lines(folder / "metrics.jsonl")
+    metrics = load_jsonl(folder / "metrics.jsonl")
     # As after kill -9 in the middle of a write: one file torn in mid-line, later ones not there yet.
     order = ["greedy", "samples", "blank"]
     path = folder / f"passes/{torn}.jsonl"
@@ -80,14 +81,14 @@ def test_a_killed_evaluation_resumes_to_the_same_files(
         (folder / f"passes/{later}.jsonl").unlink()
     (folder / "scores.json").unlink()
     (folder / "predictions.jsonl").unlink()
-    before = {line["key"] for line in read_lines(path)}
+    before = {line["key"] for line in load_jsonl(path, torn="drop")}
     evaluate(config)
     assert before  # something was really left to skip
     assert {name: sorted((folder / name).read_bytes().splitlines()) for name in names} == {
         name: sorted(content.splitlines()) for name, content in straight.items()
     }
     assert (folder / "scores.json").read_bytes() == straight["scores.json"]
-    assert read_lines(folder / "metrics.jsonl") == metrics
+    assert load_jsonl(folder / "metrics.jsonl") == metrics
 
 
 def test_a_finished_evaluation_does_not_load_the_model_again(
@@ -95,7 +96,7 @@ def test_a_finished_evaluation_does_not_load_the_model_again(
 ) -> None:
     config = render(tmp_path / "stage", tiny_model, datasets)
     scores = evaluate(config)
-    monkeypatch.setattr("mindgpt_plugins.evaluate.engine.Engine", None)
+    monkeypatch.setattr("mindgpt_plugins.generation.hf_engine.Engine", None)
     assert evaluate(config) == scores
 
 
@@ -111,7 +112,7 @@ def test_the_gate_compares_with_earlier_evaluations(tmp_path: Path, tiny_model: 
     assert [(g["group"], g["n"], g["verdict"]) for g in wide["gate"]["groups"]] == [("perception", 12, "passed")]
     # The base now counts as all right, so the same model has lost everything.
     path = tmp_path / "before/predictions.jsonl"
-    path.write_text("".join(json.dumps({**p, "correct": True}) + "\n" for p in read_lines(path)))
+    path.write_text("".join(json.dumps({**p, "correct": True}) + "\n" for p in load_jsonl(path)))
     with pytest.raises(GateFailed, match="FAILED"):
         evaluate(render(tmp_path / "worse", tiny_model, datasets, inputs, gate=gate))
     assert not json.loads((tmp_path / "worse/scores.json").read_text())["gate"]["passed"]
@@ -174,6 +175,15 @@ def test_a_bad_label_stops_before_the_model_is_asked(tmp_path: Path, datasets: P
         evaluate(config)
 
 
+def test_a_gold_answer_no_reply_can_match_stops_before_the_model_is_asked(tmp_path: Path, datasets: Path) -> None:
+    first, *rest = (datasets / "dev.jsonl").read_text().split("\n")
+    row = {**json.loads(first), "answer_type": "number", "answer": "many"}
+    (datasets / "dev.jsonl").write_text("\n".join([json.dumps(row), *rest]))
+    config = render(tmp_path / "stage", tmp_path / "no-model", datasets)
+    with pytest.raises(GoldError, match="row dev/r0: gold answer 'many' of answer_type 'number' is no number"):
+        evaluate(config)
+
+
 def label(datasets: Path, **labels: str) -> None:
     """Give rows of the set ``dev`` a knowledge label by uid."""
     rows = [json.loads(line) for line in (datasets / "dev.jsonl").read_text().splitlines()]
@@ -196,7 +206,7 @@ def test_the_gate_may_group_by_knowledge(tmp_path: Path, tiny_model: Path, datas
 def test_branches_are_compared_with_an_earlier_evaluation(tmp_path: Path, tiny_model: Path, datasets: Path) -> None:
     evaluate(render(tmp_path / "before", tiny_model, datasets))
     path = tmp_path / "before/predictions.jsonl"
-    path.write_text("".join(json.dumps({**p, "correct": True}) + "\n" for p in read_lines(path)))
+    path.write_text("".join(json.dumps({**p, "correct": True}) + "\n" for p in load_jsonl(path)))
     inputs = {"evaluate_base": {"predictions": str(path)}}
     evaluate(render(tmp_path / "now", tiny_model, datasets, inputs, compare="evaluate_base"))
     found = json.loads((tmp_path / "now/branches.json").read_text())["compared"]
@@ -205,6 +215,6 @@ def test_branches_are_compared_with_an_earlier_evaluation(tmp_path: Path, tiny_m
         (b["part"], ".".join(b["path"])): (b["n"], b["change"]) for b in found["branches"] if b["verdict"] == "fell"
     }
     assert fell == {("general", "perception"): (12, -1.0)}  # six items of a branch cannot say so among five branches
-    path.write_text("".join(json.dumps({**p, "uid": p["uid"] + "x"}) + "\n" for p in read_lines(path)))
+    path.write_text("".join(json.dumps({**p, "uid": p["uid"] + "x"}) + "\n" for p in load_jsonl(path)))
     with pytest.raises(CompareError, match="evaluate_base and this evaluation have no item in common"):
         evaluate(render(tmp_path / "other", tmp_path / "no-model", datasets, inputs, compare="evaluate_base"))

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mindgpt_plugins.evaluate.forgetting import bounds, describe, fewest, gate, group_of, lower_bound, needed
+from mindgpt_plugins.stages.evaluate.forgetting import bounds, describe, fewest, gate, group_of, lower_bound, needed
 
 Judged = dict[str, tuple[str, bool]]
 DOMAIN_0: Judged = {f"d{i}": ("domain", i < 20) for i in range(100)}

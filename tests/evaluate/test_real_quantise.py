@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from mindgpt_plugins.pipeline import process
-from mindgpt_plugins.pipeline.stage import Context
-from mindgpt_plugins.pipeline.stages.quantise import Quantise
-from mindgpt_plugins.recipe.quantise import QuantiseConfig
+from mindgpt_plugins.core import process
+from mindgpt_plugins.stages.base import Context
+from mindgpt_plugins.stages.quantise.config import QuantiseConfig
+from mindgpt_plugins.stages.quantise.stage import Quantise
 
 PYTHON = os.environ.get("MINDGPT_QUANTISE_PYTHON")
 

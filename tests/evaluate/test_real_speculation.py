@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from mindgpt_plugins.serve.checks import require
-from mindgpt_plugins.serve.probe import Question, ask, drafted
-from mindgpt_plugins.serve.server import Server, Settings
+from mindgpt_plugins.generation.vllm_server import Server, Settings
+from mindgpt_plugins.workbench.serve.checks import require
+from mindgpt_plugins.workbench.serve.probe import Question, ask, drafted
 
 pytestmark = [
     pytest.mark.slow,

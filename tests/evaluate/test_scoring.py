@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mindgpt_plugins.evaluate.scoring import cells, pass_at_k, wilson
+from mindgpt_plugins.stages.evaluate.scoring import cells, pass_at_k, wilson
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=9), st.data())
@@ -27,6 +27,8 @@ def test_wilson_holds_the_share_and_stays_in_range(n: int, data: st.DataObject) 
     c = data.draw(st.integers(0, n))
     low, high = wilson(c, n)
     assert 0 <= low <= c / n + 1e-9 and c / n - 1e-9 <= high <= 1
+    binomtest = pytest.importorskip("scipy.stats").binomtest
+    assert (low, high) == pytest.approx(tuple(binomtest(c, n).proportion_ci(method="wilson")), abs=1e-7)
 
 
 def prediction(**changes: object) -> dict[str, object]:

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from mindgpt_plugins.explain.board import Board
-from mindgpt_plugins.explain.explain import explain
-from mindgpt_plugins.explain.replay import replay
-from mindgpt_plugins.explain.setup import Setup, read
 from mindgpt_plugins.rewards import recorded
 from mindgpt_plugins.rewards.recorded import Recorded
 from mindgpt_plugins.rewards.sdk import Rollout, Score, reward
+from mindgpt_plugins.workbench.explain.board import Board
+from mindgpt_plugins.workbench.explain.explain import explain
+from mindgpt_plugins.workbench.explain.replay import replay
+from mindgpt_plugins.workbench.explain.setup import Setup, read
 
 
 @reward(role="modulator")

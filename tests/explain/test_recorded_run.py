@@ -9,16 +9,17 @@ from typing import Any
 
 import pytest
 
-from mindgpt_plugins.explain.board import Board
-from mindgpt_plugins.explain.explain import explain
-from mindgpt_plugins.explain.replay import replay
-from mindgpt_plugins.explain.setup import Setup
-from mindgpt_plugins.explain.words import notes
-from mindgpt_plugins.recipe.rl import AdvantageConfig
+from mindgpt_plugins.advantage.config import AdvantageConfig
 from mindgpt_plugins.rewards import recorded
 from mindgpt_plugins.rewards.recorded import RecordedError
 from mindgpt_plugins.rewards.suite import RewardConfig, Suite
-from mindgpt_plugins.verl_ext.hybrid import Hybrid, Reply
+from mindgpt_plugins.verl_ext.step.hybrid import Hybrid
+from mindgpt_plugins.verl_ext.step.scored_reply import ScoredReply
+from mindgpt_plugins.workbench.explain.board import Board
+from mindgpt_plugins.workbench.explain.explain import explain
+from mindgpt_plugins.workbench.explain.replay import replay
+from mindgpt_plugins.workbench.explain.setup import Setup
+from mindgpt_plugins.workbench.explain.words import notes
 
 STEPS, N = 5, 4
 FILTER = {"k": 2, "filter": {"epsilon": 1e-6, "keep_all_correct": 0.25}}
@@ -46,7 +47,7 @@ def run(path: Path, setup: Setup, seed: int = 0) -> list[dict[str, Any]]:
         replies = []
         for i, one in enumerate(recorded.read(path, total_steps=STEPS)):
             scores = hybrid.suite.score_sample(one.rollout)
-            replies.append(Reply(one.group, i, one.rollout, scores.score, scores.components, scores.log))
+            replies.append(ScoredReply(one.group, i, one.rollout, scores.score, scores.components, scores.log))
         alpha = [rng.uniform(0.5, 1.5) for _ in own]
         found = hybrid.run(replies, alpha=alpha)
         for row, a, weight, dropped in zip(own, found.advantages, alpha, found.dropped, strict=True):

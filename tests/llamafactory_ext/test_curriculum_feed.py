@@ -150,7 +150,7 @@ def test_evaluation_sets_that_do_not_exist_are_named(tmp_path) -> None:
 
 
 def test_a_mixture_by_dataset_groups_by_dataset() -> None:
-    section = parse({"mixture": {"name": "fixed", "by": "dataset", "weights": {"x": 3, "y": 1}}})
+    section = parse({"mixture": {"name": "fixed", "by": "dataset", "options": {"weights": {"x": 3, "y": 1}}}})
     sampler = build(section, ["s"] * 8, ["y", "x"] * 4, ("s",), difficulty=None, length=None, seed=0)
     order = sampler.order(0)
     assert sum(p % 2 for p in order) == 6  # x, three quarters

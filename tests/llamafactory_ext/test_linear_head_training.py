@@ -12,7 +12,7 @@ from lf_assets import command, distance, environment, host_config, metrics, trai
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
-SFT = {"loss": {"name": "weighted_ce", "weights": {"domain": 2.0}, "length_weighting": "sqrt"}}
+SFT = {"loss": {"name": "weighted_ce", "options": {"weights": {"domain": 2.0}, "length_weighting": "sqrt"}}}
 DPO = {"stage": "dpo", "dataset": "pairs", "pref_loss": "sigmoid", "pref_ftx": 1.0, "pref_bco_weight": 0.25}
 
 

@@ -25,7 +25,7 @@ SPLITS: dict[str, dict[str, Any]] = {
     "bs2, 2 ranks": {"per_device_train_batch_size": 2},
 }
 SECTION = {
-    "loss": {"name": "weighted_ce", "weights": {"domain": 2.0}, "length_weighting": "sqrt"},
+    "loss": {"name": "weighted_ce", "options": {"weights": {"domain": 2.0}, "length_weighting": "sqrt"}},
     "kl": {"sources": ["general"], "beta": 0.5},
 }
 

@@ -9,9 +9,9 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from mindgpt_plugins.pipeline.stage import Context
-from mindgpt_plugins.pipeline.stages.sft import SFTStage
-from mindgpt_plugins.recipe.sft import SFTConfig
+from mindgpt_plugins.stages.base import Context
+from mindgpt_plugins.stages.sft.config import SFTConfig
+from mindgpt_plugins.stages.sft.stage import SFTStage
 
 RAW = {
     "kind": "sft",
@@ -21,9 +21,7 @@ RAW = {
     "batch_size": 4,
     "mixture": {
         "name": "dynamic",
-        "weights": {"domain": 1},
-        "signal": "eval_accuracy",
-        "probes": {"domain": "dev/plain"},
+        "options": {"weights": {"domain": 1}, "signal": "eval_accuracy", "probes": {"domain": "dev/plain"}},
     },
 }
 

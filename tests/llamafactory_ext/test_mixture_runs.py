@@ -20,10 +20,18 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
 NAMES = ("domain", "general", "plain")
 SCHEDULED = {
-    "curriculum": {"name": "easy_to_hard", "pacing": "linear", "start": 0.2, "paced_epochs": None},
-    "mixture": {"name": "scheduled", "weights": {"domain": {"kind": "linear", "start": 3, "end": 0}, "general": 1}},
+    "curriculum": {"name": "easy_to_hard", "options": {"pacing": "linear", "start": 0.2, "paced_epochs": None}},
+    "mixture": {
+        "name": "scheduled",
+        "options": {"weights": {"domain": {"kind": "linear", "start": 3, "end": 0}, "general": 1}},
+    },
 }
-DYNAMIC = {"mixture": {"name": "dynamic", "weights": {"domain": 2, "general": 1}, "every": 3, "delay": 4, "scale": 3.0}}
+DYNAMIC = {
+    "mixture": {
+        "name": "dynamic",
+        "options": {"weights": {"domain": 2, "general": 1}, "every": 3, "delay": 4, "scale": 3.0},
+    }
+}
 RANKS = {"FORCE_TORCHRUN": "1", "NPROC_PER_NODE": "2"}
 
 
@@ -126,7 +134,9 @@ def test_a_dynamic_mixture_follows_its_recorded_changes_and_resumes_bit_equal(
 
 @pytest.mark.parametrize("signal", ["eval_loss", "eval_accuracy"])
 def test_development_sets_steer_the_mixture(world: Path, tmp_path: Path, signal: str) -> None:
-    mixture = {**DYNAMIC["mixture"], "scale": 9.0, "signal": signal, "probes": {"general": "plain", "domain": "domain"}}
+    probes = {"general": "plain", "domain": "domain"}
+    options = {**DYNAMIC["mixture"]["options"], "scale": 9.0, "signal": signal, "probes": probes}
+    mixture = {"name": "dynamic", "options": options}
     config = host_config(
         world,
         tmp_path / "run",
@@ -157,7 +167,7 @@ def test_self_pacing_visits_each_sample_once_and_resumes_bit_equal(
     runs = []
     for name in ("straight", "resumed"):
         section = {
-            "curriculum": {"name": "self_paced", "by": by, "start": 0.05},
+            "curriculum": {"name": "self_paced", "options": {"by": by, "start": 0.05}},
             "trace": str(tmp_path / f"{name}-trace"),
         }
         config = host_config(world, tmp_path / name, mindgpt=section, **change)
@@ -211,7 +221,7 @@ def test_resume_on_another_number_of_ranks_goes_on_exactly(world: Path, tmp_path
 
 def test_packs_keep_sources_and_difficulty(world: Path, tmp_path: Path) -> None:
     section = {
-        "curriculum": {"name": "easy_to_hard", "pacing": "linear", "start": 0.02},
+        "curriculum": {"name": "easy_to_hard", "options": {"pacing": "linear", "start": 0.02}},
         "loss": {"name": "weighted_ce"},
     }
     sums, lines = {}, {}
@@ -237,7 +247,7 @@ def test_packs_keep_sources_and_difficulty(world: Path, tmp_path: Path) -> None:
 
 def test_preference_pairs_follow_a_schedule_and_their_lengths(world: Path, tmp_path: Path) -> None:
     trace, steps = tmp_path / "trace", 12
-    section = {"curriculum": {"name": "bucketed", "window": 2}, "trace": str(trace)}
+    section = {"curriculum": {"name": "bucketed", "options": {"window": 2}}, "trace": str(trace)}
     pairs = {"stage": "dpo", "dataset": "pairs", "pref_beta": 0.1, "learning_rate": 1e-3, "max_steps": steps}
     train(host_config(world, tmp_path / "run", mindgpt=section, **pairs))
     data = rows(world, ("pairs",))
@@ -249,7 +259,10 @@ def test_preference_pairs_follow_a_schedule_and_their_lengths(world: Path, tmp_p
 
 
 def test_streamed_rows_keep_their_sources(world: Path, tmp_path: Path) -> None:
-    section = {"sources": ["domain", "general"], "loss": {"name": "weighted_ce", "weights": {"domain": 2.0}}}
+    section = {
+        "sources": ["domain", "general"],
+        "loss": {"name": "weighted_ce", "options": {"weights": {"domain": 2.0}}},
+    }
     streaming = {"streaming": True, "dataloader_num_workers": 1, "accelerator_config": {"dispatch_batches": False}}
     lines = metrics(train(host_config(world, tmp_path / "run", mindgpt=section, buffer_size=48, **streaming)))
     assert len(lines) == 6

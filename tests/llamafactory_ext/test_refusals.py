@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
-from mindgpt_plugins.pipeline.stage import Context, Stage
-from mindgpt_plugins.pipeline.stages.dpo import DPOStage
-from mindgpt_plugins.pipeline.stages.sft import SFTStage
+from mindgpt_plugins.stages.base import Context, Stage
+from mindgpt_plugins.stages.dpo.stage import DPOStage
+from mindgpt_plugins.stages.sft.stage import SFTStage
 
 
 def model(folder: Path, kind: str = "qwen3_vl", vocabulary: tuple[str, ...] = ("a", "b")) -> dict[str, str]:

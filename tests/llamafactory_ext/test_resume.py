@@ -1,9 +1,12 @@
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from mindgpt_plugins.llamafactory_ext import checkpoints, metrics
+from mindgpt_plugins.core.files import load_jsonl
+from mindgpt_plugins.llamafactory_ext import checkpoints
+from mindgpt_plugins.llamafactory_ext.callback import GuestCallback
 
 
 def checkpoint(folder, step, ranks=1):
@@ -61,18 +64,11 @@ def test_every_rank_must_have_saved_its_random_state(tmp_path):
     assert "rank 1" in checkpoints.problem(path, 2)
 
 
-def test_lines_beyond_the_resumed_step_are_dropped(tmp_path):
-    path = tmp_path / "metrics.jsonl"
-    for step in (1, 2, 3, 4):
-        metrics.append(path, metrics.line(step, 9, {"loss": 1 / 3, "learning_rate": 0.1, "note": "text"}))
-    with open(path, "a") as file:
-        file.write('{"step": 5, "lo')  # a kill in mid-write
-    metrics.truncate(path, 2)
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
-    assert lines == [{"step": s, "total": 9, "loss": 0.333333, "lr": 0.1} for s in (1, 2)]
-    metrics.truncate(tmp_path / "none.jsonl", 0)
-
-
-def test_numbers_json_does_not_know(tmp_path):
-    metrics.append(tmp_path / "m.jsonl", metrics.line(1, 2, {"loss": float("nan"), "grad_norm": float("inf")}))
-    assert json.loads((tmp_path / "m.jsonl").read_text()) == {"step": 1, "total": 2, "loss": None, "grad_norm": None}
+def test_a_log_line_has_our_names_and_six_digits(tmp_path):
+    logs = {"loss": 1 / 3, "learning_rate": 0.1, "note": "text", "grad_norm": float("nan")}
+    callback = GuestCallback(SimpleNamespace(), tmp_path / "metrics.jsonl")
+    state = SimpleNamespace(is_world_process_zero=True, global_step=2, max_steps=9)
+    callback.on_log(None, state, None, logs=logs)
+    (line,) = load_jsonl(tmp_path / "metrics.jsonl")
+    assert line.pop("seconds_per_step") > 0
+    assert line == {"step": 2, "total": 9, "loss": 0.333333, "lr": 0.1, "grad_norm": None}

@@ -4,6 +4,7 @@ import sys
 import pytest
 import yaml
 
+from mindgpt_plugins.core.registry import PluginError, RegistryError
 from mindgpt_plugins.llamafactory_ext.launch import main, read
 from mindgpt_plugins.llamafactory_ext.settings import (
     Section,
@@ -11,15 +12,16 @@ from mindgpt_plugins.llamafactory_ext.settings import (
     check_against_host,
     parse,
 )
-from mindgpt_plugins.registry import PluginError, RegistryError
 
 STREAMING = {"streaming": True, "dataloader_num_workers": 1, "accelerator_config": {"dispatch_batches": False}}
 
 
 def test_a_choice_is_a_name_or_a_name_with_options():
-    section = parse({"curriculum": "shuffled", "mixture": {"name": "fixed", "by": "dataset", "weights": {"a": 1}}})
-    assert section.curriculum.flat() == {"name": "shuffled"}
-    assert section.mixture.flat() == {"name": "fixed", "by": "dataset", "weights": {"a": 1}}
+    section = parse(
+        {"curriculum": "shuffled", "mixture": {"name": "fixed", "by": "dataset", "options": {"weights": {"a": 1}}}}
+    )
+    assert section.curriculum.written() == "shuffled"
+    assert section.mixture.written() == {"name": "fixed", "by": "dataset", "options": {"weights": {"a": 1}}}
     assert Section.model_validate(section.model_dump()) == section
     assert section.loss.name == "weighted_ce"
     assert parse({"loss": None}).loss is None
@@ -38,11 +40,11 @@ def test_a_choice_is_a_name_or_a_name_with_options():
         ({"kl": {"sources": ["a"], "beta": 0}}, SettingsError, "mindgpt.kl.beta"),
         ({"curriculum": "easy_to_hart"}, RegistryError, "did you mean 'easy_to_hard'"),
         (
-            {"curriculum": {"name": "easy_to_hard", "pace": "root"}},
+            {"curriculum": {"name": "easy_to_hard", "options": {"pace": "root"}}},
             RegistryError,
             "no option 'pace'; did you mean 'pacing'",
         ),
-        ({"loss": {"name": "weighted_ce", "weight": {}}}, RegistryError, "did you mean 'weights'"),
+        ({"loss": {"name": "weighted_ce", "options": {"weight": {}}}}, RegistryError, "did you mean 'weights'"),
         ({"plugins": ["no_such_module"]}, PluginError, "no_such_module"),
     ],
 )
@@ -65,7 +67,7 @@ def test_bad_sections_name_place_and_fix(raw, error, message):
         ({"curriculum": "easy_to_hard"}, {"packing": True}, {}, "goes with neat_packing only"),
         ({"curriculum": "bucketed"}, {"neat_packing": True}, {}, "curriculum bucketed: does not go with packing"),
         (
-            {"loss": {"name": "weighted_ce", "length_weighting": "sqrt"}},
+            {"loss": {"name": "weighted_ce", "options": {"length_weighting": "sqrt"}}},
             {"neat_packing": True},
             {},
             "loss.length_weighting: does not go with packing",
@@ -80,10 +82,15 @@ def test_bad_sections_name_place_and_fix(raw, error, message):
         ({"curriculum": "shuffled"}, {"accelerator_config": {"split_batches": True}}, {}, "split_batches"),
         ({"curriculum": "self_paced"}, {"stage": "dpo"}, {}, "only stage sft"),
         ({"curriculum": "self_paced", "loss": None}, {}, {}, "a loss of ours"),
-        ({"mixture": {"name": "dynamic", "weights": {"a": 1}}}, {"stage": "dpo"}, {}, "mindgpt.mixture: follows"),
-        ({"mixture": {"name": "dynamic", "by": "dataset", "weights": {"a": 1}}}, {}, {}, "set by: source"),
         (
-            {"mixture": {"name": "dynamic", "weights": {"a": 1}, "signal": "eval_accuracy"}},
+            {"mixture": {"name": "dynamic", "options": {"weights": {"a": 1}}}},
+            {"stage": "dpo"},
+            {},
+            "mindgpt.mixture: follows",
+        ),
+        ({"mixture": {"name": "dynamic", "by": "dataset", "options": {"weights": {"a": 1}}}}, {}, {}, "set by: source"),
+        (
+            {"mixture": {"name": "dynamic", "options": {"weights": {"a": 1}, "signal": "eval_accuracy"}}},
             {"eval_dataset": "dev"},
             {},
             "needs the host's eval_on_each_dataset, eval_strategy, compute_accuracy",
@@ -100,19 +107,21 @@ def test_what_could_not_act_is_refused(raw, host, environment, message):
 
 def test_ordinary_combinations_pass():
     check_against_host(parse({"curriculum": "easy_to_hard"}), {"stage": "dpo"}, {})
-    check_against_host(parse({"loss": {"name": "weighted_ce", "weights": {"a": 2.0}}}), {"packing": True}, {})
+    check_against_host(
+        parse({"loss": {"name": "weighted_ce", "options": {"weights": {"a": 2.0}}}}), {"packing": True}, {}
+    )
     check_against_host(parse({"curriculum": "easy_to_hard"}), {"neat_packing": True}, {})
     check_against_host(parse({"sources": ["a"]}), STREAMING, {})
     measured = {"eval_dataset": "dev", "eval_on_each_dataset": True, "eval_strategy": "steps"}
-    dynamic = {"mixture": {"name": "dynamic", "weights": {"a": 1}, "signal": "eval_loss"}}
+    dynamic = {"mixture": {"name": "dynamic", "options": {"weights": {"a": 1}, "signal": "eval_loss"}}}
     check_against_host(parse(dynamic), {**measured, "stage": "dpo"}, {})
     check_against_host(parse({"loss": None}), {"use_dft_loss": True}, {"USE_MCA": "0"})
 
 
 def test_what_a_section_needs_of_the_data():
     assert not parse({}).needs_source()
-    assert parse({"loss": {"name": "weighted_ce", "weights": {"a": 1.0}}}).needs_source()
-    assert not parse({"mixture": {"name": "fixed", "by": "dataset", "weights": {"a": 1}}}).needs_source()
+    assert parse({"loss": {"name": "weighted_ce", "options": {"weights": {"a": 1.0}}}}).needs_source()
+    assert not parse({"mixture": {"name": "fixed", "by": "dataset", "options": {"weights": {"a": 1}}}}).needs_source()
     assert parse({"curriculum": "easy_to_hard"}).needs_difficulty()
     assert not parse({"curriculum": "shuffled"}).needs_difficulty()
 

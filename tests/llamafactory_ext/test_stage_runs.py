@@ -9,10 +9,10 @@ from pathlib import Path
 import lf_assets
 import pytest
 
-from mindgpt_plugins.pipeline.stage import Context, Stage
-from mindgpt_plugins.pipeline.stages.dpo import DPOStage
-from mindgpt_plugins.pipeline.stages.sft import SFTStage
-from mindgpt_plugins.recipe.base import StageConfig
+from mindgpt_plugins.core.schema import StageConfig
+from mindgpt_plugins.stages.base import Context, Stage
+from mindgpt_plugins.stages.dpo.stage import DPOStage
+from mindgpt_plugins.stages.sft.stage import SFTStage
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 

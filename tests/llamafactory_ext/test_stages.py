@@ -10,11 +10,11 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from mindgpt_plugins.pipeline.stage import Context
-from mindgpt_plugins.pipeline.stages.dpo import DPOStage
-from mindgpt_plugins.pipeline.stages.sft import SFTStage
-from mindgpt_plugins.recipe.dpo import DPOConfig
-from mindgpt_plugins.recipe.sft import SFTConfig
+from mindgpt_plugins.stages.base import Context
+from mindgpt_plugins.stages.dpo.config import DPOConfig
+from mindgpt_plugins.stages.dpo.stage import DPOStage
+from mindgpt_plugins.stages.sft.config import SFTConfig
+from mindgpt_plugins.stages.sft.stage import SFTStage
 
 
 @pytest.fixture
@@ -42,8 +42,8 @@ def test_the_rendered_yaml(context):
     config = sft(
         data=[{"set": "first/domain", "weight": 3}, {"set": "second/domain", "weight": 1}],
         gradient_accumulation=2,
-        curriculum={"name": "easy_to_hard", "pacing": "root"},
-        loss={"name": "weighted_ce", "weights": {"domain": 2.0}},
+        curriculum={"name": "easy_to_hard", "options": {"pacing": "root"}},
+        loss={"name": "weighted_ce", "options": {"weights": {"domain": 2.0}}},
         kl={"sources": ["domain"], "reference": "base"},
         llamafactory={"learning_rate": 0.5, "weight_decay": 0.1},
     )
@@ -60,10 +60,14 @@ def test_the_rendered_yaml(context):
     info = json.loads((Path(train["dataset_dir"]) / "dataset_info.json").read_text())
     assert Path(info["second/domain"]["file_name"]) == Path(context.inputs["second"]["datasets"]) / "domain.json"
     assert train["mindgpt"] == {
-        "curriculum": {"name": "easy_to_hard", "pacing": "root"},
-        "mixture": {"name": "fixed", "by": "dataset", "weights": {"first/domain": 3.0, "second/domain": 1.0}},
+        "curriculum": {"name": "easy_to_hard", "options": {"pacing": "root"}},
+        "mixture": {
+            "name": "fixed",
+            "by": "dataset",
+            "options": {"weights": {"first/domain": 3.0, "second/domain": 1.0}},
+        },
         "media_dirs": {f"{name}/domain": context.inputs[name]["datasets"] for name in ("first", "second")},
-        "loss": {"name": "weighted_ce", "weights": {"domain": 2.0}},
+        "loss": {"name": "weighted_ce", "options": {"weights": {"domain": 2.0}}},
         "kl": {"sources": ["domain"], "beta": 0.05, "reference": context.inputs["base"]["model"]},
         "metrics_path": str(context.folder / "metrics.jsonl"),
     }
@@ -117,11 +121,11 @@ def test_dpo_renders_mpo_weights(context):
             {"batch_size": 6, "gradient_accumulation": 4},
             "batch_size 6 is not divisible by gradient_accumulation x workers",
         ),
-        ({"data": ["first/domian"]}, "no set 'domian'; did you mean 'domain'"),
+        ({"data": ["first/domian"]}, "no set 'domian'; it has: domain, general, plain, pairs; did you mean 'domain'?"),
         ({"data": ["first/pairs"]}, "single replies, not pairs"),
         ({"curriculum": "easy_to_hart"}, "did you mean 'easy_to_hard'"),
-        ({"curriculum": {"name": "easy_to_hard", "pace": 1}}, "did you mean 'pacing'"),
-        ({"loss": {"name": "weighted_ce", "weight": {}}}, "did you mean 'weights'"),
+        ({"curriculum": {"name": "easy_to_hard", "options": {"pace": 1}}}, "did you mean 'pacing'"),
+        ({"loss": {"name": "weighted_ce", "options": {"weight": {}}}}, "did you mean 'weights'"),
         ({"llamafactory": {"output_dir": "x"}}, "llamafactory.output_dir: is set by the pipeline"),
         ({"llamafactory": {"use_dft_loss": True}}, "use_dft_loss"),
         ({"llamafactory": {"stage": "pt"}}, "not 'pt'"),

@@ -20,8 +20,8 @@ from mindgpt_plugins.curriculum.easy_to_hard import EasyToHard
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
 SECTION = {
-    "curriculum": {"name": "easy_to_hard", "pacing": "linear", "start": 0.2},
-    "loss": {"name": "weighted_ce", "weights": {"domain": 2.0}},
+    "curriculum": {"name": "easy_to_hard", "options": {"pacing": "linear", "start": 0.2}},
+    "loss": {"name": "weighted_ce", "options": {"weights": {"domain": 2.0}}},
 }
 SPLITS = {
     "bs4": {},
@@ -120,7 +120,7 @@ RESUME = {"max_steps": 40, "save_steps": 4, "save_total_limit": 3, "lr_scheduler
 
 
 def test_killed_and_resumed_equals_the_straight_run(world: Path, tmp_path: Path) -> None:
-    section = {**SECTION, "mixture": {"name": "fixed", "weights": {"domain": 0.7, "general": 0.3}}}
+    section = {**SECTION, "mixture": {"name": "fixed", "options": {"weights": {"domain": 0.7, "general": 0.3}}}}
     straight = train(host_config(world, tmp_path / "straight", mindgpt=section, **RESUME))
     config = host_config(world, tmp_path / "killed", mindgpt=section, **RESUME)
     killed_at(config, 15)
@@ -209,7 +209,7 @@ def test_a_missing_column_is_one_line_that_names_the_dataset(world: Path, tmp_pa
 def test_the_users_own_yaml_through_mindgpt(world: Path, tmp_path: Path) -> None:
     config = host_config(world, tmp_path / "run", max_steps=2, mindgpt=SECTION)
     path = command(config)[-1]
-    overridden = "mindgpt.curriculum.pacing=root"
+    overridden = "mindgpt.curriculum.options.pacing=root"
     done = subprocess.run(
         [sys.executable, "-m", "mindgpt_plugins.cli", "llamafactory", "train", path, overridden, "max_steps=3"],
         env={**environment(), "PYTHONPATH": ""},

@@ -1,10 +1,10 @@
 import pytest
 import torch
 
+from mindgpt_plugins.core.registry import check_options, get
 from mindgpt_plugins.curriculum.base import CurriculumError
 from mindgpt_plugins.losses.kl_anchor import KLAnchor
 from mindgpt_plugins.losses.weighted_ce import WeightedCE
-from mindgpt_plugins.registry import check_options, get
 
 NAMES = ("general", "domain")
 

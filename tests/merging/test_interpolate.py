@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from mindgpt_plugins.merging.adapter import Adapter, combine
-from mindgpt_plugins.merging.checkpoint import INDEX, MergeError, pieces, read_header
-from mindgpt_plugins.merging.interpolate import interpolate
+from mindgpt_plugins.stages.interpolate.adapter import Adapter, combine
+from mindgpt_plugins.stages.interpolate.checkpoint import INDEX, MergeError, pieces, read_header
+from mindgpt_plugins.stages.interpolate.run import interpolate
 
 Weights = dict[str, torch.Tensor]
 HEAD, TABLE = "lm_head.weight", "model.embed_tokens.weight"
@@ -284,7 +284,7 @@ MEASURE = """
 import resource, sys
 from pathlib import Path
 import torch, safetensors.torch
-from mindgpt_plugins.merging.interpolate import interpolate
+from mindgpt_plugins.stages.interpolate.run import interpolate
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 before = peak()
 interpolate(Path(sys.argv[1]), Path(sys.argv[2]), 0.5, Path(sys.argv[3]))

@@ -9,8 +9,8 @@ transformers = pytest.importorskip("transformers")
 
 from PIL import Image  # noqa: E402
 
-from mindgpt_plugins.models.tiny_qwen3_vl import build, sizes  # noqa: E402
-from mindgpt_plugins.recipe.model import ModelConfig  # noqa: E402
+from mindgpt_plugins.stages.model.config import ModelConfig  # noqa: E402
+from mindgpt_plugins.stages.model.run import build, sizes  # noqa: E402
 
 TEXTS = ["user", "assistant", "what colour is the square?", "answer: red", "answer: top left"] * 20
 CONFIG = ModelConfig.model_validate(

@@ -11,8 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from mindgpt_plugins.cli import verbs
-from mindgpt_plugins.parallel.config import ModelError
-from mindgpt_plugins.parallel.request import RequestError
+from mindgpt_plugins.sizing.model import ModelError
+from mindgpt_plugins.workbench.parallel.request import RequestError
 
 CONFIGS = Path(__file__).parent / "configs"
 DENSE = str(CONFIGS / "qwen3_vl_8b.json")
@@ -37,7 +37,7 @@ def test_layouts_rules_modes_and_keys(tmp_path: Path) -> None:
     first = found["options"][0]
     assert first["fits"] and sum(first["bytes"].values()) < first["peak"] < 80 * 2**30
     page = chart.read_text()
-    assert page.count("<rect") >= 12 * 6 and "http" not in page and "never measured on a GPU" in page
+    assert page.count("<rect") >= 12 * 6 and "://" not in page and "never measured on a GPU" in page
 
 
 def test_a_text_model_and_a_folder(tmp_path: Path) -> None:

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from mindgpt_plugins.parallel import config as reading
-from mindgpt_plugins.parallel import counts, weights
-from mindgpt_plugins.parallel.layouts import Layout
+from mindgpt_plugins.sizing import model as reading
+from mindgpt_plugins.sizing import weights
+from mindgpt_plugins.workbench.parallel import counts
+from mindgpt_plugins.workbench.parallel.layouts import Layout
 
 CONFIGS = Path(__file__).parent / "configs"
 

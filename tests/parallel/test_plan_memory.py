@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from mindgpt_plugins.parallel import config as reading
-from mindgpt_plugins.parallel import memory, plan, rollout
-from mindgpt_plugins.parallel.layouts import Layout
-from mindgpt_plugins.parallel.request import GIB, TRAINERS, Recompute, Request, images
+from mindgpt_plugins.sizing import model as reading
+from mindgpt_plugins.workbench.parallel import memory, plan, rollout
+from mindgpt_plugins.workbench.parallel.layouts import Layout
+from mindgpt_plugins.workbench.parallel.request import GIB, TRAINERS, Recompute, Request, images
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks" / "parallel"
 CONFIGS = Path(__file__).parent / "configs"
@@ -51,7 +51,7 @@ def train(layout: Layout, mode: Recompute = "full", model: reading.Model = DENSE
 
 def test_megatron_by_hand() -> None:
     """8.77 B parameters on one rank: 2 bytes of weights, 4 of gradients, 12 of optimizer; TP2 halves the text part."""
-    from mindgpt_plugins.parallel import weights
+    from mindgpt_plugins.sizing import weights
 
     parts = weights.by_part(weights.of_model(DENSE))
     tower = parts["vision"] + parts["projector"]

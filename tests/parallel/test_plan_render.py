@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 import yaml
 
-from mindgpt_plugins.parallel import config as reading
-from mindgpt_plugins.parallel import plan, render
-from mindgpt_plugins.parallel.layouts import Layout
-from mindgpt_plugins.parallel.request import Recompute, Request, images
 from mindgpt_plugins.pipeline import plan as planning
 from mindgpt_plugins.pipeline import runner
-from mindgpt_plugins.pipeline.stages.hydra_overrides import render_override
 from mindgpt_plugins.recipe.loading import load
+from mindgpt_plugins.sizing import model as reading
+from mindgpt_plugins.stages.rl.hydra_overrides import render_override
+from mindgpt_plugins.workbench.parallel import plan, render
+from mindgpt_plugins.workbench.parallel.layouts import Layout
+from mindgpt_plugins.workbench.parallel.request import Recompute, Request, images
 
 CONFIGS = Path(__file__).parent / "configs"
 DENSE = reading.read(CONFIGS / "qwen3_vl_8b.json")

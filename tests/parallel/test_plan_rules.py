@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mindgpt_plugins.parallel import config as reading
-from mindgpt_plugins.parallel import plan, rules
-from mindgpt_plugins.parallel.layouts import Layout, every
-from mindgpt_plugins.parallel.request import TRAINERS, Request, RequestError
+from mindgpt_plugins.sizing import model as reading
+from mindgpt_plugins.workbench.parallel import plan, rules
+from mindgpt_plugins.workbench.parallel.layouts import Layout, every
+from mindgpt_plugins.workbench.parallel.request import TRAINERS, Request, RequestError
 
 CONFIGS = Path(__file__).parent / "configs"
 DENSE = reading.read(CONFIGS / "qwen3_vl_8b.json")

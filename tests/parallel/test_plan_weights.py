@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from mindgpt_plugins.parallel import config as reading
-from mindgpt_plugins.parallel import weights as listing
-from mindgpt_plugins.parallel.render import TARGETS
+from mindgpt_plugins.sizing import model as reading
+from mindgpt_plugins.sizing import weights as listing
+from mindgpt_plugins.workbench.parallel.render import TARGETS
 
 CONFIGS = sorted((Path(__file__).parent / "configs").glob("*.json"))
 

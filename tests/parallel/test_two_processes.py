@@ -27,14 +27,16 @@ def test_two_ranks_compute_what_one_does(tmp_path: Path) -> None:
         out, _ = rank.communicate(timeout=500)
         assert rank.returncode == 0
         found.append(json.loads(out.decode().splitlines()[-1]))
-    from mindgpt_plugins.parallel import config, counts, weights
+    from mindgpt_plugins.sizing import weights
+    from mindgpt_plugins.sizing.model import parse
+    from mindgpt_plugins.workbench.parallel import counts
 
     sys.path.insert(0, str(HERE))
     sys.path.insert(0, str(HERE.parents[1] / "benchmarks" / "parallel"))
     from memory import multimodal
 
     raw = multimodal(vocab_size=512, hidden_size=64, intermediate_size=128, num_hidden_layers=2, head_dim=16)
-    model = config.parse(raw, "tiny")
+    model = parse(raw, "tiny")
     first, second = found
     for one in found:
         assert one["fsdp2"]["loss"] == pytest.approx(one["reference"], rel=1e-6)

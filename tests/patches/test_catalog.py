@@ -10,8 +10,8 @@ import torch
 from mindgpt_patches import Outcome, PatchRefused, catalog, certificate, guard, records
 from pydantic import TypeAdapter
 
-from mindgpt_plugins.recipe.patches import Patches
-from mindgpt_plugins.registry import names
+from mindgpt_plugins.core.patch_modes import Patches
+from mindgpt_plugins.core.registry import names
 
 
 def test_it_is_light():

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from mindgpt_plugins.pipeline.process import child_environment
+from mindgpt_plugins.core.process import child_environment
 
 pytestmark = pytest.mark.slow
 

@@ -9,13 +9,15 @@ import pytest
 from pydantic import ValidationError
 from rich.console import Console
 
-from mindgpt_plugins.pipeline import extension, folders, plan, runner
-from mindgpt_plugins.pipeline.stage import Command, Stage, StageError
-from mindgpt_plugins.recipe.evaluate import EvaluateConfig
+from mindgpt_plugins.core.errors import StageError
+from mindgpt_plugins.core.files import read_json
+from mindgpt_plugins.core.registry import get
+from mindgpt_plugins.pipeline import extension, plan, runner
 from mindgpt_plugins.recipe.loading import validate
 from mindgpt_plugins.recipe.schema import Recipe
-from mindgpt_plugins.recipe.sft import SFTConfig
-from mindgpt_plugins.registry import get
+from mindgpt_plugins.stages.base import Command, Stage
+from mindgpt_plugins.stages.evaluate.config import EvaluateConfig
+from mindgpt_plugins.stages.sft.config import SFTConfig
 
 TRAIN = {"batch_size": 4, "max_steps": 100}
 
@@ -84,7 +86,9 @@ def test_extend_needs_its_settings_and_the_other_way_round(gate: dict[str, Any])
 def test_only_what_is_trained_here_can_be_extended(tmp_path: Path) -> None:
     gate = {"before": "eval_base", "on_fail": "extend", "extend": {"steps": 7}}
     wrong = {"kind": "evaluate", "model": "hub/base", "sets": ["data/dev"], "gate": gate}
-    with pytest.raises(StageError, match=r"stages.eval_restore: .*'hub/base' is no sft or dpo stage"):
+    with pytest.raises(
+        StageError, match=r"stages.eval_restore: .*'hub/base' is no stage of this recipe that can be trained further"
+    ):
         plan.make(recipe(tmp_path, eval_restore=wrong, eval_align=None), tmp_path / "runs")
 
 
@@ -117,7 +121,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 
 def done(folder: Path) -> list[str]:
-    return [stage["name"] for stage in folders.read_json(folder / "manifest.json")["stages"]]
+    return [stage["name"] for stage in read_json(folder / "manifest.json")["stages"]]
 
 
 def run(tmp_path: Path, **options: Any) -> Path:
@@ -136,7 +140,7 @@ def test_a_failed_gate_is_extended_until_it_passes(tmp_path: Path, scripted: dic
     scripted["eval_restore"] = "failed"
     folder = run(tmp_path)
     assert done(folder) == [*PLAIN[:3], "restore.more1", "eval_restore.more1", *PLAIN[3:]]
-    record = folders.read_json(next((tmp_path / "runs" / "stages").glob("align-*")) / "stage.json")
+    record = read_json(next((tmp_path / "runs" / "stages").glob("align-*")) / "stage.json")
     assert list(record["inputs"]) == ["restore.more1", "pairs"]
     again = plan.make(recipe(tmp_path), tmp_path / "runs")
     assert again.run == folder and {stage.status for stage in again.stages} == {"reuse"}
@@ -149,7 +153,7 @@ def test_no_more_than_asked_for(tmp_path: Path, scripted: dict[str, str]) -> Non
     assert [n for n in done(folder) if "more" in n] == [
         *("restore.more1", "eval_restore.more1", "restore.more2", "eval_restore.more2")
     ]
-    statuses = {stage["name"]: stage["status"] for stage in folders.read_json(folder / "manifest.json")["stages"]}
+    statuses = {stage["name"]: stage["status"] for stage in read_json(folder / "manifest.json")["stages"]}
     assert statuses["eval_restore.more2"] == "done" and statuses["pairs"] == "pending"
 
 
@@ -158,7 +162,7 @@ def test_fresh_runs_each_stage_once(tmp_path: Path, scripted: dict[str, str]) ->
     run(tmp_path)
     scripted["eval_restore"] = "failed"
     folder = run(tmp_path, fresh=True)
-    stages = folders.read_json(folder / "manifest.json")["stages"]
+    stages = read_json(folder / "manifest.json")["stages"]
     assert [s["status"] for s in stages if s["name"] in ("restore.more1", "align")] == ["done", "done"]
     # eval_base, restore and eval_restore under the first plan, the rest under the second: one new folder each.
     made = [path.name.split("-")[0] for path in (tmp_path / "runs" / "stages").iterdir()]

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from mindgpt_plugins.core.errors import StageError
 from mindgpt_plugins.pipeline import plan, preflight, preflight_all, runner
-from mindgpt_plugins.pipeline.stage import StageError, TokenLimit
 from mindgpt_plugins.recipe.loading import load
+from mindgpt_plugins.sizing.pictures import vision_tokens
+from mindgpt_plugins.sizing.samples import read_samples
+from mindgpt_plugins.stages.base import TokenLimit
 
 TAGS = {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant"}
 
@@ -47,10 +51,10 @@ def test_missing_and_corrupt_images_are_named(dataset: Path) -> None:
 
 def test_unknown_set_and_broken_file(dataset: Path) -> None:
     with pytest.raises(StageError, match="lists no set 'al'; it has: all"):
-        list(preflight.read_samples(dataset, "al"))
+        list(read_samples(dataset, "al"))
     (dataset / "all.json").write_text("[{")
     with pytest.raises(StageError, match="is not valid JSON"):
-        list(preflight.read_samples(dataset, "all"))
+        list(read_samples(dataset, "all"))
 
 
 def test_the_sets_of_a_stage_are_looked_at_when_it_is_done(tmp_path: Path) -> None:
@@ -84,4 +88,115 @@ def test_vision_tokens_equal_the_processors(width: int, height: int, patch: tupl
         return
     low, high = 4 * side * side, 1024 * side * side
     h, w = smart_resize(height, width, factor=side, min_pixels=low, max_pixels=high)
-    assert preflight.vision_tokens(width, height, side=side, min_pixels=low, max_pixels=high) == h * w // side**2
+    assert vision_tokens(width, height, side=side, min_pixels=low, max_pixels=high) == h * w // side**2
+
+
+def turns(said: str = "answer: red") -> list[dict[str, str]]:
+    return [{"role": "user", "content": "<image>What colour?"}, {"role": "assistant", "content": said}]
+
+
+def listed(folder: Path, file: str, images: str = "images", **entry: Any) -> None:
+    entry = {"formatting": "sharegpt", "tags": TAGS, "columns": {"messages": "messages", "images": images}, **entry}
+    (folder / "dataset_info.json").write_text(json.dumps({"set": {"file_name": file, **entry}}))
+
+
+def validated(folder: Path) -> list[str]:
+    """What ``mindgpt validate`` says about an sft stage over ``<folder>/set``."""
+    recipe = {
+        "name": "t",
+        "device": "cpu",
+        "stages": {
+            "train": {
+                **{"kind": "sft", "model": "some/model", "data": [f"{folder}/set"]},
+                **{"max_steps": 2, "batch_size": 2, "save_steps": 2, "cutoff_len": 128},
+            }
+        },
+    }
+    (folder / "recipe.yaml").write_text(json.dumps(recipe))
+    (stage,) = plan.make(load(str(folder / "recipe.yaml")), folder / "runs").stages
+    return preflight.check_data(stage) + stage.stage.check(stage.config, stage.context)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "arrow", "lines.json", "array.jsonl", "blank.jsonl", "bom.jsonl", "parts"])
+def test_every_file_that_the_host_loads_is_looked_into(tmp_path: Path, kind: str) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
+    rows = [{"uid": f"u{i}", "messages": turns(), "images": ["a.png"]} for i in range(4)]
+    rows[3]["images"] = ["gone.png"]
+    lines = [json.dumps(row) + "\n" for row in rows]
+    file = tmp_path / f"set.{kind}"
+    listed(tmp_path, file.name)
+    if kind == "parquet":
+        parquet.write_table(pa.Table.from_pylist(rows), file)
+    elif kind == "arrow":
+        table = pa.Table.from_pylist(rows)
+        with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
+    elif kind == "parts":
+        file.mkdir()
+        (file / "1.jsonl").write_text("".join(lines[:2]))
+        (file / "2.json").write_text(json.dumps(rows[2:]))
+    else:
+        text = {"lines.json": "".join(lines), "array.jsonl": json.dumps(rows), "blank.jsonl": " \n".join(lines)}
+        file.write_bytes(text.get(kind, "\ufeff" + "".join(lines)).encode("utf-8"))
+    (problem,) = validated(tmp_path)
+    assert "(uid u3): image" in problem and problem.endswith("gone.png does not exist")
+    Image.new("RGB", (64, 64)).save(tmp_path / "gone.png")
+    assert validated(tmp_path) == []
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\u0085"])
+def test_separators_inside_a_text_end_no_line(tmp_path: Path, separator: str) -> None:
+    said = f"answer: red{separator}(signal)"
+    rows = [{"uid": f"u{i}", "messages": turns(said)} for i in range(2)]
+    (tmp_path / "set.jsonl").write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows), "utf-8")
+    listed(tmp_path, "set.jsonl")
+    assert validated(tmp_path) == []
+    assert [s.messages[1][1] for s in read_samples(tmp_path, "set")] == [said, said]
+
+
+def test_a_single_picture_may_be_a_plain_string(tmp_path: Path) -> None:
+    """LLaVA's own layout."""
+    Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
+    talk = [{"from": "human", "value": "<image>\nWhat?"}, {"from": "gpt", "value": "answer: red"}]
+    rows = [{"id": str(i), "image": "a.png", "conversations": talk} for i in range(2)]
+    (tmp_path / "set.json").write_text(json.dumps(rows))
+    info = {"formatting": "sharegpt", "columns": {"messages": "conversations", "images": "image"}}
+    (tmp_path / "dataset_info.json").write_text(json.dumps({"set": {"file_name": "set.json", **info}}))
+    assert validated(tmp_path) == []
+    assert [s.images for s in read_samples(tmp_path, "set")] == [(tmp_path / "a.png",)] * 2
+    assert [s.messages[0][0] for s in read_samples(tmp_path, "set")] == ["user"] * 2
+
+
+def test_pictures_inside_a_table_are_opened(tmp_path: Path) -> None:
+    import io
+
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    stream = io.BytesIO()
+    Image.effect_noise((64, 64), 90).save(stream, "PNG")
+    good = stream.getvalue()
+    rows = [
+        {"uid": name, "messages": turns(), "images": [{"bytes": data, "path": None}]}
+        for name, data in (("fine", good), ("cut", good[: len(good) // 2]))
+    ]
+    parquet.write_table(pa.Table.from_pylist(rows), tmp_path / "set.parquet")
+    listed(tmp_path, "set.parquet")
+    (problem,) = validated(tmp_path)
+    assert "row 1 (uid cut): embedded image 0 cannot be read" in problem
+
+
+def test_alpaca_rows_are_counted_as_the_host_joins_them(tmp_path: Path) -> None:
+    row = {"instruction": "Add.", "input": "1 and 2", "output": "3", "past": [["Hi", "Hello"]], "images": ["a.png"]}
+    (tmp_path / "set.json").write_text(json.dumps([row]))
+    (tmp_path / "dataset_info.json").write_text(json.dumps({"set": {"file_name": "set.json"}}))
+    (sample,) = read_samples(tmp_path, "set")
+    assert sample.messages == (("user", "Add.\n1 and 2"), ("assistant", "3"))
+    assert sample.images == ()  # an entry without columns names no pictures, and the host reads none
+    columns = {"prompt": "instruction", "response": "output", "history": "past"}
+    (tmp_path / "dataset_info.json").write_text(json.dumps({"set": {"file_name": "set.json", "columns": columns}}))
+    (sample,) = read_samples(tmp_path, "set")
+    assert sample.messages == (("user", "Hi"), ("assistant", "Hello"), ("user", "Add."), ("assistant", "3"))

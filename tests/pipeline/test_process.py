@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from mindgpt_plugins.pipeline import process
+from mindgpt_plugins.core import process
 
 
 def test_what_outlived_a_killed_command_is_ended_by_the_next(tmp_path: Path) -> None:

@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from mindgpt_plugins.pipeline import folders, plan, process, runner
-from mindgpt_plugins.pipeline.stage import StageError
+from mindgpt_plugins.core import folders, process
+from mindgpt_plugins.core.errors import StageError
+from mindgpt_plugins.core.files import read_json
+from mindgpt_plugins.pipeline import plan, runner
 from mindgpt_plugins.recipe.loading import load
 
 Write = Callable[..., Path]
@@ -135,7 +137,7 @@ def test_time_and_memory_are_on_disk_while_a_stage_runs(tmp_path: Path) -> None:
     assert not path.exists()
     time.sleep(0.03)
     spent.tick(9)
-    found = folders.read_json(path)
+    found = read_json(path)
     assert 2.03 <= found["seconds"] < 3 and found["peak_rss_bytes"] == 9
 
 

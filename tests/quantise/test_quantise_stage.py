@@ -12,16 +12,17 @@ from typing import Any
 
 import pytest
 from mindgpt_data.export import write_set
-from mindgpt_data.rows import Row
+from mindgpt_data.schema.rows import Row
 from PIL import Image
 from pydantic import ValidationError
 
-from mindgpt_plugins.pipeline.stage import Context
-from mindgpt_plugins.pipeline.stages.quantise import Quantise
-from mindgpt_plugins.quantise.calibration import CalibrationError, rows_for, stratified
-from mindgpt_plugins.quantise.gate import shortfalls, weights_size
-from mindgpt_plugins.quantise.schemes import kept
-from mindgpt_plugins.recipe.quantise import QuantiseConfig
+from mindgpt_plugins.stages.base import Context
+from mindgpt_plugins.stages.quantise.calibration import CalibrationError, rows_for, stratified
+from mindgpt_plugins.stages.quantise.config import QuantiseConfig
+from mindgpt_plugins.stages.quantise.gate import shortfalls, weights_size
+from mindgpt_plugins.stages.quantise.job import CalibrationJob
+from mindgpt_plugins.stages.quantise.schemes import kept
+from mindgpt_plugins.stages.quantise.stage import Quantise
 
 GATE = {"sets": ["data/dev"]}
 
@@ -63,7 +64,7 @@ def test_the_rendered_settings_name_folders_and_sets(tmp_path: Path) -> None:
     context = Context("q", tmp_path, {"data": {"datasets": "/d"}, "m": {"model": "/m"}}, seed=7)
     asked = config(scheme="int8_w8a8", calibration={"sets": ["data/train"], "rows": 4})
     (command,) = Quantise().render(asked, context)
-    assert command.argv == ("-m", "mindgpt_plugins.quantise", "quantise.json")
+    assert command.argv == ("-m", "mindgpt_plugins.stages.quantise", "quantise.json")
     settings = json.loads((tmp_path / "quantise.json").read_text())
     assert settings["model"] == "/m" and settings["seed"] == 7 and settings["device"] == "cpu"
     assert settings["calibration"]["sets"] == [{"folder": "/d", "name": "train"}]
@@ -111,9 +112,9 @@ def test_a_folder_without_weights_is_named(tmp_path: Path) -> None:
         weights_size(tmp_path)
 
 
-def asked(folder: Path, **change: Any) -> dict[str, Any]:
+def asked(folder: Path, **change: Any) -> CalibrationJob:
     raw = {"sets": [{"folder": str(folder), "name": "train"}], "rows": 8, "by": "capability", "text_only": False}
-    return raw | change
+    return CalibrationJob.model_validate(raw | change)
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mindgpt_plugins.recipe.loading import RecipeError, load, shipped_recipes
+from mindgpt_plugins.recipe.loading import RecipeError, find_stage, load, shipped_recipes
+from mindgpt_plugins.stages.rl.config import RLConfig
 
 Write = Callable[..., Path]
 TWO = "a: {kind: toy}\nb: {kind: toy, model: a}\n"
@@ -24,6 +25,32 @@ def test_overrides_reach_nested_keys(write_recipe: Write) -> None:
     assert recipe.stages["a"].inner.rate == 0.5  # type: ignore[attr-defined]
     assert recipe.seed == 7
     assert recipe.inputs("b") == ["a"]
+
+
+def test_a_side_may_be_any_that_a_stage_kind_runs_on(write_recipe: Write) -> None:
+    path = write_recipe(TWO)
+    recipe = load(str(path), ["launch.quantise.python=env/q/bin/python", "launch.data.env.A=b"])
+    assert recipe.launch_of("quantise").python == "env/q/bin/python"
+    assert recipe.launch_of("data").env == {"A": "b"} and recipe.launch_of("rl").python is None
+    said = problem(path, "launch.quantize.python=x")
+    assert "launch.quantize: no stage kind runs on that side; did you mean 'quantise'?" in said
+    assert "launch.data.pyton: unknown key 'pyton'; did you mean 'python'?" in problem(path, "launch.data.pyton=x")
+
+
+def test_the_stage_that_a_command_is_about(write_recipe: Write) -> None:
+    rl = "{{kind: rl, model: {model}, train: some/set, steps: {steps}}}\n"
+    (write_recipe("").parent / "some").mkdir()
+    one, two = (f"{name}: {rl.format(model='o/m', steps=steps)}" for name, steps in (("one", 3), ("two", 4)))
+    recipe = load(str(write_recipe(TWO + one)))
+    assert find_stage(recipe, RLConfig).steps == 3
+    with pytest.raises(RecipeError, match="which rl stage. Give --stage, one of: one$"):
+        find_stage(recipe, RLConfig, "a")
+    both = load(str(write_recipe(TWO + one + two)))
+    assert find_stage(both, RLConfig, "two").steps == 4
+    with pytest.raises(RecipeError, match="one of: one, two$"):
+        find_stage(both, RLConfig)
+    with pytest.raises(RecipeError, match="none, it has no rl stage"):
+        find_stage(load(str(write_recipe(TWO))), RLConfig)
 
 
 def test_extends_merges_and_drops_stages(write_recipe: Write, tmp_path: Path) -> None:

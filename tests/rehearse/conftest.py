@@ -27,4 +27,5 @@ def user(whole: Path, tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def registered_again() -> None:
     """The registry is cleaned after every test; what a rehearsal registers when imported must be imported again."""
-    sys.modules.pop("mindgpt_plugins.rehearse.stages", None)
+    for module in ("rejection_sampling", "preference_pairs", "rl"):
+        sys.modules.pop(f"mindgpt_plugins.stages.{module}.rehearsed", None)

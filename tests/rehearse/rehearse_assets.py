@@ -40,7 +40,7 @@ stages:
 def write(folder: Path) -> Path:
     """Write recipe, data and the model's small files; the recipe's path."""
     from mindgpt_data.export import write_set
-    from mindgpt_data.rows import Row
+    from mindgpt_data.schema.rows import Row
     from PIL import Image
 
     hub_folders.make("qwen3_vl_8b", folder / "hub")

@@ -18,9 +18,9 @@ from typer.testing import CliRunner  # noqa: E402
 from mindgpt_plugins.cli import verbs  # noqa: E402
 from mindgpt_plugins.pipeline import plan  # noqa: E402
 from mindgpt_plugins.recipe.loading import load  # noqa: E402
-from mindgpt_plugins.rehearse.cost import StageCost, estimate  # noqa: E402
-from mindgpt_plugins.rehearse.cost_gpus import CostError  # noqa: E402
-from mindgpt_plugins.rehearse.models import ModelNotHere  # noqa: E402
+from mindgpt_plugins.sizing.gpus import CostError  # noqa: E402
+from mindgpt_plugins.workbench.cost.estimate import StageCost, estimate  # noqa: E402
+from mindgpt_plugins.workbench.rehearse.models import ModelNotHere  # noqa: E402
 
 HUB = "Qwen/Qwen3-VL-8B-Instruct"
 ROWS = 12
@@ -133,6 +133,12 @@ def test_a_model_and_sets_to_come(tmp_path: Path) -> None:
     assert (found["base"].steps, found["base"].samples) == (1400, 22400)
     assert (found["align"].steps, found["align"].samples) == (60, 1920), "960 pairs, a step of 16"
     assert found["rl"].samples == 90 * 16 * 8
+
+
+def test_a_set_without_a_budget_is_as_long_as_its_density_says(tmp_path: Path) -> None:
+    recipe = load("quickstart", ["stages.world.sets.general_train.sources.general.items=null"])
+    found = {one.stage: one for one in estimate(plan.make(recipe, tmp_path))}
+    assert not found["base"].counted and "run with --until world first" in found["base"].assumptions[0]
 
 
 def test_what_cannot_be_known(costs: Any, tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ import pytest
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-from mindgpt_plugins.rehearse import cost_flops  # noqa: E402
-from mindgpt_plugins.rehearse.cost_flops import Trained, backward, forward  # noqa: E402
-from mindgpt_plugins.rehearse.cost_gpus import GPUS, CostError, gpu  # noqa: E402
+from mindgpt_plugins.sizing import flops as cost_flops  # noqa: E402
+from mindgpt_plugins.sizing.flops import Trained, backward, forward  # noqa: E402
+from mindgpt_plugins.sizing.gpus import GPUS, CostError, gpu  # noqa: E402
 
 CONFIGS = Path(__file__).parents[1] / "parallel" / "configs"
 TEXT = {

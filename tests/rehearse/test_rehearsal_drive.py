@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from mindgpt_plugins.core.registry import get
 from mindgpt_plugins.pipeline import plan
 from mindgpt_plugins.recipe.loading import load
-from mindgpt_plugins.rehearse.drive import Kill, drive
-from mindgpt_plugins.rehearse.evidence import cause, judge
-from mindgpt_plugins.rehearse.saved import changed, kept
+from mindgpt_plugins.workbench.rehearse.drive import Kill, drive
+from mindgpt_plugins.workbench.rehearse.evidence import cause, judge, judge_resume
+from mindgpt_plugins.workbench.rehearse.saved import changed, fingerprint
 
 STAGES = """
 slow: {kind: toy, steps: 3, sleep: 0.4}
@@ -50,6 +51,10 @@ def test_a_stage_that_fails_is_named_with_its_cause(write_recipe: Callable[..., 
     assert cause(result.message).startswith("ValueError: the toy was told to fail (log: ")
 
 
+def kept(kind: str, folder: Path, step: int):
+    return fingerprint(folder, get("stage", kind)().rehearsal_rules().list_saved(None, folder, step))
+
+
 def test_a_resume_that_loses_or_rewrites_something_is_seen(tmp_path: Path) -> None:
     passes = tmp_path / "passes"
     passes.mkdir()
@@ -77,8 +82,6 @@ def test_a_resume_that_loses_or_rewrites_something_is_seen(tmp_path: Path) -> No
 def test_steps_that_are_missing_or_trained_twice(
     steps: list[int], said: str, write_recipe: Callable[..., Path], tmp_path: Path
 ) -> None:
-    from mindgpt_plugins.rehearse.evidence import _resume
-
     recipe = tmp_path / "r.yaml"
     recipe.write_text(
         "name: r\ndevice: cpu\nstages:\n  s: {kind: sft, model: a/b, data: [./d/x], max_steps: 2, batch_size: 2}\n"
@@ -91,7 +94,8 @@ def test_steps_that_are_missing_or_trained_twice(
         (checkpoint / "trainer_state.json").write_text(json.dumps({"global_step": step}))
     lines = "".join(json.dumps({"step": step, "loss": 1.0}) + "\n" for step in steps)
     (stage.folder / "metrics.jsonl").write_text(lines)
-    assert [one.state for one in _resume(stage, Kill(1))] == [said]
+    learning = stage.stage.rehearsal_rules().learning(stage.config)
+    assert [one.state for one in judge_resume(stage, Kill(1), learning)] == [said]
 
 
 def test_a_known_fault_of_a_host_comes_with_what_to_do() -> None:

@@ -11,14 +11,14 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from mindgpt_data.export import read_set, write_set  # noqa: E402
-from mindgpt_data.rows import Row  # noqa: E402
+from mindgpt_data.schema.rows import Row  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
 
-from mindgpt_plugins.recipe.rl import RLConfig  # noqa: E402
-from mindgpt_plugins.registry import load_plugins  # noqa: E402
-from mindgpt_plugins.rehearse import subset  # noqa: E402
-from mindgpt_plugins.rehearse.rewards import _component, on_gold  # noqa: E402
-from mindgpt_plugins.rehearse.weights import compare  # noqa: E402
+from mindgpt_plugins.core.registry import load_plugins  # noqa: E402
+from mindgpt_plugins.stages.rl.config import RLConfig  # noqa: E402
+from mindgpt_plugins.stages.rl.evidence import _component, check_gold_answers  # noqa: E402
+from mindgpt_plugins.workbench.rehearse import subset  # noqa: E402
+from mindgpt_plugins.workbench.rehearse.weights import compare  # noqa: E402
 
 
 def model(folder: Path, **changes: Any) -> Path:
@@ -97,18 +97,18 @@ def test_a_reward_that_breaks_on_one_source_is_named_before_any_rollout(tmp_path
     config = RLConfig.model_validate(
         {"kind": "rl", "model": "a", "train": "b/train", "steps": 1, "rewards": {"ratio_of_source": {}}}
     )
-    found = on_gold("rl", config, tmp_path / "all", ["train"])
+    found = check_gold_answers("rl", config, tmp_path / "all", ["train"])
     assert [one.state for one in found] == ["failed"]
     assert "source 'rare': 1 of its rows cannot be scored" in found[0].text
     assert "reward 'ratio_of_source', sample 'r31'" in found[0].text
     right = config.model_copy(update={"rewards": RLConfig.model_fields["rewards"].default})
-    assert [one.state for one in on_gold("rl", right, tmp_path / "all", ["train"])] == ["proven"]
+    assert [one.state for one in check_gold_answers("rl", right, tmp_path / "all", ["train"])] == ["proven"]
 
 
 def test_a_reward_that_breaks_in_a_rollout_is_named_with_its_source(tmp_path: Path) -> None:
     from mindgpt_plugins.pipeline import plan
     from mindgpt_plugins.recipe.loading import load
-    from mindgpt_plugins.rehearse.rewards import with_source
+    from mindgpt_plugins.workbench.rehearse.evidence import with_source
 
     write_set(rows(40), tmp_path / "d", "x")
     recipe = tmp_path / "r.yaml"
@@ -117,3 +117,37 @@ def test_a_reward_that_breaks_in_a_rollout_is_named_with_its_source(tmp_path: Pa
     said = "RewardError: reward 'ratio', sample 'r31' (reply 'x'): returned nan"
     assert with_source(stage, said) == f"source 'rare': {said}"
     assert with_source(stage, "Killed") == "Killed"
+
+
+@pytest.mark.parametrize("kind", ["parquet", "arrow", "parts", "lines.json"])
+def test_a_subset_of_any_file_that_the_host_loads(tmp_path: Path, kind: str) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    from mindgpt_plugins.core.dataset_files import read_set_rows
+
+    source = tmp_path / "all"
+    source.mkdir()
+    picture = source / "a.png"
+    picture.write_bytes(b"x")
+    data = [{"uid": f"u{i}", "image": "a.png", "source": "rare" if i == 7 else "common"} for i in range(20)]
+    lines = [json.dumps(row) + "\n" for row in data]
+    file = source / f"train.{kind}"
+    if kind == "parquet":
+        parquet.write_table(pa.Table.from_pylist(data), file)
+    elif kind == "arrow":
+        with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_file(sink, pa.Table.from_pylist(data).schema) as writer:
+            writer.write_table(pa.Table.from_pylist(data))
+    elif kind == "parts":
+        file.mkdir()
+        (file / "1.jsonl").write_text("".join(lines[:10]))
+        (file / "2.jsonl").write_text("".join(lines[10:]))
+    else:
+        file.write_text("".join(lines))
+    entry = {"file_name": file.name, "columns": {"images": "image"}}
+    (source / "dataset_info.json").write_text(json.dumps({"train": entry}))
+    count = subset.write(source, "train", tmp_path / "few", 5)
+    found = [row.data for row in read_set_rows(tmp_path / "few", "train")]
+    assert len(found) == count == 5 and all(row in data for row in found)
+    assert "u7" in {row["uid"] for row in found}
+    assert (tmp_path / "few" / "a.png").is_file()

@@ -9,8 +9,8 @@ import yaml
 
 from mindgpt_plugins.pipeline import plan
 from mindgpt_plugins.recipe.loading import load, shipped_recipes
-from mindgpt_plugins.rehearse.models import ModelNotHere, local, outside
-from mindgpt_plugins.rehearse.recipe import ROWS, NothingToRehearse, rehearsal
+from mindgpt_plugins.workbench.rehearse.models import ModelNotHere, local, outside
+from mindgpt_plugins.workbench.rehearse.recipe import ROWS, NothingToRehearse, rehearsal
 
 RECIPES = list(shipped_recipes())
 
@@ -88,7 +88,7 @@ def test_no_model_server_is_asked_unless_wanted() -> None:
     tree, changes = rehearsal(recipe, models={}, sets={}, rows={}, server="http://127.0.0.1:9/v1")
     data = tree["stages"]["data"]
     assert [one["base_url"] for one in data["endpoints"]["teacher"]] == ["http://127.0.0.1:9/v1"]
-    assert data["filter"]["gates"] == ["rules", "duplicates", "decontaminate"]
+    assert [gate["name"] for gate in data["filter"]["gates"]] == ["rules", "duplicates", "decontaminate"]
     assert {change.kind for change in changes if "endpoints" in change.key} == {"stand-in"}
     asked, _ = rehearsal(recipe, models={}, sets={}, rows={}, server=None)
     assert [one["base_url"] for one in asked["stages"]["data"]["endpoints"]["teacher"]] == ["http://127.0.0.1:8000/v1"]

@@ -19,8 +19,8 @@ transformers = pytest.importorskip("transformers")
 from PIL import Image  # noqa: E402
 from support import hub_folders  # noqa: E402
 
-from mindgpt_plugins.rehearse.models import make_copy  # noqa: E402
-from mindgpt_plugins.rehearse.shrink import COPIED, ShrinkError, UnsupportedArchitecture, shrink  # noqa: E402
+from mindgpt_plugins.workbench.rehearse.models import make_copy  # noqa: E402
+from mindgpt_plugins.workbench.rehearse.shrink import COPIED, ShrinkError, UnsupportedArchitecture, shrink  # noqa: E402
 
 FAMILIES = ("qwen2_5_vl_7b", "qwen3_vl_8b", "qwen3_vl_30b_a3b", "qwen3_8b", "qwen3_30b_a3b", "qwen2_5_7b")
 
@@ -169,7 +169,7 @@ def test_the_command_line_makes_a_copy_without_importing_torch(tmp_path: Path) -
     """With CPU wheels as they are: what mends them reaches the processes of stages, not the user's shell."""
     source = hub_folders.make("qwen3_vl_8b", tmp_path / "source", words=1000)
     script = (
-        "import sys; from pathlib import Path; from mindgpt_plugins.rehearse.models import make_copy\n"
+        "import sys; from pathlib import Path; from mindgpt_plugins.workbench.rehearse.models import make_copy\n"
         "made = make_copy(Path(sys.argv[1]), Path(sys.argv[2])); print(made.architecture, 'torch' in sys.modules)"
     )
     plain = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}

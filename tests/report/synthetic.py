@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from mindgpt_data.export import write_set
-from mindgpt_data.rows import Row
+from mindgpt_data.schema.rows import Row
 
-from mindgpt_plugins.evaluate import forgetting, scoring
+from mindgpt_plugins.stages.evaluate import forgetting, scoring
 
 MODELS = ("base", "domain", "restore", "align", "rl")
 TASKS = {

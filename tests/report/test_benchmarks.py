@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import synthetic
 
-from mindgpt_plugins.evaluate import scoring
-from mindgpt_plugins.report import build
+from mindgpt_plugins.stages.evaluate import scoring
+from mindgpt_plugins.workbench.report import build
 
 CATEGORIES = {"mmbench": ("logic.order", "logic.number", "coarse.style"), "pope": ("adversarial", "random")}
 
@@ -76,7 +76,7 @@ def test_benchmarks_stand_beside_own_sets_with_what_changed(run: Path) -> None:
     assert ("mmbench", "logic") in fell and not any(part == "pope" for part, _ in fell)
     section = text[text.index('<section id="benchmarks">') :]
     assert "3 no answer" in section and "5 cut off" in section and "blank 25.0" in section
-    assert "base → rl: <b class=bad>" in section and not any("knowledge labels" in note for note in data["notes"])
+    assert 'base → rl: <b class="bad">' in section and not any("knowledge labels" in note for note in data["notes"])
 
 
 def test_stages_of_one_model_are_put_together_and_a_gap_is_a_dash(run: Path) -> None:

@@ -5,16 +5,16 @@ import gzip
 import json
 import re
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import synthetic
 from PIL import Image
+from support import chromium
 
-from mindgpt_plugins.report import browser, build, thumbnails
-from mindgpt_plugins.report.run import load
+from mindgpt_plugins.workbench.report import browser, build, thumbnails
+from mindgpt_plugins.workbench.report.run import load
 
 HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
 
@@ -154,17 +154,7 @@ def test_every_rl_stage_is_there(tmp_path: Path) -> None:
     assert index["stages"] == ["rl", "later"] and [entry[0] for entry in index["groups"]] == [0] * 180 + [1] * 180
 
 
-chromium = pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
-
-
-def dom(page: Path, anchor: str, profile: Path) -> str:
-    flags = "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-sync"
-    command = ["chromium", *flags.split(), f"--user-data-dir={profile}", "--virtual-time-budget=8000", "--dump-dom"]
-    done = subprocess.run([*command, f"{page.as_uri()}#{anchor}"], capture_output=True, text=True, timeout=90)
-    return done.stdout
-
-
-@chromium
+@chromium.needed
 @pytest.mark.parametrize(
     ("anchor", "status", "wanted"),
     [
@@ -176,7 +166,7 @@ def dom(page: Path, anchor: str, profile: Path) -> str:
     ],
 )
 def test_the_address_sets_the_filters(page: Path, tmp_path: Path, anchor: str, status: str, wanted: str) -> None:
-    text = dom(page, anchor, tmp_path)
+    text = chromium.open_page(page, tmp_path, anchor)
     body = text.partition("<main>")[2].partition("</main>")[0]
     assert status in text and wanted in body
     assert "<title>quickstart · rollouts</title>" in text  # nothing hostile ran

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from mindgpt_plugins.evaluate.forgetting import Judged, gate
-from mindgpt_plugins.report import abilities, abilities_page
+from mindgpt_plugins.stages.evaluate.forgetting import Judged, gate
+from mindgpt_plugins.web.page import make_environment
+from mindgpt_plugins.workbench.report import abilities
+
+SECTION: Any = make_environment().get_template("report/abilities.html").module
 
 DOMAIN: Judged = {f"d{i}": ("domain", i < 80) for i in range(100)}
 
@@ -29,7 +34,7 @@ def test_groups_that_fell_and_groups_that_are_too_small() -> None:
         "domain": 0.8,
         "domain_gain": 0.0,
     }
-    page = abilities_page.retention({"retention": [{**row, "gate": None}, row], "held_out_set": "test"})
+    page = SECTION.retention({"retention": [{**row, "gate": None}, row], "held_out_set": "test"})
     assert '<b class="bad">failed</b>' in page
     assert f'<b class="warn">undecided</b> (needs {result["groups"][1]["needed"]} items)' in page
 
@@ -43,13 +48,13 @@ def test_an_undecided_gate_is_neither_good_nor_bad() -> None:
     result = gate(same, same, DOMAIN, DOMAIN)
     entry = {"stage": "e", "model": "m", "passed": result["passed"], "verdict": result["verdict"], "fell": []}
     assert (entry["passed"], entry["verdict"]) == (False, "undecided")
-    assert 'class="warn">undecided' in abilities_page._verdict(result)
+    assert 'class="warn">undecided' in SECTION.verdict(result)
 
 
 def test_the_candidates_of_an_interpolation() -> None:
     shared = {"domain": 0.5, "general": 0.7, "retention": 0.98, "undecided": []}
     candidates = [{"alpha": 0.5, "fell": [], **shared}, {"alpha": 1.0, "fell": ["colour"], **shared}]
     found = [{"stage": "soup", "alpha": 0.5, "candidates": candidates}]
-    page = abilities_page.interpolations({"interpolations": found})
+    page = SECTION.interpolations({"interpolations": found})
     assert "soup: a = 0.5" in page and "<b>0.5</b>" in page and '<b class="bad">colour</b>' in page
-    assert abilities_page.interpolations({"interpolations": []}) == ""
+    assert not SECTION.interpolations({"interpolations": []}).strip()

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import yaml
 
-from mindgpt_plugins.builtins import BUILTINS
-from mindgpt_plugins.registry import get
+from mindgpt_plugins.core.builtins import BUILTINS
+from mindgpt_plugins.core.registry import get
 from mindgpt_plugins.rewards.sdk import spec_of
 from mindgpt_plugins.rewards.suite import RewardConfig, Suite
 

@@ -1,12 +1,12 @@
 import asyncio
 import math
 import threading
-import time
+from collections.abc import Callable
 
 import pytest
 from pydantic import ValidationError
 
-from mindgpt_plugins import registry
+from mindgpt_plugins.core import registry
 from mindgpt_plugins.rewards.sdk import Group, RewardError, Rollout, Score, reward
 from mindgpt_plugins.rewards.suite import RewardConfig, Suite
 
@@ -27,21 +27,30 @@ def right(text: str = "answer: red", **fields) -> Rollout:
     return Rollout(text, "red", uid="row-7", **fields)
 
 
+async def until(happened: Callable[[], bool]) -> None:
+    """Waits for another call that is under way at the same time; one after the other they would wait for ever."""
+    async with asyncio.timeout(60):
+        while not happened():
+            await asyncio.sleep(0.001)
+
+
 def test_async_rewards_run_side_by_side():
+    begun: list[str] = []
+
     @reward
     async def slow_a(r: Rollout) -> float:
-        await asyncio.sleep(0.2)
+        begun.append("a")
+        await until(lambda: len(begun) == 2)
         return 1.0
 
     @reward
     async def slow_b(r: Rollout) -> Score:
-        await asyncio.sleep(0.2)
+        begun.append("b")
+        await until(lambda: len(begun) == 2)
         return Score(0.0, log={"seen": r.uid})
 
     s = suite(slow_a={}, slow_b={}, accuracy={"weight": 2.0})
-    started = time.perf_counter()
     got = s.score_sample(right())
-    assert time.perf_counter() - started < 0.35
     assert (got.components, got.score) == ({"slow_a": 1.0, "slow_b": 0.0, "accuracy": 1.0}, 0.75)
     assert got.log["slow_b.seen"] == "row-7"
 
@@ -69,26 +78,28 @@ def test_many_samples_share_a_bounded_number_of_slots():
 @pytest.mark.parametrize("is_async", [False, True])
 def test_a_timeout_names_reward_sample_and_limit(is_async: bool):
     over = threading.Event()
+    finished: list[bool] = []
 
     if is_async:
 
         @reward
         async def stuck(r: Rollout) -> float:
-            await asyncio.sleep(60)
+            await asyncio.sleep(600)
+            finished.append(True)
             return 1.0
     else:
 
         @reward
         def stuck(r: Rollout) -> float:
-            over.wait(60)
+            over.wait(600)
+            finished.append(True)
             return 1.0
 
-    started = time.perf_counter()
     with pytest.raises(
         RewardError, match=r"'stuck', sample 'row-7' \(reply 'answer: red'\): raised TimeoutError.*0.1 s"
     ):
         suite(stuck={"timeout": 0.1}).score_sample(right())
-    assert time.perf_counter() - started < 5
+    assert not finished
     over.set()
 
 
@@ -131,23 +142,24 @@ def test_nothing_left_to_score_with_is_an_error_even_then():
 
 
 def test_group_rewards_may_be_async_and_may_fail():
+    begun: list[bool] = []
+
     @reward(role="modulator", scope="group")
     async def together(group: Group, *, fail: bool = False) -> list[Score | None]:
-        await asyncio.sleep(0.05)
+        begun.append(True)
+        await until(lambda: len(begun) >= 8)
         if fail:
             raise ValueError("no embeddings")
         return [Score(0.5) for _ in group.rollouts]
 
     group = Group([right(), right()], [1.0, 0.0])
-    started = time.perf_counter()
-    many = suite(accuracy={}, together={"weight": 0.2}).score_groups([(group, [{}, {}])] * 8)
-    assert time.perf_counter() - started < 0.3
-    assert all(one.modulated == pytest.approx([1.1, 0.0]) for one in many)
+    many = suite(accuracy={}, together={"weight": 0.2}).score_groups([group] * 8)
+    assert all(one.components == {"together": [0.5, 0.5]} for one in many)
     failing = {"options": {"fail": True}}
     with pytest.raises(RewardError, match="'together', sample 'row-7'.*raised ValueError: no embeddings"):
-        suite(accuracy={}, together=failing).score_groups([(group, [{}, {}])])
-    got = suite(accuracy={}, together=failing | {"on_error": "none"}).score_groups([(group, [{}, {}])])[0]
-    assert got.modulated == [1.0, 0.0] and "no embeddings" in got.log[1]["together.error"]
+        suite(accuracy={}, together=failing).score_groups([group])
+    (got,) = suite(accuracy={}, together=failing | {"on_error": "none"}).score_groups([group])
+    assert got.components == {"together": [None, None]} and "no embeddings" in got.log[1]["together.error"]
 
 
 @pytest.mark.parametrize(
@@ -172,8 +184,9 @@ def test_prompts_are_routed(when: dict, fits: bool):
 def test_a_gate_for_other_prompts_stays_open_and_a_modulator_silent():
     s = suite(accuracy={}, format={"when": {"type": "open"}}, diversity={"weight": 0.5, "when": {"source": "x"}})
     assert s.score_sample(right("answer: red\nbye")).score == 1.0
-    got = s.score_groups([(Group([right("a b"), right("c d")], [1.0, 1.0]), [{}, {}])])[0]
-    assert (got.modulated, got.components) == ([1.0, 1.0], {"diversity": [None, None]})
+    (got,) = s.score_groups([Group([right("a b"), right("c d")], [1.0, 1.0])])
+    assert got.components == {"diversity": [None, None]}
+    assert s.combine([{"diversity": None}] * 2, [1.0, 1.0], 0.0).modulated.tolist() == [1.0, 1.0]
 
 
 def test_one_reward_may_be_there_twice():

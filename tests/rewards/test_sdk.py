@@ -2,8 +2,8 @@ import math
 
 import pytest
 
-from mindgpt_plugins import registry
-from mindgpt_plugins.registry import RegistryError
+from mindgpt_plugins.core import registry
+from mindgpt_plugins.core.registry import RegistryError
 from mindgpt_plugins.rewards.sdk import Group, RewardError, Rollout, Score, checked, reward, spec_of
 
 

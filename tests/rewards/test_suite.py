@@ -3,11 +3,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from mindgpt_plugins import registry
-from mindgpt_plugins.registry import RegistryError
-from mindgpt_plugins.rewards.schedule import Constant, Piecewise, Ramp, progress_of, value_at
-from mindgpt_plugins.rewards.sdk import RewardError, Rollout, reward
-from mindgpt_plugins.rewards.suite import RewardConfig, Suite
+from mindgpt_plugins.core import registry
+from mindgpt_plugins.core.registry import RegistryError
+from mindgpt_plugins.core.schedule import Constant, Piecewise, Ramp, progress_of, value_at
+from mindgpt_plugins.rewards.sdk import Group, RewardError, Rollout, reward
+from mindgpt_plugins.rewards.suite import GroupScores, RewardConfig, Suite
 
 
 @pytest.fixture
@@ -20,6 +20,12 @@ def temporary():
 
 def suite(**rewards: dict) -> Suite:
     return Suite({name: RewardConfig.model_validate(config) for name, config in rewards.items()})
+
+
+def modulated(s: Suite, rollouts: list[Rollout], scores: list[float]) -> tuple[list[float], GroupScores]:
+    (found,) = s.score_groups([Group(rollouts, scores)])
+    rows = [{name: values[i] for name, values in found.components.items()} for i in range(len(rollouts))]
+    return s.combine(rows, scores, rollouts[0].progress).modulated.tolist(), found
 
 
 def right(text: str = "answer: red", **fields) -> Rollout:
@@ -60,9 +66,8 @@ def test_a_sample_that_nothing_scores_is_an_error():
 def test_modulators_touch_correct_replies_only():
     s = suite(accuracy={}, conciseness={"weight": 0.2, "options": {"budget": 10}}, diversity={"weight": 0.1})
     rollouts = [right("x y z answer: red", length=5), right("answer: red", length=15), right("no", length=2)]
-    got = s.score_group(rollouts, [1.0, 1.0, 0.0], [{}, {}, {}])
-    assert got.modulated == pytest.approx([1.0 + 0.1, 1.0 + 0.1 - 0.2 * 2 / 3, 0.0])
-    assert got.effects["conciseness"] == pytest.approx([0.0, -0.2 * 2 / 3, 0.0])
+    g, got = modulated(s, rollouts, [1.0, 1.0, 0.0])
+    assert g == pytest.approx([1.0 + 0.1, 1.0 + 0.1 - 0.2 * 2 / 3, 0.0])
     assert got.components["diversity"] == [1.0, 1.0, 0.0]
 
 
@@ -70,7 +75,7 @@ def test_modulators_touch_correct_replies_only():
 def test_a_right_reply_always_scores_above_a_wrong_one(replies: list[tuple[bool, int]], weight: float):
     s = suite(accuracy={}, conciseness={"weight": weight, "options": {"budget": 50}}, diversity={"weight": 0.5})
     scores = [float(good) for good, _ in replies]
-    got = s.score_group([right(length=n) for _, n in replies], scores, [{}] * len(replies)).modulated
+    got, _ = modulated(s, [right(length=n) for _, n in replies], scores)
     for g, r in zip(got, scores, strict=True):
         assert g > 0 if r else g == 0
 
@@ -105,7 +110,7 @@ def test_a_group_reward_must_return_one_score_per_reply(temporary):
         return [None]
 
     with pytest.raises(RewardError, match=r"reward 'lazy'.*one Score or None per reply \(2 here\)"):
-        suite(accuracy={}, lazy={}).score_group([right(), right()], [1.0, 1.0], [{}, {}])
+        suite(accuracy={}, lazy={}).score_groups([Group([right(), right()], [1.0, 1.0])])
 
 
 def test_schedule_values():

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mindgpt_data.rows import Row
+from mindgpt_data.schema.rows import Row
 
-from mindgpt_plugins.evaluate.engine import Prompt, Reply
+from mindgpt_plugins.generation.hf_engine import Prompt, Reply
+from mindgpt_plugins.stages.self_training.job import SelfTrainingJob
 
 
 def reply(text: str, finished: bool = True) -> Reply:
@@ -32,7 +33,7 @@ class Scripted:
         self.asked += [p.key for p in prompts]
         return [[reply(self.script(p, i)) for i in range(max(n, 1))] for p in prompts]
 
-    def __call__(self, config: Mapping[str, Any]) -> Callable[[], Scripted]:
+    def __call__(self, job: SelfTrainingJob) -> Callable[[], Scripted]:
         return lambda: self
 
 

@@ -9,12 +9,12 @@ import pytest
 from mindgpt_data.export import read_set
 from scripted import Scripted
 
-from mindgpt_plugins.evaluate.engine import Prompt
-from mindgpt_plugins.pipeline.stage import Context
-from mindgpt_plugins.recipe.rejection_sampling import RejectionSamplingConfig
-from mindgpt_plugins.registry import get
-from mindgpt_plugins.self_training.prompts import SelfTrainingError
-from mindgpt_plugins.self_training.rejection_sampling import run
+from mindgpt_plugins.core.registry import get
+from mindgpt_plugins.generation.hf_engine import Prompt
+from mindgpt_plugins.stages.base import Context
+from mindgpt_plugins.stages.rejection_sampling.config import RejectionSamplingConfig
+from mindgpt_plugins.stages.rejection_sampling.run import run
+from mindgpt_plugins.stages.self_training.prompts import SelfTrainingError
 
 
 def render(tmp_path: Path, world: Path, **keys: Any) -> Path:
@@ -25,7 +25,7 @@ def render(tmp_path: Path, world: Path, **keys: Any) -> Path:
         {"kind": "rejection_sampling", "model": "base", "prompts": ["world/general"], "batch_size": 16, **keys}
     )
     (command,) = get("stage", "rejection_sampling")().render(config, Context("rs", folder, inputs, seed=0))
-    assert command.argv[1] == "mindgpt_plugins.self_training"
+    assert command.argv[1] == "mindgpt_plugins.stages.rejection_sampling"
     return folder / command.argv[2]
 
 
@@ -60,7 +60,7 @@ def test_prompts_that_tuning_lost_are_drawn_more(tmp_path: Path, world: Path) ->
 
     def engines(settings: Any) -> Any:
         # The tuned model forgot g0 … g9.
-        return Scripted(right_from(0 if settings["model"] == "BASE" else 10))(settings)
+        return Scripted(right_from(0 if settings.model == "BASE" else 10))(settings)
 
     summary = run(config, engines)
     drawn = Counter(r.uid.partition("#")[0] for r in read_set(config.parent / "datasets", "restore"))

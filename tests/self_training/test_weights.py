@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mindgpt_plugins.self_training.weights import apportion, shrunk
+from mindgpt_plugins.stages.self_training.weights import apportion, shrunk
 
 
 def test_shrinking_pulls_towards_the_capabilitys_mean() -> None:

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from mindgpt_plugins.serve.probe import Answered, Question, ask, load_test, percentiles
-from mindgpt_plugins.serve.server import ServeError, Server, Settings, command
+from mindgpt_plugins.generation.vllm_server import ServeError, Server, Settings, command
+from mindgpt_plugins.workbench.serve.probe import Answered, Question, ask, load_test, percentiles
 
 
 @pytest.fixture

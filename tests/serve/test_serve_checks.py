@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from mindgpt_plugins import compat
-from mindgpt_plugins.serve import checks
-from mindgpt_plugins.serve.server import ServeError, Settings
+from mindgpt_plugins.core import compat
+from mindgpt_plugins.generation.vllm_server import ServeError, Settings
+from mindgpt_plugins.workbench.serve import checks
 
 
 def model(folder: Path, **config: Any) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mindgpt_plugins.cli.new_reward import write
-from mindgpt_plugins.registry import RegistryError
+from mindgpt_plugins.core.registry import RegistryError
 
 
 @pytest.fixture(scope="module")

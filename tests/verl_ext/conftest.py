@@ -10,11 +10,11 @@ import real_verl
 def world(tmp_path_factory) -> Path:
     """A folder with a tiny model and a handful of questions about coloured squares."""
     from mindgpt_data.export import write_set
-    from mindgpt_data.rows import Row
+    from mindgpt_data.schema.rows import Row
     from PIL import Image
 
-    from mindgpt_plugins.models.tiny_qwen3_vl import build
-    from mindgpt_plugins.recipe.model import ModelConfig
+    from mindgpt_plugins.stages.model.config import ModelConfig
+    from mindgpt_plugins.stages.model.run import build
 
     root = tmp_path_factory.mktemp("world")
     images = root / "data" / "images"

@@ -6,9 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mindgpt_plugins.pipeline.stage import Context
-from mindgpt_plugins.pipeline.stages.rl import RL
-from mindgpt_plugins.recipe.rl import RLConfig
+from mindgpt_plugins.stages.base import Context
+from mindgpt_plugins.stages.rl.config import RLConfig
+from mindgpt_plugins.stages.rl.stage import RL
 
 # Something every reply differs in, so that an untrained model gets a gradient.
 SPREAD = """

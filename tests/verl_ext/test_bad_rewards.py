@@ -10,11 +10,11 @@ from omegaconf import OmegaConf
 
 pytest.importorskip("verl.experimental.reward_loop.reward_manager.base")
 
-from mindgpt_plugins.registry import RegistryError  # noqa: E402
+from mindgpt_plugins.core.registry import RegistryError  # noqa: E402
 from mindgpt_plugins.rewards.sdk import RewardError, Rollout, reward  # noqa: E402
-from mindgpt_plugins.verl_ext.hybrid import RolloutError, refuse_errors  # noqa: E402
 from mindgpt_plugins.verl_ext.reward import MindGPTRewardManager  # noqa: E402
-from mindgpt_plugins.verl_ext.reward_fields import ERROR, LOG, PID, PREFIX  # noqa: E402
+from mindgpt_plugins.verl_ext.step.hybrid import RolloutError, refuse_errors  # noqa: E402
+from mindgpt_plugins.verl_ext.step.reward_fields import ERROR, LOG, PID, PREFIX  # noqa: E402
 
 
 class Words:

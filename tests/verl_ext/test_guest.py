@@ -11,9 +11,9 @@ from omegaconf import OmegaConf
 pytest.importorskip("transfer_queue")
 
 from mindgpt_plugins.verl_ext import guest, replies  # noqa: E402
-from mindgpt_plugins.verl_ext.hybrid import RolloutError  # noqa: E402
-from mindgpt_plugins.verl_ext.reward_fields import ASKED, ERROR, LOG, PID, PREFIX  # noqa: E402
 from mindgpt_plugins.verl_ext.settings import SettingsError  # noqa: E402
+from mindgpt_plugins.verl_ext.step.hybrid import RolloutError  # noqa: E402
+from mindgpt_plugins.verl_ext.step.reward_fields import ASKED, ERROR, LOG, PID, PREFIX  # noqa: E402
 
 
 class Queue:

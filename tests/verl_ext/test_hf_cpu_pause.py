@@ -8,8 +8,8 @@ import torch
 
 pytest.importorskip("verl.workers.rollout.replica")
 
-from mindgpt_plugins.models.tiny_qwen3_vl import build  # noqa: E402
-from mindgpt_plugins.recipe.model import ModelConfig  # noqa: E402
+from mindgpt_plugins.stages.model.config import ModelConfig  # noqa: E402
+from mindgpt_plugins.stages.model.run import build  # noqa: E402
 from mindgpt_plugins.verl_ext.hf_cpu import HFServer  # noqa: E402
 
 LENGTH = 200

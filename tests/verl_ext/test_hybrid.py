@@ -3,10 +3,12 @@ import math
 
 import pytest
 
-from mindgpt_plugins.recipe.rl import AdvantageConfig
+from mindgpt_plugins.advantage.call import AdvantageError
+from mindgpt_plugins.advantage.config import AdvantageConfig
 from mindgpt_plugins.rewards.sdk import Rollout
 from mindgpt_plugins.rewards.suite import RewardConfig, Suite
-from mindgpt_plugins.verl_ext.hybrid import Hybrid, Reply, RolloutError, refuse_errors
+from mindgpt_plugins.verl_ext.step.hybrid import Hybrid, RolloutError, refuse_errors
+from mindgpt_plugins.verl_ext.step.scored_reply import ScoredReply
 
 pytestmark = pytest.mark.filterwarnings("ignore:groups of")
 
@@ -21,13 +23,15 @@ def suite_of(**rewards) -> Suite:
     return Suite({name: RewardConfig.model_validate(config) for name, config in rewards.items()})
 
 
-def told(group: str, session: int, text: str, target: str, score: float, kind: str = "verifiable") -> Reply:
-    return Reply(group, session, Rollout(text, target, type=kind, length=5, uid=group), score, {"accuracy": score})
+def told(group: str, session: int, text: str, target: str, score: float, kind: str = "verifiable") -> ScoredReply:
+    return ScoredReply(
+        group, session, Rollout(text, target, type=kind, length=5, uid=group), score, {"accuracy": score}
+    )
 
 
-def replies(*groups: list[tuple[float, int]]) -> list[Reply]:
+def replies(*groups: list[tuple[float, int]]) -> list[ScoredReply]:
     return [
-        Reply(f"g{g}", s, Rollout("t", "t", length=length, uid=f"{g}-{s}"), score, {"accuracy": score})
+        ScoredReply(f"g{g}", s, Rollout("t", "t", length=length, uid=f"{g}-{s}"), score, {"accuracy": score})
         for g, group in enumerate(groups)
         for s, (score, length) in enumerate(group)
     ]
@@ -120,7 +124,7 @@ def test_adversarial_prompts_have_lambda_zero():
 def test_the_group_filter_drops_silent_groups_and_most_all_correct_ones():
     groups = [MIXED, [(0.0, 5)] * 4] + [[(1.0, 5), (1.0, 5), (1.0, 15), (1.0, 5)] for _ in range(200)]
     batch = [
-        Reply(r.group, r.session, Rollout("t", "t", length=r.rollout.length, uid=r.group), r.score, r.components)
+        ScoredReply(r.group, r.session, Rollout("t", "t", length=r.rollout.length, uid=r.group), r.score, r.components)
         for r in replies(*groups)
     ]
     step = hybrid(filter={}).run(batch)
@@ -175,7 +179,7 @@ def test_shares_and_order_of_every_component():
     )
     rows = [(1.0, 1.0, 1.0), (1.0, 0.0, 1.0), (0.0, 1.0, 1.0), (1.0, 1.0, 0.0)]
     batch = [
-        Reply("g", i, Rollout("t", "t"), (3 * a + o) / 4 * f, {"accuracy": a, "overlong": o, "format": f})
+        ScoredReply("g", i, Rollout("t", "t"), (3 * a + o) / 4 * f, {"accuracy": a, "overlong": o, "format": f})
         for i, (a, o, f) in enumerate(rows)
     ]
     config = {"name": "dr_grpo"}
@@ -199,7 +203,7 @@ def test_shares_and_order_of_every_component():
 def test_sums_of_components_see_gates_and_penalties_as_components():
     suite = suite_of(accuracy={}, format={"weight": 0.5}, conciseness={"weight": 0.2, "options": {"budget": 10}})
     batch = [
-        Reply("g", i, Rollout("t", "t", length=n), a * f, {"accuracy": a, "format": f})
+        ScoredReply("g", i, Rollout("t", "t", length=n), a * f, {"accuracy": a, "format": f})
         for i, (a, f, n) in enumerate([(1.0, 1.0, 5), (1.0, 1.0, 15), (1.0, 0.0, 5), (0.0, 1.0, 5)])
     ]
     config = AdvantageConfig.model_validate({"name": "reward_sum", "options": {"norm_by_std": False}})
@@ -214,8 +218,6 @@ def test_sums_of_components_see_gates_and_penalties_as_components():
 def test_option_values_are_tried_before_anything_is_generated():
     with pytest.raises(ValueError, match="advantage 'modulated', options .*normalise must be 'none' or 'group_std'"):
         hybrid(options={"normalise": "std"})
-    with pytest.raises(ValueError, match="lambda must lie in"):
-        hybrid(options={"lam": 3.0})
 
 
 def test_unusable_scores_and_advantages_stop_the_step():
@@ -229,8 +231,8 @@ def test_unusable_scores_and_advantages_stop_the_step():
 
 def test_an_advantage_of_the_wrong_shape_is_named(monkeypatch):
     own = hybrid(k=2)
-    monkeypatch.setattr("mindgpt_plugins.verl_ext.hybrid.get", lambda *_: lambda groups, **_: groups.raw[:, :1] / 0)
+    monkeypatch.setattr("mindgpt_plugins.advantage.call.get", lambda *_: lambda groups, **_: groups.raw[:, :1] / 0)
     with pytest.raises(
-        RolloutError, match=r"advantage 'modulated' returned \(1, 1\) with 1 values that are not finite"
+        AdvantageError, match=r"advantage 'modulated' returned \(1, 1\) with 1 values that are not finite"
     ):
         own.run(replies([(1.0, 5), (0.0, 5)]))

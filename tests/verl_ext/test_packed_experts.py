@@ -11,8 +11,8 @@ from support import hub_folders  # noqa: E402
 from transformers import AutoModelForCausalLM, AutoModelForImageTextToText  # noqa: E402
 from verl.workers.engine.fsdp.utils import unfuse_moe_params  # noqa: E402
 
-from mindgpt_plugins.rehearse.shrink import shrink  # noqa: E402
-from mindgpt_plugins.verl_ext.packed import pack  # noqa: E402
+from mindgpt_plugins.verl_ext.step.packed import pack  # noqa: E402
+from mindgpt_plugins.workbench.rehearse.shrink import shrink  # noqa: E402
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,12 @@
 """The small host-free parts of the verl side."""
 
-import json
-
 import pytest
 import torch
 
-from mindgpt_plugins.verl_ext.records import MetricsFile
-from mindgpt_plugins.verl_ext.rows import as_rollout
 from mindgpt_plugins.verl_ext.seeded_choice import SeededChoice
-from mindgpt_plugins.verl_ext.seeds import sample_seed
 from mindgpt_plugins.verl_ext.settings import Settings, SettingsError, parse, read, write
+from mindgpt_plugins.verl_ext.step.rows import rollout_from_verl
+from mindgpt_plugins.verl_ext.step.seeds import sample_seed
 
 NOTHING = torch.tensor([], dtype=torch.long)
 
@@ -61,28 +58,13 @@ def test_log_probs_are_those_at_the_sampling_temperature():
     assert torch.allclose(torch.tensor(choice.log_probs()).squeeze(1), want)
 
 
-def test_metrics_are_cut_at_the_resumed_step(tmp_path):
-    file = MetricsFile(str(tmp_path / "metrics.jsonl"))
-    for step in (1, 2, 3):
-        file.append(step, 9, {"b": step / 2, "a": float("nan"), "text": "x", "flag": True})
-    (tmp_path / "metrics.jsonl").open("a").write('{"step": 4, "tot')
-    file.resume(2)
-    file.append(3, 9, {"b": 7})
-    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
-    assert lines == [
-        {"step": 1, "total": 9, "b": 0.5},
-        {"step": 2, "total": 9, "b": 1.0},
-        {"step": 3, "total": 9, "b": 7.0},
-    ]
-    MetricsFile(None).append(1, 1, {})
-
-
 def test_rows_become_rollouts():
     extra = {"uid": "u", "answer_type": "number", "difficulty": 0.5, "capability": "perception.count", "question": "?"}
-    rollout = as_rollout("answer: 2", [1, 2, 3], extra, {"ground_truth": "2"}, "domain", 3, 5)
+    row = {"extra_info": extra, "reward_model": {"ground_truth": "2"}, "data_source": "domain"}
+    rollout = rollout_from_verl(row, "answer: 2", [1, 2, 3], 3, 5)
     assert (rollout.length, rollout.target, rollout.source, rollout.progress) == (3, "2", "domain", 0.5)
     assert rollout.labels == {"capability": "perception.count"}
-    bare = as_rollout("x", [1], {"index": 4}, {"ground_truth": "2"}, "s", 1, 1)
+    bare = rollout_from_verl({"extra_info": {"index": 4}, "reward_model": {"ground_truth": "2"}}, "x", [1], 1, 1)
     assert (bare.uid, bare.answer_type, bare.type) == ("4", "text", "verifiable")
 
 
@@ -97,8 +79,8 @@ def test_settings_survive_writing(tmp_path):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ({"reward": {}}, "rewards: Field required.*reward: Extra inputs"),
-        ({"rewards": {"accuracy": {"wight": 1}}}, "rewards.accuracy.wight: Extra inputs"),
+        ({"reward": {}}, "reward: unknown key 'reward'; did you mean 'rewards'"),
+        ({"rewards": {"accuracy": {"wight": 1}}}, "rewards.accuracy.wight: unknown key 'wight'; did you mean 'weight'"),
         ([1], "expected a mapping"),
     ],
 )

@@ -14,12 +14,12 @@ from omegaconf import OmegaConf
 from transfer_queue import KVBatchMeta
 from verl.utils import tensordict_utils as tu
 
-from mindgpt_plugins.recipe.perception import PerceptionConfig
+from mindgpt_plugins.advantage.perception_config import PerceptionConfig
 from mindgpt_plugins.rewards.sdk import Rollout
 from mindgpt_plugins.verl_ext import perception
-from mindgpt_plugins.verl_ext.hybrid import Reply
 from mindgpt_plugins.verl_ext.perception import PARTITION, PerceptionPass
 from mindgpt_plugins.verl_ext.settings import SettingsError
+from mindgpt_plugins.verl_ext.step.scored_reply import ScoredReply
 
 COLOURS = ("red", "green", "blue", "yellow")
 SEEN, KNOWN = "what colour is it ?", "what is two plus two ?"
@@ -78,8 +78,8 @@ def world(tmp_path_factory):
     """A model that has learned to name colours it sees, and a sum it needs no picture for."""
     from transformers import AutoProcessor, Qwen3VLForConditionalGeneration
 
-    from mindgpt_plugins.models.tiny_qwen3_vl import build
-    from mindgpt_plugins.recipe.model import ModelConfig
+    from mindgpt_plugins.stages.model.config import ModelConfig
+    from mindgpt_plugins.stages.model.run import build
 
     folder: Path = tmp_path_factory.mktemp("model") / "m"
     sizes = ModelConfig(kind="model", tokenizer_from=["x"], hidden_size=64, layers=2, vision_layers=2)
@@ -148,7 +148,7 @@ def step(world, ranks: int = 1, replies: int = 2, bypass: bool = False, kinds: d
             tags.append({})
             kind = (kinds or {}).get(p, "verifiable")
             text = Rollout(text="x", target="x", uid=f"row{p}", type=kind, step=1)
-            made.append(Reply(f"s1p{p:05d}", session, text, 1.0, {}))
+            made.append(ScoredReply(f"s1p{p:05d}", session, text, 1.0, {}))
     keys.append("padab_0_0")
     fields.append(fields[-1])
     tags.append({"is_padding": True})

@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from mindgpt_plugins.pipeline.stage import Context
-from mindgpt_plugins.pipeline.stages.rl import RL
-from mindgpt_plugins.recipe.rl import RLConfig
+from mindgpt_plugins.stages.base import Context
+from mindgpt_plugins.stages.rl.config import RLConfig
+from mindgpt_plugins.stages.rl.stage import RL
 from mindgpt_plugins.verl_ext.settings import read
 
 BASE = {"kind": "rl", "model": "base", "train": "world/rl_train", "steps": 10}

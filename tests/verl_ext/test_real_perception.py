@@ -16,11 +16,11 @@ ADDED = ("perception/", "advantage/alpha_", "advantage/share/alpha")
 def pairs(tmp_path_factory) -> Path:
     """Twelve questions about a coloured square, four of them with a blank twin, and a tiny model."""
     from mindgpt_data.export import write_set
-    from mindgpt_data.rows import Row
+    from mindgpt_data.schema.rows import Row
     from PIL import Image, ImageDraw
 
-    from mindgpt_plugins.models.tiny_qwen3_vl import build
-    from mindgpt_plugins.recipe.model import ModelConfig
+    from mindgpt_plugins.stages.model.config import ModelConfig
+    from mindgpt_plugins.stages.model.run import build
 
     root = tmp_path_factory.mktemp("pairs")
     images = root / "data" / "images"

@@ -9,7 +9,7 @@ from real_verl import lines, run, stage
 from safetensors.torch import load_file
 from support import hub_folders
 
-from mindgpt_plugins.rehearse.shrink import shrink
+from mindgpt_plugins.workbench.rehearse.shrink import shrink
 
 pytest.importorskip("transfer_queue")
 pytest.importorskip("qwen_vl_utils")

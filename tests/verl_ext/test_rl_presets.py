@@ -4,9 +4,9 @@ import importlib.util
 
 import pytest
 
-from mindgpt_plugins.pipeline.stage import Context
-from mindgpt_plugins.pipeline.stages.rl import RL
-from mindgpt_plugins.recipe.rl import RLConfig
+from mindgpt_plugins.stages.base import Context
+from mindgpt_plugins.stages.rl.config import RLConfig
+from mindgpt_plugins.stages.rl.stage import RL
 
 BASE = {"kind": "rl", "model": "base", "train": "world/rl_train", "steps": 10, "workers": 8}
 ACTOR, ROLLOUT = "actor_rollout_ref.actor", "actor_rollout_ref.rollout"

@@ -5,10 +5,10 @@ import sys
 
 import pytest
 
-from mindgpt_plugins.pipeline.stage import Context
-from mindgpt_plugins.pipeline.stages.hydra_overrides import flatten, render_override
-from mindgpt_plugins.pipeline.stages.rl import RL
-from mindgpt_plugins.recipe.rl import RLConfig
+from mindgpt_plugins.stages.base import Context
+from mindgpt_plugins.stages.rl.config import RLConfig
+from mindgpt_plugins.stages.rl.hydra_overrides import flatten, render_override
+from mindgpt_plugins.stages.rl.stage import RL
 
 BASE = {"kind": "rl", "model": "base", "train": "world/rl_train", "steps": 10}
 
@@ -67,9 +67,9 @@ def test_the_hosts_section_replaces_what_we_render(tmp_path):
         ({"group_size_by_difficulty": {0.5: 2}, "micro_batch": 24}, "above the smallest group size 2"),
         ({"group_size": 4}, "advantage.k is 4, the size of the groups"),
         ({"mode": "separate_async"}, "on CPU use mode: sync or colocate_async"),
-        ({"curriculum": {"mixture": {"name": "fixxed", "weights": {}}}}, "there is no 'fixxed'"),
+        ({"mixture": {"name": "fixxed", "options": {"weights": {}}}}, "there is no mixture 'fixxed'"),
         ({"advantage": {"lambda": 2}}, "must stay in"),
-        ({"curriculum": {"name": "easy2hard"}}, "curriculum.name: there is no 'easy2hard'"),
+        ({"curriculum": {"name": "easy2hard"}}, "curriculum.name: there is no sampler 'easy2hard'"),
         ({"workers": 3}, "cannot be shared by workers = 3"),
         ({"micro_batch": 24}, "not divisible by micro_batch = 24"),
         ({"verl": {"trainer": {"use_v1": False}}}, "verl.trainer.use_v1: trainer.use_v1 is set by this stage"),

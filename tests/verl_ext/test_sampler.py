@@ -2,9 +2,10 @@ import pytest
 from torchdata.stateful_dataloader import StatefulDataLoader
 
 from mindgpt_plugins.curriculum.base import CurriculumError
-from mindgpt_plugins.pipeline.stage import Context
-from mindgpt_plugins.pipeline.stages.rl import RL
-from mindgpt_plugins.recipe.rl import CurriculumConfig, RLConfig
+from mindgpt_plugins.curriculum.config import MixtureChoice, SamplerChoice
+from mindgpt_plugins.stages.base import Context
+from mindgpt_plugins.stages.rl.config import RLConfig
+from mindgpt_plugins.stages.rl.stage import RL
 from mindgpt_plugins.verl_ext.sampler import CurriculumSampler
 
 ROWS = 40
@@ -17,8 +18,9 @@ SOURCES = ["a" if row % 4 else "b" for row in range(ROWS)]
 def sampler(
     name: str = "easy_to_hard", draws: int = ROWS, seed: int = 0, mixture: dict | None = None, **options
 ) -> CurriculumSampler:
-    choice = CurriculumConfig.model_validate({"name": name, "options": options, "mixture": mixture})
-    return CurriculumSampler(DIFFICULTY, SOURCES, choice, seed=seed, prompts_per_step=4, steps=draws // 4)
+    mixed = None if mixture is None else MixtureChoice.model_validate(mixture)
+    choice = SamplerChoice(name=name, options=options)
+    return CurriculumSampler(DIFFICULTY, SOURCES, choice, mixed, seed=seed, prompts_per_step=4, steps=draws // 4)
 
 
 def loader(*args, **kwargs) -> StatefulDataLoader:
@@ -73,9 +75,9 @@ def test_another_seed_is_refused_on_resume():
         batches(other, 1)
 
 
-FIXED = {"name": "fixed", "weights": {"a": 1, "b": 1}}
-MOVING = {"name": "scheduled", "weights": {"a": {"kind": "linear", "start": 1, "end": 0}, "b": 1}}
-DYNAMIC = {"name": "dynamic", "weights": {"a": 1, "b": 1}}
+FIXED = {"name": "fixed", "options": {"weights": {"a": 1, "b": 1}}}
+MOVING = {"name": "scheduled", "options": {"weights": {"a": {"kind": "linear", "start": 1, "end": 0}, "b": 1}}}
+DYNAMIC = {"name": "dynamic", "options": {"weights": {"a": 1, "b": 1}}}
 
 
 @pytest.mark.parametrize(
@@ -89,7 +91,7 @@ DYNAMIC = {"name": "dynamic", "weights": {"a": 1, "b": 1}}
 def test_what_needs_more_than_rl_knows_is_refused_here_and_by_validate(name, mixture, why, tmp_path):
     with pytest.raises(CurriculumError, match=f"{why}.*not known in RL"):
         sampler(name, mixture=mixture)
-    recipe = {"kind": "rl", "model": "m", "train": "d/x", "steps": 1, "curriculum": {"name": name, "mixture": mixture}}
+    recipe = {"kind": "rl", "model": "m", "train": "d/x", "steps": 1, "curriculum": name, "mixture": mixture}
     context = Context(name="rl", folder=tmp_path, inputs={}, seed=0)
     (problem,) = RL().check(RLConfig.model_validate(recipe), context)
     assert why in problem
@@ -118,8 +120,8 @@ def test_resume_is_exact_with_a_mixture(mixture: dict):
 
 
 def test_an_unknown_difficulty_is_not_taken_for_easy():
-    choice = CurriculumConfig()
+    choice = SamplerChoice(name="easy_to_hard")
     with pytest.raises(CurriculumError, match="easy_to_hard' needs a difficulty, and 1 of 2 rows have none"):
         CurriculumSampler([0.5, None], ["a", "a"], choice, seed=0, prompts_per_step=1, steps=2)
-    shuffled = CurriculumConfig(name="shuffled")
+    shuffled = SamplerChoice(name="shuffled")
     assert len(CurriculumSampler([0.5, None], ["a", "a"], shuffled, seed=0, prompts_per_step=1, steps=2)) == 2

@@ -5,13 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from mindgpt_plugins.recipe.rl import RLConfig
-from mindgpt_plugins.verl_ext.group_size import group_size_of
-from mindgpt_plugins.verl_ext.hybrid import RolloutError
-from mindgpt_plugins.verl_ext.keys import final_rows, split_key
-from mindgpt_plugins.verl_ext.mini_batches import multiple_for, rows_of_updates, rows_without_loss
+from mindgpt_plugins.stages.rl.config import RLConfig
 from mindgpt_plugins.verl_ext.settings import SettingsError, load
-from mindgpt_plugins.verl_ext.siblings import Sibling, refuse_incomplete, version_figures
+from mindgpt_plugins.verl_ext.step.group_size import group_size_of
+from mindgpt_plugins.verl_ext.step.hybrid import RolloutError
+from mindgpt_plugins.verl_ext.step.keys import final_rows, split_key
+from mindgpt_plugins.verl_ext.step.mini_batches import multiple_for, rows_of_updates, rows_without_loss
+from mindgpt_plugins.verl_ext.step.siblings import Sibling, refuse_incomplete, version_figures
 from mindgpt_plugins.verl_ext.takeover import check
 
 

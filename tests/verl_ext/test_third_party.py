@@ -2,13 +2,13 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from real_verl import launch, lines, run, stage
+from support import packages
 
 PACKAGE = Path(__file__).parents[1] / "third_party_plugin"
 REWARDS = {"spread": {}, "mentions_target": {"weight": 0.5, "options": {"credit": 1.0}}}
@@ -25,16 +25,11 @@ if "default_worker.py" in sys.argv[0]:
 
 def install(folder: Path, prefix: str = "") -> Path:
     """Install the package from its source; ``prefix`` goes before its module's code."""
-    source = folder / "source"
-    shutil.copytree(PACKAGE, source, ignore=shutil.ignore_patterns("__pycache__", "build", "*.egg-info"))
+    source = packages.copy_source(PACKAGE, folder / "source")
     module = source / "src/mindgpt_example_reward/rewards.py"
     head, code = module.read_text().split("\n", 1)
     module.write_text(f"{head}\n{prefix}\n{code}")
-    target = folder / "site"
-    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--no-index"]
-    done = subprocess.run([*pip, "--target", target, source], capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    return target
+    return packages.install(source, folder / "site")
 
 
 def on_path(monkeypatch: pytest.MonkeyPatch, target: Path) -> None:
@@ -46,8 +41,8 @@ def on_path(monkeypatch: pytest.MonkeyPatch, target: Path) -> None:
 def test_the_driver_refuses_a_package_that_does_not_import(tmp_path, monkeypatch):
     on_path(monkeypatch, install(tmp_path, "raise ImportError(\"no module named 'units_database'\")"))
     code = (
-        "import json, sys; from pathlib import Path; from mindgpt_plugins.pipeline.stage import Context;"
-        "from mindgpt_plugins.pipeline.stages.rl import RL; from mindgpt_plugins.recipe.rl import RLConfig;"
+        "import json, sys; from pathlib import Path; from mindgpt_plugins.stages.base import Context;"
+        "from mindgpt_plugins.stages.rl.stage import RL; from mindgpt_plugins.stages.rl.config import RLConfig;"
         "config = RLConfig.model_validate(json.loads(sys.argv[1]));"
         "print(RL().check(config, Context(name='rl', folder=Path('.'), inputs={}, seed=0)))"
     )

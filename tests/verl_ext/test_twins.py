@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from torchdata.stateful_dataloader import StatefulDataLoader
 
 from mindgpt_plugins.curriculum.base import CurriculumError
-from mindgpt_plugins.recipe.rl import CurriculumConfig
+from mindgpt_plugins.curriculum.config import MixtureChoice, SamplerChoice
 from mindgpt_plugins.verl_ext.sampler import CurriculumSampler
-from mindgpt_plugins.verl_ext.twins import TwinError, Twins
+from mindgpt_plugins.verl_ext.step.twins import TwinError, Twins
 
 
 def rows(pairs: int, singles: int) -> list[dict]:
@@ -110,10 +110,10 @@ def test_a_subset_splits_no_pair_and_has_its_size(pairs: int, singles: int, draw
     )
 
 
-def loader(batch: int = 4, pairs: int = 10, steps: int = 10, **choice) -> StatefulDataLoader:
+def loader(batch: int = 4, pairs: int = 10, steps: int = 10, mixture=None) -> StatefulDataLoader:
     found = rows(pairs, 40 - 2 * pairs)
     sampler = CurriculumSampler(
-        [((row * 17) % 40) / 40 for row in range(40)], ["a"] * 40, CurriculumConfig(**choice), seed=0,
+        [((row * 17) % 40) / 40 for row in range(40)], ["a"] * 40, SamplerChoice(name="easy_to_hard"), mixture, seed=0,
         prompts_per_step=batch, steps=steps, twins=Twins.of(found, batch),
     )  # fmt: skip
     return StatefulDataLoader(list(range(40)), batch_size=batch, sampler=sampler, drop_last=True, collate_fn=list)
@@ -158,4 +158,4 @@ def test_another_step_size_or_other_pairs_are_refused_on_resume():
 
 def test_a_mixture_would_part_twins_and_is_refused():
     with pytest.raises(CurriculumError, match="draws prompts one by one and would part 10 adversarial twins"):
-        loader(mixture={"name": "fixed", "options": {"shares": {"a": 1.0}}})
+        loader(mixture=MixtureChoice(name="fixed", options={"weights": {"a": 1.0}}))

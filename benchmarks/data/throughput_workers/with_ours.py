@@ -12,7 +12,7 @@ from pathlib import Path
 from mindgpt_data.client.request import Request, Task
 from mindgpt_data.client.run import ask_all
 from mindgpt_data.client.structured import parse_as, schema_of
-from mindgpt_data.config import EndpointSettings
+from mindgpt_data.schema.config import EndpointSettings
 from pydantic import BaseModel
 
 TEXT = "Write one question about item {i} and its answer. " + "The picture shows a street with cars and signs. " * 6

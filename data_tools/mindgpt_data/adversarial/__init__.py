@@ -13,8 +13,8 @@ from pathlib import Path
 
 from mindgpt_data.adversarial.kinds import KINDS, Change, Corpus
 from mindgpt_data.corpus.truth import read
-from mindgpt_data.record import ImageRecord
-from mindgpt_data.rows import Row
+from mindgpt_data.schema.record import ImageRecord
+from mindgpt_data.schema.rows import Row
 
 ANSWER_TYPES = ("text", "choice", "box")
 """Partners' answer types. "How many?" and "is there?" stay answerable without the thing: none, no."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from mindgpt_plugins.core.files import replace_file
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -37,7 +38,7 @@ def covered_picture(path: Path, boxes: Sequence[Sequence[float]], folder: Path) 
     from PIL import ImageDraw
 
     from mindgpt_data.client.images import fit
-    from mindgpt_data.images import open_image
+    from mindgpt_data.io.images import open_image
 
     image = open_image(path).copy()
     pen = ImageDraw.Draw(image)
@@ -51,8 +52,6 @@ def _save(image: Image, folder: Path) -> str:
     name = f"adversarial/{hashlib.sha256(f'{image.size}'.encode() + image.tobytes()).hexdigest()[:16]}.png"
     path = folder / name
     if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_name(f".{path.name}.{os.getpid()}")
-        image.save(aside, "PNG")
-        os.replace(aside, path)
+        with replace_file(path, sync=False) as aside:
+            image.save(aside, "PNG")
     return name

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mindgpt_data.budget.rounding import BudgetError
-from mindgpt_plugins import registry
+from mindgpt_data.schema.config import AllocatorChoice
+from mindgpt_plugins.core import registry
 
 
 def allocate(
-    name: str,
+    choice: AllocatorChoice,
     scores: Sequence[float],
     total: int,
     bounds: Mapping[str, Any],
@@ -22,7 +23,7 @@ def allocate(
     """Items per image, ``total`` together.
 
     Args:
-        name: a registered allocator.
+        choice: a registered allocator with its options.
         scores: IDS per image.
         total: the corpus budget.
         bounds: ``n_min``, ``n_max`` and ``gamma``.
@@ -31,10 +32,11 @@ def allocate(
 
     Raises:
         BudgetError: the total cannot be met, or there are weights and the allocator takes none.
-        RegistryError: no such allocator, or it does not know a bound.
+        RegistryError: no such allocator, or it does not know a bound or an option.
     """
+    name = choice.name
     allocator = registry.get("allocator", name)
-    registry.check_options("allocator", name, bounds)
+    registry.check_options("allocator", name, {**bounds, **choice.options})
     known = inspect.signature(allocator).parameters
     more: dict[str, Any] = {"seed": seed} if "seed" in known else {}
     if weights is not None:
@@ -44,5 +46,5 @@ def allocate(
                 "give yours a keyword `weights` (one factor per image)"
             )
         more["weights"] = weights
-    counts: list[int] = allocator(scores, total, **bounds, **more)
+    counts: list[int] = allocator(scores, total, **bounds, **choice.options, **more)
     return counts

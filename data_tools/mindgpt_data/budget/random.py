@@ -13,6 +13,14 @@ def random(
 ) -> list[int]:
     """The density allocation of the same scores, shuffled over the images: same histogram, no link to the image.
 
+    Args:
+        scores: IDS per image, each in [0, 1].
+        total: the corpus budget in items.
+        n_min: at least this many per image.
+        n_max: at most this many per image.
+        gamma: sharpness of the density allocation that is shuffled; 0 is uniform.
+        seed: of the shuffle.
+
     Raises:
         BudgetError: ``total`` is outside [M·n_min, M·n_max].
     """

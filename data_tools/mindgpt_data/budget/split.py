@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping
 
-from mindgpt_data.rows import SUB_SCORES
+from mindgpt_data.schema.rows import SUB_SCORES
 
 
 def split(count: int, sub_scores: Mapping[str, float], carry: MutableMapping[str, float]) -> dict[str, int]:

@@ -20,6 +20,14 @@ def uniform(
 
     ``scores`` and ``gamma`` are not used.
 
+    Args:
+        scores: IDS per image, each in [0, 1].
+        total: the corpus budget in items.
+        n_min: at least this many per image.
+        n_max: at most this many per image.
+        gamma: has no effect here.
+        weights: shares per image (a focus); equal by default.
+
     Raises:
         BudgetError: ``total`` is outside [M·n_min, M·n_max].
     """

@@ -29,8 +29,8 @@ def budget(
     """
     from rich.console import Console
 
+    from mindgpt_data.io.work import Work
     from mindgpt_data.steps.budget import run
-    from mindgpt_data.work import Work
 
     found = settings(config, overrides)
     folder = Work(work)

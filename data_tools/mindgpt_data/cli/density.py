@@ -10,8 +10,8 @@ import typer
 from mindgpt_data.cli.options import ConfigOption, SeedOption, progress_line, settings
 
 if TYPE_CHECKING:
-    from mindgpt_data.config import DataSettings
-    from mindgpt_data.work import Work
+    from mindgpt_data.io.work import Work
+    from mindgpt_data.schema.config import DataSettings
 
 
 class DensityError(ValueError):
@@ -68,7 +68,7 @@ def density(
     # A work folder alone knows its pictures: the settings' corpus is then only a name.
     place = corpus or (None if config else str(folder.folder))
     images = None if place is None else {"path": place}
-    resolved = settings(config, overrides, images=images, density=estimator and {"estimator": estimator})
+    resolved = settings(config, overrides, images=images, density=estimator and {"estimator": {"name": estimator}})
     if corpus or not folder.images.is_file():
         _read(folder, resolved, seed, console)
     if compare:
@@ -76,7 +76,7 @@ def density(
         return
     with progress_line("density") as progress:
         summary = run(folder, resolved, seed=seed, progress=progress)
-    console.print(f"[bold]{summary['images']}[/] pictures scored by {resolved.density.estimator}; means:")
+    console.print(f"[bold]{summary['images']}[/] pictures scored by {resolved.density.estimator.name}; means:")
     console.print("  " + " · ".join(f"{name} {value:.2f}" for name, value in summary["mean"].items()))
     _print_drops(console, summary, folder.drops("density"))
     if out is not None:
@@ -94,7 +94,7 @@ def _split(arguments: list[str]) -> tuple[str | None, list[str]]:
 
 
 def _work(work: Path | None, out: Path | None) -> Work:
-    from mindgpt_data.work import Work
+    from mindgpt_data.io.work import Work
 
     if work is None and out is None:
         raise DensityError("say where the result goes: --out FILE.parquet, or --work DIR for a whole pipeline")
@@ -122,16 +122,16 @@ def _print_drops(console: Any, summary: dict[str, Any], path: Path) -> None:
 
 
 def _compare(folder: Work, resolved: DataSettings, names: str, out: Path | None, seed: int, console: Any) -> None:
-    import json
     from dataclasses import asdict
 
     from rich.table import Table
 
-    from mindgpt_data import files
     from mindgpt_data.density.compare import COLUMNS
     from mindgpt_data.density.compare import compare as compare_tables
+    from mindgpt_data.io.work import Work
+    from mindgpt_data.schema.config import EstimatorChoice
     from mindgpt_data.steps.density import run
-    from mindgpt_data.work import Work
+    from mindgpt_plugins.core import files
 
     pair = [name.strip() for name in names.split(",")]
     if len(pair) != 2 or not all(pair):
@@ -143,8 +143,8 @@ def _compare(folder: Work, resolved: DataSettings, names: str, out: Path | None,
         own = Work(folder.folder / "compare" / name)
         files.write_text(own.images, folder.images.read_text(encoding="utf-8"))
         # Options belong to the estimator the settings name; the other one runs with its defaults.
-        options = resolved.density.options if name == resolved.density.estimator else {}
-        update = {"estimator": name, "options": options}
+        named = resolved.density.estimator
+        update = {"estimator": named if name == named.name else EstimatorChoice(name=name)}
         chosen = resolved.model_copy(update={"density": resolved.density.model_copy(update=update)})
         with progress_line(name) as progress:
             summary = run(own, chosen, seed=seed, progress=progress)
@@ -162,5 +162,5 @@ def _compare(folder: Work, resolved: DataSettings, names: str, out: Path | None,
         apart.add_row(image, f"{first:.2f}", f"{second:.2f}")
     console.print(apart)
     path = out or folder.folder / "compare" / "comparison.json"
-    files.write_text(path, json.dumps({"estimators": pair, **asdict(found)}, indent=1, ensure_ascii=False) + "\n")
+    files.write_json(path, {"estimators": pair, **asdict(found)})
     console.print(f"written: {path}", soft_wrap=True)

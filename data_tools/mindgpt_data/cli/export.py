@@ -35,8 +35,8 @@ def export(
     from rich.console import Console
     from rich.table import Table
 
+    from mindgpt_data.io.work import Work
     from mindgpt_data.steps.export import run
-    from mindgpt_data.work import Work
 
     found, folder = settings(config, overrides), Work(work)
     with progress_line("export") as progress:

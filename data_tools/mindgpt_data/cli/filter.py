@@ -28,11 +28,11 @@ def filter_(
     model answers it 8 times; gives the difficulty), necessity (is the picture needed?), or your own. Put the cheap ones
     first. Answers of models are stored: running it again asks only about rows that got no verdict.
 
-    Example: mindgpt data filter 'filter.gates=\[rules,duplicates,judge,agreement]' filter.options.agreement.purpose=rl
+    Example: mindgpt data filter 'filter.gates=\[rules,judge,{name: agreement, options: {purpose: rl}}]'
     --config data.yaml
     """
+    from mindgpt_data.io.work import Work
     from mindgpt_data.steps.filter import run
-    from mindgpt_data.work import Work
 
     found, folder = settings(config, overrides), Work(work)
     with progress_line("filter") as progress:

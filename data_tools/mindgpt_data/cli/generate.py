@@ -46,8 +46,8 @@ def generate(
     """
     from rich.console import Console
 
+    from mindgpt_data.io.work import Work
     from mindgpt_data.steps import generate as step
-    from mindgpt_data.work import Work
 
     found, folder, console = settings(config, overrides), Work(work), Console(highlight=False)
     if batch_out is not None:

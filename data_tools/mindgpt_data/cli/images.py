@@ -33,8 +33,8 @@ def add(app: typer.Typer) -> None:
         from rich.console import Console
 
         from mindgpt_data.cli.options import progress_line, settings
+        from mindgpt_data.io.work import Work
         from mindgpt_data.steps.images import run
-        from mindgpt_data.work import Work
 
         resolved = settings(config, overrides, images=None if path is None else {"path": path})
         folder = Work(work)

@@ -31,8 +31,8 @@ def match(
     """
     from rich.console import Console
 
+    from mindgpt_data.io.work import Work
     from mindgpt_data.steps.match import run
-    from mindgpt_data.work import Work
 
     found = settings(config, overrides)
     folder = Work(work)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from mindgpt_data.config import DataSettings
-    from mindgpt_data.progress import Progress
+    from mindgpt_data.io.progress import Progress
+    from mindgpt_data.schema.config import DataSettings
 
 WorkOption = Annotated[
     Path, typer.Option("--work", envvar="MINDGPT_DATA_WORK", help="Work folder: every step's plain files.")
@@ -31,14 +31,15 @@ def settings(config: Path | None, overrides: list[str] | None, **given: Any) -> 
     """Settings from ``--config``, then ``KEY=VALUE``, then values the verb was given itself.
 
     Args:
-        config: YAML with the keys of :class:`~mindgpt_data.config.DataSettings`, or a recipe with one ``data`` stage.
+        config: YAML with the keys of :class:`~mindgpt_data.schema.config.DataSettings`, or a recipe with one ``data``
+            stage.
         overrides: ``dotted.key=value``.
         given: top-level sections the verb sets, e.g. ``images={"path": "photos"}``; ``None`` values are left out.
 
     Raises:
         SettingsError: unreadable, or a key or value that does not fit; every problem is named.
     """
-    from mindgpt_data.settings import load
+    from mindgpt_data.steps.settings import load
 
     return load(config, overrides or [], {key: value for key, value in given.items() if value is not None})
 
@@ -46,7 +47,7 @@ def settings(config: Path | None, overrides: list[str] | None, **given: Any) -> 
 @contextmanager
 def progress_line(verb: str) -> Iterator[Progress]:
     """A live line with done, failed, rate, cost and time left; plain lines when the output is no terminal."""
-    from mindgpt_data.display import shown
+    from mindgpt_data.cli.display import shown
 
     with shown(verb) as listener:
         yield listener

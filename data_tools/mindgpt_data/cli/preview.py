@@ -12,7 +12,7 @@ from mindgpt_data.cli.options import ConfigOption, OverridesArgument, SeedOption
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from mindgpt_data.preview import Shown
+    from mindgpt_data.steps.preview import Shown
 
 
 def add(app: typer.Typer) -> None:
@@ -39,8 +39,8 @@ def preview(
     """
     from rich.console import Console
 
-    from mindgpt_data import preview as previewing
-    from mindgpt_data.work import Work
+    from mindgpt_data.io.work import Work
+    from mindgpt_data.steps import preview as previewing
 
     folder, console = Work(work), Console(highlight=False)
     shown = previewing.preview(folder, settings(config, overrides), number, seed=seed, ask=ask)

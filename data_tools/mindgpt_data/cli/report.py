@@ -29,8 +29,8 @@ def add(app: typer.Typer) -> None:
         from rich.console import Console
 
         from mindgpt_data.cli.options import settings
+        from mindgpt_data.io.work import Work
         from mindgpt_data.steps.report import run
-        from mindgpt_data.work import Work
 
         # Where the pictures came from is in images.jsonl: without a config, any path will do.
         resolved = settings(config, overrides, images=None if config else {"path": str(work)})

@@ -12,7 +12,7 @@ from mindgpt_data.cli.options import ConfigOption, OverridesArgument, SeedOption
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from mindgpt_data.config import DataSettings
+    from mindgpt_data.schema.config import DataSettings
 
 
 def add(app: typer.Typer) -> None:
@@ -62,10 +62,11 @@ def run(
     """
     from rich.console import Console
 
-    from mindgpt_data import check, engines, pipeline
+    from mindgpt_data import engines
     from mindgpt_data.cli import options
-    from mindgpt_data.work import Work
-    from mindgpt_plugins import registry
+    from mindgpt_data.io.work import Work
+    from mindgpt_data.steps import check, pipeline
+    from mindgpt_plugins.core import registry
 
     console = Console()
     registry.load_plugins(plugins or [])
@@ -115,7 +116,7 @@ def show_focus(settings: DataSettings, console: Console, whole: bool) -> None:
     from rich.table import Table
 
     from mindgpt_data.focus import table, weights
-    from mindgpt_data.settings import SettingsError
+    from mindgpt_data.steps.settings import SettingsError
 
     if settings.focus is None:
         if whole:

@@ -108,9 +108,10 @@ def expand(
 
     from mindgpt_data.cli.generate import show_estimate
     from mindgpt_data.cli.options import settings
-    from mindgpt_data.files import write_jsonl
+    from mindgpt_data.tree.files import load
     from mindgpt_data.tree.growing import first_round, grow
-    from mindgpt_data.tree.model import TreeError, load
+    from mindgpt_data.tree.model import TreeError
+    from mindgpt_plugins.core.files import write_jsonl
 
     console = Console()
     if file is not None and not file.exists() and "=" in str(file):  # KEY=VALUE without a tree
@@ -191,7 +192,7 @@ def stats(
 
 
 def _load(file: Path | None, dimension: Dimension) -> Tree:
-    from mindgpt_data.tree.model import load
+    from mindgpt_data.tree.files import load
 
     return load(dimension.value, file, whole=False)
 

@@ -23,7 +23,7 @@ from typing import Any, BinaryIO, TypeVar
 from mindgpt_data.client import wire
 from mindgpt_data.client.request import Request, Task
 from mindgpt_data.client.store import Record, Store
-from mindgpt_data.config import EndpointSettings
+from mindgpt_data.schema.config import EndpointSettings
 
 T = TypeVar("T")
 MAX_REQUESTS = 50_000

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from mindgpt_data.client import wire
 from mindgpt_data.client.pace import Pace
-from mindgpt_data.config import EndpointSettings
+from mindgpt_data.schema.config import EndpointSettings
 
 if TYPE_CHECKING:
     import aiohttp

@@ -25,7 +25,7 @@ def data_url(path: Path, max_pixels: int) -> str:
     """The picture as a ``data:`` URL.
 
     Args:
-        path: any format that :func:`mindgpt_data.images.open_image` opens; EXIF rotation is applied, an animation
+        path: any format that :func:`mindgpt_data.io.images.open_image` opens; EXIF rotation is applied, an animation
             gives its first frame, transparency becomes white.
         max_pixels: larger pictures are scaled down, in their proportions, to at most this many pixels.
 
@@ -33,7 +33,7 @@ def data_url(path: Path, max_pixels: int) -> str:
         ImageError: a ``ValueError``: the file cannot be opened, with the reason.
         ValueError: ``max_pixels`` is not positive.
     """
-    from mindgpt_data.images import open_image
+    from mindgpt_data.io.images import open_image
 
     return encode(open_image(path), max_pixels)
 

@@ -19,7 +19,7 @@ from mindgpt_data.client import wire
 from mindgpt_data.client.endpoint import Endpoint, EndpointError, Pool, Refused, Trouble
 from mindgpt_data.client.request import Answer, Done, Failed, Request, Task
 from mindgpt_data.client.store import Record
-from mindgpt_data.config import EndpointSettings
+from mindgpt_data.schema.config import EndpointSettings
 
 if TYPE_CHECKING:
     import aiohttp

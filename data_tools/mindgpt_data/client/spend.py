@@ -17,7 +17,7 @@ from mindgpt_data.client.store import Store
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from mindgpt_data.config import EndpointSettings
+    from mindgpt_data.schema.config import EndpointSettings
 
 CHARACTERS_PER_TOKEN = 4
 PIXELS_PER_TOKEN = 32 * 32

@@ -7,7 +7,7 @@ from collections import deque
 from typing import Any
 
 from mindgpt_data.client.request import Done, Failed
-from mindgpt_data.progress import Progress
+from mindgpt_data.io.progress import Progress
 
 INTERVAL = 0.3
 WINDOW = 30.0

@@ -2,35 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from mindgpt_data.record import ImageRecord
-from mindgpt_data.work import Drop
+from mindgpt_data.corpus import coco, folder, manifest
+from mindgpt_data.corpus.base import Corpus, CorpusError
+from mindgpt_data.schema.record import ImageRecord
 
-STEP = "images"
-
-
-class CorpusError(ValueError):
-    """A corpus cannot be read at all; the message names the path and the fix."""
-
-
-@dataclass
-class Corpus:
-    """What a reader found.
-
-    Attributes:
-        records: unmeasured records (width and height 0, content empty), in the corpus's order.
-        drops: what could not be used, with a reason each.
-    """
-
-    records: list[ImageRecord] = field(default_factory=list)
-    drops: list[Drop] = field(default_factory=list)
-
-    def drop(self, gate: str, reason: str, key: str, detail: str = "") -> None:
-        """Leave one thing out."""
-        self.drops.append(Drop(STEP, gate, reason, printable(key), detail))
+__all__ = ["Corpus", "CorpusError", "read"]
 
 
 def read(path: Path, source: str = "domain") -> Corpus:
@@ -43,8 +21,6 @@ def read(path: Path, source: str = "domain") -> Corpus:
     Raises:
         CorpusError: missing, unreadable, of no known kind, or an image id occurs twice.
     """
-    from mindgpt_data.corpus import coco, folder, manifest
-
     if path.is_dir():
         corpus = folder.read(path, source)
     elif path.suffix.lower() in (".jsonl", ".ndjson") and path.is_file():
@@ -57,16 +33,6 @@ def read(path: Path, source: str = "domain") -> Corpus:
         raise CorpusError(f"{path} does not exist: give a folder of pictures, a manifest (.jsonl) or COCO (.json)")
     _check_unique(corpus.records, path)
     return corpus
-
-
-def image_id(paths: Iterable[Path], folder: Path) -> str:
-    """Id of a record: its path from the corpus folder with ``/`` (several joined by ``+``); absolute if outside."""
-    return "+".join((p.relative_to(folder) if p.is_relative_to(folder) else p).as_posix() for p in paths)
-
-
-def printable(name: str) -> str:
-    """``name`` with bytes that are no UTF-8 shown as escapes, so that it can be written down."""
-    return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _check_unique(records: list[ImageRecord], path: Path) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
 
-from mindgpt_data.corpus import Corpus, CorpusError, image_id
-from mindgpt_data.record import ImageRecord
+from mindgpt_data.corpus.base import Corpus, CorpusError, image_id
+from mindgpt_data.schema.record import ImageRecord
+from mindgpt_plugins.core.files import FileError, read_json
 
 
 def read(path: Path, source: str) -> Corpus:
@@ -52,11 +52,11 @@ def read(path: Path, source: str) -> Corpus:
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        data = json.loads(path.read_bytes().decode("utf-8"))
+        data = read_json(path)
     except OSError as error:
         raise CorpusError(f"{path} cannot be read: {error.strerror}") from None
-    except ValueError as error:
-        raise CorpusError(f"{path} is not JSON in UTF-8: {error}") from None
+    except FileError as error:
+        raise CorpusError(str(error)) from None
     if not isinstance(data, dict) or not isinstance(data.get("images"), list):
         raise CorpusError(f"{path} is no COCO file: it needs a list `images`; a manifest ends with .jsonl")
     return data

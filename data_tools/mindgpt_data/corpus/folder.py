@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from mindgpt_data.corpus import Corpus, CorpusError, image_id
-from mindgpt_data.record import ImageRecord
+from mindgpt_data.corpus.base import Corpus, CorpusError, image_id
+from mindgpt_data.schema.record import ImageRecord
 
 SUFFIXES = frozenset(
     f".{name}"

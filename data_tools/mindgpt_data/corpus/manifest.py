@@ -11,9 +11,10 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 
-from mindgpt_data.corpus import Corpus, CorpusError, image_id
-from mindgpt_data.record import ImageRecord
-from mindgpt_plugins.recipe.base import Strict
+from mindgpt_data.corpus.base import Corpus, CorpusError, image_id
+from mindgpt_data.schema.record import ImageRecord
+from mindgpt_plugins.core.files import BYTE_ORDER_MARK
+from mindgpt_plugins.core.schema import Strict
 
 Box = tuple[float, float, float, float]
 
@@ -75,6 +76,7 @@ def read(path: Path, source: str) -> Corpus:
     try:
         with path.open("rb") as file:
             for number, raw in enumerate(file, 1):
+                raw = raw.removeprefix(BYTE_ORDER_MARK) if number == 1 else raw
                 if raw.strip():
                     _add(corpus, raw, folder, source, f"{path.name} line {number}")
     except OSError as error:

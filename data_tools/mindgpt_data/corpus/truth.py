@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
-from mindgpt_data.record import ImageRecord
+from mindgpt_data.schema.record import ImageRecord
 
 CLEAR = 0.05
 """Share of the picture by which two places must differ before a question may tell them apart."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mindgpt_data.rows import SUB_SCORES
+from mindgpt_data.schema.rows import SUB_SCORES
 
 COLUMNS = (*SUB_SCORES, "ids")
 Table = Mapping[str, Mapping[str, float]]

@@ -18,12 +18,13 @@ from pydantic import BaseModel, Field
 
 from mindgpt_data.client.request import Answer, Done, Failed, Request, Task
 from mindgpt_data.density.score import Picture
-from mindgpt_data.progress import Progress, silent
-from mindgpt_data.rows import SUB_SCORES
+from mindgpt_data.io.progress import Progress, silent
+from mindgpt_data.schema.rows import SUB_SCORES
+from mindgpt_plugins.core.image_size import SENT_PIXELS
 
 if TYPE_CHECKING:
-    from mindgpt_data.config import EndpointSettings
-    from mindgpt_data.record import ImageRecord
+    from mindgpt_data.schema.config import EndpointSettings
+    from mindgpt_data.schema.record import ImageRecord
 
 STEP = "density"
 TOP = 10
@@ -59,14 +60,14 @@ class Verdict(BaseModel):
 
 
 class Judge:
-    """The estimator; a step with many pictures uses :meth:`tasks` so that many requests are under way at once."""
+    """Grades of the MLLM at ``endpoints.judge``; many requests are under way at once."""
 
     def __call__(
         self,
         picture: Picture,
         *,
         samples: int = 3,
-        max_pixels: int = 1_048_576,
+        max_pixels: int = SENT_PIXELS,
         endpoints: Sequence[Mapping[str, Any]] = (),
     ) -> dict[str, float]:
         """Grade one picture.
@@ -84,7 +85,7 @@ class Judge:
 
         from mindgpt_data.client.images import encode
         from mindgpt_data.client.run import ask_all
-        from mindgpt_data.config import EndpointSettings
+        from mindgpt_data.schema.config import EndpointSettings
 
         servers = [EndpointSettings.model_validate(dict(endpoint)) for endpoint in endpoints]
         url = encode(picture.image, max_pixels)
@@ -103,7 +104,7 @@ class Judge:
         endpoints: Sequence[EndpointSettings],
         store: Path,
         samples: int = 3,
-        max_pixels: int = 1_048_576,
+        max_pixels: int = SENT_PIXELS,
         progress: Progress = silent,
     ) -> Iterator[Done[dict[str, float]] | Failed]:
         """Grade many records, in the order answers come; stored answers are not paid for again."""

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from mindgpt_data.rows import SUB_SCORES
+from mindgpt_data.schema.rows import SUB_SCORES
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from mindgpt_data.record import ImageRecord
+    from mindgpt_data.schema.record import ImageRecord
 
 
 class Picture:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mindgpt_data.embed import EmbedderError
+from mindgpt_data.embed.base import EmbedderError
+from mindgpt_plugins.core.files import read_json
 
 CHUNK = 64
 
@@ -61,7 +61,7 @@ def _pools_first_token(folder: Path) -> bool:
     file = folder / "1_Pooling" / "config.json"
     if not file.is_file():
         return False
-    modes = [key for key, on in json.loads(file.read_text()).items() if key.startswith("pooling_mode_") and on is True]
+    modes = [key for key, on in read_json(file).items() if key.startswith("pooling_mode_") and on is True]
     if modes not in (["pooling_mode_mean_tokens"], ["pooling_mode_cls_token"]):
         raise EmbedderError(f"{file} asks for {', '.join(modes) or 'no pooling'}; known: mean_tokens, cls_token")
     return modes == ["pooling_mode_cls_token"]

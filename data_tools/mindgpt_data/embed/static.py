@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mindgpt_data.embed import EmbedderError
+from mindgpt_data.embed.base import EmbedderError
 
 WEIGHTS = "l2_supercat_256.safetensors"
 TOKENIZER = "l2_supercat_tokenizer_config.json"

@@ -8,23 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TypeVar
+
+from mindgpt_data.engines.context import ENGINES, Outcome, current, engine_in_use, guarded, plugins, worker_plugins
+
+__all__ = ["ENGINES", "Outcome", "current", "guarded", "map_items", "plugins", "use"]
 
 A = TypeVar("A")
 B = TypeVar("B")
-ENGINES = ("local", "ray")
-_current: ContextVar[str] = ContextVar("engine", default="local")
-_plugins: ContextVar[tuple[str, ...]] = ContextVar("plugins", default=())
-
-
-@dataclass(frozen=True)
-class Outcome(Generic[B]):
-    """What became of one item: its value, or the error in words."""
-
-    value: B | None
-    error: str = ""
 
 
 @contextmanager
@@ -46,23 +37,13 @@ def use(engine: str, plugins: Sequence[str] = ()) -> Iterator[None]:
         ray_data.require()
     from mindgpt_data.engines.processes import keep_workers
 
-    token, plugins_token = _current.set(engine), _plugins.set(tuple(plugins))
+    token, plugins_token = engine_in_use.set(engine), worker_plugins.set(tuple(plugins))
     try:
         with keep_workers():
             yield
     finally:
-        _current.reset(token)
-        _plugins.reset(plugins_token)
-
-
-def current() -> str:
-    """The engine in use."""
-    return _current.get()
-
-
-def plugins() -> tuple[str, ...]:
-    """What worker processes import first."""
-    return _plugins.get()
+        engine_in_use.reset(token)
+        worker_plugins.reset(plugins_token)
 
 
 def map_items(function: Callable[[A], B], items: Iterable[A], inline: int = 0) -> Iterator[Outcome[B]]:
@@ -82,11 +63,3 @@ def map_items(function: Callable[[A], B], items: Iterable[A], inline: int = 0) -
     from mindgpt_data.engines import processes
 
     return processes.map_items(function, items)
-
-
-def guarded(function: Callable[[A], B], item: A) -> Outcome[B]:
-    """``function(item)`` with its exception in words; used inside workers."""
-    try:
-        return Outcome(function(item))
-    except Exception as error:  # one bad item must not cost the others; the caller records it as a drop
-        return Outcome(None, f"{type(error).__name__}: {error}")

@@ -16,8 +16,8 @@ from functools import partial
 from itertools import islice
 from typing import TypeVar
 
-from mindgpt_data.engines import Outcome, guarded, plugins
-from mindgpt_plugins.registry import load_plugins
+from mindgpt_data.engines.context import Outcome, guarded, plugins
+from mindgpt_plugins.core.registry import load_plugins
 
 A = TypeVar("A")
 B = TypeVar("B")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from mindgpt_data.rows import SUB_SCORES, Row
+from mindgpt_data.schema.rows import SUB_SCORES, Row
+from mindgpt_plugins.core.files import replace_folder
 
 
 def write_rows(rows: Sequence[Row], folder: Path, name: str) -> None:
@@ -39,17 +38,14 @@ def write_rows(rows: Sequence[Row], folder: Path, name: str) -> None:
             pictures = [{"bytes": (folder / image).read_bytes(), "path": None} for image in row.image]
             yield {key: value for key, value in row.to_json().items() if key in features} | {"images": pictures}
 
-    path = folder / f"{name}.hf"
     quiet = are_progress_bars_disabled()
     disable_progress_bars()  # the step tells how far it is
     try:
         # Its own cache: generator caches are keyed by code, and must not outlive this call.
         with tempfile.TemporaryDirectory(dir=folder, prefix=f".{name}.") as cache:
             made = Dataset.from_generator(records, features=features, cache_dir=cache)
-            aside = folder / f".{name}.hf.{os.getpid()}"
-            made.save_to_disk(aside)
+            with replace_folder(folder / f"{name}.hf") as aside:
+                made.save_to_disk(aside)
     finally:
         if not quiet:
             enable_progress_bars()
-    shutil.rmtree(path, ignore_errors=True)
-    os.replace(aside, path)

@@ -7,7 +7,7 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mindgpt_data.export.layout import write
+from mindgpt_plugins.core.files import write_bytes
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -25,7 +25,7 @@ def save_image(image: Image, folder: Path) -> str:
     if not path.is_file():
         buffer = io.BytesIO()
         image.save(buffer, format="PNG")
-        write(path, buffer.getvalue())
+        write_bytes(path, buffer.getvalue(), sync=False)
     return name
 
 
@@ -41,7 +41,7 @@ def copy_picture(path: Path, folder: Path, max_megapixels: float = 100) -> str:
     """
     from PIL import Image as Pillow
 
-    from mindgpt_data.images import open_image
+    from mindgpt_data.io.images import open_image
 
     upright = open_image(path, max_megapixels)
     stem = content_hash(upright)
@@ -54,7 +54,7 @@ def copy_picture(path: Path, folder: Path, max_megapixels: float = 100) -> str:
     if kept is None:
         return save_image(upright, folder)
     name = f"images/{stem}.{kept}"
-    write(folder / name, path.read_bytes())
+    write_bytes(folder / name, path.read_bytes(), sync=False)
     return name
 
 

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from mindgpt_data.export import sharegpt, verl
-from mindgpt_data.export.layout import INFO, list_set, read_info, write
-from mindgpt_data.files import FileError, read_jsonl
-from mindgpt_data.rows import Pair, Row, RowError, dumps
+from mindgpt_data.export.layout import list_set
+from mindgpt_data.schema.rows import Pair, Row, RowError
+from mindgpt_plugins.answers import GoldError, parse_gold
+from mindgpt_plugins.core.dataset_files import INFO, read_dataset_info
+from mindgpt_plugins.core.files import FileError, read_jsonl, write_jsonl
 
 FORMATS = ("sharegpt", "verl", "hf")
 
@@ -26,7 +28,8 @@ def write_set(rows: Sequence[Row], folder: Path, name: str, formats: Sequence[st
         formats: ``sharegpt`` (``<name>.json``), ``verl`` (``<name>.parquet``), ``hf`` (``<name>.hf/``).
 
     Raises:
-        RowError: no rows, a bad name, a duplicate uid, a missing image or an unknown format.
+        RowError: no rows, a bad name, a duplicate uid, a gold answer that is none of its type, a missing image or an
+            unknown format.
     """
     _check(rows, folder, name)
     if unknown := set(formats) - set(FORMATS):
@@ -39,7 +42,7 @@ def write_set(rows: Sequence[Row], folder: Path, name: str, formats: Sequence[st
     }
     for wanted in formats:
         writers[wanted](rows, folder, name)
-    write(folder / f"{name}.jsonl", (dumps(row.to_json()) + "\n" for row in rows))
+    write_jsonl(folder / f"{name}.jsonl", (row.to_json() for row in rows))
 
 
 def write_preference_set(pairs: Sequence[Pair], folder: Path, name: str) -> None:
@@ -58,7 +61,7 @@ def write_preference_set(pairs: Sequence[Pair], folder: Path, name: str) -> None
     lines = (
         {"row": p.row.to_json(), "chosen": p.chosen, "rejected": p.rejected, "pair_kind": p.pair_kind} for p in pairs
     )
-    write(folder / f"{name}.jsonl", (dumps(line) + "\n" for line in lines))
+    write_jsonl(folder / f"{name}.jsonl", lines)
 
 
 def read_set(folder: Path, name: str) -> list[Row]:
@@ -88,13 +91,13 @@ def read_preference_set(folder: Path, name: str) -> list[Pair]:
 
 def sets(folder: Path) -> list[str]:
     """Names of the sets in a datasets folder: those listed, in the order they were written, then the others by name."""
-    listed = list(read_info(folder))
+    listed = list(read_dataset_info(folder))
     return listed + sorted(path.stem for path in folder.glob("*.jsonl") if path.stem not in listed)
 
 
 def remove_set(folder: Path, name: str) -> None:
     """Take a set's files and its entry away; its pictures stay."""
-    if name in read_info(folder):
+    if name in read_dataset_info(folder):
         list_set(folder, name, None)
     for suffix in ("json", "jsonl", "parquet"):
         (folder / f"{name}.{suffix}").unlink(missing_ok=True)
@@ -134,6 +137,11 @@ def _check(rows: Sequence[Row], folder: Path, name: str, unique: bool = True) ->
         if unique and row.uid in uids:
             raise RowError(f"set {name!r}: uid {row.uid!r} occurs twice")
         uids.add(row.uid)
+        if row.type != "open":  # graded by a judge, against no gold answer
+            try:
+                parse_gold(row.answer, row.answer_type, question=row.question, boxes=row.boxes)
+            except GoldError as error:
+                raise RowError(f"set {name!r}: row {row.uid!r}: {error}") from None
     # Each file once: sets of thousands of rows share images.
     for image in {image for row in rows for image in row.image}:
         if not (folder / image).is_file():

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from mindgpt_data.export.layout import LABELS, list_set, write
-from mindgpt_data.rows import Pair, Row, dumps
+from mindgpt_data.export.layout import LABELS, list_set
+from mindgpt_data.schema.rows import Pair, Row
+from mindgpt_plugins.core.files import dumps, write_text
 
 TAGS = {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant"}
 
@@ -16,7 +17,7 @@ def write_rows(rows: Sequence[Row], folder: Path, name: str) -> None:
     """Write ``<name>.json`` and list it; rows without a reply (prompts for RL) are left out."""
     taught = [row for row in rows if row.response]
     media = _media(taught)
-    write(
+    write_text(
         folder / f"{name}.json", _array({**_messages(row), **_media_of(row, media), **_labels(row)} for row in taught)
     )
     columns = {"messages": "messages", **{key: key for key in media}}
@@ -38,7 +39,7 @@ def write_pairs(pairs: Sequence[Pair], folder: Path, name: str) -> None:
         }
         for pair in pairs
     )
-    write(folder / f"{name}.json", _array(records))
+    write_text(folder / f"{name}.json", _array(records))
     columns = {"messages": "conversations", "chosen": "chosen", "rejected": "rejected", **{key: key for key in media}}
     entry = {"file_name": f"{name}.json", "formatting": "sharegpt", "ranking": True, "columns": columns, "tags": TAGS}
     list_set(folder, name, entry)

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from mindgpt_data.rows import Row
+from mindgpt_data.schema.rows import Row
 
 KINDS = ("group", "content", "row")
 """What names of ties begin with, before a colon."""

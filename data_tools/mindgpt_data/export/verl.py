@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from mindgpt_data.export.layout import LABELS
-from mindgpt_data.rows import Row
+from mindgpt_data.schema.rows import Row
+from mindgpt_plugins.core.files import replace_file
 
 GROUP = 256
 """Rows per row group: so many pictures are in memory at once."""
@@ -21,12 +21,10 @@ def write_rows(rows: Sequence[Row], folder: Path, name: str) -> None:
 
     schema = _schema(any(row.video for row in rows))
     path = folder / f"{name}.parquet"
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    with pq.ParquetWriter(aside, schema) as writer:
+    with replace_file(path) as aside, pq.ParquetWriter(aside, schema) as writer:
         for start in range(0, len(rows), GROUP):
             records = [_record(row, folder, start + i, schema) for i, row in enumerate(rows[start : start + GROUP])]
             writer.write_table(pa.Table.from_pylist(records, schema=schema))
-    os.replace(aside, path)
 
 
 def _schema(videos: bool) -> Any:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
-from mindgpt_plugins.recipe.base import Strict
-from mindgpt_plugins.registry import nearest
+from mindgpt_plugins.core.files import read_json
+from mindgpt_plugins.core.registry import nearest
+from mindgpt_plugins.core.schema import Strict
 
 if TYPE_CHECKING:
     from mindgpt_data.tree.model import Tree
@@ -70,12 +70,12 @@ def read(path: Path, only: str | None = None) -> list[Branch]:
         FocusError: missing, no JSON, another version, no such set, malformed, a branch twice, or nothing was answered.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(path)
     except OSError as error:
         why = error.strerror or "cannot be read"
         raise FocusError(f"focus file {path}: {why}; give the branches.json of an `evaluate` stage") from None
     except ValueError as error:
-        raise FocusError(f"focus file {path} is no JSON: {error}") from None
+        raise FocusError(f"focus file {error}") from None
     if not isinstance(data, dict) or "branches" not in data:
         raise FocusError(
             f"focus file {path} has no `branches`; give the branches.json of an `evaluate` stage (not its scores.json)"

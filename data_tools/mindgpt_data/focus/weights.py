@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mindgpt_data.focus.branch_file import Branch, FocusError, beginnings, check, read
-from mindgpt_data.focus.settings import FocusSettings
-from mindgpt_data.rows import SUB_SCORES
+from mindgpt_data.schema.focus import FocusSettings
+from mindgpt_data.schema.rows import SUB_SCORES
 
 if TYPE_CHECKING:
-    from mindgpt_data.config import DataSettings
+    from mindgpt_data.schema.config import DataSettings
     from mindgpt_data.tree.model import Tree
 
 
@@ -145,7 +145,7 @@ def of(settings: DataSettings) -> Focus | None:
     """
     if settings.focus is None:
         return None
-    from mindgpt_data.tree.model import load as tree
+    from mindgpt_data.tree.files import load as tree
 
     named = {"knowledge": settings.tree.knowledge, "capability": settings.tree.capability}
     return load(settings.focus, {axis: tree(axis, None if at == "builtin" else Path(at)) for axis, at in named.items()})

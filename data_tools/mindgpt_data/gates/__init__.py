@@ -1,6 +1,7 @@
 """Quality gates: each keeps an item or gives the reason why not.
 
-Kind ``gate`` holds two shapes of functions, both with keyword-only options that ``filter.options.<gate>`` sets:
+Kind ``gate`` holds two shapes of functions, both with keyword-only options that ``{name: <gate>, options: {…}}`` in
+``filter.gates`` sets:
 
 * an item gate, ``(item: Item, *, …) -> str | None``, judges one row by itself: the shape for a rule of your own;
 * a batch gate, ``(batch: Batch, *, …) -> Iterator[Verdict]``, marked with :func:`~mindgpt_data.gates.batch.batch_gate`,

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from mindgpt_data.client.request import Done, Failed, Task
-from mindgpt_data.config import DataSettings
 from mindgpt_data.gates.item import Item
-from mindgpt_data.record import ImageRecord
-from mindgpt_data.rows import Row
+from mindgpt_data.schema.config import DataSettings
+from mindgpt_data.schema.record import ImageRecord
+from mindgpt_data.schema.rows import Row
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])

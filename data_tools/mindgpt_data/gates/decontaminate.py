@@ -82,7 +82,7 @@ def _seen_pictures(batch: Batch, files: list[Path], distance: int | None) -> dic
 def _hashes(file: Path, modified: int, max_megapixels: float, perceptual: bool) -> tuple[str, int | None]:
     """Content hash of a picture and, where it is wanted, its perceptual one; ``modified`` tells files apart in time."""
     from mindgpt_data.gates.picture_hash import picture_hash
-    from mindgpt_data.images import content_hash, open_image
+    from mindgpt_data.io.images import content_hash, open_image
 
     image = open_image(file, max_megapixels)
     return content_hash(image), picture_hash(image) if perceptual else None

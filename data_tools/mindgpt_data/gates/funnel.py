@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mindgpt_data.gates.batch import Batch, sees_batch
 from mindgpt_data.gates.item import Item
-from mindgpt_data.work import Drop
-from mindgpt_plugins import registry
+from mindgpt_data.io.work import Drop
+from mindgpt_data.schema.config import GateChoice
+from mindgpt_plugins.core import registry
 
 EXAMPLES = 3
 NO_VERDICT = "no verdict"
@@ -56,18 +57,14 @@ class Passage:
         }
 
 
-def check(gates: tuple[str, ...], options: Mapping[str, Mapping[str, Any]]) -> None:
+def check(gates: Iterable[GateChoice]) -> None:
     """Refuse gates and options that do not exist, before anything is spent.
 
     Raises:
         RegistryError: naming the gate or the option.
     """
-    for name in gates:
-        registry.check_options("gate", name, options.get(name, {}))
-    if unused := sorted(set(options) - set(gates)):
-        raise registry.RegistryError(
-            f"filter.options.{unused[0]}: this gate is not in filter.gates ({', '.join(gates)})"
-        )
+    for gate in gates:
+        registry.check_options("gate", gate.name, gate.options)
 
 
 def apply(

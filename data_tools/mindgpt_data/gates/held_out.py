@@ -70,7 +70,7 @@ def read(sources: Iterable[str], n: int | None) -> HeldOut:
     for source in sources:
         path = Path(source).expanduser()
         if path.suffix == ".txt" and path.is_file():
-            for line in path.read_text(encoding="utf-8").splitlines():
+            for line in path.read_text(encoding="utf-8-sig").split("\n"):
                 held.add(source, line, "")
         elif path.suffix == ".jsonl" and path.is_file():
             _read_jsonl(held, source, path)
@@ -81,7 +81,7 @@ def read(sources: Iterable[str], n: int | None) -> HeldOut:
 
 def _read_set(held: HeldOut, source: str, path: Path) -> None:
     from mindgpt_data.export import read_set
-    from mindgpt_data.rows import RowError
+    from mindgpt_data.schema.rows import RowError
 
     try:
         rows = read_set(path.parent, path.name)
@@ -97,7 +97,7 @@ def _read_set(held: HeldOut, source: str, path: Path) -> None:
 
 
 def _read_jsonl(held: HeldOut, source: str, path: Path) -> None:
-    from mindgpt_data.files import read_jsonl
+    from mindgpt_plugins.core.files import read_jsonl
 
     for place, data in read_jsonl(path):
         question = next((data[key] for key in _TEXTS if isinstance(data.get(key), str)), None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mindgpt_data.rows import Row
+from mindgpt_data.schema.rows import Row
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class Item:
     Attributes:
         row: the candidate.
         image_hash: content hash of its (first) picture.
-        extent: largest x and y a box in it may have (see :class:`mindgpt_data.boxes.Frame`), when it has boxes.
+        extent: largest x and y a box in it may have (see :class:`mindgpt_data.schema.boxes.Frame`), when it has boxes.
     """
 
     row: Row

@@ -10,7 +10,7 @@ from mindgpt_data.client.request import Done, Request, Task
 from mindgpt_data.gates.asking import content, fingerprint, no_verdict, zip_outcomes
 from mindgpt_data.gates.batch import Batch, Verdict, batch_gate
 from mindgpt_data.gates.item import Item
-from mindgpt_plugins.recipe.base import Strict
+from mindgpt_plugins.core.schema import Strict
 
 SCALES = ("correctness", "grounding", "clarity", "answerability")
 PROMPT = """You check training data for a vision-language model. Look at the picture and grade this question and answer.

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mindgpt_data import engines
-from mindgpt_data.rows import dumps
+from mindgpt_plugins.core.files import cut_torn_line, dumps, read_json_lines
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -34,7 +33,7 @@ def picture_hash(image: Image) -> int | None:
 
 
 def _hash_file(path: Path, max_megapixels: float) -> int | None:
-    from mindgpt_data.images import open_image
+    from mindgpt_data.io.images import open_image
 
     return picture_hash(open_image(path, max_megapixels))
 
@@ -46,18 +45,14 @@ class PictureHashes:
         self._path, self._limit = folder / FILE, max_megapixels
         self._known: dict[str, int | None] = {}
         if self._path.is_file():
-            for line in self._path.read_text(encoding="utf-8").splitlines():
-                try:
-                    content, value = json.loads(line)
-                except ValueError:  # the line a killed run was writing
-                    continue
-                self._known[content] = value
+            self._known = {content: value for _, (content, value) in read_json_lines(self._path, torn="drop")}
 
     def of(self, pictures: Mapping[str, Path]) -> dict[str, int]:
         """Hashes of ``content → file``; flat pictures, and files that cannot be read, are left out."""
         missing = [(content, path) for content, path in pictures.items() if content not in self._known]
         if missing:
             self._path.parent.mkdir(parents=True, exist_ok=True)
+            cut_torn_line(self._path)
             function = functools.partial(_hash_file, max_megapixels=self._limit)
             paths = [path for _, path in missing]
             outcomes = engines.map_items(function, paths, inline=INLINE)

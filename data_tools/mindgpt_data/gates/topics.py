@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from mindgpt_data.config import DataSettings
-from mindgpt_data.rows import Row
-from mindgpt_data.tree.model import load
+from mindgpt_data.schema.config import DataSettings
+from mindgpt_data.schema.rows import Row
+from mindgpt_data.tree.files import load
 
 PERCEPTION = ("subjects", "spatial", "text")
 """Density dimensions whose capabilities are seen, not known."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mindgpt_data.rows import dumps
 from mindgpt_data.tree.model import Tree
+from mindgpt_plugins.core.files import dumps, replace_file
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -72,10 +71,8 @@ def build(tree: Tree, encode: Encode, name: str, cache: Path) -> Index:
     if path.is_file():
         return Index(tree, np.load(path, mmap_mode="r"))
     vectors = _with_descendants(tree, encode(texts))
-    cache.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.stem}.{os.getpid()}.npy")
-    np.save(aside, vectors)
-    os.replace(aside, path)
+    with replace_file(path) as aside, aside.open("wb") as file:  # a file, since numpy would add a suffix to a name
+        np.save(file, vectors)
     return Index(tree, vectors)
 
 

@@ -12,10 +12,10 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from mindgpt_data.client.request import Answer, Request, Task
 from mindgpt_data.matching.choose import Found
-from mindgpt_data.record import ImageRecord
+from mindgpt_data.schema.record import ImageRecord
 from mindgpt_data.teachers.messages import closed, fingerprint, messages
 from mindgpt_data.tree.model import Tree
-from mindgpt_plugins.recipe.base import Strict
+from mindgpt_plugins.core.schema import Strict
 
 CHUNK = 128
 """Options per request: longer lists are split, because models overlook the middle of them."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from mindgpt_data.record import ImageRecord
+from mindgpt_data.schema.record import ImageRecord
 
 MOST = 64
 """Phrases per image that are looked at: tags and labels come first, then texts, then captions."""

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mindgpt_data import files
-from mindgpt_data.config import DataSettings
+from mindgpt_data.io.work import Work
 from mindgpt_data.report.figures import figures
 from mindgpt_data.report.load import load
 from mindgpt_data.report.page import render
 from mindgpt_data.report.thumbs import Thumbs
+from mindgpt_data.schema.config import DataSettings
 from mindgpt_data.tree.model import Tree
-from mindgpt_data.work import Work
+from mindgpt_plugins.core import files
 
 
 def build(

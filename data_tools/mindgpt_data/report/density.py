@@ -11,7 +11,7 @@ from mindgpt_data.budget.random import random as by_chance
 from mindgpt_data.budget.rounding import BudgetError
 from mindgpt_data.budget.uniform import uniform
 from mindgpt_data.report.load import Corpus
-from mindgpt_data.rows import SUB_SCORES
+from mindgpt_data.schema.rows import SUB_SCORES
 
 BINS = 25
 SOURCES = 7

@@ -23,7 +23,7 @@ def gates(corpus: Corpus) -> dict[str, Any]:
         by_gate.setdefault(drop.gate, Counter())[drop.reason] += 1
     passages = (corpus.summaries.get("filter") or {}).get("funnel", [])
     order = [p["gate"] for p in passages if p["gate"] in by_gate or p["gate"] != "input"]
-    order = order or [g for g in corpus.settings.filter.gates if g in by_gate]
+    order = order or [g.name for g in corpus.settings.filter.gates if g.name in by_gate]
     order += [gate for gate in by_gate if gate not in order]
     left = corpus.candidates.rows if corpus.candidates else sum(map(Counter.total, by_gate.values()))
     if corpus.kept and not corpus.candidates:

@@ -6,7 +6,7 @@ from typing import Any
 
 from mindgpt_data.report.load import Corpus
 from mindgpt_data.report.tally import BINS, rank
-from mindgpt_data.rows import Row
+from mindgpt_data.schema.rows import Row
 
 ANSWERS = 5
 """Most common answers shown per capability."""

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mindgpt_data.config import DataSettings
-from mindgpt_data.record import ImageRecord
+from mindgpt_data.io.work import Drop, Work
 from mindgpt_data.report.tally import Tally, rank, tally
-from mindgpt_data.rows import Row
+from mindgpt_data.schema.config import DataSettings
+from mindgpt_data.schema.record import ImageRecord
+from mindgpt_data.schema.rows import Row
 from mindgpt_data.tree.model import Tree
-from mindgpt_data.work import Drop, Work
 
 STEPS = ("images", "density", "match", "budget", "generate", "filter", "export")
 SAMPLE = 120

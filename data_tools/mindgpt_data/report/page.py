@@ -1,45 +1,52 @@
-"""Puts the sections into one HTML page that needs nothing else."""
+"""The data report's page from its figures: what its templates cannot compute themselves."""
 
 from __future__ import annotations
 
-from html import escape
-from importlib import resources
+from collections.abc import Sequence
 from typing import Any
 
-from mindgpt_data.report import corpus_page, focus_page, items_page, labels_page
 from mindgpt_data.report.thumbs import Thumbs
+from mindgpt_data.schema.rows import SUB_SCORES
+from mindgpt_plugins.web.charts import Dot
+from mindgpt_plugins.web.numbers import format_number
+from mindgpt_plugins.web.page import render_page
 
 LARGEST = 10_000_000
 """Bytes; what is embedded is bounded so that the page of a large corpus stays below."""
+SPENT = ("planned", "generated", "kept")
+ALLOCATORS = ("density", "uniform", "random")
 
 
 def render(data: dict[str, Any], thumbs: Thumbs) -> str:
     """The whole page from the figures of ``report.json`` and the corpus' pictures."""
-    sections = [
-        ("overview", "Overview", corpus_page.overview(data)),
-        ("tree", "Label tree", labels_page.explorer(data)),
-        ("topics", "Weakest topics", labels_page.weak(data)),
-        ("density", "Density", corpus_page.density(data, thumbs)),
-        ("budget", "Budget", corpus_page.budget(data)),
-        ("focus", "Focus", focus_page.focus(data)),
-        ("gates", "Gates", items_page.gates(data, thumbs)),
-        ("duplicates", "Look-alikes", items_page.duplicates(data, thumbs)),
-        ("answers", "Answers", items_page.distributions(data)),
-        ("twins", "Twins", items_page.twins(data, thumbs)),
-        ("cost", "Cost", corpus_page.costs(data)),
-        ("samples", "Items", items_page.samples(data, thumbs)),
-    ]
-    shown = [(key, title, body) for key, title, body in sections if body]
-    nav = "".join(f'<a href="#{key}">{title}</a>' for key, title, _ in shown)
-    body = "".join(f'<section id="{key}">{text}</section>' for key, _, text in shown)
-    shared = (resources.files("mindgpt_plugins.report") / "style.css").read_text(encoding="utf-8")
-    own = resources.files("mindgpt_data.report")
-    style, script = ((own / name).read_text(encoding="utf-8") for name in ("style.css", "page.js"))
-    name = escape(data["name"])
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{name} · data report</title><style>{shared}{style}</style></head>"
-        f'<body><h1>{name}</h1><p class="soft">Data report · figures in report.json</p><nav>{nav}</nav>{body}'
-        f"<script>{script}</script></body></html>\n"
+    groups = data["budget"]["groups"] if data["budget"] else []
+    return render_page(
+        "data_report.html",
+        data=data,
+        sub_scores=list(SUB_SCORES),
+        spent=per_picture(groups, SPENT),
+        beside=per_picture(groups, ALLOCATORS),
+        trees={
+            dimension: {"nodes": [pack_node(node) for node in tree["nodes"]], "definitions": tree["definitions"]}
+            for dimension, tree in data["trees"].items()
+        },
+        thumb=thumbs.show,
     )
+
+
+def per_picture(groups: Sequence[dict[str, Any]], keys: Sequence[str]) -> dict[str, list[Dot | None]]:
+    """Items per picture of each group of pictures, of those keys that any group knows."""
+    series = {key: [None if g.get(key) is None else g[key] / g["images"] for g in groups] for key in keys}
+    return {
+        key: [None if v is None else Dot(v, f"{key}: {format_number(v)}") for v in values]
+        for key, values in series.items()
+        if any(v is not None for v in values)
+    }
+
+
+def pack_node(node: list[Any]) -> list[Any]:
+    """A node without the zeros at its end: most topics of a large tree have nothing."""
+    last = len(node)
+    while last > 2 and node[last - 1] == 0:
+        last -= 1
+    return node[:last]

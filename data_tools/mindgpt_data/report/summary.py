@@ -8,7 +8,7 @@ from typing import Any
 
 from mindgpt_data.report.focus import focus
 from mindgpt_data.report.load import Corpus
-from mindgpt_data.rows import SUB_SCORES
+from mindgpt_data.schema.rows import SUB_SCORES
 from mindgpt_data.tree.model import Tree
 
 VERSION = 1

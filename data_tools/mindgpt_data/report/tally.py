@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from mindgpt_data.rows import Row
+from mindgpt_data.schema.rows import Row
 
 BINS = 20
 """Bins of difficulty over [0, 1]."""

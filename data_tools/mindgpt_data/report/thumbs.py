@@ -6,12 +6,11 @@ import base64
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from html import escape
 from pathlib import Path
 
 from mindgpt_data.gates.batch import picture_paths
-from mindgpt_data.images import ImageError, open_image
-from mindgpt_data.record import ImageRecord
+from mindgpt_data.io.images import ImageError, open_image
+from mindgpt_data.schema.record import ImageRecord
 
 SIDE = 160
 """Longest side in pixels."""
@@ -35,14 +34,11 @@ class Thumbs:
     made: dict[str, str] = field(default_factory=dict)
     unread: dict[str, str] = field(default_factory=dict)
 
-    def show(self, image: str, title: str = "") -> str:
-        """HTML of one thumbnail, or of a box that says why there is none."""
+    def show(self, image: str) -> tuple[str, str]:
+        """The data address of one thumbnail, or why there is none; the other is empty."""
         if image not in self.made and image not in self.unread:
             self._make(image)
-        tip = escape(title or image)
-        if image in self.unread:
-            return f'<span class="thumb none" title="{tip}">{escape(self.unread[image])}</span>'
-        return f'<img class="thumb" alt="{escape(image)}" title="{tip}" src="{self.made[image]}">'
+        return self.made.get(image, ""), self.unread.get(image, "")
 
     def _make(self, image: str) -> None:
         try:

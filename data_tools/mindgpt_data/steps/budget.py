@@ -8,20 +8,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mindgpt_data import files
 from mindgpt_data.budget import allocate as by_name
 from mindgpt_data.budget.per_image import per_images
 from mindgpt_data.budget.rounding import BudgetError
 from mindgpt_data.budget.split import split
-from mindgpt_data.config import BudgetBounds, BudgetSettings, DataSettings
 from mindgpt_data.focus import weights
 from mindgpt_data.focus.weights import Focus
-from mindgpt_data.progress import Progress, silent
-from mindgpt_data.rows import SUB_SCORES
+from mindgpt_data.io.progress import Progress, silent
+from mindgpt_data.io.work import BUDGET_COLUMNS, Work
+from mindgpt_data.schema.config import BudgetBounds, BudgetSettings, DataSettings
+from mindgpt_data.schema.rows import SUB_SCORES
 from mindgpt_data.teachers.plan import chosen
 from mindgpt_data.teachers.slots import by_family
-from mindgpt_data.tree.model import load
-from mindgpt_data.work import BUDGET_COLUMNS, Work
+from mindgpt_data.tree.files import load
+from mindgpt_plugins.core import files
 
 
 def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress = silent) -> dict[str, Any]:
@@ -137,9 +137,9 @@ def allocate(
     """
     bounds: dict[str, Any] = {"n_min": settings.n_min, "n_max": settings.n_max, "gamma": settings.gamma}
     if items is None:
-        if settings.allocator != "density":
+        if settings.allocator.name != "density":
             raise ValueError(
-                f"allocator {settings.allocator!r} spreads a corpus budget: set budget.items, or use allocator density"
+                f"allocator {settings.allocator.name!r} spreads a corpus budget: set budget.items, or use density"
             )
         return per_images(scores, **bounds, weights=heavy)
     return by_name.allocate(settings.allocator, scores, items, bounds, seed=seed, weights=heavy)

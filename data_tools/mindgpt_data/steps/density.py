@@ -12,18 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mindgpt_data import engines, files
+from mindgpt_data import engines
 from mindgpt_data.density.calibrate import quantiles
 from mindgpt_data.density.score import Picture, information_density
-from mindgpt_data.images import ImageError, open_image
-from mindgpt_data.progress import Progress, silent
-from mindgpt_data.record import ImageRecord
-from mindgpt_data.rows import SUB_SCORES, dumps
-from mindgpt_data.work import DENSITY_COLUMNS, Drop, Work
-from mindgpt_plugins import registry
+from mindgpt_data.io.images import ImageError, open_image
+from mindgpt_data.io.progress import Progress, silent
+from mindgpt_data.io.work import DENSITY_COLUMNS, Drop, Work
+from mindgpt_data.schema.record import ImageRecord
+from mindgpt_data.schema.rows import SUB_SCORES
+from mindgpt_plugins.core import files, registry
+from mindgpt_plugins.core.files import dumps
 
 if TYPE_CHECKING:
-    from mindgpt_data.config import DataSettings
+    from mindgpt_data.schema.config import DataSettings
 
 STEP = "density"
 INLINE = 8
@@ -54,8 +55,9 @@ def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress
     """
     start = time.monotonic()
     density = settings.density
-    estimator = registry.get("estimator", density.estimator)
-    registry.check_options("estimator", density.estimator, density.options)
+    chosen = density.estimator
+    estimator = registry.get("estimator", chosen.name)
+    registry.check_options("estimator", chosen.name, chosen.options)
     information_density(dict.fromkeys(SUB_SCORES, 0.0), density.weights)  # refuses bad weights before any work
     records = work.read_images()
     if hasattr(estimator, "score_all"):
@@ -108,13 +110,13 @@ def _measured(
     work: Work, settings: DataSettings, estimator: Estimator, records: list[ImageRecord], progress: Progress
 ) -> dict[str, Scored]:
     """Score in worker processes, keeping what comes in the partial file."""
-    density, limit = settings.density, settings.images.max_megapixels
-    key = json.dumps([density.estimator, density.options, limit], sort_keys=True)
+    chosen, limit = settings.density.estimator, settings.images.max_megapixels
+    key = json.dumps([chosen.name, chosen.options, limit], sort_keys=True)
     path = work.folder / "partial" / "density.jsonl"
     kept = _kept(path, key)
     prints = {record.image: _fingerprint(key, record) for record in records}
     left = [record for record in records if prints[record.image] not in kept]
-    function = functools.partial(score, estimator=estimator, options=density.options, max_megapixels=limit)
+    function = functools.partial(score, estimator=estimator, options=chosen.options, max_megapixels=limit)
     began, failed = time.monotonic(), 0
     path.parent.mkdir(parents=True, exist_ok=True)
     found: dict[str, Scored] = {}
@@ -147,7 +149,7 @@ def _judged(
     """Score through the judge's endpoints; answers are in the store."""
     from mindgpt_data.client.request import Failed
 
-    options = {name: value for name, value in settings.density.options.items() if name != "endpoints"}
+    options = {name: value for name, value in settings.density.estimator.options.items() if name != "endpoints"}
     endpoints = settings.endpoints_for("judge")
     found: dict[str, Scored] = {}
     for outcome in judge.score_all(records, endpoints=endpoints, store=work.store, progress=progress, **options):
@@ -160,17 +162,8 @@ def _judged(
 
 def _kept(path: Path, key: str) -> dict[str, dict[str, float]]:
     """Scores of an earlier run; a last line that was cut by a kill is left out and overwritten by a new one."""
-    if not path.is_file():
-        return {}
-    kept, whole = {}, []
-    for line in path.read_bytes().splitlines(keepends=True):
-        if line.endswith(b"\n"):
-            data = json.loads(line)
-            kept[data["key"]] = data["scores"]
-            whole.append(line)
-    if sum(map(len, whole)) < path.stat().st_size:
-        files.write_text(path, b"".join(whole).decode("utf-8"))
-    return kept
+    files.cut_torn_line(path)
+    return {data["key"]: data["scores"] for _, data in files.read_jsonl(path)} if path.is_file() else {}
 
 
 def _fingerprint(key: str, record: ImageRecord) -> str:

@@ -12,16 +12,16 @@ from typing import Any
 
 from mindgpt_data import engines
 from mindgpt_data.adversarial import twins
-from mindgpt_data.config import DataSettings
 from mindgpt_data.export import copy_picture, remove_set, sets, write_preference_set, write_set
 from mindgpt_data.export.split import assign
-from mindgpt_data.files import read_jsonl
 from mindgpt_data.gates.batch import picture_paths
-from mindgpt_data.images import ImageError
-from mindgpt_data.progress import Progress, silent
-from mindgpt_data.record import ImageRecord
-from mindgpt_data.rows import Pair, Row
-from mindgpt_data.work import Drop, Work
+from mindgpt_data.io.images import ImageError
+from mindgpt_data.io.progress import Progress, silent
+from mindgpt_data.io.work import Drop, Work
+from mindgpt_data.schema.config import DataSettings
+from mindgpt_data.schema.record import ImageRecord
+from mindgpt_data.schema.rows import Pair, Row
+from mindgpt_plugins.core.files import read_jsonl
 
 STEP = "export"
 INLINE = 64

@@ -6,18 +6,18 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from mindgpt_data import files
-from mindgpt_data.boxes import Frame
 from mindgpt_data.budget.spare import choose_within_budget
 from mindgpt_data.client.request import Done, Failed, Task
-from mindgpt_data.config import DataSettings
 from mindgpt_data.gates import funnel
 from mindgpt_data.gates.batch import Ask, Batch, picture_paths
 from mindgpt_data.gates.item import Item
-from mindgpt_data.progress import Progress, silent
-from mindgpt_data.record import ImageRecord
-from mindgpt_data.rows import Row
-from mindgpt_data.work import Drop, Work
+from mindgpt_data.io.progress import Progress, silent
+from mindgpt_data.io.work import Drop, Work
+from mindgpt_data.schema.boxes import Frame
+from mindgpt_data.schema.config import DataSettings
+from mindgpt_data.schema.record import ImageRecord
+from mindgpt_data.schema.rows import Row
+from mindgpt_plugins.core import files
 
 T = TypeVar("T")
 STEP = "filter"
@@ -36,17 +36,16 @@ def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress
     """
     started = time.monotonic()
     chosen = settings.filter
-    funnel.check(chosen.gates, chosen.options)
+    funnel.check(chosen.gates)
     records = {record.image: record for record in work.read_images()}
     items, drops = admit(work, records, settings)
     batch = Batch(items, records, settings, work.folder, ask=_unnamed)
     read = len(items) + len(drops)
     passages = [funnel.Passage("input", read, drops)]
-    for name in chosen.gates:
-        batch.ask = asker(work, settings, name, progress)
-        passage = funnel.apply(
-            name, batch, chosen.options.get(name, {}), step=STEP, each=_told(progress, name, len(batch.items))
-        )
+    for gate in chosen.gates:
+        batch.ask = asker(work, settings, gate.name, progress)
+        told = _told(progress, gate.name, len(batch.items))
+        passage = funnel.apply(gate.name, batch, gate.options, step=STEP, each=told)
         passages.append(passage)
     if settings.generate.spare:
         passages.append(_keep_to_budget(work, settings, batch, seed))

@@ -12,22 +12,23 @@ from itertools import tee
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mindgpt_data import engines, files
-from mindgpt_data.progress import Progress, silent
-from mindgpt_data.rows import Row
+from mindgpt_data import engines
+from mindgpt_data.io.progress import Progress, silent
+from mindgpt_data.io.work import Drop, Work
+from mindgpt_data.schema.rows import Row
 from mindgpt_data.teachers.base import Candidate, Job, LocalTeacher, ModelTeacher, build
 from mindgpt_data.teachers.check import problem
 from mindgpt_data.teachers.plan import Inputs, jobs, read_inputs
 from mindgpt_data.teachers.rows import row_of
 from mindgpt_data.teachers.slots import choose
-from mindgpt_data.work import Drop, Work
+from mindgpt_plugins.core import files
 
 if TYPE_CHECKING:
     from mindgpt_data.client.batch import Imported
     from mindgpt_data.client.request import Done, Failed, Request, Task
     from mindgpt_data.client.spend import Estimate
-    from mindgpt_data.config import DataSettings
     from mindgpt_data.focus.weights import Focus
+    from mindgpt_data.schema.config import DataSettings
     from mindgpt_data.teachers.base import Written
 
 STEP = "generate"
@@ -79,7 +80,7 @@ def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress
         NothingWritten: no item at all; the message says what was in the way.
     """
     started = time.monotonic()
-    teacher = build(settings.generate.teacher, settings.generate.options)
+    teacher = build(settings.generate.teacher)
     state = _Run(work, settings, seed, progress, read_inputs(work, settings))
     state.drops += state.inputs.left_out
     expected = _expected(state, teacher) if isinstance(teacher, ModelTeacher) else None
@@ -124,7 +125,9 @@ def _heavy(inputs: Inputs, focus: Focus) -> dict[str, Any]:
 
 
 def _why(state: _Run) -> str:
-    told = f"teacher {state.settings.generate.teacher!r} wrote no question about any of {state.asked_images} images"
+    told = (
+        f"teacher {state.settings.generate.teacher.name!r} wrote no question about any of {state.asked_images} images"
+    )
     if state.drops:
         (reason, count), *_ = Counter(drop.reason for drop in state.drops).most_common(1)
         told += f"; most often ({count}): {reason}"
@@ -138,7 +141,7 @@ def _why(state: _Run) -> str:
 
 def estimate(work: Work, settings: DataSettings, *, seed: int = 0) -> Estimate | None:
     """What the first round takes, from its first requests, which are built and not sent; None for local teachers."""
-    teacher = build(settings.generate.teacher, settings.generate.options)
+    teacher = build(settings.generate.teacher)
     if not isinstance(teacher, ModelTeacher):
         return None
     return _expected(_Run(work, settings, seed, silent, read_inputs(work, settings)), teacher)
@@ -201,9 +204,11 @@ def _same(request: Request) -> Request:
 
 
 def _model_teacher(settings: DataSettings) -> ModelTeacher:
-    teacher = build(settings.generate.teacher, settings.generate.options)
+    teacher = build(settings.generate.teacher)
     if not isinstance(teacher, ModelTeacher):
-        raise ValueError(f"teacher {settings.generate.teacher!r} asks no model server; batches are for those that do")
+        raise ValueError(
+            f"teacher {settings.generate.teacher.name!r} asks no model server; batches are for those that do"
+        )
     return teacher
 
 

@@ -10,15 +10,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mindgpt_data import engines, files
+from mindgpt_data import engines
 from mindgpt_data.corpus import CorpusError, read
-from mindgpt_data.images import ImageError, content_hash, open_image
-from mindgpt_data.progress import Progress, silent
-from mindgpt_data.record import ImageRecord
-from mindgpt_data.work import Drop, Work
+from mindgpt_data.io.images import ImageError, content_hash, open_image
+from mindgpt_data.io.progress import Progress, silent
+from mindgpt_data.io.work import Drop, Work
+from mindgpt_data.schema.record import ImageRecord
+from mindgpt_plugins.core import files
 
 if TYPE_CHECKING:
-    from mindgpt_data.config import DataSettings
+    from mindgpt_data.schema.config import DataSettings
 
 STEP = "images"
 INLINE = 64

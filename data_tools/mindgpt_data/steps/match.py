@@ -10,19 +10,20 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mindgpt_data import files
 from mindgpt_data.focus import weights
 from mindgpt_data.focus.weights import NEUTRAL
+from mindgpt_data.io.progress import Progress, silent
+from mindgpt_data.io.work import Drop, Work
 from mindgpt_data.matching.choose import Found, choose
-from mindgpt_data.progress import Progress, silent
-from mindgpt_data.record import ImageRecord
-from mindgpt_data.tree.model import Tree, load
-from mindgpt_data.work import Drop, Work
+from mindgpt_data.schema.record import ImageRecord
+from mindgpt_data.tree.files import load
+from mindgpt_data.tree.model import Tree
+from mindgpt_plugins.core import files
 
 if TYPE_CHECKING:
     from mindgpt_data.client.request import Task
-    from mindgpt_data.config import DataSettings
     from mindgpt_data.matching.index import Hit, Index
+    from mindgpt_data.schema.config import DataSettings
 
 STEP = "match"
 BATCH = 64
@@ -137,7 +138,7 @@ def _similar(state: _Run, records: Sequence[ImageRecord]) -> Iterator[tuple[str,
 
 
 def _seen(state: _Run, records: Sequence[ImageRecord]) -> Iterator[tuple[str, list[Found]]]:
-    from mindgpt_data.images import ImageError, open_image
+    from mindgpt_data.io.images import ImageError, open_image
     from mindgpt_data.matching import clip, index
 
     match = state.settings.match

@@ -6,11 +6,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from mindgpt_data.config import DataSettings
-from mindgpt_data.progress import Progress, silent
+from mindgpt_data.io.progress import Progress, silent
+from mindgpt_data.io.work import Work
 from mindgpt_data.report.build import build
-from mindgpt_data.tree.model import DIMENSIONS, Tree, load
-from mindgpt_data.work import Work
+from mindgpt_data.schema.config import DataSettings
+from mindgpt_data.tree.files import load
+from mindgpt_data.tree.model import DIMENSIONS, Tree
 
 
 def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress = silent) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from mindgpt_data.corpus.truth import read
 from mindgpt_data.teachers.base import Candidate, Job, Label
 from mindgpt_data.teachers.questions import KINDS, Question, about
-from mindgpt_plugins.registry import nearest
+from mindgpt_plugins.core.registry import nearest
 
 SERVES: dict[str, tuple[str, ...]] = {
     "count": ("count", "counting", "quantity"),
@@ -84,7 +84,7 @@ class Annotations:
             leaf = self.given.get(kind) or _recognised(kind, named)
             if leaf is not None and leaf not in capabilities:
                 raise AnnotationsError(
-                    f"generate.options.capabilities.{kind}: there is no capability leaf {leaf!r}"
+                    f"generate.teacher.options.capabilities.{kind}: there is no capability leaf {leaf!r}"
                     f"{nearest(leaf, capabilities)}"
                 )
             if leaf is not None:
@@ -92,7 +92,7 @@ class Annotations:
         if not found:
             raise AnnotationsError(
                 f"no leaf of the capability tree serves any of the kinds {', '.join(self.kinds)}; say which does with "
-                "generate.options.capabilities, e.g. {count: perception.count}"
+                "generate.teacher.options.capabilities, e.g. {count: perception.count}"
             )
         return found
 

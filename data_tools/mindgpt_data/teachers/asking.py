@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mindgpt_data import files
 from mindgpt_data.client.request import Done, Failed, Task
 from mindgpt_data.teachers.base import Candidate, Job, ModelTeacher, Slot, Written
+from mindgpt_plugins.core import files
 
 ASKED_ELSEWHERE = 3
 """Questions per topic that a later round is told were asked about other images."""

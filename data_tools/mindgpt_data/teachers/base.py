@@ -18,8 +18,10 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from mindgpt_data.client.request import Task
-from mindgpt_data.record import ImageRecord
-from mindgpt_plugins import registry
+from mindgpt_data.schema.config import TeacherChoice
+from mindgpt_data.schema.record import ImageRecord
+from mindgpt_plugins.core import registry
+from mindgpt_plugins.core.image_size import SENT_PIXELS
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ class Job:
     absent: tuple[str, ...] = ()
     seed: int = 0
     spare: int = 0
-    max_pixels: int = 1_048_576
+    max_pixels: int = SENT_PIXELS
     boxes: str = "relative_1000"
 
 
@@ -167,12 +169,13 @@ class _Function:
         return list(self.function(job, **self.options))
 
 
-def build(name: str, options: Mapping[str, Any]) -> LocalTeacher | ModelTeacher:
-    """The registered teacher ``name`` with its options.
+def build(choice: TeacherChoice) -> LocalTeacher | ModelTeacher:
+    """The chosen teacher with its options.
 
     Raises:
         RegistryError: no such teacher, an option it does not have, or something that is no teacher.
     """
+    name, options = choice.name, choice.options
     made = registry.get("teacher", name)
     registry.check_options("teacher", name, options)
     if inspect.isclass(made):

@@ -8,12 +8,13 @@ from typing import Any, Literal, get_args
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from mindgpt_data.boxes import BoxError, parse, text
 from mindgpt_data.client.request import Answer, Request, Task
+from mindgpt_data.schema.boxes import BoxError, parse, text
 from mindgpt_data.teachers.base import Candidate, Job, Slot, Written
 from mindgpt_data.teachers.messages import closed, fingerprint, messages
 from mindgpt_data.teachers.prompts import LEVELS, SYSTEM, prompt
-from mindgpt_plugins.recipe.base import Strict
+from mindgpt_plugins.answers.number import parse_number
+from mindgpt_plugins.core.schema import Strict
 
 NONE = "none"
 """Topic of slots without one."""
@@ -57,7 +58,7 @@ class Endpoint:
         instructions: str = "",
     ) -> None:
         if rounds < 1:
-            raise ValueError(f"generate.options.rounds is {rounds}; at least 1")
+            raise ValueError(f"generate.teacher.options.rounds is {rounds}; at least 1")
         self.temperature, self.rounds = temperature, rounds
         self.max_question, self.max_answer, self.max_rationale = max_question, max_answer, max_rationale
         self.system = f"{SYSTEM} {instructions}".strip()
@@ -173,7 +174,8 @@ def _plain(pair: _Pair) -> str:
             raise _Refused("answer type yesno, but the answer is neither", f"{pair.question!r} → {answer!r}")
     elif pair.answer_type == "number":
         answer = re.sub(r"(?<=\d),(?=\d{3}\b)", "", answer).rstrip(".")
-        if not re.fullmatch(r"-?\d+(\.\d+)?", answer):
+        number = parse_number(answer)
+        if number is None or number.noun or number.unit:
             raise _Refused("answer type number, but the answer is no number", f"{pair.question!r} → {answer!r}")
     elif pair.answer_type == "box":
         try:

@@ -6,8 +6,8 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from mindgpt_data.record import ImageRecord
-from mindgpt_data.rows import dumps
+from mindgpt_data.schema.record import ImageRecord
+from mindgpt_plugins.core.files import dumps
 
 
 def messages(record: ImageRecord, system: str, prompt: str, max_pixels: int) -> list[dict[str, Any]]:

@@ -9,17 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mindgpt_data.config import DataSettings
 from mindgpt_data.corpus.truth import absent, read
 from mindgpt_data.focus import weights
 from mindgpt_data.focus.weights import Focus
-from mindgpt_data.record import ImageRecord
-from mindgpt_data.rows import SUB_SCORES
+from mindgpt_data.io.work import Drop, Work
+from mindgpt_data.schema.config import DataSettings
+from mindgpt_data.schema.record import ImageRecord
+from mindgpt_data.schema.rows import SUB_SCORES
 from mindgpt_data.teachers.base import Job, Label
 from mindgpt_data.teachers.slots import SlotError, by_family, plan
-from mindgpt_data.tree.model import Tree, load
-from mindgpt_data.work import Drop, Work
-from mindgpt_plugins.registry import nearest
+from mindgpt_data.tree.files import load
+from mindgpt_data.tree.model import Tree
+from mindgpt_plugins.core.registry import nearest
 
 ABSENT = 8
 """Labels per job that the corpus knows and the image does not show."""

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from itertools import combinations
 from zlib import crc32
 
-from mindgpt_data.boxes import BoxError, text
 from mindgpt_data.corpus.truth import SEEN, Thing, Truth, apart, article, furthest, mentions, plural
+from mindgpt_data.schema.boxes import BoxError, text
 from mindgpt_data.teachers.base import Job
 from mindgpt_data.teachers.check import frame
 

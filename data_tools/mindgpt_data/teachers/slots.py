@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 from mindgpt_data.focus.weights import NEUTRAL, Focus
-from mindgpt_data.rows import SUB_SCORES
+from mindgpt_data.schema.rows import SUB_SCORES
 from mindgpt_data.teachers.base import Candidate, Job, Label, Slot
 
 DEFICIT = -0.5

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from mindgpt_data.config import ExpandSettings
+from mindgpt_data.io.work import Drop
+from mindgpt_data.schema.config import ExpandSettings
 from mindgpt_data.tree.ids import child_id, plain
 from mindgpt_data.tree.model import Node
 from mindgpt_data.tree.prompts import CapabilityProposal, Place, Proposal, Verdict
-from mindgpt_data.work import Drop
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
 
-from mindgpt_data.rows import SUB_SCORES
+from mindgpt_data.schema.rows import SUB_SCORES
 from mindgpt_data.tree.model import EXEMPLARS, LEVELS, Columns, Node, Tree, TreeError
 
 
@@ -106,3 +106,20 @@ def _check(dimension: str, node: Node, place: str) -> None:
         raise TreeError(f"{place}: {node.id!r} has density {node.density!r}; one of {', '.join(SUB_SCORES)}")
     if dimension == "capability" and node.level == LEVELS and node.density is None:
         raise TreeError(f"{place}: capability leaf {node.id!r} needs a density dimension ({', '.join(SUB_SCORES)})")
+
+
+def build(dimension: str, data: Iterable[Mapping[str, Any]], where: str = "label tree", *, whole: bool = True) -> Tree:
+    """Validate nodes and make a tree.
+
+    Args:
+        dimension: ``knowledge`` or ``capability``.
+        data: keys as in :class:`Node`, parents before or after their children.
+        where: for error messages.
+        whole: see :func:`mindgpt_data.tree.files.load`.
+
+    Raises:
+        TreeError: unknown or missing keys, duplicate ids, siblings of one name, orphans, cycles, wrong levels, leaves
+            above level 3, more than three exemplars, or an unknown density dimension.
+    """
+    placed = ((f"{where}, node {i}", item) for i, item in enumerate(data, 1))
+    return from_nodes(dimension, [(where, make_node(item, place)) for place, item in placed], whole=whole)

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from mindgpt_data.client.request import Done, Failed, Task
-from mindgpt_data.config import ExpandSettings
 from mindgpt_data.embed import embedder
+from mindgpt_data.io.work import Drop
+from mindgpt_data.schema.config import ExpandSettings
 from mindgpt_data.tree.branch import Branch, Candidate
 from mindgpt_data.tree.checks import from_nodes
 from mindgpt_data.tree.model import LEVELS, Node, Tree, TreeError, text_of
 from mindgpt_data.tree.prompts import Place, Proposal, criticise, propose
-from mindgpt_data.work import Drop
 
 Ask = Callable[[Iterable[Task[Any]], int], Iterator[Done[Any] | Failed]]
 """Does that many tasks and yields their outcomes in any order: ``ask_all`` with its step, store and endpoints."""

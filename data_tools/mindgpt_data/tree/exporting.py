@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from mindgpt_data.files import write_text
 from mindgpt_data.tree.importing import BETWEEN, NODE_COLUMNS
 from mindgpt_data.tree.model import Tree, TreeError
 from mindgpt_data.tree.store import write_parquet
+from mindgpt_plugins.core.files import write_json, write_text
 
 
 def write(tree: Tree, path: Path) -> None:
@@ -28,7 +27,7 @@ def write(tree: Tree, path: Path) -> None:
     elif ending in (".yaml", ".yml"):
         write_text(path, yaml.safe_dump(_nested(tree, None), sort_keys=False, allow_unicode=True, width=120))
     elif ending == ".json":
-        write_text(path, json.dumps([_record(tree, node) for node in tree.nodes], ensure_ascii=False, indent=1) + "\n")
+        write_json(path, [_record(tree, node) for node in tree.nodes])
     elif ending == ".csv":
         write_text(path, _csv(tree))
     else:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mindgpt_data.tree import importing
 from mindgpt_data.tree.checks import from_nodes
-from mindgpt_data.tree.model import Tree, TreeError
+from mindgpt_data.tree.model import DIMENSIONS, Tree, TreeError
 from mindgpt_data.tree.nested import Placed
 
 SEEDS = {
@@ -21,6 +21,23 @@ READERS = {
     ".csv": importing.csv_nodes,
     ".txt": importing.indented_nodes,
 }
+
+
+def load(dimension: str, path: Path | None = None, whole: bool = True) -> Tree:
+    """Load a tree from ``path``, or the shipped seeds of ``dimension``.
+
+    Args:
+        dimension: ``knowledge`` or ``capability``.
+        path: any format ``mindgpt data tree`` writes or imports: .parquet, .yaml, .json, .csv, .txt, or a folder of
+            them (one file per domain).
+        whole: refuse level-1 and level-2 nodes without children (a tree that is still to be expanded may have them).
+
+    Raises:
+        TreeError: unreadable, or see :func:`build`.
+    """
+    if dimension not in DIMENSIONS:
+        raise TreeError(f"dimension {dimension!r} is not one of {', '.join(DIMENSIONS)}")
+    return read(dimension, path, whole)
 
 
 def read(dimension: str, path: Path | None, whole: bool = True) -> Tree:

@@ -9,8 +9,8 @@ from typing import Any
 from mindgpt_data.client.request import Done, Failed, Task
 from mindgpt_data.client.run import ask_all
 from mindgpt_data.client.spend import Estimate, estimate
-from mindgpt_data.config import DataSettings
-from mindgpt_data.progress import Progress, silent
+from mindgpt_data.io.progress import Progress, silent
+from mindgpt_data.schema.config import DataSettings
 from mindgpt_data.tree.expand import Ask, Expansion, expand
 from mindgpt_data.tree.model import Tree
 

@@ -6,14 +6,12 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mindgpt_plugins.recipe.base import Strict
-from mindgpt_plugins.registry import nearest
+from mindgpt_plugins.core.registry import nearest
+from mindgpt_plugins.core.schema import Strict
 
 DIMENSIONS = ("knowledge", "capability")
 LEVELS = 3
@@ -204,41 +202,3 @@ class _Nodes(Mapping[str, Node]):
 
     def __len__(self) -> int:
         return len(self._tree)
-
-
-def load(dimension: str, path: Path | None = None, whole: bool = True) -> Tree:
-    """Load a tree from ``path``, or the shipped seeds of ``dimension``.
-
-    Args:
-        dimension: ``knowledge`` or ``capability``.
-        path: any format ``mindgpt data tree`` writes or imports: .parquet, .yaml, .json, .csv, .txt, or a folder of
-            them (one file per domain).
-        whole: refuse level-1 and level-2 nodes without children (a tree that is still to be expanded may have them).
-
-    Raises:
-        TreeError: unreadable, or see :func:`build`.
-    """
-    from mindgpt_data.tree.files import read
-
-    if dimension not in DIMENSIONS:
-        raise TreeError(f"dimension {dimension!r} is not one of {', '.join(DIMENSIONS)}")
-    return read(dimension, path, whole)
-
-
-def build(dimension: str, data: Iterable[Mapping[str, Any]], where: str = "label tree", *, whole: bool = True) -> Tree:
-    """Validate nodes and make a tree.
-
-    Args:
-        dimension: ``knowledge`` or ``capability``.
-        data: keys as in :class:`Node`, parents before or after their children.
-        where: for error messages.
-        whole: see :func:`load`.
-
-    Raises:
-        TreeError: unknown or missing keys, duplicate ids, siblings of one name, orphans, cycles, wrong levels, leaves
-            above level 3, more than three exemplars, or an unknown density dimension.
-    """
-    from mindgpt_data.tree.checks import from_nodes, make_node
-
-    placed = ((f"{where}, node {i}", item) for i, item in enumerate(data, 1))
-    return from_nodes(dimension, [(where, make_node(item, place)) for place, item in placed], whole=whole)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 
 from mindgpt_data.client.request import Answer, Request, Task
 from mindgpt_data.client.structured import parse_as, schema_of
-from mindgpt_data.config import ExpandSettings
+from mindgpt_data.schema.config import ExpandSettings
 
 TEACHER = (
     "You build a taxonomy of topics that questions about pictures can be asked on. Topics under one parent are "

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mindgpt_data.embed import Embedder
-from mindgpt_data.files import FileError, read_jsonl
 from mindgpt_data.tree.model import Tree
+from mindgpt_plugins.core.files import FileError, read_jsonl
 
 BLOCK = 1024
 """Leaves compared with all their siblings at once: bounds memory under a parent with very many."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 
 from mindgpt_data.tree.checks import check_shape
 from mindgpt_data.tree.model import Columns, Tree, TreeError
+from mindgpt_plugins.core.files import replace_file
 
 VERSION = "1"
 COLUMNS = ("id", "parent", "level", "name", "definition", "exclusions", "exemplars", "density")
@@ -37,10 +37,8 @@ def write_parquet(tree: Tree, path: Path) -> None:
             "density": _arrow(columns.densities, pa.string()),
         }
     ).replace_schema_metadata({"label_tree": VERSION, "dimension": tree.dimension})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    pq.write_table(table, aside, compression="zstd")
-    os.replace(aside, path)
+    with replace_file(path) as aside:
+        pq.write_table(table, aside, compression="zstd")
 
 
 def read_parquet(path: Path, whole: bool = True) -> Tree:

@@ -7,7 +7,6 @@ whose manifest is there is done.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,8 @@ from typing import Any
 from mindgpt_data import engines
 from mindgpt_data.world.config import WorldSettings
 from mindgpt_data.world.folder import MANIFEST, read_groups, write_corpus
+from mindgpt_plugins.core.files import read_json, write_text
+from mindgpt_plugins.core.metrics import append_metrics
 
 EVERY = 50
 """Pictures between two lines of the metrics."""
@@ -27,16 +28,17 @@ def main(argv: list[str]) -> int:
         print("usage: python -m mindgpt_data.world config.json", file=sys.stderr)
         return 2
     path = Path(argv[0]).resolve()
-    config = json.loads(path.read_text(encoding="utf-8"))
+    config = read_json(path)
     settings = WorldSettings.model_validate(config["settings"])
+    metrics = path.parent / "metrics.jsonl"
     # Corpora that are done are reported again on a restart, so the file is simply begun anew.
-    with (path.parent / "metrics.jsonl").open("w", encoding="utf-8") as metrics, engines.use("local"):
+    write_text(metrics, "")
 
-        def tell(step: int, total: int) -> None:
-            if step % EVERY == 0 or step == total:
-                metrics.write(json.dumps({"step": step, "total": total}) + "\n")
-                metrics.flush()
+    def tell(step: int, total: int) -> None:
+        if step % EVERY == 0 or step == total:
+            append_metrics(metrics, step, total, {})
 
+    with engines.use("local"):
         render(settings, int(config["seed"]), Path(config["corpora"]), tell)
     return 0
 

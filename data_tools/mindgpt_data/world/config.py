@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from mindgpt_data.config import BudgetBounds, DataSettings, DensitySettings
-from mindgpt_data.focus.settings import Focused
+from mindgpt_data.schema.config import GATES, BudgetBounds, DataSettings, DensitySettings, EstimatorChoice, GateChoice
+from mindgpt_data.schema.focus import Focused
 from mindgpt_data.world.labels import tree_file
-from mindgpt_plugins.recipe.base import Strict
+from mindgpt_plugins.core.schema import Strict
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -19,7 +19,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class Scenes(Strict):
     """How many pictures and questions of one source a set gets."""
 
-    images: int = Field(gt=0, description="Pictures.")
+    images: int = Field(gt=0, description="Pictures that are rendered.")
     items: int | None = Field(
         None, gt=0, description="Corpus budget in QA, met exactly; default: 1 + 7·IDS per image, no corpus budget."
     )
@@ -38,7 +38,9 @@ class SetConfig(Strict):
     """One dataset of the stage, referred to as ``<stage>/<set>``."""
 
     split: Literal["train", "dev", "test"] = Field("train", description="dev and test are held out from every other.")
-    sources: dict[Literal["general", "domain"], Scenes] = Field(min_length=1)
+    sources: dict[Literal["general", "domain"], Scenes] = Field(
+        min_length=1, description="Source → its pictures and questions."
+    )
     verbose: Share = Field(0.3, description="Share of replies that look before they answer.")
     focus: Focused = Field(
         None, description="An earlier evaluate stage, or its branches.json: its weak leaves get more of the questions."
@@ -62,7 +64,7 @@ class World(Strict):
 class Density(DensitySettings):
     """How density is measured; by default from what the scenes hold."""
 
-    estimator: str = Field("annotations", description="A registered estimator.")
+    estimator: EstimatorChoice = Field(EstimatorChoice(name="annotations"), description="What measures density.")
 
 
 class WorldSettings(Strict):
@@ -71,8 +73,10 @@ class WorldSettings(Strict):
     world: World = Field(default_factory=World)
     density: Density = Field(default_factory=Density)
     budget: BudgetBounds = Field(default_factory=BudgetBounds)
-    gates: tuple[str, ...] = Field(("rules", "duplicates", "decontaminate"), description="Registered gates, in order.")
-    sets: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")], SetConfig] = Field(min_length=1)
+    gates: tuple[GateChoice, ...] = Field(GATES, description="Gates in order; what a gate is told here wins.")
+    sets: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")], SetConfig] = Field(
+        min_length=1, description="Set → what it holds; its name is the data set <stage>/<set>."
+    )
 
     @property
     def order(self) -> list[str]:
@@ -115,8 +119,10 @@ def data_settings(
             "budget": {**world.budget.model_dump(), "sources": items},
             "generate": {"teacher": "annotations", "verbose": one.verbose, "spare": SPARE},
             "filter": {
-                "gates": world.gates,
-                "options": {gate: OPTIONS[gate] for gate in world.gates if gate in OPTIONS},
+                "gates": [
+                    {"name": gate.name, "options": {**OPTIONS.get(gate.name, {}), **gate.options}}
+                    for gate in world.gates
+                ],
                 "against": [str(datasets / other) for other in held_out if one.split == "train"],
             },
             "export": {"name": name, "split": one.split},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -11,13 +10,13 @@ from typing import Any, Literal
 
 from mindgpt_data import engines, pictures
 from mindgpt_data.corpus.truth import article
-from mindgpt_data.files import write_jsonl
+from mindgpt_data.io.progress import Progress, silent
 from mindgpt_data.pictures import KINDS
-from mindgpt_data.progress import Progress, silent
 from mindgpt_data.world import domain, general
 from mindgpt_data.world.config import Scenes
 from mindgpt_data.world.draw import draw
 from mindgpt_data.world.scene import Scene, Thing
+from mindgpt_plugins.core.files import read_jsonl, write_jsonl
 
 SAMPLERS = {"general": general.sample, "domain": domain.sample}
 MANIFEST = "manifest.jsonl"
@@ -92,7 +91,7 @@ def write_corpus(
 
 def read_groups(manifest: Path) -> set[str]:
     """The groups of the scenes that a manifest lists."""
-    return {json.loads(line)["group"] for line in manifest.read_text(encoding="utf-8").splitlines()}
+    return {line["group"] for _, line in read_jsonl(manifest)}
 
 
 def _sample(source: str, wanted: Scenes, rng: random.Random, taken: set[str]) -> Iterator[Scene]:

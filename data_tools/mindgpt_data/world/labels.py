@@ -17,6 +17,6 @@ def tree_file(dimension: str) -> Path:
 
 def labels(dimension: str) -> Tree:
     """The world's ``knowledge`` or ``capability`` tree."""
-    from mindgpt_data.tree.model import load
+    from mindgpt_data.tree.files import load
 
     return load(dimension, tree_file(dimension))

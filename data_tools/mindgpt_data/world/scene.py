@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from mindgpt_data.rows import dumps
+from mindgpt_plugins.core.files import dumps
 
 POSITIONS = ("top left", "top", "top right", "left", "centre", "right", "bottom left", "bottom", "bottom right")
 """Names of the nine cells of the picture, row by row."""

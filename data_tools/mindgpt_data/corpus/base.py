@@ -1,0 +1,43 @@
+"""What every reader of a corpus gives back, and how records are named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mindgpt_data.io.work import Drop
+from mindgpt_data.schema.record import ImageRecord
+
+STEP = "images"
+
+
+class CorpusError(ValueError):
+    """A corpus cannot be read at all; the message names the path and the fix."""
+
+
+@dataclass
+class Corpus:
+    """What a reader found.
+
+    Attributes:
+        records: unmeasured records (width and height 0, content empty), in the corpus's order.
+        drops: what could not be used, with a reason each.
+    """
+
+    records: list[ImageRecord] = field(default_factory=list)
+    drops: list[Drop] = field(default_factory=list)
+
+    def drop(self, gate: str, reason: str, key: str, detail: str = "") -> None:
+        """Leave one thing out."""
+        self.drops.append(Drop(STEP, gate, reason, printable(key), detail))
+
+
+def image_id(paths: Iterable[Path], folder: Path) -> str:
+    """Id of a record: its path from the corpus folder with ``/`` (several joined by ``+``); absolute if outside."""
+    return "+".join((p.relative_to(folder) if p.is_relative_to(folder) else p).as_posix() for p in paths)
+
+
+def printable(name: str) -> str:
+    """``name`` with bytes that are no UTF-8 shown as escapes, so that it can be written down."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")

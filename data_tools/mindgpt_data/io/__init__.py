@@ -1,0 +1,1 @@
+"""Files of the data tools: the work folder, JSON lines, pictures from outside, progress."""

@@ -1,0 +1,1 @@
+"""The rows and records that every step reads and writes."""

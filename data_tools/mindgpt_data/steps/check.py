@@ -1,0 +1,79 @@
+"""What can be known to be wrong with data settings before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from mindgpt_data.schema.config import DataSettings
+from mindgpt_plugins.core import registry
+from mindgpt_plugins.core.choice import choices
+from mindgpt_plugins.core.registry import PluginError, RegistryError
+
+NEEDS_A_MODEL = {"estimator": {"judge": "judge"}, "teacher": {"endpoint": "teacher"}}
+GATES_NEED_A_MODEL = {"judge": "judge", "agreement": "solver", "necessity": "solver"}
+
+
+class CheckError(ValueError):
+    """Settings that would fail later; one line per problem."""
+
+
+def require(settings: DataSettings) -> None:
+    """Refuse settings with problems.
+
+    Raises:
+        CheckError: every problem, one per line.
+    """
+    if found := problems(settings):
+        raise CheckError("\n".join(found))
+
+
+def problems(settings: DataSettings) -> list[str]:
+    """Unknown names and options, missing endpoints, missing files; empty when fine."""
+    return [*_names(settings), *_models(settings), *_files(settings), *_focus(settings)]
+
+
+def _names(settings: DataSettings) -> Iterator[str]:
+    for place, choice in choices(settings):
+        try:
+            registry.check_options(choice.of, choice.name, choice.options)
+        except (RegistryError, PluginError) as error:
+            yield f"{place}: {error}"
+
+
+def _models(settings: DataSettings) -> Iterator[str]:
+    roles = {
+        NEEDS_A_MODEL["estimator"].get(settings.density.estimator.name): "density.estimator",
+        NEEDS_A_MODEL["teacher"].get(settings.generate.teacher.name): "generate.teacher",
+        "judge" if settings.match.matcher == "judge" or settings.match.verify else None: "match",
+        **{GATES_NEED_A_MODEL.get(gate.name): f"filter.gates: {gate.name}" for gate in settings.filter.gates},
+    }
+    for role, place in roles.items():
+        if role is not None:
+            try:
+                settings.endpoints_for(role)
+            except ValueError as error:
+                yield f"{place}: {error}"
+    if settings.match.matcher == "clip" and settings.match.clip is None:
+        yield "match.clip: matcher clip needs the path or hub id of a CLIP or SigLIP model"
+
+
+def _focus(settings: DataSettings) -> Iterator[str]:
+    name = settings.budget.allocator.name
+    if settings.focus is None or name not in registry.names("allocator"):
+        return
+    try:
+        registry.check_options("allocator", name, ["weights"])
+    except RegistryError:
+        yield f"focus: allocator {name!r} takes no `weights`, so it cannot follow a focus; choose density or uniform"
+
+
+def _files(settings: DataSettings) -> Iterator[str]:
+    for dimension in ("knowledge", "capability"):
+        tree = getattr(settings.tree, dimension)
+        if tree != "builtin" and not Path(tree).is_file():
+            yield f"tree.{dimension}: {tree} does not exist; write one with `mindgpt data tree build`, or use builtin"
+    for source in settings.filter.against:
+        path = Path(source).expanduser()
+        if not (path.is_file() or path.with_name(f"{path.name}.jsonl").is_file()):
+            yield f"filter.against: {source} is no set: give <datasets folder>/<set>, or a .jsonl or .txt of questions"

@@ -1,0 +1,190 @@
+"""One child process of a stage: environment, log, death with its parent, memory."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import fcntl
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import psutil
+
+_PR_SET_PDEATHSIG = 1
+_SESSION = ".session"
+"""File in a folder: session of the command last started there."""
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def child_environment(*, cpu: bool, offline: bool, extra: Mapping[str, str]) -> dict[str, str]:
+    """Variables a stage's processes get on top of the user's environment.
+
+    On CPU the folder with our ``sitecustomize`` goes in front of ``PYTHONPATH`` (see ``mindgpt_patches.cpu``), so Ray
+    workers and torchrun ranks inherit it. On an accelerator nothing is changed.
+    """
+    additions = {"TOKENIZERS_PARALLELISM": "false", "PYTHONUNBUFFERED": "1"}
+    if offline:
+        additions["HF_HUB_OFFLINE"] = "1"
+    if cpu:
+        # Waiting OpenMP threads sleep instead of spinning: on a laptop whose cores do something else as well, spinning
+        # made tokenising ten times slower, and RL runs several torch processes side by side anyway.
+        additions["OMP_WAIT_POLICY"] = os.environ.get("OMP_WAIT_POLICY", "PASSIVE")
+        from mindgpt_patches.cpu import SITE
+
+        rest = extra.get("PYTHONPATH") or os.environ.get("PYTHONPATH", "")
+        kept = [entry for entry in rest.split(os.pathsep) if entry and Path(entry) != SITE]
+        additions["PYTHONPATH"] = os.pathsep.join([str(SITE), *kept])
+    return {**additions, **{k: v for k, v in extra.items() if not (cpu and k == "PYTHONPATH")}}
+
+
+class Lock:
+    """An advisory lock on a stage folder, held by the runner and by the stage's process.
+
+    The child inherits the descriptor, so a stage whose runner died but which is still ending keeps its folder. That is
+    why this is not ``filelock``, as elsewhere: its descriptor closes on exec, and its owner could not be named.
+    """
+
+    def __init__(self, folder: Path):
+        self._file: IO[str] = open(folder / ".lock", "a+", encoding="utf-8")  # noqa: SIM115 - lives as long as the lock
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._file.seek(0)
+            owner = self._file.read().strip() or "unknown"
+            self._file.close()
+            raise RuntimeError(
+                f"{folder} is in use by another run (process {owner}); wait for it or stop it, then run again"
+            ) from None
+        self._file.truncate(0)
+        self._file.write(f"{os.getpid()}\n")
+        self._file.flush()
+
+    @property
+    def descriptor(self) -> int:
+        """File descriptor to pass to the child."""
+        return self._file.fileno()
+
+    def release(self) -> None:
+        """Give the folder back."""
+        self._file.close()
+
+
+def run(
+    argv: list[str],
+    *,
+    folder: Path,
+    env: Mapping[str, str],
+    lock: Lock,
+    tick: Callable[[int], None],
+    interval: float = 0.5,
+) -> tuple[int, int]:
+    """Run a command to its end, calling ``tick(peak_bytes)`` now and then.
+
+    The child is killed when this process dies, however it dies, so that a second run never meets a first one's trainer.
+
+    Returns:
+        Exit status and peak memory (bytes) of the process tree: the largest sum of proportional set sizes seen.
+    """
+    child = start(argv, folder=folder, env=env, pass_fds=(lock.descriptor,))
+    peak, next_look = 0, 0.0
+    try:
+        while child.poll() is None:
+            if time.monotonic() >= next_look:
+                began = time.monotonic()
+                peak = max(peak, tree_memory(child.pid))
+                # Reading the page maps of a Ray cluster takes a second of CPU: spend at most 2 % of the time on it.
+                next_look = time.monotonic() + max(2.0, 50 * (time.monotonic() - began))
+            tick(peak)
+            time.sleep(interval)
+    except BaseException:
+        stop(child)
+        raise
+    tick(peak)
+    return child.returncode, peak
+
+
+def start(
+    argv: list[str], *, folder: Path, env: Mapping[str, str], pass_fds: tuple[int, ...] = ()
+) -> subprocess.Popen[bytes]:
+    """Start a command in ``folder`` that writes to its ``log.txt`` and is killed when this process dies.
+
+    What an earlier command of this folder left behind is ended first, see :func:`end_leftovers`.
+    """
+    end_leftovers(folder)
+    parent = os.getpid()
+
+    def die_with_parent() -> None:
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # the parent died between fork and prctl
+            os._exit(1)
+
+    with open(folder / "log.txt", "ab") as log:
+        child = subprocess.Popen(
+            argv,
+            cwd=folder,
+            env={**os.environ, **env},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=die_with_parent,
+            pass_fds=pass_fds,
+        )
+    (folder / _SESSION).write_text(f"{child.pid}\n", encoding="utf-8")
+    return child
+
+
+def end_leftovers(folder: Path) -> list[str]:
+    """Kill processes that outlived the command last started in a folder, and return their names.
+
+    A killed command takes its children along only if they ask for it: vLLM's engine does not, and would keep a device's
+    memory. A leftover is of that command's session and works in the folder, so nobody else's process is taken for one.
+    """
+    record = folder / _SESSION
+    if not record.is_file():
+        return []
+    session = int(record.read_text(encoding="utf-8"))
+    names: list[str] = []
+    killed: list[psutil.Process] = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, ProcessLookupError):
+            if os.getsid(process.pid) == session and Path(process.cwd()) == folder.resolve():
+                names.append(process.name())
+                process.kill()
+                killed.append(process)
+    psutil.wait_procs(killed, timeout=10.0)
+    return names
+
+
+def tree_memory(pid: int) -> int:
+    """Memory (bytes, proportional set size, so shared pages count once) of a process and its descendants."""
+    try:
+        root = psutil.Process(pid)
+        family = [root, *root.children(recursive=True)]
+    except psutil.Error:
+        return 0
+    total = 0
+    for process in family:
+        try:
+            total += int(process.memory_full_info().pss)
+        except psutil.Error:  # it ended while we looked, which is not a fault
+            continue
+    return total
+
+
+def stop(child: subprocess.Popen[Any]) -> None:
+    """Ask the whole process group to end, then make it."""
+    for sent, patience in ((signal.SIGTERM, 10.0), (signal.SIGKILL, 5.0)):
+        try:
+            os.killpg(child.pid, sent)
+            child.wait(patience)
+            return
+        except ProcessLookupError:
+            return
+        except subprocess.TimeoutExpired:
+            continue

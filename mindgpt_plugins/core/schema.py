@@ -1,0 +1,144 @@
+"""What every part of a recipe's schema shares: strict models and references to other stages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
+
+from mindgpt_plugins.core.files import FileError, write_text
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Marks a string field that names a file, a folder or a stage: ``model``, ``dataset``, ``path`` or an artefact.
+
+    ``branches`` may be an earlier stage or a file, any other artefact (``scores``) only an earlier stage.
+    """
+
+    to: str
+
+
+ModelRef = Annotated[str, Reference("model")]
+"""A stage that produced a model (``base``), a local folder (``./ckpt``) or a hub id (``Qwen/Qwen3-VL-4B-Instruct``)."""
+
+DatasetRef = Annotated[str, Reference("dataset")]
+"""``<stage>/<set>`` or ``<folder>/<set>``, where the folder holds a ``dataset_info.json`` that lists the set."""
+
+PathRef = Annotated[str, Reference("path")]
+"""A local folder, or a file in one (a manifest), relative to the recipe; the folder's stamp is part of the hash."""
+
+
+class Strict(BaseModel):
+    """Refuses unknown keys (the loader adds the nearest known one) and values of another type."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class StageConfig(Strict):
+    """Keys every stage accepts. A stage kind subclasses this in ``stages/<kind>/config.py``."""
+
+    kind: str
+    python: str | None = Field(
+        None,
+        description="Interpreter of this stage, e.g. env/verl/bin/python. Default: that of the stage's side "
+        "in `launch`.",
+    )
+    seed: int | None = Field(None, description="Seed of this stage. Default: the recipe's.")
+
+    def references(self) -> Iterator[tuple[str, str]]:
+        """Yield ``(to, value)`` of every :class:`Reference` field, nested models and lists included."""
+        yield from _references(self)
+
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+def resolve_config(config: StageConfig, job: type[ModelT], **resolved: Any) -> ModelT:
+    """The settings that a stage hands to its process.
+
+    Args:
+        config: the stage's, from the recipe.
+        job: the model of the process; every field that ``config`` has under the same name is taken over.
+        resolved: the other fields, and paths in place of references.
+    """
+    shared = config.model_dump(include=set(job.model_fields) - set(resolved))
+    return job.model_validate({**shared, **resolved})
+
+
+def write_model(path: Path, model: BaseModel) -> None:
+    """Write a validated model as JSON, for another process to read with :func:`read_model`."""
+    write_text(path, model.model_dump_json(indent=1) + "\n")
+
+
+def read_model(path: Path, kind: type[ModelT]) -> ModelT:
+    """Read what :func:`write_model` wrote.
+
+    Raises:
+        FileError: it is no JSON of this model, e.g. written by another release.
+    """
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise FileError(f"{path} is no {kind.__name__}: {error}") from None
+
+
+def reference_of(field: FieldInfo) -> str | None:
+    """What the strings of a field name (:class:`Reference`), or None when they are plain."""
+    # Annotated inside list[...] or dict[str, ...] keeps its mark in the annotation's arguments.
+    inner = [m for a in _arguments(field.annotation) for m in getattr(a, "__metadata__", ())]
+    return next((m.to for m in [*field.metadata, *inner] if isinstance(m, Reference)), None)
+
+
+def rename_references(model: Any, names: dict[str, str]) -> Any:
+    """A config whose references to some stages are replaced by references to others."""
+    changes = {}
+    for key, field in type(model).model_fields.items():
+        value = getattr(model, key)
+        new = _renamed_value(value, reference_of(field), names)
+        if new != value:
+            changes[key] = new
+    return model.model_copy(update=changes)
+
+
+def _renamed_value(value: Any, to: str | None, names: dict[str, str]) -> Any:
+    if isinstance(value, BaseModel):
+        return rename_references(value, names)
+    if isinstance(value, dict):
+        return {key: _renamed_value(one, to, names) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_renamed_value(one, to, names) for one in value)
+    if to is not None and isinstance(value, str):
+        head = value.rpartition("/")[0] if to == "dataset" else value
+        return names[head] + value[len(head) :] if head in names else value
+    return value
+
+
+def _references(model: BaseModel) -> Iterator[tuple[str, str]]:
+    for name, field in type(model).model_fields.items():
+        to = reference_of(field)
+        for leaf in _leaves(getattr(model, name)):
+            if isinstance(leaf, BaseModel):
+                yield from _references(leaf)
+            elif isinstance(leaf, str) and to is not None:
+                yield to, leaf
+
+
+def _arguments(annotation: Any) -> Iterator[Any]:
+    for argument in getattr(annotation, "__args__", ()):
+        yield argument
+        yield from _arguments(argument)
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _leaves(item)
+    elif value is not None:
+        yield value

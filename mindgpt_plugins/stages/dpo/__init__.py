@@ -1,0 +1,1 @@
+"""Stage ``dpo``: preference alignment by LLaMA-Factory."""

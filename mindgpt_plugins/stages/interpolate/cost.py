@@ -1,0 +1,26 @@
+"""What ``interpolate`` computes: the candidates' replies where alpha is chosen, nothing otherwise."""
+
+from __future__ import annotations
+
+from mindgpt_plugins.sizing.work import Asked, Job, Work, answer
+from mindgpt_plugins.stages.context import Context
+from mindgpt_plugins.stages.costing import CostRules
+from mindgpt_plugins.stages.interpolate.config import InterpolateConfig
+
+
+class InterpolateCost(CostRules[InterpolateConfig]):
+    """Nothing learns; candidates answer."""
+
+    def base_model(self, config: InterpolateConfig) -> str:
+        """Both ends have the same sizes."""
+        return config.start
+
+    def count_work(self, config: InterpolateConfig, context: Context, job: Job) -> Work:
+        """Greedy replies of every candidate, and of the start."""
+        choose = config.choose
+        if choose is None:
+            return Work(assumptions=["weights are averaged, no model runs"])
+        times = len(choose.grid) + 1
+        sets = [job.rows([one]) for one in choose.sets]
+        asked = [Asked(one, times * min(one.count, choose.rows or one.count), 1.0) for one in sets]
+        return answer(job, asked, choose.max_new_tokens, [f"greedy replies of {times} models on the dev sets"])

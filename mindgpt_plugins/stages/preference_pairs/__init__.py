@@ -1,0 +1,1 @@
+"""Stage ``preference_pairs``: preference pairs from a model's own replies."""

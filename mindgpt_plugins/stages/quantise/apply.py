@@ -1,0 +1,78 @@
+"""Writes the quantised candidate with llm-compressor."""
+
+from __future__ import annotations
+
+import importlib
+import shutil
+from pathlib import Path
+from typing import Any
+
+from mindgpt_plugins.core.files import read_json, write_json
+from mindgpt_plugins.stages.quantise.calibration import Encoded, rows_for
+from mindgpt_plugins.stages.quantise.job import QuantiseJob
+from mindgpt_plugins.stages.quantise.schemes import FP8_CACHE, SCHEMES, kept
+
+
+class QuantiseError(RuntimeError):
+    """The model cannot be quantised as asked; the message says what to do."""
+
+
+def quantise(job: QuantiseJob, folder: Path) -> Path:
+    """Quantise the stage's model into ``folder/candidate`` and return it; a finished candidate is kept.
+
+    Raises:
+        QuantiseError: llm-compressor is missing, or the device cannot run the scheme.
+        CalibrationError: see :func:`mindgpt_plugins.stages.quantise.calibration.rows_for`.
+    """
+    candidate = folder / "candidate"
+    if (candidate / "done").is_file():
+        return candidate
+    shutil.rmtree(candidate, ignore_errors=True)
+    scheme = SCHEMES[job.scheme]
+    if job.device == "cpu" and not scheme.cpu:
+        raise QuantiseError(f"scheme {job.scheme} has kernels for CUDA only; choose another one on CPU")
+    rows = []
+    if job.calibration:
+        path = Path(job.model) / "config.json"
+        if not path.is_file():
+            raise QuantiseError(f"{job.model} is no local model folder: there is no {path}")
+        vision = "vision_config" in read_json(path)
+        rows = rows_for(job.calibration, vision=vision, seed=job.seed)
+    try:
+        from llmcompressor import oneshot
+    except ImportError as error:
+        raise QuantiseError(
+            f"llm-compressor cannot be imported ({error}); it fits no trainer's transformers, so it lives in an "
+            "interpreter of its own: python3 -m venv env/quantise && env/quantise/bin/pip install "
+            "-c constraints/quant.txt -e '.[quantise]', and launch: {quantise: {python: env/quantise/bin/python}}"
+        ) from error
+    import torch
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    model = AutoModelForImageTextToText.from_pretrained(job.model, dtype=torch.bfloat16)
+    processor = AutoProcessor.from_pretrained(job.model)
+    arguments: dict[str, Any] = {}
+    if rows:
+        pixels = {"shortest_edge": job.min_pixels, "longest_edge": job.max_pixels}
+        data = list(Encoded(rows, processor, pixels))
+        loader: Any = torch.utils.data.DataLoader(data, batch_size=None)  # type: ignore[arg-type]
+        arguments = {"processor": processor, "dataset": loader, "num_calibration_samples": len(data)}
+        write_json(folder / "calibration.json", [row.uid for row, _ in rows])
+    oneshot(model=model, recipe=_modifier(job, model.config.model_type), **arguments)
+    model.save_pretrained(candidate, save_compressed=True)
+    processor.save_pretrained(candidate)
+    (candidate / "done").touch()
+    return candidate
+
+
+def _modifier(job: QuantiseJob, model_type: str) -> Any:
+    scheme = SCHEMES[job.scheme]
+    module, _, name = scheme.method.partition(":")
+    kind = getattr(importlib.import_module(f"llmcompressor.modifiers.{module}"), name)
+    options = scheme.options | job.options
+    if job.kv_cache == "fp8":
+        options["kv_cache_scheme"] = FP8_CACHE
+    try:
+        return kind(targets="Linear", scheme=scheme.preset, ignore=kept(model_type, job.keep), **options)
+    except (TypeError, ValueError) as error:
+        raise QuantiseError(f"{name} does not take these options ({job.options}): {error}") from error

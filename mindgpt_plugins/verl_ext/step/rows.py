@@ -1,0 +1,45 @@
+"""Rows of verl's dataset, as the rewards see them; imports no host."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mindgpt_plugins.core.schedule import progress_of
+from mindgpt_plugins.rewards.rows import rollout_from_row
+from mindgpt_plugins.rewards.sdk import Rollout
+
+
+def rollout_from_verl(
+    fields: Mapping[str, Any], text: str, token_ids: Sequence[int], step: int, total: int, *, prompt: Any = None
+) -> Rollout:
+    """Build a :class:`Rollout` from a row of verl's dataset and the reply.
+
+    Args:
+        fields: the row: ``extra_info``, ``reward_model``, ``data_source``.
+        text: the reply without special tokens.
+        token_ids: its tokens.
+        step: from 1.
+        total: steps of the run.
+        prompt: the row's chat messages with images, when at hand.
+    """
+    extra = fields.get("extra_info") or {}
+    row = {
+        **extra,
+        "answer": fields["reward_model"]["ground_truth"],
+        "source": fields.get("data_source"),
+        "uid": extra.get("uid") or extra.get("index"),
+    }
+    return rollout_from_row(
+        row,
+        text,
+        step=step,
+        progress=progress_of(step, total),
+        token_ids=token_ids,
+        load_images=None if prompt is None else lambda: _images(prompt),
+    )
+
+
+def _images(messages: Any) -> list[Any]:
+    parts = [part for m in messages if isinstance(m["content"], list) for part in m["content"]]
+    return [part["image"] for part in parts if part.get("type") == "image"]

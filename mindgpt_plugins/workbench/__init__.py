@@ -1,0 +1,1 @@
+"""Looks at recipes and runs, and trains nothing: rehearsal, cost, parallel plans, explanations, reports, serving."""

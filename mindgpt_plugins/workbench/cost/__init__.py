@@ -1,0 +1,1 @@
+"""What a recipe's real run costs: steps, tokens, pictures, FLOPs and GPU-hours of each stage."""

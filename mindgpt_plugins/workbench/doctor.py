@@ -1,0 +1,200 @@
+"""What ``mindgpt doctor`` looks at. Every host is started in a fresh process, as a run would start it."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from mindgpt_plugins import __version__
+from mindgpt_plugins.core import compat, device
+from mindgpt_plugins.core.process import child_environment
+from mindgpt_plugins.core.registry import PluginError, RegistryError, get, misnamed_groups, names
+
+_SUBPROCESS_SECONDS = 420
+
+_VERL = """
+import json, sys
+import verl
+print("MINDGPT" + json.dumps({"loaded": "mindgpt_plugins.verl_ext.entry" in sys.modules, "verl": verl.__version__}))
+"""
+
+_RAY = """
+import json, os, sys
+import ray
+ray.init(num_cpus=2, num_gpus=0, include_dashboard=False, _temp_dir=sys.argv[1], log_to_driver=False)
+@ray.remote
+def probe():
+    import sys
+    import verl
+    return "mindgpt_plugins.verl_ext.entry" in sys.modules
+print("MINDGPT" + json.dumps({"loaded": ray.get(probe.remote())}))
+"""
+
+_APPLY = """
+import json
+from mindgpt_plugins.core.registry import get, misnamed_groups, names
+found = []
+for name in names("patch"):
+    try:
+        found.append([name, get("patch", name)(), ""])
+    except ImportError as error:
+        found.append([name, "not needed", f"its host is not installed here: {error}"])
+    except Exception as error:
+        found.append([name, "refused", f"{type(error).__name__}: {error}"])
+print("MINDGPT" + json.dumps(found))
+"""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One checked thing."""
+
+    check: str
+    state: str
+    """``ok``, ``trouble``, ``not needed``, ``not installed``, or a patch's own word."""
+    detail: str
+
+    def as_dict(self) -> dict[str, str]:
+        """Plain data for ``--json``."""
+        return asdict(self)
+
+
+def run(*, quick: bool = False) -> list[Finding]:
+    """All findings, cheapest first."""
+    findings = [Finding("mindgpt-plugins", "ok", f"{__version__}, Python {sys.version.split()[0]}, {_machine()}")]
+    findings += _versions()
+    findings += _plugins()
+    findings += _stage_kinds()
+    findings += _llamafactory_seams()
+    if not quick:
+        findings += _patches()
+        findings += _verl_processes()
+    return findings
+
+
+def _machine() -> str:
+    return f"{os.cpu_count()} cores, device {device.resolve('auto')}"
+
+
+def _versions() -> Iterator[Finding]:
+    for name, host in compat.HOSTS.items():
+        version = compat.installed(name)
+        if version is None:
+            detail = f"extra {host.extras}; supported {host.supported}, validated {host.validated}; {host.install}"
+            yield Finding(name, "not installed", detail)
+            continue
+        if name == "transformers" and not any(map(compat.installed, ("verl", "llamafactory"))):
+            yield Finding(name, "ok", f"{version} (no trainer here, so any will do)")
+            continue
+        fault = compat.problem(name, version)
+        detail = f"{version} (extra {host.extras}; supported {host.supported}, validated {host.validated})"
+        yield Finding(name, "trouble" if fault else "ok", fault or detail)
+
+
+def _plugins() -> Iterator[Finding]:
+    """Every reward, sampler and loss that can be named can be imported (third-party entry points included)."""
+    if astray := misnamed_groups():
+        yield Finding("plugins: groups", "trouble", "; ".join(astray))
+    for kind in ("reward", "sampler", "mixture", "loss", "advantage", "estimator", "allocator", "teacher"):
+        broken = []
+        for name in names(kind):
+            try:
+                get(kind, name)
+            except (PluginError, RegistryError) as error:
+                broken.append(str(error))
+        if broken:
+            yield Finding(f"plugins: {kind}", "trouble", "; ".join(broken))
+        elif names(kind):
+            yield Finding(f"plugins: {kind}", "ok", ", ".join(names(kind)))
+
+
+def _stage_kinds() -> Iterator[Finding]:
+    """Which stage kinds can run in this interpreter, third-party ones included, and what the others lack."""
+    ready = []
+    for kind in names("stage"):
+        try:
+            hosts = get("stage", kind).hosts
+        except (PluginError, RegistryError) as error:
+            yield Finding(f"stage kind: {kind}", "trouble", str(error))
+            continue
+        faults = [fault for fault in map(compat.problem_here, hosts) if fault]
+        if faults:
+            # A tool may live in an interpreter of its own; versions of our hosts are judged above.
+            yield Finding(f"stage kind: {kind}", "not installed", f"does not run here: {'; '.join(faults)}")
+        else:
+            ready.append(kind)
+    yield Finding("stage kinds", "ok", f"run here: {', '.join(ready)}")
+
+
+def _patches() -> Iterator[Finding]:
+    """Every patch is really applied, in a fresh process."""
+    answer, error = _python(["-c", _APPLY], {"VERL_PLATFORM": "cpu"} if device.resolve("auto") == "cpu" else {})
+    if answer is None:
+        yield Finding("patches", "trouble", f"the process failed: {error}")
+        return
+    for name, state, detail in answer:
+        state, _, reason = state.partition(": ")
+        yield Finding(f"patch: {name}", "trouble" if state == "refused" else state, detail or reason)
+
+
+def _verl_processes() -> Iterator[Finding]:
+    if compat.installed("verl") is None:
+        return
+    with TemporaryDirectory(prefix="mgd") as scratch:
+        token = Path(scratch) / "token"  # a cluster's own; without it Ray writes one into the home folder
+        token.write_text(secrets.token_hex(32))
+        env = {"RAY_AUTH_TOKEN_PATH": str(token), "RAY_USAGE_STATS_ENABLED": "0", "RAY_enable_worker_prestart": "0"}
+        for check, code in (("verl loads us: fresh process", _VERL), ("verl loads us: Ray worker", _RAY)):
+            answer, error = _python(["-c", code, scratch], env)
+            if answer is None:
+                yield Finding(check, "trouble", f"the process failed: {error}")
+            elif answer["loaded"]:
+                yield Finding(check, "ok", f"entry point verl.plugins → mindgpt_plugins.verl_ext.entry {answer}")
+            else:
+                fix = "reinstall mindgpt-plugins into this interpreter; VERL_USE_EXTERNAL_PLUGINS must not exclude it"
+                yield Finding(check, "trouble", f"verl started without us: {fix}")
+
+
+def _llamafactory_seams() -> Iterator[Finding]:
+    """Read in the installed source, nothing is imported: a few hundredths of a second."""
+    if compat.installed("llamafactory") is None:
+        return
+    from mindgpt_plugins.llamafactory_ext.seams import inspect_seams
+
+    statuses = inspect_seams()
+    for status in statuses:
+        if not status.ok:
+            yield Finding(f"seam: {status.seam.module}.{status.seam.name}", "trouble", status.detail)
+    sound = sum(status.ok for status in statuses)
+    yield Finding(
+        "LLaMA-Factory seams", "ok" if sound == len(statuses) else "trouble", f"{sound} of {len(statuses)} present"
+    )
+
+
+def _python(arguments: list[str], extra: dict[str, str]) -> tuple[Any, str]:
+    """Run a snippet as a stage would be run; return what it printed after MINDGPT, or its last error line."""
+    env = child_environment(cpu=device.resolve("auto") == "cpu", offline=True, extra=extra)
+    try:
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            env={**os.environ, **env},
+            capture_output=True,
+            text=True,
+            timeout=_SUBPROCESS_SECONDS,
+            cwd=Path.home(),
+        )
+    except subprocess.TimeoutExpired:
+        return None, f"no answer in {_SUBPROCESS_SECONDS} s"
+    for line in done.stdout.splitlines():
+        if line.startswith("MINDGPT"):
+            return json.loads(line.removeprefix("MINDGPT")), ""
+    lines = (done.stderr or done.stdout).strip().splitlines()
+    return None, lines[-1] if lines else f"exit status {done.returncode}"

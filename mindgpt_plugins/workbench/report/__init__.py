@@ -1,0 +1,8 @@
+"""One self-contained HTML page and the same figures as JSON, for a run that is finished or not.
+
+See ``docs/report.md`` for the keys of ``report.json``.
+"""
+
+from mindgpt_plugins.workbench.report.build import build
+
+__all__ = ["build"]

@@ -1,0 +1,165 @@
+"""``rollouts.html``: every recorded group of a run's RL stages, to filter, search and read; one file, no network.
+
+The page holds a compressed index (all filters and the list need no more) and compressed chunks of whole groups that
+are opened when one is looked at or searched. Compressed and base64, so that no reply can end a script element.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mindgpt_plugins.rewards.stance import stance_of, unanswerable
+from mindgpt_plugins.web.page import render_page
+from mindgpt_plugins.workbench.report import dump, thumbnails
+from mindgpt_plugins.workbench.report.run import Run
+
+CHUNK = 32
+"""Groups that are compressed together."""
+MOST = 200_000
+"""Replies in a page; of a longer run every second, third, … step is kept, and the page says so."""
+SHOWN = 90
+"""Characters of a prompt in the list."""
+MIXED, VIOLATION, PUSHED_DOWN, ALL_CORRECT, ALL_WRONG, REFUSAL, DROPPED = (1 << bit for bit in range(7))
+"""Bits of a group's flags; the same order as in ``rollouts.js``."""
+_REPLY = ("reply", "score", "modulated", "advantage", "tokens", "alpha", "dropped", "components", "log")
+
+
+def page(run: Run) -> str | None:
+    """The whole page; None when no RL stage of the run has recorded anything yet."""
+    stages = [(stage, dump.files(stage)) for stage in run.stages if stage.rules.rollouts]
+    stages = [(stage, paths) for stage, paths in stages if paths]
+    if not stages:
+        return None
+    folders = dump.picture_folders(run)
+    index: list[list[Any]] = []
+    chunks: list[str] = []
+    waiting: list[dict[str, Any]] = []
+    shown: list[list[str]] = []
+    notes: list[str] = []
+    budget = MOST // len(stages)
+    for place, (stage, paths) in enumerate(stages):
+        every = _every(paths, budget)
+        if every > 1:
+            notes.append(f"{stage.name}: one step in {every} is here; all of them are in {stage.folder / 'rollouts'}")
+        for lines in _kept(paths, every):
+            index.append(_entry(place, lines))
+            shown.append(dump.pictures(lines[0], folders))
+            waiting.append(_whole(lines))
+            if len(waiting) == CHUNK:
+                chunks.append(_packed(waiting))
+                waiting = []
+    if not index:
+        return None
+    if waiting:
+        chunks.append(_packed(waiting))
+    pictures = thumbnails.embed(name for names in shown for name in names)
+    for entry, names in zip(index, shown, strict=True):
+        entry.append([pictures.place.get(name, name.rpartition("/")[2]) for name in names])
+    if pictures.missing:
+        notes.append(f"{pictures.missing} pictures are not there any more")
+    if pictures.beyond:
+        notes.append(
+            f"{pictures.beyond} pictures are named only: the page embeds {thumbnails.LARGEST / 1e6:.0f} MB of them"
+        )
+    head = {"stages": [stage.name for stage, _ in stages], "chunk": CHUNK, "notes": notes, "groups": index}
+    return render_page(
+        "rollouts.html",
+        recipe=str(run.manifest["recipe"]),
+        index=_packed(head),
+        chunks=chunks,
+        pictures=pictures.data,
+    )
+
+
+def _every(paths: list[Path], most: int) -> int:
+    """Keep one step in so many; judged by the first file's lines, for steps are alike."""
+    with paths[0].open("rb") as first:
+        lines = sum(1 for _ in first)
+    return max(1, -(-lines * len(paths) // most))
+
+
+def _kept(paths: list[Path], every: int) -> Iterator[list[dump.Line]]:
+    if len(paths) == 1:  # all steps in one file
+        yield from (lines for lines in dump.groups(paths[0]) if (lines[0]["step"] - 1) % every == 0)
+        return
+    for path in paths[::every]:
+        yield from dump.groups(path)
+
+
+def _entry(stage: int, lines: list[dump.Line]) -> list[Any]:
+    """A group in the index: what filters, sorting and the list need."""
+    first = lines[0]
+    advantages = [_number(line["advantage"]) for line in lines]
+    right = [(_number(line["score"]) or 0.0) >= 0.5 for line in lines]
+    return [
+        stage,
+        first["step"],
+        first["group"],
+        first["source"],
+        first["type"],
+        str(first["labels"].get("knowledge", "")),
+        str(first["labels"].get("capability", "")),
+        _flags(lines, advantages, right),
+        [None if a is None else round(a, 4) for a in advantages],
+        "".join("01"[good] for good in right),
+        _mean([_number(line["tokens"]) for line in lines]),
+        _number(first["difficulty"]),
+        first["prompt"][:SHOWN],
+    ]
+
+
+def _flags(lines: list[dump.Line], advantages: list[float | None], right: list[bool]) -> int:
+    up = [a for a, good in zip(advantages, right, strict=True) if good and a is not None]
+    down = [a for a, good in zip(advantages, right, strict=True) if not good and a is not None]
+    dropped = all(line["dropped"] for line in lines)
+    found = MIXED if any(right) and not all(right) else ALL_CORRECT if all(right) else ALL_WRONG
+    # As the trainer counts them: a wrong reply that is pushed as much as a right one is one too.
+    if up and down and min(up) <= max(down) and not dropped:
+        found |= VIOLATION
+    if any(a < 0 for a in up):
+        found |= PUSHED_DOWN
+    if any(_refuses(line, good) for line, good in zip(lines, right, strict=True)):
+        found |= REFUSAL
+    return found | (DROPPED if dropped else 0)
+
+
+def _refuses(line: dump.Line, right: bool) -> bool:
+    # "none" is a refusal, unless it is the answer.
+    if right and unanswerable(line["target"]) is None:
+        return False
+    return stance_of(line["reply"]).kind == "refuses"
+
+
+def _whole(lines: list[dump.Line]) -> dict[str, Any]:
+    first = lines[0]
+    kept = {key: first[key] for key in ("uid", "prompt", "target", "answer_type", "labels")}
+    return kept | {"replies": [{k: line[k] for k in _REPLY if line[k] is not None} for line in lines]}
+
+
+def _packed(data: Any) -> str:
+    # JSON has no NaN, and one in a reward's log must not cost the page.
+    text = json.dumps(_finite(data), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return base64.b64encode(gzip.compress(text.encode("utf-8", "replace"), 6, mtime=0)).decode()
+
+
+def _finite(data: Any) -> Any:
+    if isinstance(data, dict):
+        return {key: _finite(value) for key, value in data.items()}
+    if isinstance(data, list):
+        return [_finite(value) for value in data]
+    return str(data) if isinstance(data, float) and not math.isfinite(data) else data
+
+
+def _mean(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return round(sum(known) / len(known), 1) if known else None
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, (int, float)) and value == value and abs(value) < 1e300 else None

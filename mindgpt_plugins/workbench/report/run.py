@@ -1,0 +1,105 @@
+"""Reads a run folder: the manifest and what its stages left, finished or not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mindgpt_plugins.core import files
+from mindgpt_plugins.core.registry import PluginError, RegistryError, get, load_plugins
+from mindgpt_plugins.stages.reporting import ReportRules, read_json
+
+
+@dataclass(frozen=True)
+class StageView:
+    """One stage of a run as the report sees it."""
+
+    name: str
+    kind: str
+    status: str
+    folder: Path
+    seconds: float
+    peak_rss_bytes: int
+    inputs: tuple[str, ...]
+    digest: str
+    settings: dict[str, Any]
+    """The stage's resolved recipe section; empty before it started."""
+    rules: ReportRules
+    """What its kind says about its place in the report."""
+
+    @property
+    def finished(self) -> bool:
+        """Did the stage end well, in this run or an earlier one?"""
+        return self.status in ("done", "reused")
+
+    def json(self, name: str) -> Any:
+        """A JSON file of the stage's folder, None when it is absent or half written."""
+        return read_json(self.folder / name)
+
+    def lines(self, name: str) -> list[dict[str, Any]]:
+        """Complete lines of a JSONL file of the stage's folder."""
+        return read_jsonl(self.folder / name)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run: its manifest and stages in recipe order."""
+
+    folder: Path
+    manifest: dict[str, Any]
+    stages: tuple[StageView, ...]
+    by_name: dict[str, StageView] = field(default_factory=dict)
+
+    def entries(self, section: str) -> Iterator[tuple[StageView, Any]]:
+        """Stages that belong into a section of ``report.json``, and what each holds for it: None when it is missing."""
+        for stage in self.stages:
+            figures = stage.rules.read_figures(stage.folder)
+            if section in figures:
+                yield stage, figures[section]
+
+
+def load(folder: Path) -> Run:
+    """Read ``manifest.json`` and each stage's ``stage.json``.
+
+    Raises:
+        FileNotFoundError: no manifest in the folder.
+    """
+    path = folder / "manifest.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder} is not a run folder: it has no manifest.json; `mindgpt run` writes one")
+    manifest = files.read_json(path)
+    stages = tuple(_stage(entry, folder) for entry in manifest["stages"])
+    return Run(folder, manifest, stages, {stage.name: stage for stage in stages})
+
+
+def _stage(entry: dict[str, Any], run: Path) -> StageView:
+    folder = (run / entry["folder"]).resolve()
+    record = read_json(folder / "stage.json") or {}
+    return StageView(
+        name=entry["name"],
+        kind=entry["kind"],
+        status=entry["status"],
+        folder=folder,
+        seconds=float(entry.get("seconds") or 0.0),
+        peak_rss_bytes=int(entry.get("peak_rss_bytes") or 0),
+        inputs=tuple(entry.get("inputs", ())),
+        digest=str(entry.get("hash", "")),
+        settings=record.get("settings") or {},
+        rules=_rules(entry["kind"], record.get("plugins") or ()),
+    )
+
+
+def _rules(kind: str, plugins: Sequence[str]) -> ReportRules:
+    try:
+        load_plugins(plugins)
+        rules: ReportRules = get("stage", kind)().report_rules()
+    except (PluginError, RegistryError):  # of a package that is not here any more: as a kind that says nothing
+        return ReportRules()
+    return rules
+
+
+def read_jsonl(path: Path) -> list[dict[str, Any]]:
+    """Whole lines; none when there is no file. A running stage may be writing the last one."""
+    return files.load_jsonl(path, torn="drop") if path.is_file() else []

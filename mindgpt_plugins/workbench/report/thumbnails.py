@@ -1,0 +1,86 @@
+"""Pictures scaled down and embedded once each, within a budget of bytes."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+LARGEST = 32_000_000
+"""Bytes of all embedded pictures of a page; those beyond are named instead."""
+SIDES = ((1500, 256), (6000, 160))
+"""(at most so many pictures, longest side in pixels); above, ``SMALLEST``."""
+SMALLEST = 112
+BATCH = 256
+"""Pictures between two looks at the budget."""
+UNTOUCHED = 6_000
+"""Bytes; a smaller PNG that fits is embedded as it is."""
+
+
+@dataclass(frozen=True)
+class Thumbnails:
+    """What the page embeds."""
+
+    place: dict[str, int]
+    """Path → index in ``data``."""
+    data: list[str]
+    """``data:`` addresses."""
+    side: int
+    """Longest side in pixels."""
+    missing: int
+    """Files that are gone or no pictures."""
+    beyond: int
+    """Pictures left out because of the budget."""
+
+
+def embed(paths: Iterable[str]) -> Thumbnails:
+    """Read, scale and encode every distinct path."""
+    distinct = list(dict.fromkeys(paths))
+    side = next((side for most, side in SIDES if len(distinct) <= most), SMALLEST)
+    place: dict[str, int] = {}
+    data: list[str] = []
+    size = missing = beyond = 0
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        for some in _batches(distinct, BATCH):
+            if size > LARGEST:
+                beyond += len(some)
+                continue
+            for path, made in zip(some, pool.map(lambda p: encode(Path(p), side), some), strict=True):
+                if made is None:
+                    missing += 1
+                    continue
+                place[path] = len(data)
+                data.append(made)
+                size += len(made)
+    return Thumbnails(place, data, side, missing, beyond)
+
+
+def _batches(items: Sequence[str], size: int) -> Iterable[Sequence[str]]:
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def encode(path: Path, side: int) -> str | None:
+    """A picture file as a data address, its longest side at most ``side`` pixels; None when it cannot be read."""
+    from PIL import Image, ImageOps
+
+    try:
+        raw = path.read_bytes()
+        with Image.open(io.BytesIO(raw)) as image:
+            if image.format == "PNG" and max(image.size) <= side and len(raw) <= UNTOUCHED:
+                return _address("png", raw)
+            image.draft("RGB", (side, side))  # JPEG decodes straight to about this size
+            shown = (ImageOps.exif_transpose(image) or image).convert("RGB")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+    shown.thumbnail((side, side))
+    buffer = io.BytesIO()
+    shown.save(buffer, format="WEBP", quality=75)
+    return _address("webp", buffer.getvalue())
+
+
+def _address(kind: str, raw: bytes) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(raw).decode()}"

@@ -1,0 +1,150 @@
+"""A registered name with options is written one way everywhere; old spellings are refused with the new one."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mindgpt_data.schema.config import DataSettings
+from pydantic import BaseModel, ValidationError
+
+from mindgpt_plugins.advantage.config import AdvantageConfig
+from mindgpt_plugins.core.choice import choices, flow
+from mindgpt_plugins.llamafactory_ext.settings import Section
+from mindgpt_plugins.recipe.loading import load, validate
+from mindgpt_plugins.stages.rl.config import RLConfig
+from mindgpt_plugins.verl_ext.settings import Settings
+
+RL = {"kind": "rl", "model": "m", "train": "d/x", "steps": 1}
+DATA = {"images": {"path": "."}}
+
+
+@pytest.mark.parametrize(
+    ("schema", "base", "key"),
+    [
+        (Section, {}, "curriculum"),
+        (Section, {}, "mixture"),
+        (Section, {}, "loss"),
+        (RLConfig, RL, "curriculum"),
+        (RLConfig, RL, "mixture"),
+        (RLConfig, RL, "advantage"),
+        (Settings, {"curriculum": "shuffled"}, "mixture"),
+        (DataSettings, DATA, "density.estimator"),
+        (DataSettings, DATA, "budget.allocator"),
+        (DataSettings, DATA, "generate.teacher"),
+    ],
+)
+def test_a_bare_name_and_a_mapping_mean_the_same_in_every_place(schema: type[BaseModel], base: dict, key: str):
+    def read(value: Any) -> BaseModel:
+        *outer, last = key.split(".")
+        return schema.model_validate({**base, **({outer[0]: {last: value}} if outer else {last: value})})
+
+    bare, mapped = read("one"), read({"name": "one", "options": {}})
+    assert bare == mapped
+    place, choice = next((p, c) for p, c in choices(read({"name": "one", "options": {"x": 2}})) if p == key)
+    assert (place, choice.name, choice.options) == (key, "one", {"x": 2})
+    assert choice.written() == {"name": "one", "options": {"x": 2}}
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "shown"),
+    [
+        (
+            Section,
+            {"curriculum": {"name": "easy_to_hard", "pacing": "root"}},
+            "write curriculum: {name: easy_to_hard, options: {pacing: root}}",
+        ),
+        (
+            Section,
+            {"loss": {"name": "weighted_ce", "weights": {"domain": 2.0}, "length_weighting": "sqrt"}},
+            "write loss: {name: weighted_ce, options: {weights: {domain: 2.0}, length_weighting: sqrt}}",
+        ),
+        (
+            Section,
+            {"mixture": {"name": "fixed", "by": "dataset", "weights": {"a/b": 1}}},
+            "write mixture: {name: fixed, by: dataset, options: {weights: {a/b: 1}}}",
+        ),
+        (
+            Section,
+            {"curriculum": {"pacing": "root"}},
+            "which sampler? Write curriculum: {name: <name>, options: {pacing: root}}",
+        ),
+        (
+            RLConfig,
+            RL | {"curriculum": {"name": "shuffled", "mixture": {"name": "fixed", "weights": {"a": 1}}}},
+            "write curriculum: {name: shuffled} and mixture: {name: fixed, options: {weights: {a: 1}}}",
+        ),
+        (
+            RLConfig,
+            RL | {"advantage": {"name": "modulated", "k": 2, "normalise": "group_std"}},
+            "write advantage: {name: modulated, k: 2, options: {normalise: group_std}}",
+        ),
+        (
+            RLConfig,
+            RL | {"advantage": {"lam": 0.5, "options": {"k": 2, "normalise": "none"}}},
+            "write advantage: {k: 2, lambda: 0.5, options: {normalise: none}}",
+        ),
+        (
+            DataSettings,
+            DATA | {"density": {"estimator": "judge", "options": {"samples": 2}}},
+            "write estimator: {name: judge, options: {samples: 2}}",
+        ),
+        (
+            DataSettings,
+            DATA | {"generate": {"options": {"capabilities": {"count": "x.y"}}}},
+            "write teacher: {name: annotations, options: {capabilities: {count: x.y}}}",
+        ),
+        (
+            DataSettings,
+            DATA | {"filter": {"gates": ["rules", "judge"], "options": {"judge": {"least": 2}}}},
+            "write gates: [rules, {name: judge, options: {least: 2}}]",
+        ),
+        (
+            DataSettings,
+            DATA | {"filter": {"gates": [{"name": "judge", "least": 2}]}},
+            "write {name: judge, options: {least: 2}}",
+        ),
+        (
+            DataSettings,
+            DATA | {"budget": {"allocator": {"name": "density", "options": {"n_max": 3}}}},
+            "n_max is a key of `budget`",
+        ),
+    ],
+)
+def test_an_old_spelling_is_refused_with_the_new_one_for_what_was_written(schema, value: dict, shown: str):
+    with pytest.raises(ValidationError) as error:
+        schema.model_validate(value)
+    assert shown in str(error.value)
+
+
+def test_lambda_is_written_back_as_it_is_read():
+    config = AdvantageConfig.model_validate({"lambda": 0.25})
+    assert config.model_dump(mode="json")["lambda"] == 0.25
+    assert AdvantageConfig.model_validate(config.model_dump(mode="json")) == config
+    assert config.written() == {"name": "modulated", "lambda": 0.25}
+
+
+def test_an_override_below_a_bare_name_keeps_the_name(tmp_path: Path):
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text(
+        "name: r\nstages:\n  tune: {kind: dpo, model: a/b, data: [d/x], epochs: 1, curriculum: easy_to_hard}\n"
+    )
+    (tmp_path / "d").mkdir()
+    for key, wanted in (
+        ("options.pacing=linear", ("easy_to_hard", {"pacing": "linear"})),
+        ("name=shuffled", ("shuffled", {})),
+    ):
+        curriculum = load(str(recipe), [f"stages.tune.curriculum.{key}"]).stages["tune"].curriculum  # type: ignore[attr-defined]
+        assert (curriculum.name, curriculum.options) == wanted
+
+
+def test_a_resolved_recipe_is_a_recipe(tmp_path: Path):
+    recipe = load("quickstart")
+    plain = {name: config.model_dump(mode="json") for name, config in recipe.stages.items()}
+    assert validate({"name": "again", "stages": plain}, recipe.path).stages == recipe.stages
+
+
+def test_values_are_shown_as_yaml_in_one_line():
+    value = {"name": "x", "options": {"a": ["b", 1.5, None, True], "long": "word " * 60}}
+    assert flow(value).count("\n") == 0 and flow(value).startswith(
+        "{name: x, options: {a: [b, 1.5, null, true], long: "
+    )
