@@ -53,9 +53,8 @@ def count(truth: Truth, job: Job) -> Iterator[Question]:
 
 def presence(truth: Truth, job: Job) -> Iterator[Question]:
     """Is there one? As often yes as no, as far as the corpus knows labels that are absent."""
-    labels = list(truth.counted())
-    for label, absent in zip(labels, job.absent, strict=False):
-        yield Question(f"Is there {article(label)} in the picture?", "yes", "yesno", f"I see {article(label)}.", label)
+    for (label, things), absent in zip(truth.counted().items(), job.absent, strict=False):
+        yield Question(f"Is there {article(label)} in the picture?", "yes", "yesno", look(things[0]), label)
         shown = ", ".join(dict.fromkeys(t.label for t in truth.things))
         why = f"I see only: {shown}."
         yield Question(f"Is there {article(absent)} in the picture?", "no", "yesno", why, absent)
@@ -69,29 +68,26 @@ def attribute(truth: Truth, job: Job) -> Iterator[Question]:
             if mentions(name, value):
                 continue  # "What is the meaning of the stop sign?" answers itself
             ask = f"What {key} is the {name}?" if key in SEEN else f"What is the {key} of the {name}?"
-            why = f"The {thing.label} is {value}." if key in SEEN else f"I see {article(thing.label)}."
-            yield Question(ask, value, "text", why, thing.label, aspects=(key, thing.category))
+            yield Question(ask, value, "text", look(thing), thing.label, aspects=(key, thing.category))
 
 
 def identify(truth: Truth, job: Job) -> Iterator[Question]:
     """What a thing is, named by its category, its place or a colour that nothing else has."""
     for thing in truth.alone():
         if truth.named(thing) != thing.label:
-            ask, why = f"Which {thing.category} is in the picture?", f"I see {article(thing.label)}."
-            yield Question(ask, thing.label, "text", why, thing.label, aspects=(thing.category,))
+            ask = f"Which {thing.category} is in the picture?"
+            yield Question(ask, thing.label, "text", look(thing), thing.label, aspects=(thing.category,))
     placed = [t for t in truth.things if t.position is not None]
     if len(placed) == len(truth.things):
         for thing in placed:
             if sum(_reaches(o, thing) for o in (*truth.things, *truth.texts)) == 1:
-                why = f"At the {thing.position} I see {article(thing.label)}."
                 ask = f"What is shown at the {thing.position}?"
-                yield Question(ask, thing.label, "text", why, thing.label, aspects=(thing.category,))
+                yield Question(ask, thing.label, "text", look(thing), thing.label, aspects=(thing.category,))
     coloured = [t.attributes.get("colour", "") for t in truth.things]
     if all(coloured) and len(truth.things) > 1:
         for thing, colour in zip(truth.things, coloured, strict=True):
             if coloured.count(colour) == 1 and thing.label not in truth.crowds:
-                why = f"The only {colour} object is {article(thing.label)}."
-                yield Question(f"Which object is {colour}?", thing.label, "text", why, thing.label)
+                yield Question(f"Which object is {colour}?", thing.label, "text", look(thing), thing.label)
 
 
 def position(truth: Truth, job: Job) -> Iterator[Question]:
@@ -99,8 +95,7 @@ def position(truth: Truth, job: Job) -> Iterator[Question]:
     for thing in truth.alone():
         if thing.position is not None:
             ask = f"Where in the picture is the {thing.label}, for example top left, centre or bottom?"
-            why = f"The {thing.label} lies at the {thing.position}."
-            yield Question(ask, thing.position, "choice", why, thing.label)
+            yield Question(ask, thing.position, "choice", look(thing), thing.label)
 
 
 def relation(truth: Truth, job: Job) -> Iterator[Question]:
@@ -113,15 +108,15 @@ def relation(truth: Truth, job: Job) -> Iterator[Question]:
             horizontal = side in ("left", "right")
             first, second = sorted((side, opposite))
             choice = f"to the {first} or to the {second} of" if horizontal else f"{first} or {second}"
-            where = f"to the {side} of" if horizontal else side
-            why = f"The {one.label} lies {where} the {other.label}."
-            yield Question(f"Is the {one.label} {choice} the {other.label}?", side, "choice", why, one.label)
+            ask = f"Is the {one.label} {choice} the {other.label}?"
+            yield Question(ask, side, "choice", look(one, other), one.label)
     if not truth.crowds:
         for side in ("left", "right", "top", "bottom"):
             thing = furthest(truth.things, side)
             if thing is not None and thing in alone:
-                why = f"Of all objects the {thing.label} is nearest to the {side} edge."
-                yield Question(f"Which object is furthest to the {side}?", thing.label, "text", why, thing.label)
+                yield Question(
+                    f"Which object is furthest to the {side}?", thing.label, "text", look(thing), thing.label
+                )
 
 
 def size(truth: Truth, job: Job) -> Iterator[Question]:
@@ -138,14 +133,13 @@ def size(truth: Truth, job: Job) -> Iterator[Question]:
 def reading(truth: Truth, job: Job) -> Iterator[Question]:
     """What is written: all of it when there is one text, else by its place."""
     if len(truth.texts) == 1:
-        words = truth.texts[0].label
-        yield Question("What text can be read in the picture?", words, "text", f"It reads {words!r}.", words)
+        one = truth.texts[0]
+        yield Question("What text can be read in the picture?", one.label, "text", _text_at(one), one.label)
         return
     for one in truth.texts:
         places = [o.position for o in truth.texts]
         if one.position is not None and None not in places and places.count(one.position) == 1:
-            why = f"At the {one.position} it reads {one.label!r}."
-            yield Question(f"What text can be read at the {one.position}?", one.label, "text", why, one.label)
+            yield Question(f"What text can be read at the {one.position}?", one.label, "text", _text_at(one), one.label)
 
 
 def grounding(truth: Truth, job: Job) -> Iterator[Question]:
@@ -189,12 +183,31 @@ def about(question: Question, evidence: str) -> bool:
     return bool(question.about) and mentions(evidence, question.about)
 
 
+def look(*things: Thing) -> str:
+    """What is seen of things and where, as far as it is beyond doubt, e.g. "I see a red car at the top left".
+
+    Every reply that reasons before it answers begins so, whatever is asked: a look, not the answer in other words.
+    """
+    parts = []
+    for thing in things:
+        colour = next((thing.attributes[key] for key in ("colour", "color") if key in thing.attributes), "")
+        place = f" at the {thing.position}" if thing.position is not None else ""
+        parts.append(f"{article(f'{colour} {thing.label}'.strip())}{place}")
+    return f"I see {' and '.join(parts)}."
+
+
+def _text_at(one: Thing) -> str:
+    return f"I see a text at the {one.position}." if one.position is not None else f"It reads {one.label!r}."
+
+
 def _seen(things: list[Thing]) -> str:
     places = [f"at the {t.position}" for t in things if t.position is not None]
     label = things[0].label
-    if len(places) == len(things) and len(things) > 1:
+    if len(things) == 1:
+        return look(things[0])
+    if len(places) == len(things):
         return f"I see {len(things)} {plural(label)}: {', '.join(places)}."
-    return f"I see {article(label)}." if len(things) == 1 else f"I count {len(things)} {plural(label)}."
+    return f"I count {len(things)} {plural(label)}."
 
 
 def _reaches(other: Thing, thing: Thing) -> bool:
