@@ -37,6 +37,7 @@ import numpy as np
 from mindgpt_data.budget.density import density
 from mindgpt_data.budget.random import random as by_chance
 from mindgpt_data.budget.uniform import uniform
+from mindgpt_data.corpus.truth import read
 from mindgpt_data.density.score import Picture, information_density
 from mindgpt_data.embed import embedder
 from mindgpt_data.gates.duplicates import normalise
@@ -45,7 +46,6 @@ from mindgpt_data.pictures import KINDS, load
 from mindgpt_data.schema.record import ImageRecord
 from mindgpt_data.teachers.base import Job
 from mindgpt_data.teachers.questions import KINDS as QUESTIONS
-from mindgpt_data.teachers.truth import read
 from PIL import Image, ImageDraw, ImageFont
 from scipy.stats import spearmanr
 from strata import DAMAGES, SIDE, backdrop, damaged

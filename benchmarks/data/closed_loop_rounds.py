@@ -86,9 +86,8 @@ def _world(scale: float) -> dict[str, Any]:
 
 def _second(scale: float, focus: dict[str, Any] | None) -> dict[str, Any]:
     """The second round. Its held-out sets are those of the first, so that no picture of it is in them."""
-    more = {} if focus is None else {"focus": focus}
-    sources = {"general": _scenes(300, 450, scale, **more), "domain": _scenes(800, 2400, scale, **more)}
-    sets = _held_out(scale) | {"round2": {"sources": sources}}
+    sources = {"general": _scenes(300, 450, scale), "domain": _scenes(800, 2400, scale)}
+    sets = _held_out(scale) | {"round2": {"sources": sources, **({} if focus is None else {"focus": focus})}}
     return {"kind": "world", "world": {"size": 96}, "budget": {"n_max": 6}, "sets": sets}
 
 

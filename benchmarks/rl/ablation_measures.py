@@ -12,7 +12,7 @@ from ablation_prompts import Prompts
 from mindgpt_data.adversarial import ANSWER_TYPES
 from mindgpt_data.schema.rows import Row
 
-from mindgpt_plugins.rewards.answers import extract_answer, match
+from mindgpt_plugins.answers import judge_answer
 from mindgpt_plugins.rewards.stance import stance_of
 from mindgpt_plugins.stages.evaluate.scoring import pass_at_k
 from mindgpt_plugins.verl_ext.step.seeds import sample_seed
@@ -69,7 +69,7 @@ def _replies(
 
 
 def _right(row: Row, text: str) -> bool:
-    return match(extract_answer(text), row.answer, row.answer_type)
+    return judge_answer(row.question, row.answer, text, row.answer_type).right
 
 
 def _fabricated(replies: Sequence[Sequence[tuple[str, int]]]) -> float:

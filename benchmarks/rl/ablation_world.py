@@ -13,15 +13,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from ablation_questions import Candidate, from_truth
 from mindgpt_data import export
 from mindgpt_data.adversarial import ANSWER_TYPES, twins
 from mindgpt_data.schema.record import ImageRecord
 from mindgpt_data.schema.rows import Row
 from mindgpt_data.world import domain, general
-from mindgpt_data.world.candidate import Candidate
 from mindgpt_data.world.draw import COLOURS, draw
 from mindgpt_data.world.folder import truth
-from mindgpt_data.world.questions import from_truth
 
 SAMPLERS = {"general": general.sample, "domain": domain.sample}
 SIZE = 96

@@ -151,10 +151,11 @@ def _recipe(raw: dict[str, Any], overrides: list[str]) -> Any:
     """The recipe that the options describe, as if it stood in a file here."""
     from omegaconf import OmegaConf
 
-    from mindgpt_plugins.recipe.loading import RecipeError, override, validate
+    from mindgpt_plugins.core.overrides import apply_overrides
+    from mindgpt_plugins.recipe.loading import RecipeError, validate
 
     try:
-        merged = OmegaConf.to_container(override(OmegaConf.create(raw), overrides), resolve=True)
+        merged = OmegaConf.to_container(apply_overrides(OmegaConf.create(raw), overrides), resolve=True)
     except ValueError as error:
         raise RecipeError("command line", [str(error)]) from None
     assert isinstance(merged, dict)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mindgpt_plugins.cli.options import RunsOption
+from mindgpt_plugins.core.files import read_json
 
 
 def add(app: typer.Typer) -> None:
@@ -30,8 +31,6 @@ def report(
 
     mindgpt report quickstart --branches
     """
-    import json
-
     from rich.console import Console
 
     from mindgpt_plugins.core.folders import find_run
@@ -41,7 +40,7 @@ def report(
     page = build(find_run(runs, run))
     typer.echo(f"{page}\n{page.with_name('report.json')}")
     if branches:
-        found = json.loads(page.with_name("report.json").read_text(encoding="utf-8"))["branches"]
+        found = read_json(page.with_name("report.json"))["branches"]
         if found is None:
             raise ValueError(f"{run}: no evaluation of this run has finished, so there are no branches to print")
         console = Console()

@@ -40,7 +40,7 @@ class Strict(BaseModel):
 
 
 class StageConfig(Strict):
-    """Keys every stage accepts. A stage kind subclasses this in ``recipe/<kind>.py``."""
+    """Keys every stage accepts. A stage kind subclasses this in ``stages/<kind>/config.py``."""
 
     kind: str
     python: str | None = Field(

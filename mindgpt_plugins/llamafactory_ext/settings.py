@@ -99,12 +99,12 @@ def parse(raw: Any) -> Section:
         RegistryError: an unknown sampler, mixture or loss, or an option it does not have.
         PluginError: a plugin raised on import.
     """
-    from mindgpt_plugins.recipe.loading import describe
+    from mindgpt_plugins.core.overrides import describe_errors
 
     try:
         section = Section.model_validate({} if raw is None else raw)
     except ValidationError as error:
-        raise SettingsError("; ".join(describe(error, Section, "mindgpt"))) from None
+        raise SettingsError("; ".join(describe_errors(error, Section, "mindgpt"))) from None
     load_plugins(section.plugins)
     check_names(section)
     return section

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from yaml import YAMLError
 
+from mindgpt_plugins.core.overrides import apply_overrides, describe_errors, shorten_error
 from mindgpt_plugins.core.registry import PluginError, RegistryError, get, load_plugins, names, nearest
 from mindgpt_plugins.core.schema import StageConfig
 from mindgpt_plugins.recipe.schema import Recipe, RecipeHead
@@ -66,13 +67,13 @@ def load(name: str, overrides: Sequence[str] = ()) -> Recipe:
     path = find(name)
     tree = _merge_extended(path, seen=())
     try:
-        merged = override(tree, overrides)
+        merged = apply_overrides(tree, overrides)
     except ValueError as error:
         raise RecipeError("command line", [str(error)]) from None
     try:
         data = OmegaConf.to_container(merged, resolve=True)
     except (OmegaConfBaseException, YAMLError) as error:
-        raise RecipeError(str(path), [_first_line(error)]) from error
+        raise RecipeError(str(path), [shorten_error(error)]) from error
     assert isinstance(data, dict)
     return validate({str(key): value for key, value in data.items()}, path)
 
@@ -98,34 +99,6 @@ def find_stage(recipe: Recipe, schema: type[Config], name: str | None = None) ->
     return stages[name]
 
 
-def override(tree: DictConfig, overrides: Sequence[str]) -> DictConfig:
-    """Lay ``key=value`` over a tree; keys are dotted, lists by number: ``endpoints.teacher.0.model=big``.
-
-    Raises:
-        ValueError: naming the override that does not fit.
-    """
-    merged = OmegaConf.create(tree)
-    for one in overrides:
-        key, equals, _ = one.partition("=")
-        if not equals:
-            raise ValueError(f"override {one!r} is not of the form key=value")
-        try:
-            value = OmegaConf.select(OmegaConf.from_dotlist([f"value={one[len(key) + 1 :]}"]), "value")
-            _spell_out(merged, key)
-            OmegaConf.update(merged, key, value, force_add=True)
-        except (OmegaConfBaseException, YAMLError, ValueError, IndexError) as error:
-            raise ValueError(f"override {one!r} does not fit: {_first_line(error)}") from None
-    return merged
-
-
-def _spell_out(tree: DictConfig, key: str) -> None:
-    """Where a key goes on below a bare name (``curriculum.options.pacing``), write the name as a mapping first."""
-    for below in (".options.", ".name"):
-        place, found, _ = key.partition(below)
-        if found and isinstance(name := OmegaConf.select(tree, place), str):
-            OmegaConf.update(tree, place, {"name": name})
-
-
 def validate(data: dict[str, Any], path: Path) -> Recipe:
     """Validate plain data as a recipe found at ``path``."""
     stages = data.pop("stages", None)
@@ -134,7 +107,7 @@ def validate(data: dict[str, Any], path: Path) -> Recipe:
     try:
         head = RecipeHead.model_validate(data)
     except ValidationError as error:
-        problems += describe(error, RecipeHead, known_extra=["stages", "extends"])
+        problems += describe_errors(error, RecipeHead, known_extra=["stages", "extends"])
     if not isinstance(stages, dict) or not stages:
         raise RecipeError(str(path), [*problems, "stages: a recipe needs a mapping of stage name → settings"])
     # Plugins are imported even when another head key is wrong, so that the kinds they bring are known below.
@@ -162,26 +135,6 @@ def validate(data: dict[str, Any], path: Path) -> Recipe:
     return recipe
 
 
-def describe(
-    error: ValidationError, schema: type[BaseModel], place: str = "", known_extra: Sequence[str] = ()
-) -> list[str]:
-    """One line per pydantic error: the key's place, what is wrong with its value, and the nearest known key."""
-    lines = []
-    for item in error.errors():
-        where = ".".join(str(part) for part in item["loc"])
-        full = f"{place}.{where}".strip(".")
-        if item["type"] == "extra_forbidden":
-            known = [*_fields_at(schema, item["loc"][:-1]), *known_extra]
-            lines.append(f"{full}: unknown key {str(item['loc'][-1])!r}{nearest(str(item['loc'][-1]), known)}")
-            if known:
-                lines[-1] += f" Known: {', '.join(known)}."
-        elif item["type"] == "missing":
-            lines.append(f"{full}: required key is missing")
-        else:
-            lines.append(f"{full}: {item['msg']} (got {item['input']!r})")
-    return lines
-
-
 def _stage(name: str, settings: Any, problems: list[str]) -> StageConfig | None:
     place = f"stages.{name}"
     if not isinstance(settings, dict) or "kind" not in settings:
@@ -198,7 +151,7 @@ def _stage(name: str, settings: Any, problems: list[str]) -> StageConfig | None:
     try:
         config = schema.model_validate(settings)
     except ValidationError as error:
-        problems += describe(error, schema, place)
+        problems += describe_errors(error, schema, place)
         return None
     assert isinstance(config, StageConfig)
     return config
@@ -266,7 +219,7 @@ def _merge_extended(path: Path, seen: tuple[Path, ...]) -> DictConfig:
     try:
         tree = OmegaConf.load(path)
     except (OmegaConfBaseException, YAMLError, UnicodeDecodeError, OSError) as error:
-        raise RecipeError(str(path), [f"cannot be read as YAML: {_first_line(error)}"]) from error
+        raise RecipeError(str(path), [f"cannot be read as YAML: {shorten_error(error)}"]) from error
     if not isinstance(tree, DictConfig):
         raise RecipeError(str(path), ["a recipe is a mapping of keys, not a list or a single value"])
     parent = tree.pop("extends", None)
@@ -285,37 +238,5 @@ def _merge_extended(path: Path, seen: tuple[Path, ...]) -> DictConfig:
     return merged
 
 
-def _fields_at(schema: Any, location: Sequence[int | str]) -> list[str]:
-    """Field names of the model that an error's location points into."""
-    for part in location:
-        schema = _descend(schema, part)
-        if schema is None:
-            return []
-    models = [m for m in _models(schema)]
-    return [str(field.validation_alias or name) for name, field in models[0].model_fields.items()] if models else []
-
-
-def _descend(schema: Any, part: int | str) -> Any:
-    for model in _models(schema):
-        for name, field in model.model_fields.items():
-            if part == (field.validation_alias or name):
-                return field.annotation
-    # list[X] / dict[str, X]: an index or a key leads to X
-    arguments = [a for a in get_args(schema) if a is not type(None)]
-    return arguments[-1] if arguments else None
-
-
-def _models(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    if getattr(annotation, "__origin__", None) in (list, dict, tuple, Mapping):
-        return []
-    return [m for a in get_args(annotation) for m in _models(a)]
-
-
 def _absolute(plugin: str, folder: Path) -> str:
     return str((folder / plugin).resolve()) if plugin.endswith(".py") else plugin
-
-
-def _first_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mindgpt_plugins.answers import as_gold
 from mindgpt_plugins.core.registry import nearest
 from mindgpt_plugins.core.schedule import progress_of
 from mindgpt_plugins.rewards.rows import images_in, rollout_from_row
@@ -112,6 +113,13 @@ def _row(data: dict[str, Any], where: str) -> dict[str, Any]:
     if values["text"] is None:
         close = next((hint for name in NAMES["text"] if (hint := nearest(name, data))), "")
         raise RecordedError(f"{where}: no reply; it is called one of: {', '.join(NAMES['text'])}{close}")
+    kind = str(data.get("type") or "verifiable")
+    if values["target"] is None and kind != "open":
+        raise RecordedError(
+            f"{where}: no target; it is called one of: {', '.join(NAMES['target'])}{_target_hint(data)}"
+        )
+    if kind != "open" and not as_gold(values["target"], str(data.get("answer_type") or "text")).strip():
+        raise RecordedError(f"{where}: the target is empty, so that no reply could be right")
     if values["uid"] is None:
         values["uid"] = where.rpartition(":")[2]
     return data | values | {"answer": values["target"], "question": values["prompt"]}
@@ -136,6 +144,23 @@ def _decode(line: str, where: str) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise RecordedError(f"{where}: a line is an object, not {type(data).__name__}")
     return data
+
+
+def _target_hint(data: Mapping[str, Any]) -> str:
+    """Where another tool has put it."""
+    if isinstance(data.get("reward_model"), Mapping) and "ground_truth" in data["reward_model"]:
+        return "; rename reward_model.ground_truth to target"
+    known = next(
+        (
+            name
+            for name in ("solution", "gold", "label", "expected", "reference", "references", "answers")
+            if name in data
+        ),
+        None,
+    )
+    if known:
+        return f"; rename {known!r} to 'target'"
+    return next((hint for name in NAMES["target"] if (hint := nearest(name, data))), "")
 
 
 def _number(data: Mapping[str, Any], name: str, where: str) -> float | None:

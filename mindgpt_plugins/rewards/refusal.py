@@ -7,7 +7,7 @@ wrong 0, a refusal -0.25. It grades answerable prompts too, so that the table is
 
 from __future__ import annotations
 
-from mindgpt_plugins.rewards.answers import extract_answer, match
+from mindgpt_plugins.answers import JudgeOptions, judge_answer
 from mindgpt_plugins.rewards.sdk import Rollout, Score, reward
 from mindgpt_plugins.rewards.stance import right_reason, stance_of, unanswerable
 
@@ -35,9 +35,9 @@ def refusal(
     stance = stance_of(r.text)
     refuses = stance.kind == "refuses"
     if unanswerable(r.target) is None:
-        if refuses and not match(extract_answer(r.text), r.target, r.answer_type):
+        right = judge_answer(r.prompt, r.target, r.text, r.answer_type, JudgeOptions(target_boxes=r.boxes)).right
+        if refuses and not right:  # "no" refuses, unless it is the answer
             return Score(false_refusal, log={"false_refusal": 1})
-        right = match(extract_answer(r.text, r.answer_type), r.target, r.answer_type, question=r.prompt)
         return Score(float(right), log={"false_refusal": 0})
     if refuses:
         right = right_reason(r, stance.reason)

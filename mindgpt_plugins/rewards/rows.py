@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from mindgpt_plugins.answers import as_gold
 from mindgpt_plugins.rewards.sdk import Rollout
 
 LABELS = ("knowledge", "capability")
@@ -40,7 +41,7 @@ def rollout_from_row(
     labels = row.get("labels") or {name: row[name] for name in LABELS if row.get(name)}
     return Rollout(
         text=text,
-        target=_text(row, "answer"),
+        target=as_gold(row.get("answer"), _text(row, "answer_type", "text")),
         prompt=_text(row, "question"),
         answer_type=_text(row, "answer_type", "text"),
         type=_text(row, "type", "verifiable"),

@@ -52,7 +52,7 @@ class Rollout:
     labels: Mapping[str, str] = field(default_factory=dict)
     """Label-tree leaves: ``knowledge`` and ``capability``."""
     boxes: str | None = None
-    """Coordinates of a ``box`` target: ``relative_1000``, ``relative_1`` or ``pixels``; None when not known."""
+    """Coordinates of a ``box`` target, one of :data:`mindgpt_plugins.answers.BOX_CONVENTIONS`; None when not known."""
     difficulty: float = 0.0
     length: int = 0
     """Tokens of the reply, end-of-sequence included."""

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from mindgpt_plugins.rewards.answers import extract_answer, normalise
+from mindgpt_plugins.answers import extract_answer, normalise_text, strip_reasoning
 from mindgpt_plugins.rewards.sdk import Rollout
 
 _REFUSAL = re.compile(
@@ -60,6 +60,7 @@ def stance_of(text: str) -> Stance:
         if not _REFUSAL.match(answer.strip("\"'( ")):
             return Stance("answers")
         return Stance("refuses", re.sub(r"(?i)^unanswerable\s*[:,.;-]*\s*", "", answer) or text)
+    text = strip_reasoning(text)
     return Stance("refuses", text) if _SENTENCE.search(text) else Stance("neither")
 
 
@@ -95,4 +96,4 @@ _SMALL = frozenset({"the", "a", "an", "is", "are", "of", "in", "it", "to", "that
 
 
 def _stems(text: str) -> set[str]:
-    return {word.removesuffix("s") for word in normalise(text).split() if word not in _SMALL}
+    return {word.removesuffix("s") for word in re.findall(r"\w+", normalise_text(text)) if word not in _SMALL}

@@ -153,14 +153,14 @@ def parse(data: Any, where: str) -> Settings:
     """
     from pydantic import ValidationError
 
-    from mindgpt_plugins.recipe.loading import describe
+    from mindgpt_plugins.core.overrides import describe_errors
 
     if not isinstance(data, Mapping):
         raise SettingsError(f"{where}: expected a mapping with `rewards:`, got {type(data).__name__}")
     try:
         return Settings.model_validate(dict(data))
     except ValidationError as error:
-        raise SettingsError(f"{where}: {'; '.join(describe(error, Settings))}") from None
+        raise SettingsError(f"{where}: {'; '.join(describe_errors(error, Settings))}") from None
 
 
 def write(settings: Settings, path: Path) -> None:

@@ -6,21 +6,22 @@ from typing import Any
 
 import pytest
 from mindgpt_data.export import read_set
-from mindgpt_data.world.config import WorldSettings
-from mindgpt_data.world.pipeline import run
 
 from mindgpt_plugins.recipe.loading import validate
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "data"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "data_tools"))
 
 from closed_loop_rounds import ARMS, TOPICS, first_recipe, loop_recipe, uneven
 from closed_loop_table import table
+from world_run import run_world
 
 pytest.importorskip("scipy")
 
 
-def sets(stage: dict[str, Any]) -> WorldSettings:
-    return WorldSettings.model_validate({key: value for key, value in stage.items() if key != "kind"})
+def made(folder: Path, stage: dict[str, Any], seed: int) -> Path:
+    """The datasets folder of a stage; its budget and sizes are the recipe's."""
+    return run_world(folder, **{key: value for key, value in stage.items() if key != "kind"}, seed=seed)
 
 
 def test_only_the_focused_round_reads_the_evaluation_and_both_hold_out_the_same(tmp_path: Path) -> None:
@@ -28,10 +29,10 @@ def test_only_the_focused_round_reads_the_evaluation_and_both_hold_out_the_same(
     worlds = {name: content["stages"][name] for name in ("world", "world_focused", "world_plain")}
     for name, stage in worlds.items():
         bare = {**stage, "sets": {key: value for key, value in stage["sets"].items() if key != "round2"}}
-        run(sets(bare), 3, tmp_path / name)
-    held_out = [[r.to_json() for r in read_set(tmp_path / name, "test")] for name in worlds]
+        made(tmp_path / name, bare, 3)
+    held_out = [[r.to_json() for r in read_set(tmp_path / name / "datasets", "test")] for name in worlds]
     assert held_out[0] == held_out[1] == held_out[2]
-    uneven(tmp_path / "world", tmp_path / "uneven-3", 3)
+    uneven(tmp_path / "world" / "datasets", tmp_path / "uneven-3", 3)
     recipe = validate(content, tmp_path / "loop.yaml")
     assert recipe.inputs("world_focused") == ["eval_first"]
     assert recipe.inputs("world_plain") == []
@@ -39,14 +40,14 @@ def test_only_the_focused_round_reads_the_evaluation_and_both_hold_out_the_same(
 
 
 def test_the_first_round_nearly_lacks_a_few_topics(tmp_path: Path) -> None:
-    run(sets(first_recipe(0, 0.1)["stages"]["world"]), 0, tmp_path / "world")
-    starved = uneven(tmp_path / "world", tmp_path / "uneven", 0)["knowledge"]
-    whole, cut = read_set(tmp_path / "world", "domain_train"), read_set(tmp_path / "uneven", "domain_first")
+    world = made(tmp_path / "world", first_recipe(0, 0.1)["stages"]["world"], 0)
+    starved = uneven(world, tmp_path / "uneven", 0)["knowledge"]
+    whole, cut = read_set(world, "domain_train"), read_set(tmp_path / "uneven", "domain_first")
     assert len(starved) == TOPICS
     left, all_ = (sum(row.knowledge in starved for row in rows) for rows in (cut, whole))
     assert left < 0.15 * all_
     assert [r for r in whole if r.knowledge not in starved] == [r for r in cut if r.knowledge not in starved]
-    assert uneven(tmp_path / "world", tmp_path / "uneven", 0)["knowledge"] == starved  # written once
+    assert uneven(world, tmp_path / "uneven", 0)["knowledge"] == starved  # written once
 
 
 def line(seed: int, weak: float, others: float) -> dict[str, Any]:

@@ -79,6 +79,14 @@ def test_a_package_under_another_name(monkeypatch: pytest.MonkeyPatch) -> None:
     assert compat.installed("verl") is None
 
 
+def test_what_a_stage_of_another_package_needs() -> None:
+    assert compat.problem_here("packaging>=20") is None
+    assert compat.problem_here("no-such-package>=1") == (
+        "no-such-package is not installed; pip install 'no-such-package>=1'"
+    )
+    assert "is not supported (needs packaging<1)" in (compat.problem_here("packaging<1") or "")
+
+
 def test_trouble_is_the_exit_status(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(compat, "installed", {"vllm": "0.1.0"}.get)
     with pytest.raises(SystemExit, match="1"):

@@ -16,9 +16,15 @@ from mindgpt_data.density.pixels import pixels
 from mindgpt_data.density.score import Picture, information_density
 from mindgpt_data.gates.duplicates import normalise
 from mindgpt_data.io.work import BUDGET_COLUMNS, DENSITY_COLUMNS, Drop, Work
+from mindgpt_data.pictures import KINDS
 from mindgpt_data.schema.record import ImageRecord
 from mindgpt_data.schema.rows import Row
-from mindgpt_data.world import domain, draw, general, questions
+from mindgpt_data.teachers.annotations import Annotations
+from mindgpt_data.teachers.base import Candidate, Job
+from mindgpt_data.teachers.plan import label
+from mindgpt_data.world import domain, draw, general
+from mindgpt_data.world.folder import truth
+from mindgpt_data.world.labels import labels
 from mindgpt_data.world.scene import Scene
 from PIL import Image
 
@@ -60,7 +66,7 @@ def build(folder: Path, images: int = 40, seed: int = 0) -> Work:
     files.write_table(work.density, [{"image": i, **s} for i, s in scores.items()], DENSITY_COLUMNS)
     work.write_summary("density", {"images": images, "seconds": 12.0})
 
-    answers = {name: questions.from_truth(scene) for name, scene in scenes.items()}
+    answers = {record.image: proposals(record, scenes[record.image]) for record in records}
     topics = {
         name: list(dict.fromkeys(c.knowledge for c in found if c.knowledge))[:3] for name, found in answers.items()
     }
@@ -133,6 +139,18 @@ def _export(work: Work, kept: list[Row], pictures: dict[str, Path]) -> None:
     files.write_jsonl(work.datasets / "roads_train.jsonl", (row.to_json() for row in rows))
     sets = {"roads_train": {"items": len(rows), "images": len({row.image[0] for row in rows})}}
     work.write_summary("export", {"items": len(rows), "sets": sets, "seconds": 2.0})
+
+
+def proposals(record: ImageRecord, scene: Scene) -> list[Candidate]:
+    """What teacher ``annotations`` asks about a scene, with the topics that it truly shows."""
+    told = truth(scene, record.image)
+    known = dataclasses.replace(record, **{key: told[key] for key in ("objects", "texts", "tags", "captions")})
+    shown = {KINDS[t.name].leaf: f"{t.name} sign".replace("_", " ") if t.family == "sign" else t.name
+             for t in scene.things if t.name in KINDS}  # fmt: skip
+    topics = tuple(label(labels("knowledge"), leaf) for leaf in shown)
+    capabilities = {leaf: label(labels("capability"), leaf) for leaf in labels("capability").leaves}
+    job = Job(known, 0.5, {}, 1, {}, topics=topics, evidence=shown, capabilities=capabilities)
+    return Annotations().propose(job)
 
 
 def enlarged(scene: Scene) -> Scene:

@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 from mindgpt_data.adversarial import twins
 from mindgpt_data.adversarial.kinds import KINDS
+from mindgpt_data.corpus.truth import mentions, read
 from mindgpt_data.schema.record import ImageRecord
 from mindgpt_data.schema.rows import Row
 from mindgpt_data.teachers.annotations import Annotations
 from mindgpt_data.teachers.base import Job, Label
 from mindgpt_data.teachers.questions import KINDS as QUESTIONS
 from mindgpt_data.teachers.rows import row_of
-from mindgpt_data.teachers.truth import mentions, read
 from mindgpt_data.world import folder
 from PIL import Image
 

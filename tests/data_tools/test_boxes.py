@@ -1,7 +1,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mindgpt_data.schema.boxes import BoxError, Frame, iou, parse, shown_size, text
+from mindgpt_data.schema.boxes import BoxError, Frame, parse, shown_size, text
+
+from mindgpt_plugins.answers import BOX_CONVENTIONS
+from mindgpt_plugins.answers.box import misfit, parse_boxes
 
 SIDES = st.integers(28, 4000)
 
@@ -47,20 +50,6 @@ def test_the_processor_of_qwen2_5_vl_shows_the_same_size() -> None:
         assert shown_size(width, height, 1_048_576) == (columns, rows)
 
 
-@given(boxed_pictures(), boxed_pictures())
-def test_iou_is_symmetric_one_for_equal_boxes_and_matches_counted_pixels(one, other) -> None:
-    a, b = one[2], other[2]
-    assert iou(a, a) == 1.0
-    assert iou(a, b) == iou(b, a)
-    assert 0.0 <= iou(a, b) <= 1.0
-
-
-def test_iou_by_hand() -> None:
-    assert iou([0, 0, 2, 2], [1, 1, 3, 3]) == 1 / 7
-    assert iou([0, 0, 1, 1], [1, 1, 2, 2]) == 0.0
-    assert iou([0, 0, 0, 0], [0, 0, 0, 0]) == 0.0
-
-
 @pytest.mark.parametrize("bad", ["no box", "[1, 2, 3]", "[1,2,3,4] or [2,3,4,5]", "[a, b, c, d]"])
 def test_what_is_no_single_box_is_refused(bad) -> None:
     with pytest.raises(BoxError, match="exactly one box"):
@@ -71,3 +60,21 @@ def test_what_is_no_single_box_is_refused(bad) -> None:
 def test_boxes_that_are_empty_or_outside_are_refused(box) -> None:
     with pytest.raises(BoxError):
         Frame("relative_1000", 100, 100, 10_000).read(box)
+
+
+@pytest.mark.parametrize("convention", list(BOX_CONVENTIONS))
+@given(boxed_pictures())
+def test_every_convention_is_written_and_read_back(convention, picture) -> None:
+    width, height, box = picture
+    frame = Frame(convention, width, height, 1_000_000)
+    written = frame.write(box)
+    assert misfit(parse_boxes(str(written), convention), convention) is None
+    x, y = frame.extent
+    digits = 1e-4 if (x, y) == (1, 1) else 1
+    for got, want, unit in zip(frame.read(written), box, (width / x, height / y) * 2, strict=True):
+        assert abs(got - want) <= 1.01 * unit * digits
+
+
+def test_a_share_is_written_with_decimals() -> None:
+    assert text(Frame("relative_1", 1000, 1000, 10**6).write([100, 200, 300, 400])) == "[0.1, 0.2, 0.3, 0.4]"
+    assert Frame("coco", 1000, 1000, 10**6).write([100, 200, 300, 400]) == [100, 200, 200, 200]

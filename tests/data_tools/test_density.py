@@ -1,18 +1,22 @@
 import random
+from typing import Any
 
 import pytest
 from mindgpt_data.density.annotations import from_truth
 from mindgpt_data.density.pixels import pixels
 from mindgpt_data.density.score import Picture, information_density
+from mindgpt_data.schema.record import ImageRecord
 from mindgpt_data.schema.rows import SUB_SCORES
 from mindgpt_data.world import domain, general
 from mindgpt_data.world.draw import draw
+from mindgpt_data.world.folder import truth
 from PIL import Image
 
 
 def picture(sample, grade: float, i: int) -> Picture:
     scene = sample(random.Random(i), grade, 96)
-    return Picture(draw(scene), scene)
+    told = {key: truth(scene, "a.png")[key] for key in ("objects", "texts")}
+    return Picture(draw(scene), ImageRecord("a.png", ["a.png"], 96, 96, "c", **told))
 
 
 @pytest.mark.parametrize("estimate", [from_truth, pixels])
@@ -33,7 +37,21 @@ def test_pixels_sees_nothing_in_blank_and_graded_pictures() -> None:
         assert information_density(pixels(Picture(image))) == 0.0
 
 
-def test_annotations_refuses_a_picture_without_truth() -> None:
+def test_annotations_count_what_the_record_says_and_open_nothing() -> None:
+    def opened() -> Image.Image:
+        raise AssertionError("the pixels were looked at")
+
+    def score(*things: dict[str, Any], texts: tuple[str, ...] = ()) -> dict[str, float]:
+        objects = [{"label": "car", "box": [0, 0, 9, 9], **thing} for thing in things]
+        words = [{"text": text, "box": None} for text in texts]
+        return from_truth(Picture(opened, ImageRecord("a", ["a"], 96, 96, "c", objects=objects, texts=words)))
+
+    nothing = score()
+    assert nothing == dict.fromkeys(SUB_SCORES, 0.0)
+    seen = score({"attributes": {"colour": "red"}}, {"label": "bus"}, texts=("stop",))
+    assert (seen["subjects"], seen["spatial"], seen["text"], seen["knowledge"]) == (3.0, 2.5, 3.2, 0.0)
+    known = [{"attributes": {"category": "vehicle"}}, {"attributes": {"use": "transport"}}, {"label": "bus"}]
+    assert score(*known)["knowledge"] == 2.0  # one label of which more is known than what is seen
     with pytest.raises(ValueError, match="use estimator 'pixels'"):
         from_truth(Picture(Image.new("RGB", (96, 96))))
 

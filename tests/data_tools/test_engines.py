@@ -1,6 +1,10 @@
 """Per-item work: order, errors, dead workers; the same under Ray (slow)."""
 
 import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -69,6 +73,51 @@ def test_items_are_pulled_as_they_are_needed(workers: str) -> None:
     next(stream)
     assert len(pulled) < 20
     stream.close()  # type: ignore[attr-defined]
+
+
+def pid(number: int) -> int:
+    return os.getpid()
+
+
+def test_workers_are_kept_between_calls_and_end_with_their_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MINDGPT_DATA_WORKERS", "2")
+    with engines.use("local"):
+        first = {o.value for o in engines.map_items(pid, range(200))}
+        again = {o.value for o in engines.map_items(pid, range(200))}
+        assert again <= first and os.getpid() not in first
+        outcomes = list(engines.map_items(halve, range(8)))
+        assert [o.value for o in outcomes] == [None if n in (3, 5) else n / 2 for n in range(8)]
+        assert not {o.value for o in engines.map_items(pid, range(200))} & first, "new ones after a crash"
+    assert not any(Path(f"/proc/{worker}").exists() for worker in first)
+
+
+def test_workers_do_not_outlive_a_killed_parent(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, test_engines\nfrom mindgpt_data import engines\n"
+        "if __name__ == '__main__':\n"
+        "    with engines.use('local'):\n"
+        "        print(*{o.value for o in engines.map_items(test_engines.pid, range(50))}, flush=True)\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    (tmp_path / "parent.py").write_text(code)
+    env = {**os.environ, "MINDGPT_DATA_WORKERS": "2", "PYTHONPATH": str(Path(__file__).parent)}
+    done = subprocess.run(
+        [sys.executable, "parent.py"], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
+    )
+    workers = [int(one) for one in done.stdout.split()]
+    assert done.returncode == -signal.SIGKILL and workers
+    deadline = time.monotonic() + 60
+    while any(running(worker) for worker in workers):
+        assert time.monotonic() < deadline, "a worker goes on without its parent"
+        time.sleep(0.1)
+
+
+def running(process: int) -> bool:
+    """Is it there, and no zombie?"""
+    try:
+        return " Z " not in Path(f"/proc/{process}/stat").read_text()
+    except FileNotFoundError:
+        return False
 
 
 def test_unknown_engine_is_refused() -> None:

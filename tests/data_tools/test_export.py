@@ -4,10 +4,8 @@ from pathlib import Path
 
 import pytest
 from mindgpt_data.export import read_preference_set, read_set, save_image, sets, write_preference_set, write_set
-from mindgpt_data.schema.rows import ANSWER_TYPES, Pair, Row, RowError
+from mindgpt_data.schema.rows import Pair, Row, RowError
 from PIL import Image
-
-from mindgpt_plugins.rewards import answers
 
 
 def make(folder: Path, count: int = 3) -> list[Row]:
@@ -103,5 +101,19 @@ def test_a_malformed_line_names_field_and_place(tmp_path: Path, change, message)
     assert "line 3" in str(error.value)
 
 
-def test_every_answer_type_a_row_can_have_is_one_a_reply_can_be_compared_by() -> None:
-    assert ANSWER_TYPES == answers.ANSWER_TYPES
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"answer": ""}, "answer_type 'text' is empty"),
+        ({"answer": "many", "answer_type": "number"}, "row 'u0': gold answer 'many'"),
+        ({"answer": "maybe", "answer_type": "yesno"}, "neither yes nor no"),
+        ({"answer": "[30, 40, 10, 20]", "answer_type": "box", "boxes": "pixels"}, "is no box"),
+        ({"answer": "[0.1, 0.2, 0.5, 0.6]", "answer_type": "box", "boxes": "pixels"}, "are these shares"),
+    ],
+)
+def test_a_gold_answer_that_no_reply_can_match_is_not_written(tmp_path: Path, change, message) -> None:
+    rows = make(tmp_path)
+    rows[0] = dataclasses.replace(rows[0], **change)
+    with pytest.raises(RowError, match=message):
+        write_set(rows, tmp_path, "train")
+    write_set([dataclasses.replace(rows[0], answer_type="text", type="open"), *rows[1:]], tmp_path, "train")

@@ -58,6 +58,20 @@ def test_sets_share_no_picture_and_every_row_is_somewhere(tmp_path: Path) -> Non
     assert {p.name: p.read_bytes() for p in work.datasets.iterdir() if p.is_file()} == first
 
 
+def test_a_corpus_that_is_one_split_as_a_whole_is_one_set_in_a_shared_folder(tmp_path: Path) -> None:
+    for name, split in (("exam", "test"), ("lessons", "train")):
+        made = corpus(tmp_path / name, [row(f"{name}{i}", f"{i}.png") for i in range(6)])
+        run(Work(made.folder, tmp_path / "all"), config(name=name, split=split))
+    assert sets(tmp_path / "all") == ["exam", "lessons"]
+    assert {one.split for one in read_set(tmp_path / "all", "exam")} == {"test"}
+    assert not (tmp_path / "exam" / "datasets").exists()
+    fixed = corpus(tmp_path / "c", [row("u", "a.png")], a={"split": "test"})
+    with pytest.raises(ExportError, match="the corpus says that 'a.png' is test"):
+        run(fixed, config(split="train"))
+    with pytest.raises(ValueError, match="no share can be dev or test"):
+        config(split="train", dev=0.1)
+
+
 NAMES = st.sampled_from("abcdefgh")
 
 

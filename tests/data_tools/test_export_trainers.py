@@ -22,7 +22,15 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         row("one", one),
         dataclasses.replace(row("two", one, question="What differs?"), image=[one, two]),
         row("box", two, **box, response="answer: [1, 2, 30, 40]", knowledge="vehicles.bus", difficulty=0.25),
-        row("twin", two, type="adversarial", twin_uid="box", answer="no bus", response="answer: no bus"),
+        row(
+            "twin",
+            two,
+            type="adversarial",
+            twin_uid="box",
+            answer_type="text",
+            answer="no bus",
+            response="answer: no bus",
+        ),
     ]
     write_set(rows, folder, "train", ("sharegpt", "verl", "hf"))
     write_preference_set([Pair(one, one.response, "answer: 9", "right_wrong") for one in rows[:2]], folder, "pairs")

@@ -26,7 +26,7 @@ TREE = Path(check.__file__).parents[1] / "world"
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write(tmp_path_factory.mktemp("corpus"), 60, size=128)
+    return write(tmp_path_factory.mktemp("corpus"), 120)
 
 
 def settings(corpus: Path, **more: Any) -> DataSettings:
@@ -34,9 +34,9 @@ def settings(corpus: Path, **more: Any) -> DataSettings:
     return DataSettings.model_validate(
         {
             "images": {"path": str(corpus)},
-            "density": {"estimator": "pixels"},
+            "density": {"estimator": "annotations"},
             "tree": trees,
-            "budget": {"items": 150, "n_max": 6},
+            "budget": {"items": 300, "n_max": 6},
             **more,
         }
     )
@@ -67,7 +67,7 @@ def test_a_focused_run_asks_about_what_is_weak_and_as_much(corpus: Path, tmp_pat
     for work, focus in zip(made, (None, str(told)), strict=True):
         assert set(states(work, settings(corpus, focus=focus)).values()) == {"done"}
     budgets = [work.read_budget() for work in made]
-    assert [sum(row["items"] for row in budget.values()) for budget in budgets] == [150, 150]
+    assert [sum(row["items"] for row in budget.values()) for budget in budgets] == [300, 300]
     buses = {r["image"] for r in map(json.loads, (made[0].images).read_text().splitlines()) if "bus" in r["tags"]}
     with_bus = [sum(row["items"] for image, row in budget.items() if image in buses) for budget in budgets]
     assert with_bus[1] > 1.15 * with_bus[0]
@@ -146,17 +146,22 @@ def test_a_config_file_may_name_the_focus_beside_it(corpus: Path, tmp_path: Path
         load(config, ["focus.tarket=0.6"], {})
 
 
+def focus_of(config: Path) -> str:
+    """The branch file that the process is told to read."""
+    return str(json.loads(config.read_text())["runs"][0]["settings"]["focus"]["file"])
+
+
 def test_the_stage_takes_an_evaluation_or_a_file(corpus: Path, tmp_path: Path) -> None:
     config = DataConfig.model_validate({"kind": "data", **settings(corpus, focus="eval").model_dump(mode="json")})
     made = DataStage()
     context = Context("data", tmp_path, {"eval": {"branches": "/runs/eval/branches.json"}}, 0)
     made.render(config, context)
-    assert json.loads((tmp_path / "config.json").read_text())["settings"]["focus"]["file"] == "/runs/eval/branches.json"
+    assert focus_of(tmp_path / "config.json") == "/runs/eval/branches.json"
     assert made.check(config, context) == []
     assert "produces: scores" in made.check(config, Context("data", tmp_path, {"eval": {"scores": "x"}}, 0))[0]
     missing = Context("data", tmp_path, {}, 0, recipe_folder=tmp_path)
     made.render(config, missing)
-    assert json.loads((tmp_path / "config.json").read_text())["settings"]["focus"]["file"] == str(tmp_path / "eval")
+    assert focus_of(tmp_path / "config.json") == str(tmp_path / "eval")
 
 
 def test_what_is_weak_in_no_tree_of_the_run_stops_it(corpus: Path, tmp_path: Path) -> None:

@@ -116,6 +116,9 @@ def test_decontaminate_by_words_and_by_pictures(tmp_path: Path) -> None:
     assert source in found["a"].detail
     assert made.facts["compared with"] == {"n-grams": len(list(grams(LONG, "4", 13))), "pictures": 1}
     assert {v.uid for v in decontaminate(made, n=30)} == {"c"}
+    assert {v.uid for v in decontaminate(made, n=None)} == {"c"}
+    looks = {v.uid for v in decontaminate(made, n=None, picture_distance=None)}
+    assert looks == set(), "no pixel-equal picture"
 
 
 def test_decontaminate_reads_jsonl_and_txt_and_names_what_it_cannot(tmp_path: Path) -> None:

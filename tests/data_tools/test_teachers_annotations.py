@@ -4,14 +4,15 @@ import re
 from pathlib import Path
 
 import pytest
-from mindgpt_data.schema.boxes import Frame, iou, parse
+from mindgpt_data.corpus.truth import article, mentions, plural
+from mindgpt_data.schema.boxes import Frame, parse
 from mindgpt_data.schema.record import ImageRecord
 from mindgpt_data.teachers.annotations import Annotations, AnnotationsError
 from mindgpt_data.teachers.base import Candidate, Job, Label
 from mindgpt_data.teachers.questions import KINDS
-from mindgpt_data.teachers.truth import article, mentions, plural
 from mindgpt_data.world import folder
 
+from mindgpt_plugins.answers.box import box_overlap
 from mindgpt_plugins.core.files import read_jsonl
 
 CAPABILITIES = {kind: Label(kind, kind.title(), "", family="subjects") for kind in KINDS}
@@ -58,7 +59,9 @@ def test_every_answer_about_the_world_is_right(world) -> None:
     for record in world:
         objects = record.objects
         of = {label: [o for o in objects if o["label"] == label] for label in {o["label"] for o in objects}}
-        for c in _ask(record, absent=("zebra", "kite", "oven", "spoon")):
+        proposed = _ask(record, absent=("zebra", "kite", "oven", "spoon"))
+        assert len({c.question for c in proposed}) == len({(c.question, c.answer) for c in proposed})
+        for c in proposed:
             q, checked[c.capability] = c.question, checked[c.capability] + 1
             if c.capability == "count":
                 colour, name = re.fullmatch(
@@ -70,9 +73,12 @@ def test_every_answer_about_the_world_is_right(world) -> None:
                 label = re.fullmatch(r"Is there an? (.+) in the picture\?", q).group(1)
                 want = "yes" if label in of else "no"
             elif c.capability == "attribute":
-                label = re.fullmatch(r"What colour is the (.+)\?", q).group(1)
-                (only,) = of[label]
-                want = only["attributes"]["colour"]
+                key, name = re.fullmatch(r"What (?:is the )?(.+?) (?:is|of) the (.+)\?", q).groups()
+                (only,) = [o for o in objects if name in (o["label"], o["attributes"].get("category"))]
+                want = only["attributes"][key]
+            elif c.capability == "identify" and q.endswith("is in the picture?"):
+                (only,) = [o for o in objects if o["attributes"].get("category") == q.split()[1]]
+                want = only["label"]
             elif c.capability == "identify" and q.startswith("Which object is"):
                 (only,) = [o for o in objects if o["attributes"]["colour"] == q[16:-1]]
                 want = only["label"]
@@ -107,7 +113,7 @@ def test_every_answer_about_the_world_is_right(world) -> None:
             elif c.capability == "grounding":
                 (only,) = of[re.match(r"Where exactly is the (.+)\? ", q).group(1)]
                 box = Frame("relative_1000", 192, 192, 1).read(parse(c.answer))
-                assert iou(box, only["box"]) > 0.95
+                assert box_overlap(box, only["box"]) > 0.95
                 continue
             elif c.capability == "reading":
                 want = record.texts[0]["text"]
@@ -132,6 +138,39 @@ def test_a_label_that_is_part_of_another_is_no_name() -> None:
     assert not any("the sign" in question for question in asked)
     assert "How many signs are in the picture?" not in asked
     assert asked["How many stop signs are in the picture?"] == "1"
+
+
+def test_the_only_thing_of_a_category_is_asked_for_by_it() -> None:
+    stop = _thing("stop sign", 0, 0, 20, 20, category="sign", meaning="stop")
+    bus = _thing("bus", 60, 60, 90, 90, category="vehicle", use="transport")
+    asked = _pairs(_ask(_record([stop, bus]), "attribute", "identify"))
+    assert asked["What is the meaning of the sign?"] == "stop"
+    assert asked["Which sign is in the picture?"] == "stop sign"
+    assert asked["What is the use of the vehicle?"] == "transport"
+    assert not any("category" in question for question in asked)
+    two = _pairs(
+        _ask(_record([bus, _thing("car", 0, 60, 20, 90, category="vehicle", use="travel")]), "attribute", "identify")
+    )
+    assert two["What is the use of the car?"] == "travel", "two vehicles: the label has to say which"
+    assert "Which vehicle is in the picture?" not in two
+    leaking = _pairs(
+        _ask(_record([stop, _thing("turn sign", 60, 60, 90, 90, category="sign", meaning="turn")]), "attribute")
+    )
+    assert not leaking, "the label says what is asked for"
+    either = _pairs(_ask(_record([stop, _thing("sign", 60, 60, 90, 90)]), "attribute", "identify"))
+    assert not any("the sign" in question or "Which sign" in question for question in either)
+
+
+def test_what_a_category_names_is_the_capability_where_the_tree_has_it() -> None:
+    leaves = ("object", "colour", "vehicle", "meaning")
+    labels = {f"look.{name}": Label(f"look.{name}", name, "", family="subjects") for name in leaves}
+    things = [_thing("stop sign", 0, 0, 20, 20, category="sign", meaning="halt"),
+              _thing("bus", 60, 60, 90, 90, category="vehicle")]  # fmt: skip
+    job = Job(_record(things), 0.5, {}, 4, {}, capabilities=labels)
+    found = {c.question: c.capability for c in Annotations(kinds=("attribute", "identify")).propose(job)}
+    assert found["Which vehicle is in the picture?"] == "look.vehicle"
+    assert found["Which sign is in the picture?"] == "look.object"
+    assert found["What is the meaning of the sign?"] == "look.meaning"
 
 
 def test_near_borders_and_overlaps_are_not_asked_about() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from mindgpt_plugins.answers import GoldError
 from mindgpt_plugins.core.files import load_jsonl
 from mindgpt_plugins.core.registry import get
 from mindgpt_plugins.stages.base import Context
@@ -171,6 +172,15 @@ def test_a_bad_label_stops_before_the_model_is_asked(tmp_path: Path, datasets: P
     (datasets / "dev.jsonl").write_text(rows)
     config = render(tmp_path / "stage", tmp_path / "no-model", datasets)
     with pytest.raises(LabelError, match=r"capability of dev/r0: label 'perception\.\.colour' has an empty element"):
+        evaluate(config)
+
+
+def test_a_gold_answer_no_reply_can_match_stops_before_the_model_is_asked(tmp_path: Path, datasets: Path) -> None:
+    first, *rest = (datasets / "dev.jsonl").read_text().split("\n")
+    row = {**json.loads(first), "answer_type": "number", "answer": "many"}
+    (datasets / "dev.jsonl").write_text("\n".join([json.dumps(row), *rest]))
+    config = render(tmp_path / "stage", tmp_path / "no-model", datasets)
+    with pytest.raises(GoldError, match="row dev/r0: gold answer 'many' of answer_type 'number' is no number"):
         evaluate(config)
 
 

@@ -121,7 +121,7 @@ def test_dpo_renders_mpo_weights(context):
             {"batch_size": 6, "gradient_accumulation": 4},
             "batch_size 6 is not divisible by gradient_accumulation x workers",
         ),
-        ({"data": ["first/domian"]}, "no set 'domian'; did you mean 'domain'"),
+        ({"data": ["first/domian"]}, "no set 'domian'; it has: domain, general, plain, pairs; did you mean 'domain'?"),
         ({"data": ["first/pairs"]}, "single replies, not pairs"),
         ({"curriculum": "easy_to_hart"}, "did you mean 'easy_to_hard'"),
         ({"curriculum": {"name": "easy_to_hard", "options": {"pace": 1}}}, "did you mean 'pacing'"),

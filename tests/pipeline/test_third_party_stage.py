@@ -36,7 +36,14 @@ def verb(site: Path, tmp_path: Path) -> Verb:
 
     def start(name: str, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", "mindgpt_plugins.cli", *name.split(), "tally.yaml", *arguments],
+            [
+                sys.executable,
+                "-m",
+                "mindgpt_plugins.cli",
+                name,
+                *([] if name == "doctor" else ["tally.yaml"]),
+                *arguments,
+            ],
             cwd=tmp_path,
             env={**os.environ, "PYTHONPATH": path, "NO_COLOR": "1", "COLUMNS": "400"},
             stdout=subprocess.PIPE,
@@ -61,6 +68,12 @@ def test_it_is_planned_and_its_side_checked(verb: Verb) -> None:
     said, _ = unknown.communicate(timeout=300)
     assert unknown.returncode != 0
     assert "launch.talli: no stage kind runs on that side; did you mean 'tally'?" in " ".join(said.split())
+
+
+def test_doctor_says_that_it_runs_here(verb: Verb) -> None:
+    said, _ = verb("doctor", "--quick", "--json").communicate(timeout=300)
+    checks = {one["check"]: one for one in json.loads(said)["findings"]}
+    assert "tally" in checks["stage kinds"]["detail"].removeprefix("run here: ").split(", ")
 
 
 def test_it_runs_resumes_after_a_kill_and_is_reported(verb: Verb, tmp_path: Path) -> None:

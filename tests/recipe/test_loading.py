@@ -27,6 +27,16 @@ def test_overrides_reach_nested_keys(write_recipe: Write) -> None:
     assert recipe.inputs("b") == ["a"]
 
 
+def test_a_side_may_be_any_that_a_stage_kind_runs_on(write_recipe: Write) -> None:
+    path = write_recipe(TWO)
+    recipe = load(str(path), ["launch.quantise.python=env/q/bin/python", "launch.data.env.A=b"])
+    assert recipe.launch_of("quantise").python == "env/q/bin/python"
+    assert recipe.launch_of("data").env == {"A": "b"} and recipe.launch_of("rl").python is None
+    said = problem(path, "launch.quantize.python=x")
+    assert "launch.quantize: no stage kind runs on that side; did you mean 'quantise'?" in said
+    assert "launch.data.pyton: unknown key 'pyton'; did you mean 'python'?" in problem(path, "launch.data.pyton=x")
+
+
 def test_the_stage_that_a_command_is_about(write_recipe: Write) -> None:
     rl = "{{kind: rl, model: {model}, train: some/set, steps: {steps}}}\n"
     (write_recipe("").parent / "some").mkdir()

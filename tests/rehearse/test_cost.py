@@ -135,6 +135,12 @@ def test_a_model_and_sets_to_come(tmp_path: Path) -> None:
     assert found["rl"].samples == 90 * 16 * 8
 
 
+def test_a_set_without_a_budget_is_as_long_as_its_density_says(tmp_path: Path) -> None:
+    recipe = load("quickstart", ["stages.world.sets.general_train.sources.general.items=null"])
+    found = {one.stage: one for one in estimate(plan.make(recipe, tmp_path))}
+    assert not found["base"].counted and "run with --until world first" in found["base"].assumptions[0]
+
+
 def test_what_cannot_be_known(costs: Any, tmp_path: Path) -> None:
     data = "kind: data, images: {path: ./data}"
     found = costs(f"made {data}", "sft " + TRAIN.replace("./data/train", "made/data_train"))

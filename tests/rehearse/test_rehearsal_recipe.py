@@ -63,9 +63,9 @@ def test_what_the_user_chose_stays(tmp_path: Path) -> None:
 def test_files_that_a_recipe_names_are_found_from_the_rehearsals_folder(tmp_path: Path) -> None:
     (tmp_path / "eval.json").write_text("{}")
     (tmp_path / "my.yaml").write_text("extends: quickstart\nname: my\n")
-    recipe = load(str(tmp_path / "my.yaml"), ["stages.world.sets.general_train.sources.general.focus.file=eval.json"])
+    recipe = load(str(tmp_path / "my.yaml"), ["stages.world.sets.general_train.focus.file=eval.json"])
     tree, _ = rehearsal(recipe, models={}, sets={}, rows={})
-    focus = tree["stages"]["world"]["sets"]["general_train"]["sources"]["general"]["focus"]
+    focus = tree["stages"]["world"]["sets"]["general_train"]["focus"]
     assert focus["file"] == str(tmp_path / "eval.json")
 
 

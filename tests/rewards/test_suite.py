@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from mindgpt_plugins import registry
+from mindgpt_plugins.core import registry
 from mindgpt_plugins.core.registry import RegistryError
 from mindgpt_plugins.core.schedule import Constant, Piecewise, Ramp, progress_of, value_at
 from mindgpt_plugins.rewards.sdk import Group, RewardError, Rollout, reward

@@ -67,7 +67,10 @@ def test_a_folder_is_read_in_the_order_of_its_steps(tmp_path: Path):
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        ('{"text": "a"}\n{"text', "x.jsonl:2: no JSON"),
+        ('{"text": "a", "target": "a"}\n{"text', "x.jsonl:2: no JSON"),
+        ('{"text": "a", "solution": "a"}', "x.jsonl:1: no target; it is called one of: target, .*rename 'solution'"),
+        ('{"text": "a", "reward_model": {"ground_truth": "a"}}', "rename reward_model.ground_truth to target"),
+        ('{"text": "a", "target": ""}', "x.jsonl:1: the target is empty"),
         ('{"replies": "a"}', "x.jsonl:1: no reply; it is called one of: text, reply.*did you mean 'replies'"),
         ("[1]", "an object, not list"),
         ("", "it is empty"),

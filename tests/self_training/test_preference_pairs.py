@@ -8,9 +8,9 @@ import pytest
 from mindgpt_data.export import read_preference_set
 from scripted import Scripted
 
+from mindgpt_plugins.answers import judge_answer
 from mindgpt_plugins.core.registry import get
 from mindgpt_plugins.generation.hf_engine import Prompt
-from mindgpt_plugins.rewards.answers import extract_answer, match
 from mindgpt_plugins.stages.base import Context
 from mindgpt_plugins.stages.preference_pairs.config import PreferencePairsConfig
 from mindgpt_plugins.stages.preference_pairs.run import run
@@ -42,7 +42,7 @@ def only_right(prompt: Prompt, sample: int) -> str:
 
 
 def right(reply: str) -> bool:
-    return match(extract_answer(reply), "red", "text")
+    return judge_answer("", "red", reply, "text").right
 
 
 def test_kinds_come_in_their_shares_and_keep_their_promises(tmp_path: Path, world: Path) -> None:

@@ -49,8 +49,10 @@ def answers_in_words(r: Rollout) -> str:
     return "good"
 
 @reward
-def sleepy(r: Rollout) -> float:
-    time.sleep(0.0 if r.text else 0.3)
+def busy(r: Rollout) -> float:
+    end = time.process_time() + (0.0 if r.text else 0.3)
+    while time.process_time() < end:  # busy: time asleep does not count
+        pass
     return 0.0
 
 @reward(role="modulator", scope="group")
@@ -96,7 +98,7 @@ BROKEN_ONES = {
     "divides": ("finite", "empty: reward 'divides', sample .*raised ZeroDivisionError"),
     "too_much": ("finite", "must return a number from 0 to 1"),
     "answers_in_words": ("finite", "returned 'good'"),
-    "sleepy": ("time", "more than 0.2 s"),
+    "busy": ("time", "more than 0.2 s"),
     "first_only": ("finite", "one Score or None per reply .16 here"),
     "by_place": ("order", "mixed"),
     "not_json": ("finite", "TypeError"),

@@ -117,10 +117,11 @@ def explain(folder: Path) -> Path:
 
 
 def parallel(folder: Path) -> Path:
-    from mindgpt_plugins.workbench.parallel import config, page, plan
+    from mindgpt_plugins.sizing.model import read
+    from mindgpt_plugins.workbench.parallel import page, plan
     from mindgpt_plugins.workbench.parallel.request import Request
 
-    known = config.read(str(Path(__file__).parents[1] / "parallel/configs/qwen3_8b.json"))
+    known = read(str(Path(__file__).parents[1] / "parallel/configs/qwen3_8b.json"))
     made = plan.make(dataclasses.replace(known, name=HOSTILE, notes=(HOSTILE,)), Request(gpus=8))
     return _written(folder, page.page(dataclasses.replace(made, killed=Counter([HOSTILE])), 4))
 

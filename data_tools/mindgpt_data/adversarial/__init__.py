@@ -12,9 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from mindgpt_data.adversarial.kinds import KINDS, Change, Corpus
+from mindgpt_data.corpus.truth import read
 from mindgpt_data.schema.record import ImageRecord
 from mindgpt_data.schema.rows import Row
-from mindgpt_data.teachers.truth import read
 
 ANSWER_TYPES = ("text", "choice", "box")
 """Partners' answer types. "How many?" and "is there?" stay answerable without the thing: none, no."""

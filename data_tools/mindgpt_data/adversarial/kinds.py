@@ -10,9 +10,9 @@ from functools import cached_property
 from pathlib import Path
 
 from mindgpt_data.adversarial.pictures import blank_picture, covered_picture
+from mindgpt_data.corpus.truth import Thing, Truth, absent, article, mentions, plural
 from mindgpt_data.schema.record import ImageRecord
 from mindgpt_data.schema.rows import Row
-from mindgpt_data.teachers.truth import Thing, Truth, absent, article, mentions, plural
 
 TRIES = 64
 """Other pictures that are looked at for a swap."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from mindgpt_data.schema.rows import SUB_SCORES
@@ -11,15 +11,24 @@ from mindgpt_data.schema.rows import SUB_SCORES
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from mindgpt_data.world.scene import Scene
+    from mindgpt_data.schema.record import ImageRecord
 
 
-@dataclass(frozen=True)
 class Picture:
-    """What an estimator sees: the pixels (RGB) and, where there is one, the scene's truth."""
+    """What an estimator sees: the pixels, and what the corpus knows of them.
 
-    image: Image
-    scene: Scene | None = None
+    Args:
+        image: RGB, or a function that opens it; it is called when an estimator first looks at the pixels.
+        record: the corpus' record, where there is one.
+    """
+
+    def __init__(self, image: Image | Callable[[], Image], record: ImageRecord | None = None) -> None:
+        self._image, self.record = image, record
+
+    @cached_property
+    def image(self) -> Image:
+        """The pixels (RGB)."""
+        return self._image() if callable(self._image) else self._image
 
 
 def information_density(sub_scores: Mapping[str, float], weights: Mapping[str, float] | None = None) -> float:

@@ -6,7 +6,7 @@ both look up the engine in use.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -20,7 +20,7 @@ B = TypeVar("B")
 
 @contextmanager
 def use(engine: str, plugins: Sequence[str] = ()) -> Iterator[None]:
-    """Run everything inside on ``engine``.
+    """Run everything inside on ``engine``; worker processes of this machine last as long.
 
     Args:
         engine: one of :data:`ENGINES`.
@@ -35,21 +35,27 @@ def use(engine: str, plugins: Sequence[str] = ()) -> Iterator[None]:
         from mindgpt_data.engines import ray_data
 
         ray_data.require()
+    from mindgpt_data.engines.processes import keep_workers
+
     token, plugins_token = engine_in_use.set(engine), worker_plugins.set(tuple(plugins))
     try:
-        yield
+        with keep_workers():
+            yield
     finally:
         engine_in_use.reset(token)
         worker_plugins.reset(plugins_token)
 
 
-def map_items(function: Callable[[A], B], items: Iterable[A]) -> Iterator[Outcome[B]]:
+def map_items(function: Callable[[A], B], items: Iterable[A], inline: int = 0) -> Iterator[Outcome[B]]:
     """Apply ``function`` to every item, in parallel, outcomes in input order, bounded memory.
 
     Args:
         function: picklable; an exception it raises becomes that item's error and costs no other item.
         items: picklable; pulled as they are needed.
+        inline: up to this many items, where their number is known, are done in this process.
     """
+    if isinstance(items, Sized) and len(items) <= inline:
+        return (guarded(function, item) for item in items)
     if current() == "ray":
         from mindgpt_data.engines import ray_data
 

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
+import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
+from itertools import islice
 from typing import TypeVar
 
 from mindgpt_data.engines.context import Outcome, guarded, plugins
@@ -17,7 +22,10 @@ from mindgpt_plugins.core.registry import load_plugins
 A = TypeVar("A")
 B = TypeVar("B")
 WINDOW = 4
-"""Items under way per worker."""
+"""Chunks under way per worker."""
+HANDFUL, MOST = 0.05, 64
+"""A chunk has as many items as take so many seconds, and at most that many."""
+_kept: ContextVar[dict[tuple[str, ...], ProcessPoolExecutor] | None] = ContextVar("kept", default=None)
 HOPELESS = 5
 """So many worker deaths before a single item came through: it is not the items."""
 
@@ -27,6 +35,22 @@ def workers() -> int:
     return int(os.environ.get("MINDGPT_DATA_WORKERS", 0)) or len(os.sched_getaffinity(0))
 
 
+@contextmanager
+def keep_workers() -> Iterator[None]:
+    """Keep worker processes between the calls of :func:`map_items` inside: starting them takes seconds."""
+    if _kept.get() is not None:  # of an outer call, which ends them
+        yield
+        return
+    kept: dict[tuple[str, ...], ProcessPoolExecutor] = {}
+    token = _kept.set(kept)
+    try:
+        yield
+    finally:
+        _kept.reset(token)
+        for pool in kept.values():
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
 def map_items(function: Callable[[A], B], items: Iterable[A]) -> Iterator[Outcome[B]]:
     """See :func:`mindgpt_data.engines.map_items`."""
     count = workers()
@@ -34,25 +58,28 @@ def map_items(function: Callable[[A], B], items: Iterable[A]) -> Iterator[Outcom
         yield from (guarded(function, item) for item in items)
         return
     source = iter(items)
-    waiting: deque[tuple[A, Future[Outcome[B]]]] = deque()
-    pool = _pool(count)
+    waiting: deque[tuple[list[A], Future[tuple[list[Outcome[B]], float]]]] = deque()
+    size = 1
+    pool = _take(count)
     worked = False
     try:
         while True:
-            while len(waiting) < WINDOW * count and (item := next(source, _END)) is not _END:
-                waiting.append((item, pool.submit(partial(guarded, function), item)))  # type: ignore[arg-type]
+            while len(waiting) < WINDOW * count and (chunk := list(islice(source, size))):
+                waiting.append((chunk, pool.submit(_timed, function, chunk)))
             if not waiting:
                 return
-            item, future = waiting.popleft()
+            chunk, future = waiting.popleft()
             try:
-                outcome = future.result()
+                outcomes, seconds = future.result()
+                # Handing over costs as much as a quick item takes: those go in chunks.
+                size = max(1, min(MOST, int(HANDFUL * len(chunk) / max(seconds, 1e-9))))
                 worked = True
-                yield outcome
+                yield from outcomes
             except BrokenProcessPool:
                 # A native library took its process down. Everything under way is done again, one item per process at
                 # a time, so that only the item that does it again is lost.
-                pool.shutdown(wait=False, cancel_futures=True)
-                again = [item, *(each for each, _ in waiting)]
+                _give_up(pool)
+                again = [item for each in (chunk, *(each for each, _ in waiting)) for item in each]
                 waiting.clear()
                 for number, each in enumerate(again, 1):
                     outcome = _alone(function, each)
@@ -63,9 +90,33 @@ def map_items(function: Callable[[A], B], items: Iterable[A]) -> Iterator[Outcom
                             "them needs `if __name__ == '__main__':` around its work, and each needs memory"
                         ) from None
                     yield outcome
-                pool = _pool(count)
+                pool = _take(count)
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        for _, future in waiting:
+            future.cancel()
+        if _kept.get() is None:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _timed(function: Callable[[A], B], chunk: list[A]) -> tuple[list[Outcome[B]], float]:
+    began = time.monotonic()
+    return [guarded(function, item) for item in chunk], time.monotonic() - began
+
+
+def _take(count: int) -> ProcessPoolExecutor:
+    """The kept workers for the plugins in use, or new ones."""
+    kept = _kept.get()
+    if kept is None:
+        return _pool(count)
+    if plugins() not in kept:
+        kept[plugins()] = _pool(count)
+    return kept[plugins()]
+
+
+def _give_up(pool: ProcessPoolExecutor) -> None:
+    pool.shutdown(wait=False, cancel_futures=True)
+    if (kept := _kept.get()) is not None:
+        kept.pop(plugins(), None)
 
 
 def _alone(function: Callable[[A], B], item: A) -> Outcome[B]:
@@ -79,8 +130,19 @@ def _alone(function: Callable[[A], B], item: A) -> Outcome[B]:
 def _pool(count: int) -> ProcessPoolExecutor:
     # spawn: forked children of a process with threads (OCR, HTTP) can deadlock.
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(count, mp_context=context, initializer=load_plugins, initargs=(plugins(),))
+    return ProcessPoolExecutor(count, mp_context=context, initializer=_begin, initargs=(plugins(),))
 
 
-_END = object()
+def _begin(plugins: Sequence[str]) -> None:
+    # A worker holds both ends of the queue it waits at: when its parent is killed, nothing else tells it.
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    load_plugins(plugins)
+
+
+def _end_with_parent() -> None:
+    if (parent := multiprocessing.parent_process()) is not None:
+        parent.join()
+        os._exit(1)
+
+
 DIED = "its worker process died (a crash in a native library, or out of memory)"

@@ -11,6 +11,7 @@ from typing import Any
 from mindgpt_data.export import sharegpt, verl
 from mindgpt_data.export.layout import list_set
 from mindgpt_data.schema.rows import Pair, Row, RowError
+from mindgpt_plugins.answers import GoldError, parse_gold
 from mindgpt_plugins.core.dataset_files import INFO, read_dataset_info
 from mindgpt_plugins.core.files import FileError, read_jsonl, write_jsonl
 
@@ -27,7 +28,8 @@ def write_set(rows: Sequence[Row], folder: Path, name: str, formats: Sequence[st
         formats: ``sharegpt`` (``<name>.json``), ``verl`` (``<name>.parquet``), ``hf`` (``<name>.hf/``).
 
     Raises:
-        RowError: no rows, a bad name, a duplicate uid, a missing image or an unknown format.
+        RowError: no rows, a bad name, a duplicate uid, a gold answer that is none of its type, a missing image or an
+            unknown format.
     """
     _check(rows, folder, name)
     if unknown := set(formats) - set(FORMATS):
@@ -135,6 +137,11 @@ def _check(rows: Sequence[Row], folder: Path, name: str, unique: bool = True) ->
         if unique and row.uid in uids:
             raise RowError(f"set {name!r}: uid {row.uid!r} occurs twice")
         uids.add(row.uid)
+        if row.type != "open":  # graded by a judge, against no gold answer
+            try:
+                parse_gold(row.answer, row.answer_type, question=row.question, boxes=row.boxes)
+            except GoldError as error:
+                raise RowError(f"set {name!r}: row {row.uid!r}: {error}") from None
     # Each file once: sets of thousands of rows share images.
     for image in {image for row in rows for image in row.image}:
         if not (folder / image).is_file():

@@ -16,7 +16,7 @@ from mindgpt_data.client.request import Done
 from mindgpt_data.gates.asking import Sampling, no_verdict, showable, solve
 from mindgpt_data.gates.batch import Batch, Verdict, batch_gate
 from mindgpt_data.gates.item import Item
-from mindgpt_plugins.rewards.answers import extract_answer
+from mindgpt_plugins.answers import extract_answer
 
 
 @batch_gate
@@ -84,7 +84,11 @@ def _keep_pair(batch: Batch, item: Item, outcome: Done[list[bool]]) -> None:
 
     Replies that state no answer (most were cut) are no examples of either.
     """
-    replies = [(t, ok) for t, ok in zip(outcome.answer.texts, outcome.value, strict=True) if extract_answer(t)]
+    replies = [
+        (t, ok)
+        for t, ok in zip(outcome.answer.texts, outcome.value, strict=True)
+        if extract_answer(t, item.row.answer_type)
+    ]
     right, wrong = ([text for text, ok in replies if ok is wanted] for wanted in (True, False))
     if right and wrong:
         chosen, rejected = min(itertools.product(right, wrong), key=lambda pair: abs(len(pair[0]) - len(pair[1])))

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 from mindgpt_data.client.request import Answer, Done, Failed, Request, Task
 from mindgpt_data.gates.batch import Batch, Verdict
 from mindgpt_data.gates.item import Item
+from mindgpt_plugins.answers import JudgeOptions, judge_answer
 from mindgpt_plugins.core.files import dumps
-from mindgpt_plugins.rewards.answers import extract_answer, match
 
 T = TypeVar("T")
 
@@ -103,8 +103,9 @@ def solve(
         def right(answer: Answer) -> list[bool]:
             if len(answer.texts) < how.samples:
                 raise ValueError(f"asked for n={how.samples} answers, got {len(answer.texts)}: the server ignores n")
+            options = JudgeOptions(target_boxes=row.boxes)
             return [
-                match(extract_answer(reply, row.answer_type), row.answer, row.answer_type) for reply in answer.texts
+                judge_answer(row.question, row.answer, reply, row.answer_type, options).right for reply in answer.texts
             ]
 
         # The gold answer decides only the reading, which is done anew each time; it is no part of the request.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from mindgpt_data.gates.batch import Batch, Verdict, batch_gate
@@ -10,14 +11,17 @@ from mindgpt_data.gates.held_out import grams, read, summary
 
 
 @batch_gate
-def decontaminate(batch: Batch, *, n: int = 13, picture_distance: int = 4) -> Iterator[Verdict]:
+def decontaminate(batch: Batch, *, n: int | None = 13, picture_distance: int | None = 4) -> Iterator[Verdict]:
     """Drop rows that share ``n`` words in a row, or a picture, with a set of ``filter.against``.
 
     Args:
         batch: the rows.
-        n: words per n-gram, over question and answer.
+        n: words per n-gram, over question and answer; None compares no words. Questions of one template (those of
+            teacher ``annotations``, say) share their words whatever picture they are about: between two sets of them
+            only pictures can leak.
         picture_distance: two pictures are the same when their 64-bit perceptual hashes differ in at most this many
-            bits. Pictures of one colour have no hash; they are the same only when every pixel is.
+            bits. Pictures of one colour have no hash; they are the same only when every pixel is, and with None so
+            are all: plain drawings hash alike.
 
     Raises:
         HeldOutError: a set cannot be read.
@@ -37,36 +41,48 @@ def decontaminate(batch: Batch, *, n: int = 13, picture_distance: int = 4) -> It
             source = held.pictures[shown]
             yield Verdict(row.uid, "same picture as in an evaluation set", f"{', '.join(row.image)} (in {source})")
             continue
-        gram = next((g for g in grams(row.question, row.answer, n) if g in held.grams), None)
+        mine = grams(row.question, row.answer, n) if n is not None else ()
+        gram = next((g for g in mine if g in held.grams), None)
         if gram is not None:
             detail = f"{row.question} → {row.answer} ({' '.join(gram)!r} in {held.grams[gram]})"
             yield Verdict(row.uid, f"shares {n} words in a row with an evaluation set", detail)
 
 
-def _seen_pictures(batch: Batch, files: list[Path], distance: int) -> dict[str, Path]:
+def _seen_pictures(batch: Batch, files: list[Path], distance: int | None) -> dict[str, Path]:
     """Image id → the first evaluation picture it equals."""
     import numpy as np
 
-    from mindgpt_data.gates.picture_hash import PictureHashes, picture_hash
+    from mindgpt_data.gates.picture_hash import PictureHashes
     from mindgpt_data.gates.similar import close_pairs
-    from mindgpt_data.io.images import content_hash, open_image
 
     limit = batch.settings.images.max_megapixels
     exact: dict[str, Path] = {}
     hashed: list[int] = []
     sources: list[Path] = []
     for file in files:
-        image = open_image(file, limit)
-        exact.setdefault(content_hash(image), file)
-        if (value := picture_hash(image)) is not None:
-            hashed.append(value)
+        pixels, look = _hashes(file, file.stat().st_mtime_ns, limit, distance is not None)
+        exact.setdefault(pixels, file)
+        if look is not None:
+            hashed.append(look)
             sources.append(file)
     shown = dict.fromkeys(image for item in batch.items for image in item.row.image if image in batch.records)
     content = {image: batch.records[image].content for image in shown}
     found = {image: exact[content[image]] for image in shown if content[image] in exact}
+    if distance is None:
+        return found
     ours = PictureHashes(batch.folder, limit).of({content[image]: batch.paths_of(image)[0] for image in shown})
     names = [image for image in shown if content[image] in ours and image not in found]
     values = np.array([ours[content[image]] for image in names], dtype=np.uint64)
     for i, j in close_pairs(values, np.array(hashed, dtype=np.uint64), distance):
         found.setdefault(names[i], sources[j])
     return found
+
+
+@lru_cache(maxsize=65_536)  # several sets are often compared with the same held-out ones in one process
+def _hashes(file: Path, modified: int, max_megapixels: float, perceptual: bool) -> tuple[str, int | None]:
+    """Content hash of a picture and, where it is wanted, its perceptual one; ``modified`` tells files apart in time."""
+    from mindgpt_data.gates.picture_hash import picture_hash
+    from mindgpt_data.io.images import content_hash, open_image
+
+    image = open_image(file, max_megapixels)
+    return content_hash(image), picture_hash(image) if perceptual else None

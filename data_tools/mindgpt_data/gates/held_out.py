@@ -31,12 +31,14 @@ class HeldOut:
         pictures: files of its pictures → the set.
     """
 
-    n: int
+    n: int | None
     grams: dict[tuple[str, ...], str] = field(default_factory=dict)
     pictures: dict[Path, str] = field(default_factory=dict)
 
     def add(self, name: str, question: str, answer: str) -> None:
-        """Add one item's words."""
+        """Add one item's words, where words are compared."""
+        if self.n is None:
+            return
         for gram in grams(question, answer, self.n):
             self.grams.setdefault(gram, name)
 
@@ -53,13 +55,13 @@ def grams(question: str, answer: str, n: int) -> Iterator[tuple[str, ...]]:
         yield tuple(found[i : i + n])
 
 
-def read(sources: Iterable[str], n: int) -> HeldOut:
+def read(sources: Iterable[str], n: int | None) -> HeldOut:
     """Read evaluation sets.
 
     Args:
         sources: ``<datasets folder>/<set>``, a ``.jsonl`` of objects with a question (and answer, image), or a ``.txt``
             with a question per line.
-        n: words per n-gram.
+        n: words per n-gram, or None to compare no words.
 
     Raises:
         HeldOutError: a source that is none of these, or a line without a question.

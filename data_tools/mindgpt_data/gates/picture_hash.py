@@ -55,8 +55,7 @@ class PictureHashes:
             cut_torn_line(self._path)
             function = functools.partial(_hash_file, max_megapixels=self._limit)
             paths = [path for _, path in missing]
-            few = len(paths) <= INLINE
-            outcomes = (engines.guarded(function, p) for p in paths) if few else engines.map_items(function, paths)
+            outcomes = engines.map_items(function, paths, inline=INLINE)
             with self._path.open("a", encoding="utf-8") as file:
                 for (content, _), outcome in zip(missing, outcomes, strict=True):
                     # A picture that cannot be read has no hash: `images` and `export` leave it out and say why.

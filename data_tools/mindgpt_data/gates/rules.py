@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
 
 from mindgpt_data.gates.item import Item
 from mindgpt_data.schema.rows import Row
-from mindgpt_plugins.rewards.answers import parse_box
-from mindgpt_plugins.rewards.units import parse_quantity
+from mindgpt_plugins.answers import GoldError, JudgeOptions, MathError, judge_answer, options_of
+from mindgpt_plugins.answers.box import parse_boxes
+from mindgpt_plugins.answers.math import parse_gold_math
 
 _META = re.compile(r"\b(annotation|bounding box|ground truth|metadata|the caption|as an ai)\b", re.IGNORECASE)
-_NUMBER = re.compile(r"-?\d+(\.\d+)?")
-_OPTION = re.compile(r"(?:^|[\s(])\(?([A-Z])[).:]\s*(\S[^\n]*?)(?=\s*(?:[\n,;]|\s\(?[A-Z][).:]\s|$))")
 _BROKEN = re.compile("[\ufffd\x00-\x08\x0b\x0c\x0e-\x1f]")
 _TAG = re.compile(r"<(image|video|audio)>")
+_LETTER = re.compile(r"\(?[A-Za-z]\)?[).:]?")
 MIN_SCRIPT = 0.8
 """Share of letters in the asked script from which a text counts as written in it."""
 
@@ -36,8 +35,10 @@ def rules(item: Item, *, max_question: int = 300, max_response: int = 2000, scri
         return f"question over {max_question} characters"
     if len(row.response) > max_response:
         return f"reply over {max_response} characters"
-    if (reason := _answer_form(row, item.extent)) is not None:
+    if (reason := answer_form(row, item.extent)) is not None:
         return reason
+    if row.answer_type == "choice" and not options_of(row.question) and _LETTER.fullmatch(row.answer.strip()):
+        return "answer is an option letter, but the question lists no options"
     # A box answer may be asked for by that name; anything else that speaks of it has read the annotations.
     question = re.sub(r"bounding box", "", row.question, flags=re.IGNORECASE) if row.boxes else row.question
     if _META.search(question) or _META.search(row.response):
@@ -54,46 +55,49 @@ def rules(item: Item, *, max_question: int = 300, max_response: int = 2000, scri
     return None
 
 
-def _answer_form(row: Row, extent: tuple[int, int] | None) -> str | None:
-    if row.answer_type == "number" and not _NUMBER.fullmatch(row.answer):
-        return "answer type number, but the answer is no number"
-    if row.answer_type == "yesno" and row.answer not in ("yes", "no"):
-        return "answer type yesno, but the answer is neither"
-    if row.answer_type == "unit" and parse_quantity(row.answer) is None:
-        return "answer type unit, but the answer is no number with a known unit"
-    if row.answer_type == "json" and not _is_json(row.answer):
-        return "answer type json, but the answer is no JSON"
-    if row.answer_type == "choice":
-        return _choice_form(row)
-    if row.answer_type == "box":
-        box = parse_box(row.answer)
-        if box is None:
-            return "answer type box, but the answer is no box x0, y0, x1, y1"
-        # Without a known extent only negative coordinates can be told.
-        x, y = extent or (float("inf"), float("inf"))
-        inside = box[0] >= 0 and box[1] >= 0 and box[2] <= x and box[3] <= y
-        return None if inside else "box lies outside the picture"
-    return None
+def answer_form(row: Row, extent: tuple[int, int] | None = None) -> str | None:
+    """None when the rewards call the gold answer, given as the reply, right; else why it could never be.
 
-
-def _is_json(text: str) -> bool:
+    Args:
+        row: the candidate.
+        extent: largest x and y of a box, when known.
+    """
     try:
-        json.loads(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _choice_form(row: Row) -> str | None:
-    """A letter needs listed options; a word stands for itself when none are listed (left, right, …)."""
-    options = {letter: text.strip(" .?") for letter, text in _OPTION.findall(row.question)}
-    letter = re.match(r"^\(?([A-Za-z])\)?[).:]?(?:\s|$)", row.answer)
-    if len(options) < 2:
-        return "answer is an option letter, but the question lists no options" if letter else None
-    if letter and letter.group(1).upper() in options:
+        verdict = judge_answer(
+            row.question, row.answer, f"answer: {row.answer}", row.answer_type, JudgeOptions(target_boxes=row.boxes)
+        )
+    except GoldError as error:
+        return f"answer type {row.answer_type}, but {_short(error)}"
+    except MathError:  # math-verify is no part of the data tools' environment; a gold answer is equal to itself
+        parse_gold_math(row.answer)
         return None
-    known = {text.casefold() for text in options.values()}
-    return None if row.answer.strip().casefold() in known else "answer is none of the options in the question"
+    if not verdict.right:
+        return f"answer type {row.answer_type}, but the answer is not right when it is the reply: {verdict.why}"
+    return None if row.answer_type != "box" else _outside(row, extent)
+
+
+def _short(error: GoldError) -> str:
+    """The reason without the value, so that the funnel counts equal reasons together."""
+    kinds = (
+        ("is no number", "the answer is no number"),
+        ("neither yes nor no", "the answer is neither yes nor no"),
+        ("with a unit of the table", "the answer is no number with a known unit"),
+        ("is no JSON", "the answer is no JSON"),
+        ("none of the options", "the answer is none of the options in the question"),
+        ("is no box", "the answer is no box"),
+        ("lies outside", "the box lies outside the picture"),
+        ("smaller than one unit", "the box is smaller than one unit of its convention"),
+        ("is no expression", "the answer is no expression"),
+    )
+    return next((reason for words, reason in kinds if words in str(error)), str(error))
+
+
+def _outside(row: Row, extent: tuple[int, int] | None) -> str | None:
+    # Without a known extent only negative coordinates can be told.
+    x, y = extent or (float("inf"), float("inf"))
+    boxes = parse_boxes(row.answer, row.boxes) or []
+    inside = all(box[0] >= 0 and box[1] >= 0 and box[2] <= x and box[3] <= y for box in boxes)
+    return None if inside else "box lies outside the picture"
 
 
 def _written_in(script: str, text: str) -> bool:

@@ -51,7 +51,8 @@ def open_image(path: Path, max_megapixels: float = 100) -> Image.Image:
             if megapixels > max_megapixels:
                 size = f"{image.width} x {image.height}; the limit is {max_megapixels:g} megapixels"
                 raise ImageError("too many pixels", path, size)
-            return _rgb(ImageOps.exif_transpose(image) or image)
+            ImageOps.exif_transpose(image, in_place=True)
+            return _rgb(image)
     except ImageError:
         raise
     except FileNotFoundError:

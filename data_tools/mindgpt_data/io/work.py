@@ -13,7 +13,7 @@ pairs.jsonl         filter          ``{"uid", "chosen", "rejected"}``: a right a
 drops/<step>.jsonl  every step      ``{"step", "gate", "reason", "key", "detail"}``: nothing disappears without a line
 steps/<step>.json   every step      summary: counts, seconds, cost, settings and fingerprint of its inputs
 store.sqlite        LLM steps       every answer that was paid for
-datasets/           export          what the trainers load
+datasets/           export          what the trainers load (may lie elsewhere: several work folders can share one)
 report.html         report          the page; ``report.json`` its numbers
 ==================  ==============  =================================================================================
 """
@@ -55,9 +55,15 @@ class Drop:
 
 @dataclass(frozen=True)
 class Work:
-    """Paths of a work folder and typed access to the files in it."""
+    """Paths of a work folder and typed access to the files in it.
+
+    Attributes:
+        folder: the work folder.
+        shared: a datasets folder for the sets of several work folders; default: its own.
+    """
 
     folder: Path
+    shared: Path | None = None
 
     @property
     def images(self) -> Path:
@@ -101,8 +107,8 @@ class Work:
 
     @property
     def datasets(self) -> Path:
-        """``datasets/``."""
-        return self.folder / "datasets"
+        """``datasets/``, or the shared one."""
+        return self.shared or self.folder / "datasets"
 
     def drops(self, step: str) -> Path:
         """``drops/<step>.jsonl``."""

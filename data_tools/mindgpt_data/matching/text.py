@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mindgpt_data.corpus.truth import plural
 from mindgpt_data.embed import Embedder
 from mindgpt_data.matching.index import Hit, unit
-from mindgpt_data.teachers.truth import plural
 
 if TYPE_CHECKING:
     import numpy as np

@@ -13,6 +13,7 @@ from mindgpt_data.report.items import distributions, samples, twins
 from mindgpt_data.report.load import Corpus
 from mindgpt_data.report.overview import overview
 from mindgpt_data.report.pairs import near_duplicates
+from mindgpt_data.report.summary import summary
 
 
 def figures(corpus: Corpus) -> dict[str, Any]:
@@ -21,6 +22,7 @@ def figures(corpus: Corpus) -> dict[str, Any]:
         "schema": 1,
         "name": corpus.work.folder.resolve().name,
         "overview": overview(corpus),
+        "summary": summary(corpus),
         "trees": {dimension: branches(corpus, dimension) for dimension in corpus.trees},
         "density": density(corpus),
         "budget": budget(corpus),

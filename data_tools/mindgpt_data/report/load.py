@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -101,7 +102,7 @@ def load(work: Work, settings: DataSettings, trees: Mapping[str, Tree], *, seed:
 
 
 def _exported(work: Work, sets: Sequence[Path]) -> Iterator[Row]:
-    folder = work.datasets.relative_to(work.folder)
+    folder = Path(os.path.relpath(work.datasets, work.folder))
     for path in sets:
         for row in work.read_rows(path, "export"):
             yield replace(row, image=[(folder / image).as_posix() for image in row.image])

@@ -1,24 +1,21 @@
-"""Boxes in text: two conventions, converted through the pixels of the picture as it lies on disk.
+"""Boxes in pictures: conversion between the picture as it lies on disk and the conventions that answers are written in.
 
-``relative_1000``: 0 to 1000 of width and height, whatever size the picture is shown at (Qwen3-VL).
-``pixels``: absolute pixels of the picture *as it is shown*, after it was resized (Qwen2.5-VL).
+Answers themselves are read by :mod:`mindgpt_plugins.answers`.
 """
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mindgpt_data.schema.rows import BOX_CONVENTIONS
+from mindgpt_plugins.answers import BOX_CONVENTIONS
+from mindgpt_plugins.answers.box import parse_boxes
 
 PATCH = 28
 """Qwen2.5-VL shows pictures in multiples of this many pixels (patch 14, merged 2 × 2)."""
 LEAST_PIXELS = 4 * PATCH * PATCH
 """Smaller pictures are scaled up to this by its processor."""
-
-_BOX = re.compile(r"\[\s*(-?\d+(?:\.\d+)?)" + r"\s*,\s*(-?\d+(?:\.\d+)?)" * 3 + r"\s*\]")
 
 
 class BoxError(ValueError):
@@ -30,7 +27,7 @@ class Frame:
     """Where coordinates live.
 
     Attributes:
-        convention: one of :data:`~mindgpt_data.schema.rows.BOX_CONVENTIONS`.
+        convention: one of :data:`~mindgpt_plugins.answers.BOX_CONVENTIONS`.
         width: of the picture on disk, pixels.
         height: of the picture on disk, pixels.
         max_pixels: it is shown with at most this many.
@@ -52,10 +49,18 @@ class Frame:
         """Largest x and y in this convention."""
         if self.convention == "relative_1000":
             return 1000, 1000
-        return shown_size(self.width, self.height, self.max_pixels)
+        if self.convention in ("relative_1", "xywh"):
+            return 1, 1
+        return (
+            (self.width, self.height)
+            if self.convention == "coco"
+            else shown_size(self.width, self.height, self.max_pixels)
+        )
 
-    def write(self, box: Sequence[float]) -> list[int]:
-        """Pixels of the picture on disk → whole numbers in this convention.
+    def write(self, box: Sequence[float]) -> list[float]:
+        """Corners in pixels of the picture on disk → the four numbers of this convention.
+
+        Whole ones, except for shares, which have four decimals.
 
         Raises:
             BoxError: the box is empty or leaves the picture by more than a pixel.
@@ -63,25 +68,35 @@ class Frame:
         check(box, self.width, self.height)
         x, y = self.extent
         scaled = [box[0] * x / self.width, box[1] * y / self.height, box[2] * x / self.width, box[3] * y / self.height]
-        return [min(limit, max(0, round(v))) for v, limit in zip(scaled, (x, y, x, y), strict=True)]
+        digits = 4 if (x, y) == (1, 1) else None
+        x0, y0, x1, y1 = (min(limit, max(0, round(v, digits))) for v, limit in zip(scaled, (x, y, x, y), strict=True))
+        if self.convention in ("xywh", "coco"):
+            return [x0, y0, round(x1 - x0, digits), round(y1 - y0, digits)]
+        return [x0, y0, x1, y1]
 
     def read(self, box: Sequence[float]) -> list[float]:
-        """This convention → pixels of the picture on disk.
+        """The four numbers of this convention → corners in pixels of the picture on disk.
 
         Raises:
             BoxError: the box is empty or leaves the picture by more than a unit.
         """
         x, y = self.extent
+        if len(box) == 4 and self.convention in ("xywh", "coco"):
+            box = [box[0], box[1], box[0] + box[2], box[1] + box[3]]
         check(box, x, y)
         return [box[0] * self.width / x, box[1] * self.height / y, box[2] * self.width / x, box[3] * self.height / y]
 
     @property
     def words(self) -> str:
         """The convention as a question states it."""
-        if self.convention == "relative_1000":
-            return "[x0, y0, x1, y1], each from 0 to 1000 of the picture's width and height"
         x, y = self.extent
-        return f"[x0, y0, x1, y1] in pixels of the picture shown at {x} x {y}"
+        return {
+            "relative_1000": "[x0, y0, x1, y1], each from 0 to 1000 of the picture's width and height",
+            "relative_1": "[x0, y0, x1, y1], each from 0 to 1 as a share of the picture's width and height",
+            "xywh": "[x, y, width, height] from the top left corner, each from 0 to 1 as a share of the picture's"
+            " sides",
+            "coco": f"[x, y, width, height] from the top left corner, in pixels of the picture of {x} x {y}",
+        }.get(self.convention, f"[x0, y0, x1, y1] in pixels of the picture shown at {x} x {y}")
 
 
 def shown_size(width: int, height: int, max_pixels: int, least_pixels: int = LEAST_PIXELS) -> tuple[int, int]:
@@ -100,20 +115,21 @@ def shown_size(width: int, height: int, max_pixels: int, least_pixels: int = LEA
 
 
 def text(box: Sequence[float]) -> str:
-    """``[x0, y0, x1, y1]`` in whole numbers."""
-    return f"[{', '.join(str(round(v)) for v in box)}]"
+    """``[x0, y0, x1, y1]``; whole numbers where all are, up to rounding, else with four decimals."""
+    shares = max(box) <= 1
+    return f"[{', '.join(f'{v:.4g}' if shares else str(round(v)) for v in box)}]"
 
 
 def parse(answer: str) -> list[float]:
-    """The only box in ``answer``.
+    """Read the only box in ``answer``: its corners.
 
     Raises:
         BoxError: there is none, or more than one.
     """
-    found = _BOX.findall(answer)
+    found = parse_boxes(answer) or []
     if len(found) != 1:
         raise BoxError(f"{answer!r} must hold exactly one box like [x0, y0, x1, y1]; it holds {len(found)}")
-    return [float(v) for v in found[0]]
+    return list(found[0])
 
 
 def check(box: Sequence[float], width: float, height: float) -> None:
@@ -127,19 +143,6 @@ def check(box: Sequence[float], width: float, height: float) -> None:
     x0, y0, x1, y1 = box
     if x0 >= x1 or y0 >= y1:
         raise BoxError(f"box {list(box)} is empty: need x0 < x1 and y0 < y1")
-    if x0 < -1 or y0 < -1 or x1 > width + 1 or y1 > height + 1:
+    unit = 0.005 if max(width, height) <= 1 else 1.0
+    if x0 < -unit or y0 < -unit or x1 > width + unit or y1 > height + unit:
         raise BoxError(f"box {list(box)} leaves its frame of {width} × {height}")
-
-
-def iou(a: Sequence[float], b: Sequence[float]) -> float:
-    """Intersection over union of two boxes in the same convention; 0 when both are empty."""
-    across = min(a[2], b[2]) - max(a[0], b[0])
-    down = min(a[3], b[3]) - max(a[1], b[1])
-    both = max(0.0, across) * max(0.0, down)
-    either = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both
-    return both / either if either > 0 else 0.0
-
-
-def holds(words: str) -> bool:
-    """Is there a box in ``words``?"""
-    return _BOX.search(words) is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -13,6 +13,7 @@ from mindgpt_plugins.core.image_size import SENT_PIXELS
 from mindgpt_plugins.core.schema import DatasetRef, PathRef, Strict
 
 Share = Annotated[float, Field(ge=0, le=1)]
+Total = Annotated[int, Field(gt=0)]
 ROLES = ("teacher", "judge", "solver", "embeddings")
 
 
@@ -139,13 +140,12 @@ class AllocatorChoice(Choice):
     key: ClassVar[str] = "allocator"
 
 
-class BudgetSettings(Strict):
+class BudgetBounds(Strict):
     """How QA are spread over images."""
 
     allocator: AllocatorChoice = Field(
         AllocatorChoice(name="density"), description="What spreads the budget: density, uniform, random or yours."
     )
-    items: int | None = Field(None, gt=0, description="Corpus budget, met exactly; default 1 + 7·IDS per image.")
     n_min: int = Field(1, ge=0, description="QA per image at least.")
     n_max: int = Field(8, ge=1, description="QA per image at most.")
     gamma: float = Field(
@@ -153,10 +153,25 @@ class BudgetSettings(Strict):
     )
 
     @model_validator(mode="after")
-    def _bounds_beside(self) -> BudgetSettings:
+    def _bounds_beside(self) -> Self:
         for bound in ("n_min", "n_max", "gamma"):
             if bound in self.allocator.options:
                 raise ValueError(f"{bound} is a key of `budget`, whatever allocates; write budget: {{{bound}: …}}")
+        return self
+
+
+class BudgetSettings(BudgetBounds):
+    """How many QA there are, and how they are spread over images."""
+
+    items: int | None = Field(None, gt=0, description="Corpus budget, met exactly; default 1 + 7·IDS per image.")
+    sources: dict[str, Total] = Field(
+        default_factory=dict, description="Budgets by source instead of one for all, e.g. {general: 600}, met exactly."
+    )
+
+    @model_validator(mode="after")
+    def _one_way_to_say_it(self) -> Self:
+        if self.items is not None and self.sources:
+            raise ValueError("items is the total of all sources; leave it out, or leave out sources")
         return self
 
 
@@ -187,6 +202,12 @@ class GenerateSettings(Strict):
         (1, 2, 3, 4, 5), min_length=1, description="Difficulties asked of a model teacher, 1 easy to 5 hard, evenly."
     )
     verbose: Share = Field(0.5, description="Share of replies that reason before they answer.")
+    spare: int = Field(
+        0,
+        ge=0,
+        description="Questions per image that a local teacher writes beyond the budget, to make good for what images "
+        "cannot fill and gates drop: totals are then met exactly.",
+    )
     adversarial: Share = Field(0.0, description="Share of extra adversarial twins (blank, swapped, false premise).")
 
     @model_validator(mode="before")
@@ -240,6 +261,9 @@ class ExportSettings(Strict):
     name: str = Field("data", pattern=r"^[A-Za-z0-9_-]+$", description="Sets: <name>_train, <name>_dev, <name>_test.")
     dev: Share = Field(0.0, description="Share of the rows that goes into <name>_dev.")
     test: Share = Field(0.0, description="Share of the rows that goes into <name>_test.")
+    split: Literal["train", "dev", "test"] | None = Field(
+        None, description="Everything is of this split, and the set is called <name>."
+    )
     formats: tuple[Literal["sharegpt", "verl", "hf"], ...] = Field(
         ("sharegpt", "verl"),
         description="What is written: sharegpt for LLaMA-Factory, verl for RL, hf for Hugging Face datasets.",
@@ -249,6 +273,8 @@ class ExportSettings(Strict):
     def _room_for_training(self) -> ExportSettings:
         if self.dev + self.test >= 1:
             raise ValueError("dev and test leave nothing to train on")
+        if self.split is not None and self.dev + self.test:
+            raise ValueError(f"split {self.split} is that of the whole corpus: no share can be dev or test")
         return self
 
 

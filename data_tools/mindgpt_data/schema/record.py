@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from mindgpt_plugins.core.files import FileError
@@ -47,7 +47,7 @@ class ImageRecord:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON data; the inverse of :meth:`from_json`."""
-        return asdict(self)
+        return dict(vars(self))
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], place: str = "record") -> ImageRecord:

@@ -6,16 +6,14 @@ import dataclasses
 import functools
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mindgpt_plugins.answers import ANSWER_TYPES, BOX_CONVENTIONS
+
 SCHEMA = 2
 """Version of the row schema; 1 had no ``schema``, ``video`` and ``boxes``."""
-ANSWER_TYPES = ("text", "number", "choice", "yesno", "box", "unit", "json", "math")
-"""How answers are compared; those of :mod:`mindgpt_plugins.rewards.answers`, which is not imported for a tuple."""
-BOX_CONVENTIONS = ("relative_1000", "pixels")
-"""Qwen3-VL speaks 0–1000 relative to the picture, Qwen2.5-VL absolute pixels of the picture it is shown."""
 ITEM_TYPES = ("verifiable", "open", "adversarial")
 SUB_SCORES = ("subjects", "spatial", "text", "knowledge")
 """The four dimensions of the Information Density Score, each in [0, 5]."""
@@ -36,7 +34,7 @@ class Row:
         question: what is asked, without ``<image>`` tags.
         answer: the short gold answer, e.g. ``red``.
         response: the supervised reply; ends with ``answer: <answer>``. Empty for prompts-only sets.
-        answer_type: how answers are compared, one of :data:`ANSWER_TYPES`.
+        answer_type: how answers are compared, one of :data:`~mindgpt_plugins.answers.ANSWER_TYPES`.
         source: where the row comes from (``general``, ``domain``, …): mixtures and losses weight by it.
         knowledge: label-tree leaf of the knowledge dimension, or None.
         capability: label-tree leaf of the capability dimension, e.g. ``perception.colour``.
@@ -47,8 +45,9 @@ class Row:
         twin_uid: for adversarial rows, the answerable twin.
         split: the set's split (``train``, ``dev``, ``test``).
         video: paths of videos, passed through to the trainers unread.
-        boxes: convention of the boxes in question, answer and response (one of :data:`BOX_CONVENTIONS`), or None when
-            there are none. A ``box`` answer is ``[x0, y0, x1, y1]``.
+        boxes: convention of the boxes in question, answer and response (one of
+            :data:`~mindgpt_plugins.answers.BOX_CONVENTIONS`), or None when there are none. A ``box`` answer is four
+            numbers in it.
     """
 
     uid: str
@@ -95,7 +94,7 @@ class Row:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON data; the inverse of :meth:`from_json`."""
-        return {"schema": SCHEMA, **dataclasses.asdict(self)}
+        return {"schema": SCHEMA, **vars(self)}  # not `asdict`: its deep copies took most of the time of writing a file
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], where: str = "row") -> Row:
@@ -123,10 +122,10 @@ class Row:
         ]
         if missing:
             raise RowError(f"{where}: field {missing[0]!r} is missing")
-        hints = _hints()
+        checks = _checks()
         for name, value in data.items():
-            if not _fits(value, hints[name]):
-                raise RowError(f"{where}: field {name!r} must be {hints[name]}, got {value!r}")
+            if not checks[name](value):
+                raise RowError(f"{where}: field {name!r} must be {typing.get_type_hints(cls)[name]}, got {value!r}")
         try:
             return cls(**data)
         except RowError as error:
@@ -156,19 +155,23 @@ class Pair:
             raise RowError(f"pair {self.row.uid}: chosen and rejected are the same reply: {self.chosen!r}")
 
 
-@functools.cache  # evaluating them anew took most of the time of reading a file
-def _hints() -> dict[str, Any]:
-    return typing.get_type_hints(Row)
+Check = Callable[[Any], bool]
 
 
-def _fits(value: Any, hint: Any) -> bool:
-    origin = typing.get_origin(hint)
+@functools.cache  # evaluating the hints for every value took most of the time of reading a file
+def _checks() -> dict[str, Check]:
+    """Field of a row → whether a value decoded from JSON is of its type."""
+    return {name: _check_of(hint) for name, hint in typing.get_type_hints(Row).items()}
+
+
+def _check_of(hint: Any) -> Check:
+    origin, parts = typing.get_origin(hint), [_check_of(part) for part in typing.get_args(hint)]
     if origin in (typing.Union, types.UnionType):
-        return any(_fits(value, h) for h in typing.get_args(hint))
+        return lambda value: any(fits(value) for fits in parts)
     if origin is list:
-        return isinstance(value, list) and all(_fits(v, typing.get_args(hint)[0]) for v in value)
+        return lambda value: isinstance(value, list) and all(map(parts[0], value))
     if origin is dict:
-        return isinstance(value, dict) and all(_fits(v, typing.get_args(hint)[1]) for v in value.values())
+        return lambda value: isinstance(value, dict) and all(map(parts[1], value.values()))
     if hint is float:
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
-    return isinstance(value, hint)
+        return lambda value: isinstance(value, (int, float)) and not isinstance(value, bool)
+    return lambda value: isinstance(value, hint)

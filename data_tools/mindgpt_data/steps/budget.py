@@ -10,12 +10,13 @@ from typing import Any
 
 from mindgpt_data.budget import allocate as by_name
 from mindgpt_data.budget.per_image import per_images
+from mindgpt_data.budget.rounding import BudgetError
 from mindgpt_data.budget.split import split
 from mindgpt_data.focus import weights
 from mindgpt_data.focus.weights import Focus
 from mindgpt_data.io.progress import Progress, silent
 from mindgpt_data.io.work import BUDGET_COLUMNS, Work
-from mindgpt_data.schema.config import BudgetSettings, DataSettings
+from mindgpt_data.schema.config import BudgetBounds, BudgetSettings, DataSettings
 from mindgpt_data.schema.rows import SUB_SCORES
 from mindgpt_data.teachers.plan import chosen
 from mindgpt_data.teachers.slots import by_family
@@ -26,13 +27,15 @@ from mindgpt_plugins.core import files
 def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress = silent) -> dict[str, Any]:
     """Read ``density.parquet``, write ``budget.parquet``; images keep their order.
 
-    With ``budget.items`` the allocator meets it exactly; without, each image gets the per-image formula. Within an
-    image the items go to the four families in proportion to the sub-scores; what rounding cuts off is owed to the next.
+    The allocator meets ``budget.items``, or the total of every source in ``budget.sources``, exactly; an image without
+    a total gets the per-image formula. Within an image the items go to the four families in proportion to the
+    sub-scores; what rounding cuts off is owed to the next.
     With a focus, pictures matched to weak leaves get more of the same total, and families of weak capabilities more of
     a picture's share.
 
     Raises:
-        BudgetError: ``items`` is outside what the images and bounds allow, or the allocator cannot follow a focus.
+        BudgetError: a total is outside what the images and bounds allow, no image has a source that is named, or the
+            allocator cannot follow a focus.
         FileError: density has not been measured; with a focus: topics have not been matched.
         FocusError: the focus cannot be used, or nothing is weak.
     """
@@ -41,7 +44,8 @@ def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress
     focus = weights.of(settings)
     families = _families(settings, focus) if focus else dict.fromkeys(SUB_SCORES, 1.0)
     heavy = _heavy(work, density, focus, families) if focus else None
-    counts = allocate([scores["ids"] for scores in density.values()], settings.budget, seed, heavy)
+    ids = {image: scores["ids"] for image, scores in density.items()}
+    counts = _by_source(ids, _sources(work, settings.budget), settings.budget, seed, heavy)
     carry: dict[str, float] = {}
     rows = []
     for (image, scores), count in zip(density.items(), counts, strict=True):
@@ -78,14 +82,52 @@ def _heavy(
     ]
 
 
+def _sources(work: Work, settings: BudgetSettings) -> dict[str, str]:
+    """Image id → the source whose budget it shares; empty where there is one budget for all."""
+    if not settings.sources:
+        return {}
+    found = {record.image: record.source for record in work.read_images()}
+    if unknown := sorted(set(settings.sources) - set(found.values())):
+        there = ", ".join(sorted(set(found.values())))
+        raise BudgetError(f"budget.sources: no image has the source {unknown[0]!r}; there are: {there}")
+    return found
+
+
+def _by_source(
+    scores: Mapping[str, float],
+    source: Mapping[str, str],
+    settings: BudgetSettings,
+    seed: int,
+    heavy: Sequence[float] | None,
+) -> list[int]:
+    """Items per image, in the order of ``scores``; every source has its own total."""
+    images, counts = list(scores), dict[str, int]()
+    for name in dict.fromkeys(source.get(image, "") for image in images):
+        own = [i for i, image in enumerate(images) if source.get(image, "") == name]
+        given = allocate(
+            [scores[images[i]] for i in own],
+            settings,
+            settings.sources.get(name) if settings.sources else settings.items,
+            seed,
+            None if heavy is None else [heavy[i] for i in own],
+        )
+        counts.update(zip((images[i] for i in own), given, strict=True))
+    return [counts[image] for image in images]
+
+
 def allocate(
-    scores: list[float], settings: BudgetSettings, seed: int, heavy: Sequence[float] | None = None
+    scores: list[float],
+    settings: BudgetBounds,
+    items: int | None,
+    seed: int,
+    heavy: Sequence[float] | None = None,
 ) -> list[int]:
     """Items per image.
 
     Args:
         scores: IDS per image.
-        settings: allocator and bounds. Without ``items`` only the allocator ``density`` has a meaning per image.
+        settings: allocator and bounds.
+        items: their sum. Without one only the allocator ``density`` has a meaning per image.
         seed: handed to allocators that take a ``seed``.
         heavy: weight per image, of a focus.
 
@@ -94,10 +136,10 @@ def allocate(
         ValueError: another allocator without ``items``.
     """
     bounds: dict[str, Any] = {"n_min": settings.n_min, "n_max": settings.n_max, "gamma": settings.gamma}
-    if settings.items is None:
+    if items is None:
         if settings.allocator.name != "density":
             raise ValueError(
                 f"allocator {settings.allocator.name!r} spreads a corpus budget: set budget.items, or use density"
             )
         return per_images(scores, **bounds, weights=heavy)
-    return by_name.allocate(settings.allocator, scores, settings.items, bounds, seed=seed, weights=heavy)
+    return by_name.allocate(settings.allocator, scores, items, bounds, seed=seed, weights=heavy)

@@ -7,7 +7,7 @@ import hashlib
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,7 +91,8 @@ def score(record: ImageRecord, estimator: Estimator, options: dict[str, Any], ma
     """Score one record: the item function of the step."""
     try:
         each = [
-            _checked(estimator(Picture(open_image(Path(path), max_megapixels)), **options)) for path in record.paths
+            _checked(estimator(Picture(functools.partial(open_image, Path(path), max_megapixels), record), **options))
+            for path in record.paths
         ]
     except ImageError as error:
         return Scored(None, "open", error.reason, str(error))
@@ -138,11 +139,7 @@ def _measured(
 def _outcomes(
     function: Callable[[ImageRecord], Scored], records: list[ImageRecord]
 ) -> Iterator[tuple[ImageRecord, Scored]]:
-    few = len(records) <= INLINE
-    outcomes: Iterable[engines.Outcome[Scored]] = (
-        (engines.guarded(function, record) for record in records) if few else engines.map_items(function, records)
-    )
-    for record, outcome in zip(records, outcomes, strict=True):
+    for record, outcome in zip(records, engines.map_items(function, records, inline=INLINE), strict=True):
         yield record, outcome.value or Scored(None, "estimator", "estimator failed", outcome.error)
 
 

@@ -36,13 +36,15 @@ class ExportError(ValueError):
 def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress = silent) -> dict[str, Any]:
     """Write ``<name>_train``, ``_dev`` and ``_test`` (those with rows) and the pictures they show.
 
+    With ``export.split`` all rows are of that split and the one set is called ``<name>``.
+
     Right and wrong replies that the agreement gate saw become ``<name>_pairs``, for training rows.
     ``generate.adversarial`` adds that share of adversarial twins, each after its answerable partner.
     Sets of an earlier export under the same name that have no rows any more are removed.
 
     Raises:
         FileError: kept rows or images are missing or malformed.
-        ExportError: no row is left.
+        ExportError: no row is left, or ``export.split`` contradicts the corpus.
     """
     started = time.monotonic()
     chosen = settings.export
@@ -54,15 +56,21 @@ def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress
     rows = _whole(rows, broken, drops)
     extra = twins(rows, records, work.folder, share=settings.generate.adversarial, seed=seed)
     names |= bring(extra, records, work, limit, progress)[0]
-    rows = place(_beside(rows, extra), records, {"dev": chosen.dev, "test": chosen.test}, seed, drops)
+    rows = _beside(rows, extra)
+    if chosen.split:
+        _refuse_other_splits(records, chosen.split)
+        rows = [replace(row, split=chosen.split) for row in rows]
+    else:
+        rows = place(rows, records, {"dev": chosen.dev, "test": chosen.test}, seed, drops)
     if not rows:
         why = Counter(f"{drop.gate}: {drop.reason}" for drop in drops or work.read_drops("filter")).most_common(1)
         first = f"most often ({why[0][1]}): {why[0][0]}" if why else "it is empty"
         raise ExportError(f"{work.kept}: no row to export; {first}")
     exported = [replace(row, image=[name for image in row.image for name in names[image]]) for row in rows]
     counts = {}
-    for split in SPLITS:
-        name, members = f"{chosen.name}_{split}", [row for row in exported if row.split == split]
+    for split in (chosen.split,) if chosen.split else SPLITS:
+        name = chosen.name if chosen.split else f"{chosen.name}_{split}"
+        members = [row for row in exported if row.split == split]
         if members:
             write_set(members, work.datasets, name, chosen.formats)
             counts[name] = {"items": len(members), "images": len({image for row in members for image in row.image})}
@@ -81,6 +89,15 @@ def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress
     }
     work.write_summary(STEP, summary)
     return summary
+
+
+def _refuse_other_splits(records: Mapping[str, ImageRecord], split: str) -> None:
+    for record in records.values():
+        if record.split not in ("", split):
+            raise ExportError(
+                f"export.split is {split}, but the corpus says that {record.image!r} is {record.split}; leave "
+                "export.split out, or give the images of each split a corpus of their own"
+            )
 
 
 def _pairs(work: Work, rows: list[Row], name: str, formats: Sequence[str]) -> dict[str, dict[str, int]]:
@@ -120,9 +137,7 @@ def bring(
         files[image] = {(first if i == 0 and first else str(path)): path for i, path in enumerate(paths)}
     distinct = {key: path for found in files.values() for key, path in found.items()}
     copy = functools.partial(_copy, folder=work.datasets, max_megapixels=max_megapixels)
-    few = len(distinct) <= INLINE
-    paths_left = list(distinct.values())
-    outcomes = (engines.guarded(copy, p) for p in paths_left) if few else engines.map_items(copy, paths_left)
+    outcomes = engines.map_items(copy, distinct.values(), inline=INLINE)
     copied: dict[str, tuple[str, str]] = {}
     for number, (key, outcome) in enumerate(zip(distinct, outcomes, strict=True), 1):
         copied[key] = outcome.value or ("", outcome.error)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
+from mindgpt_data.budget.spare import choose_within_budget
 from mindgpt_data.client.request import Done, Failed, Task
 from mindgpt_data.gates import funnel
 from mindgpt_data.gates.batch import Ask, Batch, picture_paths
@@ -23,7 +24,7 @@ STEP = "filter"
 
 
 def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress = silent) -> dict[str, Any]:
-    """Apply ``filter.gates`` in order; write ``kept.jsonl`` and the drops.
+    """Apply ``filter.gates`` in order, then keep to the budget; write ``kept.jsonl`` and the drops.
 
     Answers of models come from the store when they are there: a second run asks only about the rows that got no
     verdict in the first, and judges everything else as before.
@@ -46,6 +47,8 @@ def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress
         told = _told(progress, gate.name, len(batch.items))
         passage = funnel.apply(gate.name, batch, gate.options, step=STEP, each=told)
         passages.append(passage)
+    if settings.generate.spare:
+        passages.append(_keep_to_budget(work, settings, batch, seed))
     kept = files.write_jsonl(work.kept, (item.row.to_json() for item in batch.items))
     _write_pairs(work, batch)
     dropped = [drop for passage in passages for drop in passage.drops]
@@ -63,6 +66,27 @@ def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress
     }
     work.write_summary(STEP, summary)
     return summary
+
+
+def _keep_to_budget(work: Work, settings: DataSettings, batch: Batch, seed: int) -> funnel.Passage:
+    """Leave out the spare questions that no total needs, and say how many are still missing."""
+    started = time.monotonic()
+    budget = {image: row["items"] for image, row in work.read_budget().items()}
+    by_source = settings.budget.sources
+    pool = {image: record.source if by_source else "" for image, record in batch.records.items()}
+    asked = [(item.row.uid, item.row.image[0]) for item in batch.items if item.row.image]
+    kept = choose_within_budget(asked, budget, pool, seed)
+    passage = funnel.Passage("budget", len(batch.items), [])
+    for item in batch.items:
+        if item.row.uid not in kept:
+            detail = f"{item.row.question} → {item.row.answer}"
+            passage.drops.append(Drop(STEP, "budget", "spare question, not needed", item.row.uid, detail))
+    batch.items = [item for item in batch.items if item.row.uid in kept]
+    if short := sum(budget.values()) - len(kept):
+        spare = settings.generate.spare
+        passage.notes.append(f"budget: {short} questions short; give more images, or a generate.spare above {spare}")
+    passage.seconds = time.monotonic() - started
+    return passage
 
 
 def _write_pairs(work: Work, batch: Batch) -> None:

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from itertools import tee
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,7 +53,7 @@ class _Run:
     def drop(self, reason: str, job: Job, detail: str = "") -> None:
         self.drops.append(Drop(STEP, "teacher", reason, job.record.image, detail))
 
-    @property
+    @cached_property
     def asked_images(self) -> int:
         return sum(1 for record in self.inputs.records if self.inputs.budget[record.image]["items"])
 

@@ -62,9 +62,7 @@ def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress
 def measure_all(records: list[ImageRecord], max_megapixels: float) -> Iterator[tuple[ImageRecord | None, list[Drop]]]:
     """:func:`measure` over all records, in order, in worker processes where that pays."""
     function = functools.partial(measure, max_megapixels=max_megapixels)
-    few = len(records) <= INLINE
-    outcomes = (engines.guarded(function, r) for r in records) if few else engines.map_items(function, records)
-    for record, outcome in zip(records, outcomes, strict=True):
+    for record, outcome in zip(records, engines.map_items(function, records, inline=INLINE), strict=True):
         failed = Drop(STEP, "open", "decoder crashed", record.image, outcome.error)
         yield outcome.value or (None, [failed])
 

@@ -6,7 +6,7 @@ import hashlib
 import importlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -41,14 +41,19 @@ STEPS = (
     Step("images", ("images",), ()),
     Step("density", ("density", "endpoints"), ("images.jsonl",), ("estimator",)),
     Step("match", ("match", "tree", "endpoints", "focus"), ("images.jsonl",)),
-    Step("budget", ("budget", "focus"), ("density.parquet",), ("allocator",)),
+    Step("budget", ("budget", "focus"), ("images.jsonl", "density.parquet"), ("allocator",)),
     Step(
         "generate",
         ("generate", "tree", "endpoints", "focus"),
         ("images.jsonl", "density.parquet", "matches.jsonl", "budget.parquet"),
         ("teacher",),
     ),
-    Step("filter", ("filter", "tree", "endpoints"), ("candidates.jsonl", "images.jsonl"), ("gate",)),
+    Step(
+        "filter",
+        ("filter", "generate", "budget", "tree", "endpoints"),
+        ("candidates.jsonl", "images.jsonl", "budget.parquet"),
+        ("gate",),
+    ),
     Step("export", ("export", "generate"), ("kept.jsonl", "images.jsonl", "pairs.jsonl")),
 )
 
@@ -103,7 +108,7 @@ def run(
         before = work.read_summary(step.name)
         # A step that could not ask about everything asks again about what failed; the rest comes from its store.
         whole = before is not None and before.get("fingerprint") == wanted and not before.get("failed")
-        if before is not None and whole and number < first and _written(step, work):
+        if before is not None and whole and number < first and _written(step, work, before):
             listen(step.name, "reused", before)
             done[step.name] = before
             continue
@@ -151,18 +156,18 @@ def fingerprint(step: Step, work: Work, settings: DataSettings, seed: int, plugi
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _written(step: Step, work: Work) -> bool:
+def _written(step: Step, work: Work, summary: Mapping[str, Any]) -> bool:
     """Is what the step wrote still there?"""
     outputs = {
-        "images": work.images,
-        "density": work.density,
-        "match": work.matches,
-        "budget": work.budget,
-        "generate": work.candidates,
-        "filter": work.kept,
-        "export": work.datasets / "dataset_info.json",
+        "images": [work.images],
+        "density": [work.density],
+        "match": [work.matches],
+        "budget": [work.budget],
+        "generate": [work.candidates],
+        "filter": [work.kept],
+        "export": [work.datasets / f"{name}.jsonl" for name in summary.get("sets", ())],
     }
-    return outputs[step.name].is_file()
+    return all(path.is_file() for path in outputs[step.name])
 
 
 def _digest(path: Path) -> str:

@@ -11,7 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
 from mindgpt_data.schema.config import DataSettings
-from mindgpt_plugins.recipe.loading import describe, override
+from mindgpt_plugins.core.overrides import apply_overrides, describe_errors
 
 
 class SettingsError(ValueError):
@@ -34,7 +34,7 @@ def load(config: Path | None, overrides: Sequence[str], given: Mapping[str, Any]
         base = OmegaConf.create(_section(config) if config else {})
         merged = OmegaConf.merge(base, OmegaConf.create(dict(given)))
         assert isinstance(merged, DictConfig)
-        merged = override(merged, overrides)
+        merged = apply_overrides(merged, overrides)
     except (OmegaConfBaseException, OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{where} cannot be read: {error}") from None
     except ValueError as error:
@@ -46,7 +46,7 @@ def load(config: Path | None, overrides: Sequence[str], given: Mapping[str, Any]
     try:
         return DataSettings.model_validate(plain)
     except ValidationError as error:
-        raise SettingsError("\n".join(f"{where}: {line}" for line in describe(error, DataSettings))) from None
+        raise SettingsError("\n".join(f"{where}: {line}" for line in describe_errors(error, DataSettings))) from None
 
 
 def _section(path: Path) -> dict[str, Any]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from mindgpt_data.corpus.truth import read
 from mindgpt_data.teachers.base import Candidate, Job, Label
 from mindgpt_data.teachers.questions import KINDS, Question, about
-from mindgpt_data.teachers.truth import read
 from mindgpt_plugins.core.registry import nearest
 
 SERVES: dict[str, tuple[str, ...]] = {
@@ -61,7 +61,7 @@ class Annotations:
             Candidate(
                 question=question.ask,
                 answer=question.answer,
-                capability=named.get(_slug(question.aspect), leaves[kind]) if kind not in self.given else leaves[kind],
+                capability=leaves[kind] if kind in self.given else _finest(question, named, leaves[kind]),
                 answer_type=question.answer_type,
                 rationale=question.why,
                 knowledge=_topic(question, job),
@@ -99,6 +99,11 @@ class Annotations:
 
 def _recognised(kind: str, named: Mapping[str, str]) -> str | None:
     return next((named[name] for name in SERVES[kind] if name in named), None)
+
+
+def _finest(question: Question, named: Mapping[str, str], leaf: str) -> str:
+    """The leaf of the first aspect that the tree has one for."""
+    return next((named[name] for aspect in question.aspects if (name := _slug(aspect)) in named), leaf)
 
 
 def _names(capabilities: Mapping[str, Label]) -> dict[str, str]:

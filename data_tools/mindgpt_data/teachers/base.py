@@ -71,6 +71,7 @@ class Job:
         ids: Information Density Score, in [0, 1].
         sub_scores: its four dimensions, each in [0, 5].
         items: how many QA.
+        spare: how many more a local teacher's step may take, in case others fall short.
         families: how many of each capability family.
         topics: matched knowledge leaves, best first.
         evidence: knowledge leaf → the words or the reason it was matched by.
@@ -97,6 +98,7 @@ class Job:
     avoid_topic: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
     seed: int = 0
+    spare: int = 0
     max_pixels: int = SENT_PIXELS
     boxes: str = "relative_1000"
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from mindgpt_data.schema.boxes import BoxError, Frame, parse
-from mindgpt_data.schema.rows import ANSWER_TYPES, ITEM_TYPES
+from mindgpt_data.schema.rows import ITEM_TYPES
 from mindgpt_data.teachers.base import Candidate, Job
+from mindgpt_plugins.answers import ANSWER_TYPES
 
 
 def problem(candidate: Candidate, job: Job, knowledge: Collection[str]) -> tuple[str, str] | None:

@@ -13,6 +13,7 @@ from mindgpt_data.schema.boxes import BoxError, parse, text
 from mindgpt_data.teachers.base import Candidate, Job, Slot, Written
 from mindgpt_data.teachers.messages import closed, fingerprint, messages
 from mindgpt_data.teachers.prompts import LEVELS, SYSTEM, prompt
+from mindgpt_plugins.answers.number import parse_number
 from mindgpt_plugins.core.schema import Strict
 
 NONE = "none"
@@ -173,7 +174,8 @@ def _plain(pair: _Pair) -> str:
             raise _Refused("answer type yesno, but the answer is neither", f"{pair.question!r} → {answer!r}")
     elif pair.answer_type == "number":
         answer = re.sub(r"(?<=\d),(?=\d{3}\b)", "", answer).rstrip(".")
-        if not re.fullmatch(r"-?\d+(\.\d+)?", answer):
+        number = parse_number(answer)
+        if number is None or number.noun or number.unit:
             raise _Refused("answer type number, but the answer is no number", f"{pair.question!r} → {answer!r}")
     elif pair.answer_type == "box":
         try:

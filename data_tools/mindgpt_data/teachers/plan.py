@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mindgpt_data.corpus.truth import absent, read
 from mindgpt_data.focus import weights
 from mindgpt_data.focus.weights import Focus
 from mindgpt_data.io.work import Drop, Work
@@ -17,7 +18,6 @@ from mindgpt_data.schema.record import ImageRecord
 from mindgpt_data.schema.rows import SUB_SCORES
 from mindgpt_data.teachers.base import Job, Label
 from mindgpt_data.teachers.slots import SlotError, by_family, plan
-from mindgpt_data.teachers.truth import absent, read
 from mindgpt_data.tree.files import load
 from mindgpt_data.tree.model import Tree
 from mindgpt_plugins.core.registry import nearest
@@ -119,6 +119,7 @@ def jobs(inputs: Inputs, settings: DataSettings, seed: int, *, slots: bool) -> I
             slots=planned_slots,
             absent=tuple(missing),
             seed=seed,
+            spare=0 if slots else generate.spare,
             max_pixels=generate.max_pixels,
             boxes=generate.boxes,
         )

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from itertools import combinations
 from zlib import crc32
 
+from mindgpt_data.corpus.truth import SEEN, Thing, Truth, apart, article, furthest, mentions, plural
 from mindgpt_data.schema.boxes import BoxError, text
 from mindgpt_data.teachers.base import Job
 from mindgpt_data.teachers.check import frame
-from mindgpt_data.teachers.truth import Thing, Truth, apart, article, furthest, mentions, plural
 
 LARGER = 2.0
 """How much more of the picture the larger of two must cover before a question compares them."""
@@ -25,7 +25,7 @@ LARGER = 2.0
 class Question:
     """A question of one kind: what is asked, the answer and its type, why, and the label it is about.
 
-    ``aspect`` names a finer capability, which is used where the tree has a leaf of that name.
+    ``aspects`` name finer capabilities, best first; one is used where the tree has a leaf of that name.
     """
 
     ask: str
@@ -34,7 +34,7 @@ class Question:
     why: str
     about: str = ""
     type: str = "verifiable"
-    aspect: str = ""
+    aspects: tuple[str, ...] = ()
 
 
 def count(truth: Truth, job: Job) -> Iterator[Question]:
@@ -48,7 +48,7 @@ def count(truth: Truth, job: Job) -> Iterator[Question]:
             for colour in sorted(colours):
                 those = [t for t in things if t.attributes["colour"] == colour]
                 ask = f"How many {colour} {plural(label)} are in the picture?"
-                yield Question(ask, str(len(those)), "number", _seen(those), label, aspect="count_filtered")
+                yield Question(ask, str(len(those)), "number", _seen(those), label, aspects=("count_filtered",))
 
 
 def presence(truth: Truth, job: Job) -> Iterator[Question]:
@@ -62,21 +62,30 @@ def presence(truth: Truth, job: Job) -> Iterator[Question]:
 
 
 def attribute(truth: Truth, job: Job) -> Iterator[Question]:
-    """A property of the only thing of its label, and which label has a property that only one thing has."""
+    """A property of the only thing of its label, or of its category."""
     for thing in truth.alone():
+        name = truth.named(thing)
         for key, value in sorted(thing.attributes.items()):
-            ask = f"What {key} is the {thing.label}?" if key in _WHAT else f"What is the {key} of the {thing.label}?"
-            yield Question(ask, value, "text", f"The {thing.label} is {value}.", thing.label, aspect=key)
+            if mentions(name, value):
+                continue  # "What is the meaning of the stop sign?" answers itself
+            ask = f"What {key} is the {name}?" if key in SEEN else f"What is the {key} of the {name}?"
+            why = f"The {thing.label} is {value}." if key in SEEN else f"I see {article(thing.label)}."
+            yield Question(ask, value, "text", why, thing.label, aspects=(key, thing.category))
 
 
 def identify(truth: Truth, job: Job) -> Iterator[Question]:
-    """What a thing is, named by its place or by a colour that nothing else has."""
+    """What a thing is, named by its category, its place or a colour that nothing else has."""
+    for thing in truth.alone():
+        if truth.named(thing) != thing.label:
+            ask, why = f"Which {thing.category} is in the picture?", f"I see {article(thing.label)}."
+            yield Question(ask, thing.label, "text", why, thing.label, aspects=(thing.category,))
     placed = [t for t in truth.things if t.position is not None]
     if len(placed) == len(truth.things):
         for thing in placed:
             if sum(_reaches(o, thing) for o in (*truth.things, *truth.texts)) == 1:
                 why = f"At the {thing.position} I see {article(thing.label)}."
-                yield Question(f"What is shown at the {thing.position}?", thing.label, "text", why, thing.label)
+                ask = f"What is shown at the {thing.position}?"
+                yield Question(ask, thing.label, "text", why, thing.label, aspects=(thing.category,))
     coloured = [t.attributes.get("colour", "") for t in truth.things]
     if all(coloured) and len(truth.things) > 1:
         for thing, colour in zip(truth.things, coloured, strict=True):
@@ -173,7 +182,6 @@ KINDS: dict[str, Callable[[Truth, Job], Iterator[Question]]] = {
     "grounding": grounding,
     "description": description,
 }
-_WHAT = ("colour", "color", "shape", "material", "size")
 
 
 def about(question: Question, evidence: str) -> bool:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 
-from mindgpt_data.schema.boxes import holds
 from mindgpt_data.schema.rows import Row
 from mindgpt_data.teachers.base import Candidate, Job
+from mindgpt_plugins.answers.box import mentions_box
 
 
 def row_of(candidate: Candidate, job: Job, number: int, source: str, verbose: float) -> Row:
@@ -23,7 +23,9 @@ def row_of(candidate: Candidate, job: Job, number: int, source: str, verbose: fl
     difficulty = candidate.difficulty
     if difficulty is None:
         difficulty = 0.5 if job.record.difficulty is None else job.record.difficulty
-    boxed = candidate.answer_type == "box" or holds(f"{candidate.question} {candidate.answer} {candidate.rationale}")
+    boxed = candidate.answer_type == "box" or mentions_box(
+        f"{candidate.question} {candidate.answer} {candidate.rationale}"
+    )
     return Row(
         uid=f"qa-{digest[:16]}",
         image=[job.record.image],

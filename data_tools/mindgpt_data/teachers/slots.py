@@ -95,9 +95,10 @@ def choose(
     rng: random.Random,
     focus: Focus | None = None,
 ) -> list[Candidate]:
-    """At most ``job.items`` of what a local teacher proposed: family quotas, then leaf, topic and answer deficits.
+    """At most ``job.items + job.spare`` of what a local teacher proposed, those of the budget first.
 
-    A question is taken once. ``used`` and ``answers`` count what earlier images got and are updated.
+    Family quotas come first, then leaf, topic and answer deficits. A question is taken once. ``used`` and ``answers``
+    count what earlier images got and are updated; spares do not count, since most of them are never used.
 
     Args:
         candidates: in any order; the same list gives the same choice.
@@ -110,7 +111,7 @@ def choose(
     heavy, about = _weights(focus)
     pool = list({c.question.casefold(): c for c in reversed(candidates)}.values())[::-1]
     quota, chosen = dict(job.families), list[Candidate]()
-    while pool and len(chosen) < job.items:
+    while pool and len(chosen) < job.items + job.spare:
         there = {job.capabilities[c.capability].family for c in pool}
         open_ = [d for d in quota if quota[d] > 0 and d in there]
         family = max(open_, key=lambda d: quota[d]) if open_ else None
@@ -123,11 +124,13 @@ def choose(
         answer = draw({c.answer for c in fits}, given, rng, power=-1.5)
         candidate = rng.choice([c for c in fits if c.answer == answer])
         pool.remove(candidate)
+        chosen.append(candidate)
+        if len(chosen) > job.items:
+            continue
         used.update([capability] if candidate.knowledge is None else [capability, candidate.knowledge])
         given[answer] += 1
         if family is not None:
             quota[family] -= 1
-        chosen.append(candidate)
     return chosen
 
 

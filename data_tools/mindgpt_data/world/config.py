@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from mindgpt_data.schema.config import GATES, AllocatorChoice, EstimatorChoice, GateChoice
+from mindgpt_data.schema.config import GATES, BudgetBounds, DataSettings, DensitySettings, EstimatorChoice, GateChoice
 from mindgpt_data.schema.focus import Focused
+from mindgpt_data.world.labels import tree_file
 from mindgpt_plugins.core.schema import Strict
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -23,9 +26,6 @@ class Scenes(Strict):
     difficulty: tuple[Share, Share] = Field((0.0, 1.0), description="Range of scene grades, 0 easy to 1 hard.")
     skew: float = Field(1.0, gt=0, description="Grade = low + (high - low)·u^skew; above 1 favours easy scenes.")
     unseen: Share = Field(0.0, description="Share of scenes with a combination no training set contains.")
-    focus: Focused = Field(
-        None, description="An earlier evaluate stage, or its branches.json: its weak leaves get more of the questions."
-    )
 
     @model_validator(mode="after")
     def _ordered(self) -> Scenes:
@@ -42,12 +42,15 @@ class SetConfig(Strict):
         min_length=1, description="Source → its pictures and questions."
     )
     verbose: Share = Field(0.3, description="Share of replies that look before they answer.")
+    focus: Focused = Field(
+        None, description="An earlier evaluate stage, or its branches.json: its weak leaves get more of the questions."
+    )
 
     @model_validator(mode="after")
     def _unseen_is_held_out(self) -> SetConfig:
         if self.split == "train" and any(s.unseen for s in self.sources.values()):
             raise ValueError("unseen combinations are for dev and test sets; a train set must not hold them")
-        if self.split != "train" and any(s.focus for s in self.sources.values()):
+        if self.split != "train" and self.focus is not None:
             raise ValueError("a focus is for train sets; a held-out set that leans to weak leaves measures nothing")
         return self
 
@@ -58,33 +61,71 @@ class World(Strict):
     size: int = Field(96, ge=64, le=256, multiple_of=32, description="Side of the square pictures in pixels.")
 
 
-class Density(Strict):
-    """How image density is measured."""
+class Density(DensitySettings):
+    """How density is measured; by default from what the scenes hold."""
 
     estimator: EstimatorChoice = Field(EstimatorChoice(name="annotations"), description="What measures density.")
-    weights: dict[str, float] | None = Field(None, description="Weights of the four sub-scores; default equal.")
-
-
-class Budget(Strict):
-    """How QA are spread over images."""
-
-    allocator: AllocatorChoice = Field(
-        AllocatorChoice(name="density"), description="What spreads the budget: density, uniform, random or yours."
-    )
-    n_min: int = Field(1, ge=0, description="QA per image at least.")
-    n_max: int = Field(8, ge=1, description="QA per image at most.")
-    gamma: float = Field(
-        1.0, ge=0, description="Sharpness: an image's share goes with IDS^gamma, 0 treats all images alike."
-    )
 
 
 class WorldSettings(Strict):
-    """Everything :func:`mindgpt_data.world.pipeline.run` needs besides a seed and a folder."""
+    """What is rendered, and what the ordinary steps are told about every set."""
 
     world: World = Field(default_factory=World)
     density: Density = Field(default_factory=Density)
-    budget: Budget = Field(default_factory=Budget)
-    gates: tuple[GateChoice, ...] = Field(GATES, description="Gates in order; those that judge one item at a time.")
+    budget: BudgetBounds = Field(default_factory=BudgetBounds)
+    gates: tuple[GateChoice, ...] = Field(GATES, description="Gates in order; what a gate is told here wins.")
     sets: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")], SetConfig] = Field(
         min_length=1, description="Set → what it holds; its name is the data set <stage>/<set>."
+    )
+
+    @property
+    def order(self) -> list[str]:
+        """Names of the sets in the order they are made: held-out sets first, so that the others can be compared."""
+        return sorted(self.sets, key=lambda name: self.sets[name].split == "train")
+
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    # The same question about another picture is another question, whatever topic it is about.
+    "duplicates": {"within_leaf": None},
+    # A scene of few shapes looks like many others to a perceptual hash, and every question is of a template that
+    # thousands of pictures share; scenes that are alike to the eye are kept apart when they are drawn.
+    "decontaminate": {"n": None, "picture_distance": None},
+}
+"""Options of the gates: rendered pictures are the same only pixel by pixel."""
+SPARE = 1
+"""Questions per picture beyond its budget: they make good for pictures that cannot fill theirs."""
+
+
+def data_settings(
+    world: WorldSettings, name: str, corpora: Path, datasets: Path, branches: Callable[[str], str]
+) -> DataSettings:
+    """The settings of the ordinary steps for one set.
+
+    Args:
+        world: all sets.
+        name: of the set.
+        corpora: where the sets' corpora lie, ``<corpora>/<set>/manifest.jsonl``.
+        datasets: the folder that all sets are exported to.
+        branches: turns what a focus names into the path of a branch file.
+    """
+    one = world.sets[name]
+    held_out = [other for other in world.order if world.sets[other].split != "train" and other != name]
+    items = {source: scenes.items for source, scenes in one.sources.items() if scenes.items is not None}
+    return DataSettings.model_validate(
+        {
+            "images": {"path": str(corpora / name / "manifest.jsonl")},
+            "tree": {axis: str(tree_file(axis)) for axis in ("knowledge", "capability")},
+            "density": world.density.model_dump(),
+            "budget": {**world.budget.model_dump(), "sources": items},
+            "generate": {"teacher": "annotations", "verbose": one.verbose, "spare": SPARE},
+            "filter": {
+                "gates": [
+                    {"name": gate.name, "options": {**OPTIONS.get(gate.name, {}), **gate.options}}
+                    for gate in world.gates
+                ],
+                "against": [str(datasets / other) for other in held_out if one.split == "train"],
+            },
+            "export": {"name": name, "split": one.split},
+            "focus": None if one.focus is None else {**one.focus.model_dump(), "file": branches(one.focus.file)},
+        }
     )

@@ -35,15 +35,10 @@ def draw(scene: Scene) -> Image:
     """Render a scene as an RGB image of ``scene.size`` × ``scene.size`` pixels. Deterministic in the scene."""
     from PIL import Image, ImageDraw
 
-    image = Image.new("RGB", (scene.size, scene.size))
+    size, (top, bottom) = scene.size, scene.background
+    colours = ([round(a + (b - a) * (y / (size - 1))) for a, b in zip(top, bottom, strict=True)] for y in range(size))
+    image = Image.frombytes("RGB", (size, size), b"".join(bytes(colour) * size for colour in colours))
     pen = ImageDraw.Draw(image)
-    top, bottom = scene.background
-    for y in range(scene.size):
-        share = y / (scene.size - 1)
-        pen.line(
-            [(0, y), (scene.size, y)],
-            fill=tuple(round(a + (b - a) * share) for a, b in zip(top, bottom, strict=True)),
-        )
     if scene.world == "domain":
         _road(pen, scene.size)
     for thing in scene.things:

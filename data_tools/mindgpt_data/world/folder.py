@@ -1,23 +1,31 @@
-"""Renders world scenes into a plain folder with a manifest of their exact truth: a corpus to try every verb on."""
+"""Renders scenes into a plain folder with a manifest of their exact truth: a corpus like any other."""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from mindgpt_data import pictures
+from mindgpt_data import engines, pictures
+from mindgpt_data.corpus.truth import article
+from mindgpt_data.io.progress import Progress, silent
 from mindgpt_data.pictures import KINDS
-from mindgpt_data.teachers.truth import article
 from mindgpt_data.world import domain, general
+from mindgpt_data.world.config import Scenes
 from mindgpt_data.world.draw import draw
 from mindgpt_data.world.scene import Scene, Thing
-from mindgpt_plugins.core.files import write_jsonl
+from mindgpt_plugins.core.files import read_jsonl, write_jsonl
 
 SAMPLERS = {"general": general.sample, "domain": domain.sample}
+MANIFEST = "manifest.jsonl"
 DRAWN = 96
 """Scenes are laid out at this size and scaled: the samplers' sizes are in pixels of it."""
+INLINE = 64
+"""Up to this many pictures are drawn in this process: starting workers would cost more."""
+SMALLEST = 64
+"""Side in pixels below which a scene cannot be drawn."""
 
 
 def write(
@@ -28,43 +36,88 @@ def write(
     seed: int = 0,
     size: int = 96,
 ) -> Path:
-    """Write ``<source>-<number>.png`` and ``manifest.jsonl``; no scene occurs twice.
+    """Write a corpus of one source; see :func:`write_corpus`."""
+    return write_corpus(folder, {source: Scenes(images=images)}, seed=seed, size=size)
+
+
+def write_corpus(
+    folder: Path,
+    sources: Mapping[Literal["general", "domain"], Scenes],
+    *,
+    seed: int,
+    size: int,
+    name: str = "",
+    taken: set[str] | None = None,
+    progress: Progress = silent,
+) -> Path:
+    """Write ``<name>-<source>-<number>.png`` and, last, ``manifest.jsonl``; no scene occurs twice.
 
     Args:
-        folder: created when missing; one source per folder, because its manifest is replaced.
-        images: how many.
-        source: ``general``: shapes and words; ``domain``: vehicles and road signs.
-        seed: the only source of chance.
-        size: side of the square pictures in pixels, at least 64.
+        folder: created when missing; its manifest is replaced.
+        sources: how many pictures of what.
+        seed: the only source of chance, with ``name``.
+        size: side of the square pictures in pixels.
+        name: of the set; begins the name of every picture, so that ids differ between sets.
+        taken: groups that other corpora hold, which are not drawn again; those of this one are added.
+        progress: told of the pictures drawn.
 
     Returns:
         The manifest: lines of ``image, objects, texts, tags, captions, source, difficulty, group``, boxes in pixels.
 
     Raises:
-        ValueError: ``size`` is too small, or the world has not that many different scenes.
+        ValueError: ``size`` is too small, or the world has not that many scenes that are new.
     """
-    if size < 64:
-        raise ValueError(f"size {size} is too small to draw in; at least 64")
-    rng = random.Random(f"{seed}/folder/{source}")
+    if size < SMALLEST:
+        raise ValueError(f"size {size} is too small to draw in; at least {SMALLEST}")
+    taken = set() if taken is None else taken
     folder.mkdir(parents=True, exist_ok=True)
-    seen: set[str] = set()
+    head = f"{name}-" if name else ""
+    scenes: dict[Path, Scene] = {}
     lines: list[dict[str, Any]] = []
-    for _ in range(20 * images + 100):
-        if len(lines) == images:
-            break
-        small = SAMPLERS[source](rng, round(rng.random(), 2), DRAWN)
-        if small.signature in seen:
-            continue
-        seen.add(small.signature)
-        scene = scaled(small, size)
-        name = f"{source}-{len(lines):05d}.png"
-        draw(scene).save(folder / name)
-        lines.append(truth(scene, name) | {"group": small.signature})
-    if len(lines) < images:
-        raise ValueError(f"only {len(lines)} different {source} scenes were found; ask for fewer than {images}")
-    manifest = folder / "manifest.jsonl"
+    for source, wanted in sources.items():
+        for number, small in enumerate(_sample(source, wanted, random.Random(f"{seed}/{name}/{source}"), taken)):
+            scene = scaled(small, size)
+            image = f"{head}{source}-{number:05d}.png"
+            scenes[folder / image] = scene
+            lines.append(truth(scene, image) | {"group": small.signature})
+    for number, outcome in enumerate(engines.map_items(_save, scenes.items(), inline=INLINE), 1):
+        if outcome.value is None:
+            raise ValueError(f"a picture could not be drawn: {outcome.error}")
+        progress({"stage": f"render {name}".strip(), "step": number, "total": len(scenes)})
+    manifest = folder / MANIFEST
     write_jsonl(manifest, lines)
     return manifest
+
+
+def read_groups(manifest: Path) -> set[str]:
+    """The groups of the scenes that a manifest lists."""
+    return {line["group"] for _, line in read_jsonl(manifest)}
+
+
+def _sample(source: str, wanted: Scenes, rng: random.Random, taken: set[str]) -> Iterator[Scene]:
+    """``wanted.images`` scenes that are not in ``taken``, which grows by them."""
+    low, high = wanted.difficulty
+    found = 0
+    for _ in range(20 * wanted.images + 100):
+        if found == wanted.images:
+            return
+        grade = round(low + (high - low) * rng.random() ** wanted.skew, 2)
+        scene = SAMPLERS[source](rng, grade, DRAWN, rng.random() < wanted.unseen)
+        if scene.signature not in taken:
+            taken.add(scene.signature)
+            found += 1
+            yield scene
+    if found < wanted.images:
+        raise ValueError(
+            f"only {found} different {source} scenes were found; ask for fewer than {wanted.images} pictures, or widen "
+            "their range of difficulty"
+        )
+
+
+def _save(item: tuple[Path, Scene]) -> bool:
+    path, scene = item
+    draw(scene).save(path)
+    return True
 
 
 def scaled(scene: Scene, size: int) -> Scene:
@@ -76,16 +129,15 @@ def scaled(scene: Scene, size: int) -> Scene:
 
 def truth(scene: Scene, image: str) -> dict[str, Any]:
     """The manifest line of a scene, without its group. Words are texts; everything else is an object."""
-    objects = [_object(thing, scene.size) for thing in scene.things if thing.family != "word"]
-    named = [" ".join([*o["attributes"].values(), o["label"]]) for o in objects]
+    drawn = [thing for thing in scene.things if thing.family != "word"]
     words = scene.of("word")
-    places = [f"{article(n)} at the {t.position}" for n, t in zip(named, _drawn(scene), strict=True)]
+    places = [f"{article(' '.join(filter(None, (t.colour, _label(t)))))} at the {t.position}" for t in drawn]
     places += [f"the word {thing.name!r} at the {thing.position}" for thing in words]
     return {
         "image": image,
-        "objects": objects,
+        "objects": [{"label": _label(t), "box": box(t, scene.size), "attributes": _attributes(t)} for t in drawn],
         "texts": [{"text": thing.name, "box": box(thing, scene.size)} for thing in words],
-        "tags": sorted({o["label"] for o in objects}),
+        "tags": sorted({_label(thing) for thing in drawn}),
         "captions": [f"a picture of {', '.join(places)}"] if places else [],
         "source": scene.world,
         "difficulty": scene.grade,
@@ -107,11 +159,14 @@ def box(thing: Thing, size: int) -> list[int]:
     return [max(0, x0), max(0, y0), min(size, x0 + width), min(size, y0 + height)]
 
 
-def _drawn(scene: Scene) -> list[Thing]:
-    return [thing for thing in scene.things if thing.family != "word"]
+def _label(thing: Thing) -> str:
+    return f"{thing.name.replace('_', ' ')} sign" if thing.family == "sign" else thing.name
 
 
-def _object(thing: Thing, size: int) -> dict[str, Any]:
-    label = f"{KINDS[thing.name].name.replace('_', ' ')} sign" if thing.family == "sign" else thing.name
-    attributes = {"colour": thing.colour} if thing.colour else {}
-    return {"label": label, "box": box(thing, size), "attributes": attributes}
+def _attributes(thing: Thing) -> dict[str, str]:
+    """What is seen of a thing, and what is known of it."""
+    if thing.colour:
+        return {"colour": thing.colour}
+    kind = KINDS[thing.name]
+    known = {"meaning": kind.means} if kind.means else {"way of travel": kind.travels}
+    return {"category": kind.family, **known}

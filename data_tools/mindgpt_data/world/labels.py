@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mindgpt_data.tree.files import load
-from mindgpt_data.tree.model import Tree
+if TYPE_CHECKING:
+    from mindgpt_data.tree.model import Tree
+
+
+def tree_file(dimension: str) -> Path:
+    """The file of the world's ``knowledge`` or ``capability`` tree."""
+    return Path(str(resources.files("mindgpt_data.world").joinpath(f"{dimension}.yaml")))
 
 
 def labels(dimension: str) -> Tree:
     """The world's ``knowledge`` or ``capability`` tree."""
-    with resources.as_file(resources.files("mindgpt_data.world").joinpath(f"{dimension}.yaml")) as path:
-        return load(dimension, Path(path))
+    from mindgpt_data.tree.files import load
+
+    return load(dimension, tree_file(dimension))

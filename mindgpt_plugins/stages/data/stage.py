@@ -34,9 +34,9 @@ class DataStage(Stage[DataConfig]):
         if config.focus is not None:
             settings["focus"]["file"] = context.branches(config.focus.file)
         content = {
-            "settings": settings,
+            "runs": [{"settings": settings, "work": str(context.folder / "work")}],
+            "datasets": None,
             "seed": context.seed,
-            "work": str(context.folder / "work"),
             "engine": config.engine,
             "plugins": list(context.plugins),
         }

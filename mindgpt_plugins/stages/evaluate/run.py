@@ -11,13 +11,13 @@ from typing import Any
 from mindgpt_data.export import read_set
 from mindgpt_data.schema.rows import Row
 
+from mindgpt_plugins.answers import GoldError, JudgeOptions, Verdict, judge_answer, parse_gold
 from mindgpt_plugins.core.files import load_jsonl, write_json, write_jsonl
 from mindgpt_plugins.core.schema import read_model
 from mindgpt_plugins.generation.collect import Progress, collect
 from mindgpt_plugins.generation.config import SetLocation
 from mindgpt_plugins.generation.engines import engine_name, load_once
 from mindgpt_plugins.generation.hf_engine import Prompt, Reply
-from mindgpt_plugins.rewards.answers import extract_answer, match
 from mindgpt_plugins.stages.evaluate import branches, forgetting, paired, scoring
 from mindgpt_plugins.stages.evaluate.job import EvaluateJob
 
@@ -76,6 +76,7 @@ def evaluate(config_path: Path) -> dict[str, Any]:
         "domain": job.domain,
         "samples": job.samples.model_dump() if job.samples else {"n": 0, "rows": 0, "temperature": 1.0},
         "seed": job.seed,
+        "ambiguous": sum(p["ambiguous"] for p in predictions),
         "cells": scoring.cells(predictions),
         "gate": _gate(job, predictions),
     }
@@ -95,7 +96,21 @@ def evaluate(config_path: Path) -> dict[str, Any]:
 
 def right(row: Row, reply: Reply) -> bool:
     """Does the reply state the row's gold answer?"""
-    return match(extract_answer(reply.text), row.answer, row.answer_type)
+    return verdict(row, reply).right
+
+
+def verdict(row: Row, reply: Reply) -> Verdict:
+    """The verdict on a reply, the one that the reward ``accuracy`` gives without options.
+
+    Raises:
+        GoldError: the row's answer is none of its type.
+    """
+    if row.type == "open" and not row.answer.strip():
+        return Verdict(False, None, why="no gold answer")
+    try:
+        return judge_answer(row.question, row.answer, reply.text, row.answer_type, JudgeOptions(target_boxes=row.boxes))
+    except GoldError as error:
+        raise GoldError(f"row {row.uid!r}: {error}") from None
 
 
 def items_of(sets: Iterable[SetLocation], count: int | None) -> dict[str, tuple[Row, Path]]:
@@ -120,6 +135,12 @@ def _refuse_early(job: EvaluateJob, items: Mapping[str, tuple[Row, Path]]) -> No
     for key, (row, _) in items.items():
         for axis in branches.AXES:
             branches.path_of(getattr(row, axis), f"{axis} of {key}")
+        if row.type == "open":
+            continue  # graded by a judge
+        try:
+            parse_gold(row.answer, row.answer_type, question=row.question, boxes=row.boxes)
+        except GoldError as error:
+            raise GoldError(f"row {key}: {error}") from None
     earlier = job.compare
     if earlier and not any(f"{p['set']}/{p['uid']}" in items for p in load_jsonl(earlier.predictions)):
         raise paired.nothing_in_common(earlier.name)
@@ -166,6 +187,7 @@ def _figures(
 
 def _prediction(key: str, row: Row, replies: Mapping[str, list[Reply]]) -> dict[str, Any]:
     greedy = replies["greedy"][0]
+    judged = verdict(row, greedy)
     blank = replies.get("blank")
     return {
         "uid": row.uid,
@@ -175,8 +197,9 @@ def _prediction(key: str, row: Row, replies: Mapping[str, list[Reply]]) -> dict[
         "capability": row.capability,
         "difficulty": row.difficulty,
         "reply": greedy.text,
-        "answer": extract_answer(greedy.text),
-        "correct": right(row, greedy),
+        "answer": judged.answer,
+        "correct": judged.right,
+        "ambiguous": judged.ambiguous,
         "tokens": greedy.tokens,
         "samples": [
             {"correct": right(row, r), "tokens": r.tokens, "reply": r.text} for r in replies.get("samples", [])

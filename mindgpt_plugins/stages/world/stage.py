@@ -1,11 +1,13 @@
-"""Stage ``world``: runs ``python -m mindgpt_data.world`` on the recipe's sets."""
+"""Stage ``world``: renders a corpus per set, then does with them what a ``data`` stage does with your pictures."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import ClassVar
 
-from mindgpt_data.world.config import WorldSettings
+from mindgpt_data.schema.config import DataSettings
+from mindgpt_data.world.config import WorldSettings, data_settings
 
 from mindgpt_plugins.core.errors import StageError
 from mindgpt_plugins.core.schema import StageConfig
@@ -14,33 +16,34 @@ from mindgpt_plugins.stages.world.config import WorldConfig
 
 
 class WorldStage(Stage[WorldConfig]):
-    """Pictures become quality-gated QA in one datasets folder."""
+    """Rendered pictures become quality-gated QA in one datasets folder."""
 
     Config: ClassVar[type[StageConfig]] = WorldConfig
     side: ClassVar[str] = "data"
     uses: ClassVar[tuple[str, ...]] = ("estimator", "teacher", "allocator", "gate")
 
     def render(self, config: WorldConfig, context: Context) -> list[Command]:
-        """Write ``config.json`` for ``python -m mindgpt_data.world``."""
-        settings = config.model_dump(mode="json", include=set(WorldSettings.model_fields))
-        for one in settings["sets"].values():
-            for scenes in one["sources"].values():
-                if scenes["focus"]:
-                    scenes["focus"]["file"] = context.branches(scenes["focus"]["file"])
-        path = context.folder / "config.json"
-        path.write_text(
-            json.dumps(
-                {
-                    "settings": settings,
-                    "seed": context.seed,
-                    "folder": str(context.folder / "datasets"),
-                    "plugins": list(context.plugins),
-                },
-                indent=1,
-            )
-            + "\n"
-        )
-        return [Command(("-m", "mindgpt_data.world", str(path)))]
+        """Write ``world.json`` for ``mindgpt_data.world``, and ``config.json`` for the steps of ``mindgpt_data``."""
+        runs = [
+            {"settings": settings.model_dump(mode="json"), "work": str(context.folder / "work" / name)}
+            for name, settings in self._settings(config, context).items()
+        ]
+        world = {
+            "settings": config.model_dump(mode="json", include=set(WorldSettings.model_fields)),
+            "seed": context.seed,
+            "corpora": str(context.folder / "corpora"),
+        }
+        steps = {
+            "runs": runs,
+            "datasets": str(context.folder / "datasets"),
+            "seed": context.seed,
+            "engine": "local",
+            "plugins": list(context.plugins),
+        }
+        return [
+            Command(("-m", "mindgpt_data.world", _write(context.folder / "world.json", world))),
+            Command(("-m", "mindgpt_data", _write(context.folder / "config.json", steps))),
+        ]
 
     def artefacts(self, config: WorldConfig, context: Context) -> dict[str, str]:
         """``datasets``: the folder; ``data_report``: the funnel and the histograms."""
@@ -51,12 +54,10 @@ class WorldStage(Stage[WorldConfig]):
         }
 
     def check(self, config: WorldConfig, context: Context) -> list[str]:
-        """Picture size against the recipe's pixel range, budgets, and every registered name."""
+        """Picture size against the recipe's pixel range, budgets, every registered name, and who writes the focus."""
         from mindgpt_data.budget.rounding import BudgetError
         from mindgpt_data.budget.rounding import check as check_budget
-
-        from mindgpt_plugins.core import registry
-        from mindgpt_plugins.core.choice import choices
+        from mindgpt_data.steps.check import problems as ordinary
 
         problems = []
         pixels = config.world.size**2
@@ -65,10 +66,6 @@ class WorldStage(Stage[WorldConfig]):
                 f"world.size {config.world.size} makes pictures of {pixels} pixels, outside the recipe's "
                 f"{context.min_pixels} to {context.max_pixels}: they would be rescaled; change one of them"
             )
-        for kind, name in ((choice.of, choice.name) for _, choice in choices(config)):
-            if name not in registry.names(kind):
-                known = registry.names(kind)
-                problems.append(f"there is no {kind} {name!r}{registry.nearest(name, known)} Known: {', '.join(known)}")
         for name, one in config.sets.items():
             for source, scenes in one.sources.items():
                 if scenes.items is not None:
@@ -76,11 +73,15 @@ class WorldStage(Stage[WorldConfig]):
                         check_budget(scenes.images, scenes.items, config.budget.n_min, config.budget.n_max)
                     except BudgetError as error:
                         problems.append(f"sets.{name}.sources.{source}: {error}")
-                if scenes.focus is not None:
-                    try:
-                        context.branches(scenes.focus.file)
-                    except StageError as error:
-                        problems.append(f"sets.{name}.sources.{source}.focus: {error}")
+            if one.focus is not None:
+                try:
+                    context.branches(one.focus.file)
+                except StageError as error:
+                    problems.append(f"sets.{name}.focus: {error}")
+        if not problems:
+            # What the sets are compared with is made by this stage: it cannot be there yet.
+            told = [ordinary(_alone(one)) for one in self._settings(config, context).values()]
+            problems = list(dict.fromkeys(problem for each in told for problem in each))
         return problems
 
     def rehearsal_rules(self) -> RehearsalRules[WorldConfig]:
@@ -100,3 +101,17 @@ class WorldStage(Stage[WorldConfig]):
         from mindgpt_plugins.stages.world.report import WorldReport
 
         return WorldReport()
+
+    def _settings(self, config: WorldConfig, context: Context) -> dict[str, DataSettings]:
+        """Set → what the ordinary steps are told, in the order in which the sets are made."""
+        corpora, datasets = context.folder / "corpora", context.folder / "datasets"
+        return {name: data_settings(config, name, corpora, datasets, context.branches) for name in config.order}
+
+
+def _alone(settings: DataSettings) -> DataSettings:
+    return settings.model_copy(update={"filter": settings.filter.model_copy(update={"against": ()})})
+
+
+def _write(path: Path, content: dict[str, object]) -> str:
+    path.write_text(json.dumps(content, indent=1) + "\n")
+    return str(path)

@@ -1,0 +1,108 @@
+"""Gold answers that are several: any of them is right (DocVQA, TextVQA), or all of them are asked for.
+
+A list is *any of*; for ``choice`` it is *all of*, as several options of one question are. ``{"any_of": […]}`` and
+``{"all_of": […]}`` say it in so many words, for every type. Source: ours.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from mindgpt_plugins.answers.errors import GoldError
+from mindgpt_plugins.answers.text import as_text
+
+Mode = Literal["one", "any_of", "all_of"]
+_PARTS = re.compile(
+    r"\s*(?:\n[-*•\s]*|;|,\s*(?:and|und|et|y|e)\b|,(?!\d{3}(?!\d))|\band\b|\bund\b|\bet\b|和|、|，|以及|및)\s*"
+)
+_MOST = 32
+
+
+@dataclass(frozen=True)
+class References:
+    """Gold answers and how many of them a reply must state."""
+
+    mode: Mode
+    golds: tuple[str, ...]
+
+
+def as_gold(value: Any, answer_type: str = "text") -> str:
+    """Return a gold value of a table, of JSON or of a program as the text that rows carry.
+
+    5.0 (a column that became float for one empty cell) is ``5``; a list becomes ``{"any_of": […]}``, for ``choice``
+    ``{"all_of": […]}``; for ``json`` and ``box`` a list is the value itself. None is the empty text.
+    """
+    if hasattr(value, "tolist"):  # numpy, from parquet
+        value = value.tolist()
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    if answer_type in ("json", "box"):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, Mapping):
+        return json.dumps(dict(value), ensure_ascii=False)
+    if isinstance(value, (list, tuple, set, frozenset)):
+        golds = [as_text(v) for v in (sorted(value, key=str) if isinstance(value, (set, frozenset)) else value)]
+        return json.dumps({"all_of" if answer_type == "choice" else "any_of": golds}, ensure_ascii=False)
+    return as_text(value)
+
+
+def split_references(gold: str, answer_type: str) -> References:
+    """Read which gold answers a text holds: one, any of several, or all of several.
+
+    A JSON list of strings counts as a list of references, except for ``json`` and ``box``.
+
+    Raises:
+        GoldError: an empty list, or something in it that is no answer.
+    """
+    text = gold.strip()
+    if not (text.startswith(('{"any_of"', '{"all_of"')) or (text.startswith('["') and text.endswith('"]'))):
+        return References("one", (gold,))
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return References("one", (gold,))
+    if isinstance(value, list):
+        if answer_type in ("json", "box") or not all(isinstance(v, str) for v in value):
+            return References("one", (gold,))
+        mode: Mode = "all_of" if answer_type == "choice" else "any_of"
+    elif len(value) == 1 and isinstance(next(iter(value.values())), list):
+        mode, value = next(iter(value.items()))
+    else:
+        return References("one", (gold,))
+    golds = tuple(as_gold(v, answer_type) for v in value)
+    if not golds or len(golds) > _MOST or not all(g.strip() for g in golds):
+        raise GoldError(f"gold answer {gold[:200]!r}: a list of 1 to {_MOST} answers is wanted, none of them empty")
+    return References(mode, golds)
+
+
+def cover_all(answer: str, golds: Sequence[str], same: Callable[[str, str], bool]) -> bool:
+    """Does an answer list exactly the gold answers, in any order?
+
+    Args:
+        answer: the reply's, a list in words, by commas or lines.
+        golds: what it must hold.
+        same: does a part state a gold answer?
+    """
+    parts = [part.strip() for part in _PARTS.split(answer.strip().rstrip(".")) if part.strip()]
+    if len(parts) != len(golds):
+        return False
+    taken: dict[int, int] = {}
+
+    def place(gold: int, seen: set[int]) -> bool:
+        """Give a gold answer a part, moving others when that helps (augmenting paths)."""
+        for number, part in enumerate(parts):
+            if number in seen or not same(part, golds[gold]):
+                continue
+            seen.add(number)
+            if number not in taken or place(taken[number], seen):
+                taken[number] = gold
+                return True
+        return False
+
+    return all(place(gold, set()) for gold in range(len(golds)))

@@ -1,0 +1,94 @@
+"""``key=value`` laid over settings, and what is wrong with settings in one line per fault."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import BaseModel, ValidationError
+from yaml import YAMLError
+
+from mindgpt_plugins.core.registry import nearest
+
+
+def apply_overrides(tree: DictConfig, overrides: Sequence[str]) -> DictConfig:
+    """Lay ``key=value`` over a tree; keys are dotted, lists by number: ``endpoints.teacher.0.model=big``.
+
+    Raises:
+        ValueError: naming the override that does not fit.
+    """
+    merged = OmegaConf.create(tree)
+    for one in overrides:
+        key, equals, _ = one.partition("=")
+        if not equals:
+            raise ValueError(f"override {one!r} is not of the form key=value")
+        try:
+            value = OmegaConf.select(OmegaConf.from_dotlist([f"value={one[len(key) + 1 :]}"]), "value")
+            _spell_out(merged, key)
+            OmegaConf.update(merged, key, value, force_add=True)
+        except (OmegaConfBaseException, YAMLError, ValueError, IndexError) as error:
+            raise ValueError(f"override {one!r} does not fit: {shorten_error(error)}") from None
+    return merged
+
+
+def _spell_out(tree: DictConfig, key: str) -> None:
+    """Where a key goes on below a bare name (``curriculum.options.pacing``), write the name as a mapping first."""
+    for below in (".options.", ".name"):
+        place, found, _ = key.partition(below)
+        if found and isinstance(name := OmegaConf.select(tree, place), str):
+            OmegaConf.update(tree, place, {"name": name})
+
+
+def describe_errors(
+    error: ValidationError, schema: type[BaseModel], place: str = "", known_extra: Sequence[str] = ()
+) -> list[str]:
+    """One line per pydantic error: the key's place, what is wrong with its value, and the nearest known key."""
+    lines = []
+    for item in error.errors():
+        where = ".".join(str(part) for part in item["loc"])
+        full = f"{place}.{where}".strip(".")
+        if item["type"] == "extra_forbidden":
+            known = [*_fields_at(schema, item["loc"][:-1]), *known_extra]
+            lines.append(f"{full}: unknown key {str(item['loc'][-1])!r}{nearest(str(item['loc'][-1]), known)}")
+            if known:
+                lines[-1] += f" Known: {', '.join(known)}."
+        elif item["type"] == "missing":
+            lines.append(f"{full}: required key is missing")
+        else:
+            lines.append(f"{full}: {item['msg']} (got {item['input']!r})")
+    return lines
+
+
+def _fields_at(schema: Any, location: Sequence[int | str]) -> list[str]:
+    """Field names of the model that an error's location points into."""
+    for part in location:
+        schema = _descend(schema, part)
+        if schema is None:
+            return []
+    models = [m for m in _models(schema)]
+    return [str(field.validation_alias or name) for name, field in models[0].model_fields.items()] if models else []
+
+
+def _descend(schema: Any, part: int | str) -> Any:
+    for model in _models(schema):
+        for name, field in model.model_fields.items():
+            if part == (field.validation_alias or name):
+                return field.annotation
+    # list[X] / dict[str, X]: an index or a key leads to X
+    arguments = [a for a in get_args(schema) if a is not type(None)]
+    return arguments[-1] if arguments else None
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    if getattr(annotation, "__origin__", None) in (list, dict, tuple, Mapping):
+        return []
+    return [m for a in get_args(annotation) for m in _models(a)]
+
+
+def shorten_error(error: BaseException) -> str:
+    """The error in one line of at most 300 characters."""
+    return " ".join(str(error).split())[:300]

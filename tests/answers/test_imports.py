@@ -1,0 +1,15 @@
+"""The parser stands on the ground floor: the standard library suffices to import it."""
+
+import subprocess
+import sys
+
+
+def test_importing_the_parser_imports_nothing_else():
+    code = (
+        "import sys; before = set(sys.modules); import mindgpt_plugins.answers;"
+        "new = {name.partition('.')[0] for name in set(sys.modules) - before};"
+        "ours = {name for name in sys.modules if name.startswith('mindgpt_plugins.') and '.answers' not in name};"
+        "print(sorted(new - set(sys.stdlib_module_names)), sorted(ours))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "['mindgpt_plugins'] []"
