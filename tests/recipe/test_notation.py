@@ -1,19 +1,38 @@
 """A registered name with options is written one way everywhere; old spellings are refused with the new one."""
 
+import re
+import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from mindgpt_data.schema.config import DataSettings
+import yaml
+from mindgpt_data.schema.config import AllocatorChoice, DataSettings, EstimatorChoice, TeacherChoice
 from pydantic import BaseModel, ValidationError
 
 from mindgpt_plugins.advantage.config import AdvantageConfig
-from mindgpt_plugins.core.choice import choices, flow
+from mindgpt_plugins.core.choice import Choice, choices, flow
+from mindgpt_plugins.curriculum.config import GroupedMixtureChoice, SamplerChoice
 from mindgpt_plugins.llamafactory_ext.settings import Section
+from mindgpt_plugins.losses.config import LossChoice
 from mindgpt_plugins.recipe.loading import load, validate
 from mindgpt_plugins.stages.rl.config import RLConfig
 from mindgpt_plugins.verl_ext.settings import Settings
 
+ROOT = Path(__file__).parents[2]
+CHOICES: dict[str, type[Choice]] = {
+    one.key: one
+    for one in (
+        AdvantageConfig,
+        AllocatorChoice,
+        EstimatorChoice,
+        GroupedMixtureChoice,
+        LossChoice,
+        SamplerChoice,
+        TeacherChoice,
+    )
+}
 RL = {"kind": "rl", "model": "m", "train": "d/x", "steps": 1}
 DATA = {"images": {"path": "."}}
 
@@ -148,3 +167,41 @@ def test_values_are_shown_as_yaml_in_one_line():
     assert flow(value).count("\n") == 0 and flow(value).startswith(
         "{name: x, options: {a: [b, 1.5, null, true], long: "
     )
+
+
+def snippets() -> list[tuple[str, str, object]]:
+    """Page, key and value of every choice in the YAML of the pages."""
+    found = []
+    for page in sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]):
+        text = page.read_text(encoding="utf-8")
+        fenced = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+        indented = re.findall(r"(?:^    [^\n]*\n)+", text, re.MULTILINE)
+        for block in [*fenced, *map(textwrap.dedent, indented)]:
+            try:
+                data = yaml.safe_load(block)
+            except yaml.YAMLError:
+                continue  # a table or a command
+            found += [(page.name, key, value) for key, value in chosen(data)]
+    return found
+
+
+def chosen(data: object) -> Iterator[tuple[str, object]]:
+    if isinstance(data, dict):
+        for key, value in data.items():
+            if key in CHOICES:
+                yield key, value
+            yield from chosen(value)
+    elif isinstance(data, list):
+        for one in data:
+            yield from chosen(one)
+
+
+def test_the_pages_write_it_so():
+    found = snippets()
+    assert {"curriculum", "mixture", "loss", "advantage"} <= {key for _, key, _ in found}
+    for page, key, value in found:
+        if key != "teacher" or isinstance(value, str):  # `endpoints.teacher` is a list of servers
+            try:
+                CHOICES[key].model_validate(value)
+            except ValidationError as error:
+                pytest.fail(f"{page}: {key}: {error.errors()[0]['msg']}")

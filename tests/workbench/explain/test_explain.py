@@ -179,7 +179,7 @@ def test_why_a_parameter_is_dead(replies: list[Recorded]) -> None:
     why = {row["path"]: row["why"] for row in found["parameters"] if row["dead"]}
     assert "only task" in why["rewards.accuracy.weight"]
     assert "has no weight" in why["rewards.format.weight"]
-    assert "does not use it" in why["advantage.k"] and "does not use it" in why["advantage.lam.start"]
+    assert "does not use it" in why["advantage.k"] and "does not use it" in why["advantage.lambda.start"]
     assert "no effect" in why["rewards.repetition.options.ngram"]
 
 
@@ -189,7 +189,7 @@ def test_filter_and_schedule_parameters_are_tried(replies: list[Recorded]) -> No
     found = explain(replies, setup_of(rewards, {"filter": {"keep_all_correct": 0.5}}))
     rows = {row["path"]: row for row in found["parameters"]}
     assert rows["rewards.conciseness.schedule.points.1.1"]["max_change"] > 0
-    assert rows["advantage.lam.start"]["max_change"] > 0
+    assert rows["advantage.lambda.start"]["max_change"] > 0
     assert rows["advantage.filter.epsilon"]["dead"]
 
 
