@@ -84,7 +84,7 @@ def main() -> None:
         shown = " | ".join(f"{value:.2f}" for value in values)
         spread = f"{min(values):.2f} to {max(values):.2f}"
         lines.append(f"| {name} | {shown} | {statistics.mean(values):.2f} | {spread} |")
-    hosts = ", ".join(f"{name} {compat.installed(name)}" for name in compat.HOSTS)
+    hosts = ", ".join(f"{name} {compat.find_installed_version(name)}" for name in compat.HOSTS)
     head = f"`python benchmarks/quickstart_seeds.py --seeds {' '.join(map(str, arguments.seeds))}`\n\n"
     head += (
         f"{platform.machine()}, Python {platform.python_version()}, {hosts}. Test set, greedy replies unless said.\n\n"

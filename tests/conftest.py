@@ -12,16 +12,16 @@ from hypothesis import settings
 from mindgpt_patches.cpu import wheels
 
 from mindgpt_plugins.core import device, registry
-from mindgpt_plugins.core.process import child_environment
+from mindgpt_plugins.core.process import build_child_environment
 
 # The first example of a test may import a host for seconds; time limits are pytest-timeout's job.
 settings.register_profile("mindgpt", deadline=None)
 settings.load_profile("mindgpt")
 
 # Tests import torchvision in this process and in children, as a stage's processes do.
-if device.resolve("auto") == "cpu":
-    wheels.install()
-    os.environ.update(child_environment(cpu=True, offline=True, extra={}))
+if device.resolve_device("auto") == "cpu":
+    wheels.install_finder()
+    os.environ.update(build_child_environment(cpu=True, offline=True, extra={}))
 
 TOY_PLUGIN = '''
 import json, sys

@@ -50,15 +50,15 @@ def test_every_verb_in_the_pages_exists() -> None:
     named = {name for name in named if not name.isupper() and name != "data VERB"}
     assert {"run", "data run", "data generate", "plan cost", "data tree expand"} <= named
     for name in named:
-        shown = CliRunner().invoke(cli.verbs(), [*name.split(), "--help"])
+        shown = CliRunner().invoke(cli.build_cli_app(), [*name.split(), "--help"])
         assert shown.exit_code == 0, name
 
 
 def test_the_gate_in_the_data_docs_is_a_gate() -> None:
-    from mindgpt_plugins.core.registry import check_options, get
+    from mindgpt_plugins.core.registry import check_options, get_registered
 
     text = (README.parent / "docs" / "data.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     exec(compile(code, "docs/data.md", "exec"), {"__name__": "docs_data"})
     check_options("gate", "no_brand_names", ["brands"])
-    assert get("gate", "no_brand_names").__doc__
+    assert get_registered("gate", "no_brand_names").__doc__

@@ -37,12 +37,12 @@ import numpy as np
 from mindgpt_data.budget.density import density
 from mindgpt_data.budget.random import random as by_chance
 from mindgpt_data.budget.uniform import uniform
-from mindgpt_data.corpus.truth import read
-from mindgpt_data.density.score import Picture, information_density
-from mindgpt_data.embed import embedder
-from mindgpt_data.gates.duplicates import normalise
-from mindgpt_data.gates.similar import repeats
-from mindgpt_data.pictures import KINDS, load
+from mindgpt_data.corpus.truth import read_truth
+from mindgpt_data.density.score import Picture, compute_information_density
+from mindgpt_data.embed import load_embedder
+from mindgpt_data.gates.duplicates import normalise_question
+from mindgpt_data.gates.similar import find_repeats
+from mindgpt_data.pictures import KINDS, load_picture
 from mindgpt_data.schema.record import ImageRecord
 from mindgpt_data.teachers.base import Job
 from mindgpt_data.teachers.questions import KINDS as QUESTIONS
@@ -112,7 +112,7 @@ def _thing(image: Image.Image, cell: int, rng: random.Random) -> dict[str, objec
     box = [left, top, left + side, top + side]
     if rng.random() < 0.5:
         kind = KINDS[rng.choice(sorted(KINDS))]
-        picture = load(rng.choice(kind.files))
+        picture = load_picture(rng.choice(kind.files))
         scale = side / max(picture.size)
         picture = picture.resize((max(1, round(picture.width * scale)), max(1, round(picture.height * scale))))
         image.paste(picture, (left, top), picture)
@@ -148,7 +148,7 @@ def _line(image: Image.Image, third: int, rng: random.Random) -> dict[str, objec
 def questions(record: ImageRecord) -> list[str]:
     """Every question the scene's truth answers."""
     job = Job(record, ids=0.0, sub_scores={}, items=N_MAX, families={}, absent=("tree", "dog", "lamp"))
-    truth = read(record)
+    truth = read_truth(record)
     return list(dict.fromkeys(q.ask for kind in QUESTIONS.values() for q in kind(truth, job))) or ["What is shown?"]
 
 
@@ -162,13 +162,13 @@ def proposals(possible: Sequence[str], teacher: str, rng: random.Random) -> list
 
 def kept(asked: Sequence[str]) -> list[int]:
     """How many of the first n the duplicates gate keeps (exact, then by cosine), n = 0 … len(asked)."""
-    vectors = embedder("static").encode(list(asked))
-    fresh = [first is None for first in repeats(vectors, NEAR)]
+    vectors = load_embedder("static").encode(list(asked))
+    fresh = [first is None for first in find_repeats(vectors, NEAR)]
     seen: set[str] = set()
     counts = [0]
     for question, far in zip(asked, fresh, strict=True):
-        counts.append(counts[-1] + (far and normalise(question) not in seen))
-        seen.add(normalise(question))
+        counts.append(counts[-1] + (far and normalise_question(question) not in seen))
+        seen.add(normalise_question(question))
     return counts
 
 
@@ -177,7 +177,7 @@ def measure(job: tuple[int, str]) -> Measured:
     seed, estimator = job
     image, record = scene(seed)
     start = time.process_time()
-    sub_scores = registry.get("estimator", estimator)(Picture(image))
+    sub_scores = registry.get_registered("estimator", estimator)(Picture(image))
     seconds = time.process_time() - start
     file = io.BytesIO()
     image.save(file, format="JPEG", quality=90)
@@ -187,7 +187,7 @@ def measure(job: tuple[int, str]) -> Measured:
         possible=len(possible),
         kept={t: kept(proposals(possible, t, random.Random(f"{t} {seed}"))) for t in TEACHERS},
         scores={
-            "IDS": information_density(sub_scores),
+            "IDS": compute_information_density(sub_scores),
             "file size": float(file.tell()),
             "entropy": float(-(grey[grey > 0] * np.log2(grey[grey > 0])).sum()),
             **{f"sub-score {name}": value for name, value in sub_scores.items()},
@@ -234,7 +234,7 @@ def sign_p(values: Sequence[float]) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--estimator", default="model-free" if "model-free" in registry.names("estimator") else "pixels"
+        "--estimator", default="model-free" if "model-free" in registry.list_registered_names("estimator") else "pixels"
     )
     parser.add_argument("--seeds", type=int, default=16)
     parser.add_argument("--images", type=int, default=36)

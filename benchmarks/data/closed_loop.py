@@ -79,7 +79,7 @@ def main() -> None:
     lines = read(arguments.results)
     if not lines:
         sys.exit(f"{arguments.results} has no line yet")
-    hosts = ", ".join(f"{name} {found}" for name in compat.HOSTS if (found := compat.installed(name)))
+    hosts = ", ".join(f"{name} {found}" for name in compat.HOSTS if (found := compat.find_installed_version(name)))
     seeds = " ".join(str(line["seed"]) for line in lines)
     more = f" --confirm --results {arguments.results.name}" if arguments.confirm else ""
     head = f"`python benchmarks/data/closed_loop.py --seeds {seeds}{more}`\n\n"

@@ -22,10 +22,10 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "sft"))
 
 from closed_loop_rounds import ARMS, BATCH, FOCUS
 from forgetting import set_length
-from mindgpt_data.focus.table import weak
-from mindgpt_data.focus.weights import load
+from mindgpt_data.focus.table import list_weak_branches
+from mindgpt_data.focus.weights import load_focus
 from mindgpt_data.schema.focus import FocusSettings
-from mindgpt_data.world.labels import labels
+from mindgpt_data.world.labels import load_world_tree
 from paired import decide, with_interval
 
 from mindgpt_plugins.core.files import read_json
@@ -46,9 +46,9 @@ def figures(run: dict[str, Path], starved: dict[str, list[str]]) -> Line:
         starved: axis → labels that the first round nearly lacked.
     """
     settings = FocusSettings.model_validate({**FOCUS, "file": str(run["eval_first"] / "branches.json")})
-    focus = load(settings, {axis: labels(axis) for axis in ("knowledge", "capability")})
+    focus = load_focus(settings, {axis: load_world_tree(axis) for axis in ("knowledge", "capability")})
     assert focus is not None
-    rows = weak(focus)
+    rows = list_weak_branches(focus)
     found = {axis: {row["label"] for row in rows if row["axis"] == axis} for axis in ("knowledge", "capability")}
     planted = {axis: set(own) for axis, own in starved.items()}
     before = [p for p in _predictions(run["eval_first"]) if p["set"] == "test"]

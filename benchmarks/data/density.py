@@ -23,7 +23,7 @@ import numpy as np
 import strata
 from machine import write_result
 from mindgpt_data.density.model_free import model_free
-from mindgpt_data.density.score import Picture, information_density
+from mindgpt_data.density.score import Picture, compute_information_density
 from mindgpt_data.schema.rows import SUB_SCORES
 from scipy.stats import spearmanr
 
@@ -93,7 +93,7 @@ def main() -> None:
         cells = [f"{table[i, j]:.3f} [{low[i, j]:.2f}, {high[i, j]:.2f}]" for j in range(len(SUB_SCORES))]
         agreement.append(f"| {name} | " + " | ".join(cells) + " |")
     worst = {name: max(scores[name] for _, scores in empty) for name in SUB_SCORES}
-    raised = sum(information_density(scores) > 0 for _, scores in empty)
+    raised = sum(compute_information_density(scores) > 0 for _, scores in empty)
     agreement += [
         "",
         f"Smallest own {own.min():.3f} ({_met(own.min() >= 0.9)}), largest other {cross.max():.3f} "
@@ -107,7 +107,10 @@ def main() -> None:
         "|---|---|---|---|",
     ]
     for damage, results in damaged.items():
-        change = [information_density(d[1]) - information_density(c[1]) for d, c in zip(results, clean, strict=True)]
+        change = [
+            compute_information_density(d[1]) - compute_information_density(c[1])
+            for d, c in zip(results, clean, strict=True)
+        ]
         robust.append(f"| {damage} | {statistics.mean(change):+.3f} | {max(change):+.3f} | {min(change):+.3f} |")
     seconds = sorted(one[2] for one in found)
     cost = [

@@ -24,7 +24,7 @@ from machine import write_result
 from mindgpt_data.client.request import Done, Failed, Request, Task
 from mindgpt_data.client.run import ask_all
 from mindgpt_data.client.store import Store
-from mindgpt_data.client.structured import parse_as, schema_of
+from mindgpt_data.client.structured import make_answer_parser, make_answer_schema
 from mindgpt_data.schema.config import EndpointSettings
 from mindgpt_data.testing.stub import FAULTS, StubServer
 from pydantic import BaseModel
@@ -39,7 +39,7 @@ class QA(BaseModel):
     answer: str
 
 
-SCHEMA, PARSE = schema_of(QA), parse_as(QA)
+SCHEMA, PARSE = make_answer_schema(QA), make_answer_parser(QA)
 
 
 def task(i: int) -> Task[QA]:

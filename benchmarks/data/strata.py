@@ -19,8 +19,8 @@ import random
 from dataclasses import dataclass
 
 import numpy as np
-from mindgpt_data.density.relations import effective_kinds
-from mindgpt_data.pictures import KINDS, load
+from mindgpt_data.density.relations import count_effective_kinds
+from mindgpt_data.pictures import KINDS, load_picture
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 SIDE = 1000
@@ -80,7 +80,7 @@ def render(seed: int, damage: str | None = None) -> Stratum:
         else:
             _subject(image, box, colour, chance)
     written = _write(image, characters, topics, chance)
-    truth = {"subjects": count, "spatial": effective_kinds(boxes), "text": written, "knowledge": topics}
+    truth = {"subjects": count, "spatial": count_effective_kinds(boxes), "text": written, "knowledge": topics}
     return Stratum(damaged(image, damage, chance), truth, background, damage, boxes)
 
 
@@ -131,7 +131,7 @@ def arrange(count: int, target: float, chance: random.Random) -> list[Box]:
         boxes = _layout(count, chance)
         if boxes is None:
             continue
-        miss = abs(effective_kinds(boxes) - target)
+        miss = abs(count_effective_kinds(boxes) - target)
         if miss < best[0]:
             best = (miss, boxes)
         if miss < 0.05:
@@ -217,7 +217,7 @@ def _subject(image: Image.Image, box: Box, colour: tuple[int, int, int], chance:
 def _cut_out(image: Image.Image, box: Box, chance: random.Random) -> None:
     """A shipped picture of a vehicle or sign, as large as fits into the box."""
     kind = KINDS[chance.choice(sorted(KINDS))]
-    picture = load(chance.choice(kind.files))
+    picture = load_picture(chance.choice(kind.files))
     scale = min((box[2] - box[0]) / picture.width, (box[3] - box[1]) / picture.height)
     size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
     picture = picture.resize(size, Image.Resampling.LANCZOS)

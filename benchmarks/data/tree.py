@@ -40,15 +40,15 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import numpy as np
 import pyarrow
 from mindgpt_data.client.run import ask_all
-from mindgpt_data.embed import embedder
+from mindgpt_data.embed import load_embedder
 from mindgpt_data.schema.config import EndpointSettings, ExpandSettings
 from mindgpt_data.testing.stub import StubServer, prompt
-from mindgpt_data.tree.checks import from_nodes
-from mindgpt_data.tree.expand import Expansion, expand
-from mindgpt_data.tree.files import SEEDS, load
+from mindgpt_data.tree.checks import build_tree_from_nodes
+from mindgpt_data.tree.expand import Expansion, expand_tree
+from mindgpt_data.tree.files import SEEDS, load_tree
 from mindgpt_data.tree.model import Columns, Tree
 from mindgpt_data.tree.sampling import LeafSampler
-from mindgpt_data.tree.stats import overlap
+from mindgpt_data.tree.stats import measure_sibling_overlap
 from mindgpt_data.tree.store import write_parquet
 
 RESULT = Path(__file__).parents[1] / "results" / "data_tree.md"
@@ -123,16 +123,16 @@ def serve(pipe: Any) -> None:
 
 def grow(folder: Path, cap: int) -> tuple[Expansion, dict[str, float]]:
     """Grow the shipped level-1 domains to ``cap`` × ``cap`` leaves each."""
-    seeds = load("knowledge")
+    seeds = load_tree("knowledge")
     roots = [("seeds", seeds.nodes[root]) for root in seeds.roots]
-    start = from_nodes("knowledge", roots, whole=False)
+    start = build_tree_from_nodes("knowledge", roots, whole=False)
     ours, theirs = multiprocessing.get_context("spawn").Pipe()
     server = multiprocessing.get_context("spawn").Process(target=serve, args=(theirs,), daemon=True)
     server.start()
     endpoint = EndpointSettings(base_url=ours.recv(), model="scripted", max_in_flight=16)
     ask = partial(ask_all, store=folder / "answers.sqlite", endpoints=[endpoint])
     wall, cpu = time.perf_counter(), time.process_time()
-    grown = expand(
+    grown = expand_tree(
         start,
         ExpandSettings(cap=cap),
         lambda tasks, n: ask(tasks, step="propose", total=n),
@@ -150,7 +150,7 @@ def paper_scale(folder: Path, cap: int) -> list[str]:
     """Part 1."""
     grown, spent = grow(folder, cap)
     counts, leaves = grown.summary, len(grown.tree.leaf_rows)
-    near = overlap(grown.tree, embedder(), 0.88)
+    near = measure_sibling_overlap(grown.tree, load_embedder(), 0.88)
     missed = sum(REPEAT in grown.tree.columns.exemplars[row] for row in grown.tree.leaf_rows.tolist())
     replayed, again = grow(folder, cap)
     same = list(replayed.tree.columns.ids) == list(grown.tree.columns.ids)
@@ -185,10 +185,10 @@ LOAD = """
 import json, sys, time
 from pathlib import Path
 import numpy, pyarrow.parquet  # what every step of the pipeline has imported
-from mindgpt_data.tree.files import load
+from mindgpt_data.tree.files import load_tree
 from mindgpt_data.tree.sampling import LeafSampler
 start, cpu = time.perf_counter(), time.process_time()
-tree = load("knowledge", Path(sys.argv[1]))
+tree = load_tree("knowledge", Path(sys.argv[1]))
 loaded, cpu = time.perf_counter() - start, time.process_time() - cpu
 start = time.perf_counter()
 sampler = LeafSampler(numpy.zeros(len(tree.leaf_rows), int), seed=int(sys.argv[2]))
@@ -278,7 +278,7 @@ def raw_overlap(tree: Tree, requests: int) -> float:
     for row in tree.leaf_rows[:: max(1, len(tree.leaf_rows) // requests)][:requests].tolist():
         bodies = [f"{tree.columns.ids[row]} {part}: up to 24 further" for part in range(2)]
         topics = [one for text in bodies for one in json.loads(reply({"messages": [{"content": text}]}))["topics"]]
-        vectors = embedder().encode([f"{one['name']}: {one['definition']}" for one in topics])
+        vectors = load_embedder().encode([f"{one['name']}: {one['definition']}" for one in topics])
         similar = vectors @ vectors.T
         np.fill_diagonal(similar, -1)
         near.append(float((similar.max(1) >= 0.88).mean()))
@@ -309,10 +309,10 @@ PARAPHRASES = (
 
 def calibration() -> Iterator[str]:
     """How many hand-written paraphrases and siblings each threshold takes for the same, with static embeddings."""
-    one, other = (embedder().encode([pair[side] for pair in PARAPHRASES]) for side in (0, 1))
-    same, seeds = (one * other).sum(1), load("knowledge")
+    one, other = (load_embedder().encode([pair[side] for pair in PARAPHRASES]) for side in (0, 1))
+    same, seeds = (one * other).sum(1), load_tree("knowledge")
     for threshold in (0.92, 0.88, 0.84, 0.8, 0.75, 0.7, 0.65):
-        refused = overlap(seeds, embedder(), threshold)["rate"]
+        refused = measure_sibling_overlap(seeds, load_embedder(), threshold)["rate"]
         yield f"| {threshold} | {(same >= threshold).sum()} of {len(same)} | {refused:.1%} |"
 
 
@@ -330,7 +330,8 @@ def why(tree: Tree, leaves: int, seeds: int) -> list[str]:
         *evenness(leaves, 5, seeds),
         "",
         f"Topics at cosine ≥ 0.88 to a sibling: {raw_overlap(tree, 200):.1%} of the scripted teacher's raw proposals",
-        f"({DUPLICATES:.0%} written as repeats), {overlap(tree, embedder(), 0.88)['rate']:.2%} of the tree's leaves.",
+        f"({DUPLICATES:.0%} written as repeats), "
+        f"{measure_sibling_overlap(tree, load_embedder(), 0.88)['rate']:.2%} of the tree's leaves.",
         "",
         "## 4. The threshold belongs to the embedder",
         "",
@@ -353,7 +354,7 @@ def main() -> None:
         folder = Path(name)
         parts = paper_scale(folder, 10 if quick else CAP)
         parts += million(folder, 50_000 if quick else 1_000_000, 1 if quick else 5)
-        parts += why(load("knowledge", folder / "tree.parquet"), 2_000 if quick else PAPER, 2 if quick else 5)
+        parts += why(load_tree("knowledge", folder / "tree.parquet"), 2_000 if quick else PAPER, 2 if quick else 5)
     about = (
         f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the end; Python "
         f"{platform.python_version()}, numpy {np.__version__}, pyarrow {pyarrow.__version__}. Peak memory: "

@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 from mindgpt_patches import PatchRefused, patch_embed_linear, pos_embed_cache
-from mindgpt_patches.guard import restore
-from mindgpt_patches.linear_cross_entropy import linear_cross_entropy
-from mindgpt_patches.row_softmax import choose
+from mindgpt_patches.guard import restore_function
+from mindgpt_patches.linear_cross_entropy import compute_linear_cross_entropy
+from mindgpt_patches.row_softmax import choose_row_softmax
 from torch import Tensor
 
 Loss = Callable[[Any, dict[str, Any], Tensor, int], Tensor]
@@ -53,7 +53,7 @@ class Arm:
                         outcome[name] = patch.apply()
                     except (PatchRefused, AttributeError) as error:
                         outcome[name] = f"refused: {error}"
-                fused = choose(None, model.lm_head.weight.device, torch.bfloat16)[1]
+                fused = choose_row_softmax(None, model.lm_head.weight.device, torch.bfloat16)[1]
                 outcome["linear_cross_entropy"] = f"applied ({'Triton' if fused else 'torch'})"
             yield outcome
 
@@ -74,7 +74,7 @@ def from_liger(model: Any, inputs: dict[str, Any], labels: Tensor, supervised: i
 def from_hidden(model: Any, inputs: dict[str, Any], labels: Tensor, supervised: int) -> Tensor:
     """Ours on the inner model's hidden states."""
     hidden = model.model(**inputs, use_cache=False).last_hidden_state
-    return linear_cross_entropy(hidden[:, :-1], model.lm_head.weight, labels[:, 1:]).loss / supervised
+    return compute_linear_cross_entropy(hidden[:, :-1], model.lm_head.weight, labels[:, 1:]).loss / supervised
 
 
 ARMS = (
@@ -90,7 +90,7 @@ def remove(patch: Any, method: str) -> None:
     """Put the host's own method back, where the patch had been applied."""
     for module, name in patch.CLASSES.items():
         with contextlib.suppress(ImportError, AttributeError):
-            restore(getattr(importlib.import_module(module), name), method)
+            restore_function(getattr(importlib.import_module(module), name), method)
 
 
 @contextlib.contextmanager

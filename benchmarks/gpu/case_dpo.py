@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from clock import compete, device, release
-from mindgpt_patches.linear_cross_entropy import linear_log_probs
+from mindgpt_patches.linear_cross_entropy import compute_linear_log_probs
 from results import Budget, Results
 from torch import Tensor
 from torch.nn.functional import logsigmoid
@@ -28,7 +28,7 @@ def materialised(hidden: Tensor, weight: Tensor, labels: Tensor) -> tuple[Tensor
 
 def linear(hidden: Tensor, weight: Tensor, labels: Tensor) -> tuple[Tensor, Any]:
     """The same straight from hidden states."""
-    return linear_log_probs(hidden[:, :-1], weight, labels[:, 1:])[0].sum(-1), None
+    return compute_linear_log_probs(hidden[:, :-1], weight, labels[:, 1:])[0].sum(-1), None
 
 
 WAYS: dict[str, LogProbs] = {"LLaMA-Factory's way": materialised, "ours": linear}

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from clock import compete, device, release, state_of
-from mindgpt_patches.linear_cross_entropy import linear_cross_entropy
+from mindgpt_patches.linear_cross_entropy import compute_linear_cross_entropy
 from mindgpt_patches.projection import CHUNK_BYTES
 from results import Budget, Results
 from torch import Tensor
@@ -65,7 +65,7 @@ def loss_of(side: str) -> Loss:
         raise ImportError("Triton needs a GPU")
     if side.startswith("ours"):
         triton = side != "ours"
-        return lambda h, w, y: linear_cross_entropy(h, w, y, triton=triton).loss / (y != -100).sum()
+        return lambda h, w, y: compute_linear_cross_entropy(h, w, y, triton=triton).loss / (y != -100).sum()
     if side == "hf":
         from transformers.loss.loss_utils import ForCausalLMLoss
 

@@ -25,7 +25,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from mindgpt_plugins.core.process import child_environment
+from mindgpt_plugins.core.process import build_child_environment
 
 RESULTS = Path(__file__).parents[1] / "results"
 SIDES = ("logits", "hf", "verl", "ours")
@@ -78,9 +78,9 @@ def side(name: str, hidden: Any, weight: Any, labels: Any, weights: Any) -> Any:
 
         fused, kept = FusedLinearForPPO(), weights * (labels != -100)
         return lambda: -(fused(hidden, weight, labels.clamp(min=0))[0] * kept).sum()
-    from mindgpt_patches.linear_cross_entropy import linear_cross_entropy
+    from mindgpt_patches.linear_cross_entropy import compute_linear_cross_entropy
 
-    return lambda: linear_cross_entropy(hidden, weight, labels, token_weights=weights).loss
+    return lambda: compute_linear_cross_entropy(hidden, weight, labels, token_weights=weights).loss
 
 
 def resident(peak: bool = False) -> int:
@@ -92,7 +92,7 @@ def resident(peak: bool = False) -> int:
 
 def measure(threads: int, **case: Any) -> dict[str, Any]:
     """Run :func:`child` in a process of its own."""
-    env = child_environment(cpu=True, offline=True, extra={"OMP_NUM_THREADS": str(threads)})
+    env = build_child_environment(cpu=True, offline=True, extra={"OMP_NUM_THREADS": str(threads)})
     command = [sys.executable, __file__, "--child", json.dumps(case)]
     done = subprocess.run(command, env={**os.environ, **env}, capture_output=True, text=True)
     lines = [line for line in done.stdout.splitlines() if line.startswith("FOUND")]

@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     args = parser.parse_args()
-    wheels.install()
+    wheels.install_finder()
     import torch
 
     torch.set_num_threads(args.threads)

@@ -27,10 +27,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from mindgpt_plugins.core.process import child_environment
-from mindgpt_plugins.sizing.model import parse
+from mindgpt_plugins.core.process import build_child_environment
+from mindgpt_plugins.sizing.model import parse_model_sizes
 from mindgpt_plugins.workbench.parallel import memory
-from mindgpt_plugins.workbench.parallel.request import Request
+from mindgpt_plugins.workbench.parallel.request import ParallelRequest
 
 HERE = Path(__file__).parent
 RESULT = HERE.parent / "results" / "plan_memory.md"
@@ -117,7 +117,7 @@ def whole(case: dict[str, Any]) -> dict[str, Any]:
 
 def predicted(case: dict[str, Any]) -> memory.Memory:
     """What the planner says about a case."""
-    request = Request(
+    request = ParallelRequest(
         gpus=1,
         seq=case["seq"],
         images=tuple((height, width) for height, width in case["images"]),
@@ -126,14 +126,16 @@ def predicted(case: dict[str, Any]) -> memory.Memory:
         micro_batch=case["rows"],
         train_vision=not case["freeze_vision"],
     )
-    return memory.one_rank(parse(case["config"], "case"), request, case["optimizer"], case["dtype"])
+    return memory.estimate_one_rank_memory(
+        parse_model_sizes(case["config"], "case"), request, case["optimizer"], case["dtype"]
+    )
 
 
 def measured(case: dict[str, Any]) -> dict[str, Any]:
     """What a process of its own says, with an allocator that gives memory back at once."""
     small = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, str(HERE / "measure.py"), json.dumps(case)]
-    env = {**os.environ, **child_environment(cpu=True, offline=True, extra=small)}
+    env = {**os.environ, **build_child_environment(cpu=True, offline=True, extra=small)}
     done = subprocess.run(command, capture_output=True, text=True, env=env)
     if done.returncode:
         raise SystemExit(f"{done.stderr[-2000:]}\nmeasure.py failed")

@@ -147,7 +147,7 @@ def read(path: Path) -> list[Line]:
 def head(lines: list[Line], settings: Settings, scale: float) -> str:
     """What was run, and how to read it."""
     seeds = sorted({line["seed"] for line in lines})
-    hosts = ", ".join(f"{name} {compat.installed(name)}" for name in compat.HOSTS)
+    hosts = ", ".join(f"{name} {compat.find_installed_version(name)}" for name in compat.HOSTS)
     busy = [line["cpu_seconds"] for line in lines if line["arm"] in ARMS]
     command = f"python benchmarks/rl/ablation.py --seeds {' '.join(map(str, seeds))}"
     command += f" --scale {scale:g}" if scale != 1 else ""

@@ -14,13 +14,19 @@ from mindgpt_data.schema.rows import Row
 from torch import Tensor
 
 from mindgpt_plugins.advantage.config import AdvantageConfig
-from mindgpt_plugins.advantage.perception import Seen, blacken, log_ratio, patch_mask, perceive
+from mindgpt_plugins.advantage.perception import (
+    Seen,
+    blacken_patches,
+    compute_log_ratio,
+    derive_perception_weights,
+    draw_patch_mask,
+)
 from mindgpt_plugins.advantage.perception_config import PerceptionConfig
 from mindgpt_plugins.rewards.config import RewardConfig
 from mindgpt_plugins.rewards.suite import Suite
 from mindgpt_plugins.verl_ext.step.hybrid import Hybrid
 from mindgpt_plugins.verl_ext.step.scored_reply import ScoredReply
-from mindgpt_plugins.verl_ext.step.seeds import sample_seed
+from mindgpt_plugins.verl_ext.step.seeds import derive_sample_seed
 
 DUAL_CLIP = 3.0
 """verl's ``clip_ratio_c``: bound of the loss of a reply with negative advantage."""
@@ -73,7 +79,9 @@ def reinforce(policy: Policy, prompts: Prompts, arm: Arm, settings: Settings, se
     right, mixed, violated = list[float](), 0, 0
     for number, rows in enumerate(prompts.steps(settings, arm.twins, seed), start=1):
         encoded = prompts.encoded(rows, arm.blank)
-        seeds = [sample_seed(seed, row.uid, session, number) for row in rows for session in range(settings.group)]
+        seeds = [
+            derive_sample_seed(seed, row.uid, session, number) for row in rows for session in range(settings.group)
+        ]
         tokens, old = policy.sample(encoded, seeds)
         replies = _scored(policy, hybrid.suite, rows, tokens, number, settings)
         alpha = None if sight is None else _alpha(policy, sight, rows, encoded, tokens, old, f"{seed}/{number}")
@@ -125,18 +133,22 @@ def _alpha(
     masked = []
     for i in measured:
         one = encoded[i]
-        black = patch_mask(
+        black = draw_patch_mask(
             one.grid.tolist(), layout.merge_size, config.masked_share, random.Random(f"{seed}/{rows[i].uid}")
         )
-        masked.append(Encoded(one.ids, blacken(one.pixels, black, layout.image_mean, layout.image_std), one.grid))
+        masked.append(
+            Encoded(one.ids, blacken_patches(one.pixels, black, layout.image_mean, layout.image_std), one.grid)
+        )
     places = [i * n + j for i in measured for j in range(n)]
     with torch.no_grad():
         blind = policy.log_probs(masked, [tokens[i] for i in places]).split([len(tokens[i]) for i in places])
     seen = {
-        str(place): Seen(place, log_ratio(own, torch.tensor(old[place])), torch.ones(len(own), dtype=torch.bool))
+        str(place): Seen(
+            place, compute_log_ratio(own, torch.tensor(old[place])), torch.ones(len(own), dtype=torch.bool)
+        )
         for place, own in zip(places, blind, strict=True)
     }
-    return perceive(config, seen, len(tokens)).alpha
+    return derive_perception_weights(config, seen, len(tokens)).alpha
 
 
 def _order(scores: Sequence[float], advantages: Sequence[float], size: int) -> tuple[int, int]:

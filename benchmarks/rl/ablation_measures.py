@@ -13,9 +13,9 @@ from mindgpt_data.adversarial import ANSWER_TYPES
 from mindgpt_data.schema.rows import Row
 
 from mindgpt_plugins.answers import judge_answer
-from mindgpt_plugins.rewards.stance import stance_of
-from mindgpt_plugins.stages.evaluate.scoring import pass_at_k
-from mindgpt_plugins.verl_ext.step.seeds import sample_seed
+from mindgpt_plugins.rewards.stance import classify_refusal
+from mindgpt_plugins.stages.evaluate.scoring import estimate_pass_at_k
+from mindgpt_plugins.verl_ext.step.seeds import derive_sample_seed
 
 CHUNK = 512
 """Replies that are sampled together."""
@@ -29,7 +29,7 @@ def measure(policy: Policy, prompts: Prompts, settings: Settings, seed: int) -> 
     verdicts = [[_right(row, text) for text, _ in own] for row, own in zip(test, replies, strict=True)]
     right = [sum(own) for own in verdicts]
     refusals = [
-        stance_of(text).kind == "refuses" and not good
+        classify_refusal(text).kind == "refuses" and not good
         for own, goods in zip(replies, verdicts, strict=True)
         for (text, _), good in zip(own, goods, strict=True)
     ]
@@ -37,7 +37,7 @@ def measure(policy: Policy, prompts: Prompts, settings: Settings, seed: int) -> 
     blind = statistics.mean(_right(row, text) for row, own in zip(test, blank, strict=True) for text, _ in own)
     unanswerable = [own for row, own in zip(test, blank, strict=True) if row.answer_type in ANSWER_TYPES]
     return {
-        **{f"pass@{k}": statistics.mean(pass_at_k(n, c, k) for c in right) for k in (1, 8, 16) if k <= n},
+        **{f"pass@{k}": statistics.mean(estimate_pass_at_k(n, c, k) for c in right) for k in (1, 8, 16) if k <= n},
         "tokens": statistics.mean(length for own in replies for _, length in own),
         "distinct": statistics.mean(len({text for text, _ in own}) for own in replies),
         "false_refusal": statistics.mean(refusals),
@@ -62,7 +62,7 @@ def _replies(
     size = max(1, CHUNK // n)
     for start in range(0, len(rows), size):
         part = rows[start : start + size]
-        seeds = [sample_seed(seed, f"{row.uid}/test", number, 0) for row in part for number in range(n)]
+        seeds = [derive_sample_seed(seed, f"{row.uid}/test", number, 0) for row in part for number in range(n)]
         texts = [(policy.text(ids), len(ids)) for ids in policy.sample(prompts.encoded(part, blank), seeds)[0]]
         found += [texts[i : i + n] for i in range(0, len(texts), n)]
     return found
@@ -74,4 +74,4 @@ def _right(row: Row, text: str) -> bool:
 
 def _fabricated(replies: Sequence[Sequence[tuple[str, int]]]) -> float:
     """Share of replies that answer what cannot be answered."""
-    return statistics.mean(stance_of(text).kind == "answers" for own in replies for text, _ in own)
+    return statistics.mean(classify_refusal(text).kind == "answers" for own in replies for text, _ in own)

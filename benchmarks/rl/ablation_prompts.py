@@ -11,10 +11,10 @@ from ablation_policy import Encoded, Policy
 from mindgpt_data.export import read_set
 from mindgpt_data.schema.rows import Row
 
-from mindgpt_plugins.core.registry import get
-from mindgpt_plugins.core.schedule import progress_of
+from mindgpt_plugins.core.registry import get_registered
+from mindgpt_plugins.core.schedule import compute_progress
 from mindgpt_plugins.curriculum.examples import Examples
-from mindgpt_plugins.rewards.rows import rollout_from_row
+from mindgpt_plugins.rewards.rows import make_rollout_from_row
 from mindgpt_plugins.rewards.sdk import Rollout
 
 
@@ -57,7 +57,7 @@ class Prompts:
         examples = Examples(
             group=[names.index(row.source) for row in rows], names=names, difficulty=[row.difficulty for row in rows]
         )
-        sampler = get("sampler", "shuffled")(examples, seed)
+        sampler = get_registered("sampler", "shuffled")(examples, seed)
         order = itertools.chain.from_iterable(sampler.order(epoch) for epoch in itertools.count())
         for _ in range(settings.steps):
             batch = [rows[i] for i in itertools.islice(order, settings.prompts)]
@@ -70,4 +70,6 @@ class Prompts:
 
 def rollout(row: Row, text: str, tokens: Sequence[int], step: int, total: int) -> Rollout:
     """A reply as the rewards see it."""
-    return rollout_from_row(row.to_json(), text, step=step, progress=progress_of(step, total), token_ids=tokens)
+    return make_rollout_from_row(
+        row.to_json(), text, step=step, progress=compute_progress(step, total), token_ids=tokens
+    )

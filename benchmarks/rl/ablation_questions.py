@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mindgpt_data.pictures import KINDS
-from mindgpt_data.world.scene import Scene, Thing
+from mindgpt_data.world.scene import Scene, SceneThing
 
 
 @dataclass(frozen=True)
@@ -109,16 +109,16 @@ def _domain(scene: Scene) -> Iterator[Candidate]:
             yield Candidate("spatial.relation", question, one.name, "text", reason, KINDS[one.name].leaf)
 
 
-def _how_many(question: str, things: list[Thing], leaf: str | None = None) -> Candidate:
+def _how_many(question: str, things: list[SceneThing], leaf: str | None = None) -> Candidate:
     places = " and the ".join(thing.position for thing in things)
     return Candidate("perception.count", question, str(len(things)), "number", f"i look at the {places}.", leaf)
 
 
-def _count(things: list[Thing], name: str | None = None, colour: str | None = None) -> int:
+def _count(things: list[SceneThing], name: str | None = None, colour: str | None = None) -> int:
     return sum((name in (None, t.name)) and (colour in (None, t.colour)) for t in things)
 
 
-def _neighbours(things: list[Thing]) -> Iterator[tuple[Thing, Thing, str]]:
+def _neighbours(things: list[SceneThing]) -> Iterator[tuple[SceneThing, SceneThing, str]]:
     """(one, other, side) such that ``one`` is the only thing on that side of ``other``, in any row or column."""
     for other in things:
         for side, inside in (

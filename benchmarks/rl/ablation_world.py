@@ -15,14 +15,14 @@ from pathlib import Path
 
 from ablation_questions import Candidate, from_truth
 from mindgpt_data import export
-from mindgpt_data.adversarial import ANSWER_TYPES, twins
+from mindgpt_data.adversarial import ANSWER_TYPES, make_twins
 from mindgpt_data.schema.record import ImageRecord
 from mindgpt_data.schema.rows import Row
 from mindgpt_data.world import domain, general
-from mindgpt_data.world.draw import COLOURS, draw
-from mindgpt_data.world.folder import truth
+from mindgpt_data.world.draw import COLOURS, draw_scene
+from mindgpt_data.world.folder import make_manifest_line
 
-SAMPLERS = {"general": general.sample, "domain": domain.sample}
+SAMPLERS = {"general": general.sample_general_scene, "domain": domain.sample_domain_scene}
 SIZE = 96
 UNSEEN = 0.25
 """Share of held-out scenes with a combination that no training set has."""
@@ -47,7 +47,7 @@ def make(folder: Path, seed: int, warm: int, train: int, test: int) -> None:
         rows, records = _questions(name, count, seed, folder, seen)
         export.write_set(rows, folder, name)
         # Every kind gets a quarter: a larger share would take questions that name a thing from the other kinds.
-        made = twins(rows, records, folder, share=1.0 if name == "test" else 0.3, seed=seed)
+        made = make_twins(rows, records, folder, share=1.0 if name == "test" else 0.3, seed=seed)
         hidden = [row for row in made if row.uid.startswith("covered-")]
         if name == "test":
             export.write_set(hidden[: test // 3], folder, "covered")
@@ -80,7 +80,7 @@ def _questions(
         if scene.signature in seen:
             continue
         seen.add(scene.signature)
-        picture = draw(scene)
+        picture = draw_scene(scene)
         image = export.save_image(picture, folder)
         asked = _choose(from_truth(scene), rng)
         rows.append(
@@ -98,13 +98,13 @@ def _questions(
                 split="test" if name == "test" else "train",
             )
         )
-        told = truth(scene, image)
+        told = make_manifest_line(scene, image)
         records[image] = ImageRecord(
             image,
             [str(folder / image)],
             SIZE,
             SIZE,
-            export.content_hash(picture),
+            export.hash_stored_picture(picture),
             **{key: told[key] for key in ("source", "captions", "tags", "objects", "texts", "difficulty")},
         )
     return rows, records

@@ -24,9 +24,9 @@ from pathlib import Path
 
 import torch
 
-from mindgpt_plugins.advantage.core import modulated_advantage
-from mindgpt_plugins.advantage.estimators import Groups, accepted
-from mindgpt_plugins.core.registry import get, names
+from mindgpt_plugins.advantage.core import compute_modulated_advantage
+from mindgpt_plugins.advantage.estimators import Groups, select_accepted_settings
+from mindgpt_plugins.core.registry import get_registered, list_registered_names
 
 RESULT = Path(__file__).parents[1] / "results" / "rl_advantage_speed.md"
 BOUND = 20.0
@@ -99,11 +99,11 @@ def main() -> None:
     scores = right * (0.8 + 0.4 * torch.rand(shape, generator=generator, dtype=torch.float64))
     lists = scores.tolist()
     sides: dict[str, Callable[[], torch.Tensor]] = {
-        "ours, all groups at once": lambda: modulated_advantage(scores, k=K, lam=LAMBDA),
+        "ours, all groups at once": lambda: compute_modulated_advantage(scores, k=K, lam=LAMBDA),
         "Python loop, the formula": lambda: torch.tensor([plain(g) for g in lists], dtype=torch.float64),
         "Python loop, optimised by hand": lambda: torch.tensor([by_hand(g) for g in lists], dtype=torch.float64),
         "loop with torch per group": lambda: torch.cat(
-            [modulated_advantage(g.unsqueeze(0), k=K, lam=LAMBDA) for g in scores]
+            [compute_modulated_advantage(g.unsqueeze(0), k=K, lam=LAMBDA) for g in scores]
         ),
     }
     reference = sides["ours, all groups at once"]()
@@ -126,10 +126,14 @@ def main() -> None:
     groups = Groups(scores, right.double(), mask, parts, {"accuracy": 1.0, "length": -0.2}, tokens)
     others = {
         name: [
-            once(lambda name=name: get("advantage", name)(groups, **accepted(name, {"k": K, "lam": LAMBDA})))  # type: ignore[misc]
+            once(
+                lambda name=name: get_registered("advantage", name)(
+                    groups, **select_accepted_settings(name, {"k": K, "lam": LAMBDA})
+                )
+            )  # type: ignore[misc]
             for _ in range(arguments.rounds + 1)
         ][1:]
-        for name in names("advantage")
+        for name in list_registered_names("advantage")
     }
     lines = [
         "# Advantages: all groups at once, against loops",

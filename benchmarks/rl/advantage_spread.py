@@ -10,8 +10,8 @@ from pathlib import Path
 
 import torch
 
-from mindgpt_plugins.advantage.estimators import Groups, accepted
-from mindgpt_plugins.core.registry import get
+from mindgpt_plugins.advantage.estimators import Groups, select_accepted_settings
+from mindgpt_plugins.core.registry import get_registered
 
 PICTURE = Path(__file__).parents[2] / "docs" / "advantage.svg"
 N, K = 8, 4
@@ -34,7 +34,7 @@ def spreads() -> dict[str, list[float]]:
     groups = Groups(scores, scores, torch.ones_like(scores, dtype=torch.bool))
     found = {}
     for label, (name, lam, _) in LINES.items():
-        advantage = get("advantage", name)(groups, **accepted(name, {"k": K, "lam": lam}))
+        advantage = get_registered("advantage", name)(groups, **select_accepted_settings(name, {"k": K, "lam": lam}))
         right = (advantage * scores).sum(1) / scores.sum(1)
         wrong = (advantage * (1 - scores)).sum(1) / (1 - scores).sum(1)
         found[label] = [round(spread, 6) + 0.0 for spread in (right - wrong).tolist()]  # + 0.0: no minus zero

@@ -25,8 +25,8 @@ from ablation_arms import ARMS, OURS, Settings
 
 from mindgpt_plugins.core import compat
 from mindgpt_plugins.core.files import read_json
-from mindgpt_plugins.core.folders import artefacts, find_run
-from mindgpt_plugins.stages.evaluate.scoring import pass_at_k
+from mindgpt_plugins.core.folders import find_run, list_artefacts
+from mindgpt_plugins.stages.evaluate.scoring import estimate_pass_at_k
 
 CONFIRMED = ("grpo", "reward_sum", OURS)
 FIGURES = ("score", "pass@1 (%)", "pass@8 (%)", "tokens", "distinct of 8", "refused twins (%)", "seconds per step")
@@ -85,7 +85,7 @@ def figures(rows: list[dict[str, Any]]) -> dict[str, float]:
     found = {
         "score": statistics.mean(row["score"] for own in answerable for row in own),
         "pass@1 (%)": 100 * statistics.mean(c / n for n, c in right),
-        "pass@8 (%)": 100 * statistics.mean(pass_at_k(n, c, 8) for n, c in right),
+        "pass@8 (%)": 100 * statistics.mean(estimate_pass_at_k(n, c, 8) for n, c in right),
         "tokens": statistics.mean(row["tokens"] for own in answerable for row in own),
         "distinct of 8": statistics.mean(len({row["output"] for row in own}) for own in answerable),
     }
@@ -96,7 +96,7 @@ def figures(rows: list[dict[str, Any]]) -> dict[str, float]:
 
 def measured(stage: Path) -> dict[str, tuple[float, float]]:
     """Figure → its value in the first and in the last fifth of the steps of a finished stage."""
-    dumps = sorted((Path(artefacts(stage)["rollouts"])).glob("*.jsonl"), key=lambda path: int(path.stem))
+    dumps = sorted((Path(list_artefacts(stage)["rollouts"])).glob("*.jsonl"), key=lambda path: int(path.stem))
     steps = [[json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] for path in dumps]
     fifth = max(1, len(steps) // 5)
     first, last = (figures([row for step in part for row in step]) for part in (steps[:fifth], steps[-fifth:]))
@@ -130,7 +130,7 @@ def main() -> None:
         found = measured(next(Path(stage["folder"]) for stage in stages if stage["name"] == "rl"))
         cells = [f"{found[key][0]:.2f} → {found[key][1]:.2f}" if key in found else "-" for key in FIGURES]
         text += f"| {name} | {' | '.join(cells)} |\n"
-    hosts = ", ".join(f"{name} {compat.installed(name)}" for name in compat.HOSTS)
+    hosts = ", ".join(f"{name} {compat.find_installed_version(name)}" for name in compat.HOSTS)
     head = f"""# The main arms of the RL ablation in real verl
 
 `python benchmarks/rl/confirm.py --seed {arguments.seed} --steps {arguments.steps}`

@@ -62,21 +62,21 @@ def explained(run: Path) -> str:
     import torch
 
     from mindgpt_plugins.rewards import recorded
-    from mindgpt_plugins.workbench.explain.explain import explain
-    from mindgpt_plugins.workbench.explain.setup import read
+    from mindgpt_plugins.workbench.explain.explain import explain_rollouts
+    from mindgpt_plugins.workbench.explain.setup import read_recipe_setup
 
     torch.set_num_threads(1)  # as the command does
-    setup = read("quickstart")
-    found = explain(recorded.read(run.parent / "rl/rollouts", total_steps=STEPS), setup)
+    setup = read_recipe_setup("quickstart")
+    found = explain_rollouts(recorded.read_recorded_rollouts(run.parent / "rl/rollouts", total_steps=STEPS), setup)
     dead = sum(row["dead"] for row in found["parameters"])
     return f"{found['replies']} replies, {len(found['parameters'])} parameters tried, {dead} without effect"
 
 
 def page(run: Path) -> str:
     from mindgpt_plugins.workbench.report import browser
-    from mindgpt_plugins.workbench.report.run import load
+    from mindgpt_plugins.workbench.report.run import load_run
 
-    text = browser.page(load(run))
+    text = browser.render_browser_page(load_run(run))
     assert text is not None
     return f"{len(text) / 1e6:.1f} MB"
 

@@ -18,7 +18,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mindgpt_plugins.core.process import child_environment
+from mindgpt_plugins.core.process import build_child_environment
 
 RESULT = Path(__file__).parent.parent / "results" / "rl_import_verl.md"
 SIDES = {
@@ -36,7 +36,7 @@ BOUND = 0.3
 def measure(environment: dict[str, str]) -> tuple[float, float]:
     """Wall and processor seconds of one ``import verl``."""
     inherited = {k: v for k, v in os.environ.items() if k != "VERL_PLATFORM"}
-    child = inherited | child_environment(cpu=True, offline=True, extra=environment)
+    child = inherited | build_child_environment(cpu=True, offline=True, extra=environment)
     done = subprocess.run([sys.executable, "-c", CODE], env=child, capture_output=True, text=True, check=True)
     wall, cpu = json.loads(done.stdout.splitlines()[-1])
     return wall, cpu

@@ -29,7 +29,7 @@ from mindgpt_patches.cpu import SITE
 from mindgpt_plugins.core import compat
 from mindgpt_plugins.core.files import read_json
 from mindgpt_plugins.core.folders import find_run
-from mindgpt_plugins.core.process import child_environment
+from mindgpt_plugins.core.process import build_child_environment
 from mindgpt_plugins.stages.base import Context
 from mindgpt_plugins.stages.rl.config import RLConfig
 from mindgpt_plugins.stages.rl.stage import RL
@@ -72,7 +72,7 @@ def prepare(runs: Path, scratch: Path) -> tuple[str, str]:
 def environment() -> dict[str, str]:
     """Of a process that imports verl here."""
     path = os.pathsep.join([str(SITE), os.environ.get("PYTHONPATH", "")])
-    return {**os.environ, **child_environment(cpu=True, offline=True, extra={}), "PYTHONPATH": path}
+    return {**os.environ, **build_child_environment(cpu=True, offline=True, extra={}), "PYTHONPATH": path}
 
 
 def measure(side: str, model: str, data: str, steps: int, folder: Path) -> dict[str, float]:
@@ -154,7 +154,9 @@ def main() -> None:
             folder.mkdir()
             times[side].append(measure(side, model, data, arguments.steps, folder))
             print(f"round {number}, {side}: {times[side][-1]['whole']:.0f} ms per step", flush=True)
-    hosts = ", ".join(f"{name} {compat.installed(name)}" for name in ("verl", "transformers", "torch", "ray"))
+    hosts = ", ".join(
+        f"{name} {compat.find_installed_version(name)}" for name in ("verl", "transformers", "torch", "ray")
+    )
     text = f"`python benchmarks/rl/overhead.py --rounds {arguments.rounds} --steps {arguments.steps}`\n\n"
     text += (
         f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {hosts}. A model of 1.6 M "

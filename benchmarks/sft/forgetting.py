@@ -29,10 +29,10 @@ from forgetting_table import Line, table
 from mindgpt_plugins.core import compat
 from mindgpt_plugins.core.files import read_json
 from mindgpt_plugins.core.folders import find_run
-from mindgpt_plugins.sizing.pictures import vision_tokens
+from mindgpt_plugins.sizing.pictures import count_vision_tokens
 
 RESULTS = Path(__file__).parent.parent / "results"
-IMAGE = vision_tokens(96, 96, side=32, min_pixels=1024, max_pixels=9216) + 2
+IMAGE = count_vision_tokens(96, 96, side=32, min_pixels=1024, max_pixels=9216) + 2
 """Tokens of one picture, with its start and end."""
 
 
@@ -154,7 +154,7 @@ def main() -> None:
     lines = read(arguments.results)
     if not lines:
         sys.exit(f"{arguments.results} has no line yet")
-    hosts = ", ".join(f"{name} {compat.installed(name)}" for name in compat.HOSTS)
+    hosts = ", ".join(f"{name} {compat.find_installed_version(name)}" for name in compat.HOSTS)
     seeds = sorted({line["seed"] for line in lines})
     minutes = sum(line["minutes"] for line in lines if line["arm"] == OURS) / len(seeds)
     head = f"`python benchmarks/sft/forgetting.py --seeds {' '.join(map(str, seeds))}`\n\n"

@@ -27,7 +27,7 @@ import yaml
 from mindgpt_plugins.core import compat
 from mindgpt_plugins.core.files import read_json
 from mindgpt_plugins.core.folders import find_run
-from mindgpt_plugins.core.process import child_environment
+from mindgpt_plugins.core.process import build_child_environment
 
 RESULT = Path(__file__).parent.parent / "results" / "sft_overhead.md"
 SIDES: dict[str, dict[str, Any] | None] = {"stock": None, "ours, loss: null": {"loss": None}, "ours": {}}
@@ -112,7 +112,7 @@ def measure(run: dict[str, Path], side: str, batch: int, steps: int, folder: Pat
         config["mindgpt"] = SIDES[side]
     path = folder / "train.yaml"
     path.write_text(yaml.safe_dump(config))
-    environment = {**os.environ, **child_environment(cpu=True, offline=True, extra={})}
+    environment = {**os.environ, **build_child_environment(cpu=True, offline=True, extra={})}
     environment["HF_DATASETS_CACHE"] = str(folder / "cache")
     command = [sys.executable, __file__, "--child", str(path)]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -148,7 +148,9 @@ def main() -> None:
             folder.mkdir()
             times.setdefault((side, batch), []).append(measure(run, side, batch, arguments.steps, folder))
             print(f"round {number}, batch {batch}, {side}: {times[side, batch][-1]:.1f} ms per step", flush=True)
-    hosts = ", ".join(f"{name} {compat.installed(name)}" for name in ("llamafactory", "transformers", "torch"))
+    hosts = ", ".join(
+        f"{name} {compat.find_installed_version(name)}" for name in ("llamafactory", "transformers", "torch")
+    )
     text = f"`python benchmarks/sft/overhead.py --rounds {arguments.rounds} --steps {arguments.steps}`\n\n"
     text += (
         f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {hosts}. A model of 1.6 M "

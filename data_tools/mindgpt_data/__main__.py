@@ -14,11 +14,11 @@ from typing import Any
 
 from mindgpt_data import engines
 from mindgpt_data.io.work import Work
-from mindgpt_data.report.summary import data_report
+from mindgpt_data.report.summary import build_data_report
 from mindgpt_data.schema.config import DataSettings
 from mindgpt_data.steps import check, pipeline
+from mindgpt_data.steps.report import load_label_trees
 from mindgpt_data.steps.report import run as write_report
-from mindgpt_data.steps.report import trees
 from mindgpt_plugins.core import registry
 from mindgpt_plugins.core.files import read_json, write_json, write_text
 from mindgpt_plugins.core.metrics import append_metrics
@@ -41,10 +41,10 @@ def main(argv: list[str]) -> int:
     metrics = path.parent / "metrics.jsonl"
     # Runs that are done report again on a restart, so the file is simply begun anew.
     write_text(metrics, "")
-    with engines.use(config["engine"]):
+    with engines.use_engine(config["engine"]):
         for number, (work, settings) in enumerate(runs):
             # Only now: what a run is compared with may be what an earlier one exports.
-            check.require(settings)
+            check.require_valid_settings(settings)
             if len(runs) > 1:
                 print(f"{work.folder.name} ({number + 1} of {len(runs)})", flush=True)
             bar = _Bar(metrics, work, number, len(runs))
@@ -54,7 +54,7 @@ def main(argv: list[str]) -> int:
                 write_report(work, settings, seed=seed)
             made[settings.export.name] = read_json(work.folder / "report.json")["summary"]
     # A stage's runs share their label trees.
-    write_json(path.parent / "data_report.json", data_report(made, trees(runs[0][1])))
+    write_json(path.parent / "data_report.json", build_data_report(made, load_label_trees(runs[0][1])))
     return 0
 
 

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from mindgpt_plugins.advantage.config import AdvantageConfig
-from mindgpt_plugins.advantage.estimators import accepted
+from mindgpt_plugins.advantage.estimators import select_accepted_settings
 from mindgpt_plugins.advantage.groups import Groups
-from mindgpt_plugins.core.registry import get
+from mindgpt_plugins.core.registry import get_registered
 
 
 class AdvantageError(ValueError):
@@ -30,8 +30,8 @@ def compute_advantage(config: AdvantageConfig, groups: Groups, lam: float) -> Te
         AdvantageError: the result has another shape than the groups, or values that are not finite.
         ValueError: the estimator refuses an option's value.
     """
-    options = accepted(config.name, {"k": config.k, "lam": lam}) | config.options
-    result: Tensor = get("advantage", config.name)(groups, **options)
+    options = select_accepted_settings(config.name, {"k": config.k, "lam": lam}) | config.options
+    result: Tensor = get_registered("advantage", config.name)(groups, **options)
     if result.shape != groups.mask.shape or not bool(torch.isfinite(result).all()):
         raise AdvantageError(
             f"advantage {config.name!r} returned {tuple(result.shape)} with {int((~result.isfinite()).sum())} "

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from mindgpt_plugins.advantage.core import grpo_advantage
-from mindgpt_plugins.advantage.groups import checked
-from mindgpt_plugins.core.registry import nearest
+from mindgpt_plugins.advantage.core import compute_grpo_advantage
+from mindgpt_plugins.advantage.groups import prepare_scores
+from mindgpt_plugins.core.registry import hint_nearest
 
 
-def reward_sum_advantage(
+def compute_reward_sum_advantage(
     components: Mapping[str, Tensor],
     weights: Mapping[str, float],
     mask: Tensor | None = None,
@@ -35,10 +35,10 @@ def reward_sum_advantage(
     """
     parts, valid = _checked(components, weights, mask)
     total = sum((weights[name] * values for name, (values, _) in parts.items()), torch.zeros(()))
-    return grpo_advantage(total, valid, norm_by_std=norm_by_std)
+    return compute_grpo_advantage(total, valid, norm_by_std=norm_by_std)
 
 
-def gdpo_advantage(
+def compute_gdpo_advantage(
     components: Mapping[str, Tensor],
     weights: Mapping[str, float],
     mask: Tensor | None = None,
@@ -70,7 +70,7 @@ def gdpo_advantage(
         raise ValueError(f"tokens have shape {tuple(tokens.shape)}, components {tuple(valid.shape)}; they must agree")
     total = torch.zeros(valid.shape, dtype=torch.float64, device=valid.device)
     for name, (values, scored) in parts.items():
-        total = total + weights[name] * grpo_advantage(values, scored, norm_by_std=norm_by_std)
+        total = total + weights[name] * compute_grpo_advantage(values, scored, norm_by_std=norm_by_std)
     return _whitened(total, valid.to(torch.float64) if tokens is None else tokens.to(torch.float64) * valid) * valid
 
 
@@ -91,7 +91,7 @@ def _checked(
         raise ValueError("this advantage is computed from reward components, and none were given")
     for name in weights:
         if name not in components:
-            raise ValueError(f"there is a weight for {name!r} but no such component{nearest(name, components)}")
+            raise ValueError(f"there is a weight for {name!r} but no such component{hint_nearest(name, components)}")
     for name in components:
         if name not in weights:
             raise ValueError(f"component {name!r} has no weight; give it one, 0 to leave it out")
@@ -100,8 +100,8 @@ def _checked(
     valid = torch.ones_like(first, dtype=torch.bool) if mask is None else mask.to(torch.bool)
     for name, values in components.items():
         try:
-            checked(torch.zeros_like(values), valid)
-            parts[name] = checked(values, valid & ~values.isnan())
+            prepare_scores(torch.zeros_like(values), valid)
+            parts[name] = prepare_scores(values, valid & ~values.isnan())
         except ValueError as error:
             raise ValueError(f"component {name!r}: {error}") from None
     unscored = valid & ~torch.stack([scored for _, scored in parts.values()]).any(dim=0)

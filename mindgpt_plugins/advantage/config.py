@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from mindgpt_plugins.core.choice import Choice, flow
+from mindgpt_plugins.core.choice import Choice, format_flow_yaml
 from mindgpt_plugins.core.schedule import Ramp, Scheduled
 from mindgpt_plugins.core.schema import Strict
 
@@ -61,7 +61,7 @@ class AdvantageConfig(Choice):
             own |= {"lambda": value["lam"]} if "lam" in value else {}
             left = {key: one for key, one in (options or {}).items() if key not in inside}
             own |= {"options": left} if left else {}
-            raise ValueError(f"k and lambda are keys of the section; write {cls.key}: {flow(own)}")
+            raise ValueError(f"k and lambda are keys of the section; write {cls.key}: {format_flow_yaml(own)}")
         return value
 
     @model_serializer(mode="wrap")

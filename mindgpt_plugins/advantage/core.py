@@ -18,13 +18,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from mindgpt_plugins.advantage.groups import centre, checked, std
-from mindgpt_plugins.advantage.subsets import expected_max_with, k_of_group, max_mean_std
+from mindgpt_plugins.advantage.groups import centre_groups, compute_group_std, prepare_scores
+from mindgpt_plugins.advantage.subsets import compute_expected_max, compute_max_moments, limit_subset_size
 
 Normalise = Literal["none", "group_std"]
 
 
-def pass_at_k_advantage(rewards: Tensor, k: int, mask: Tensor | None = None) -> Tensor:
+def compute_pass_at_k_advantage(rewards: Tensor, k: int, mask: Tensor | None = None) -> Tensor:
     """Advantage of the objective E[max of k]: k·(Q_i − mean Q).
 
     Args:
@@ -38,11 +38,11 @@ def pass_at_k_advantage(rewards: Tensor, k: int, mask: Tensor | None = None) -> 
     Raises:
         ValueError: wrong shapes, ``k`` < 1 or scores that are not finite.
     """
-    scores, valid = checked(rewards, mask)
-    return centre(expected_max_with(scores, k, valid), valid) * k_of_group(valid, k)
+    scores, valid = prepare_scores(rewards, mask)
+    return centre_groups(compute_expected_max(scores, k, valid), valid) * limit_subset_size(valid, k)
 
 
-def modulated_advantage(
+def compute_modulated_advantage(
     scores: Tensor, *, k: int = 4, lam: float | Tensor = 0.5, mask: Tensor | None = None, normalise: Normalise = "none"
 ) -> Tensor:
     """The default: (1−λ) parts expected score, λ parts pass@k, on modulated scores.
@@ -64,7 +64,7 @@ def modulated_advantage(
     Raises:
         ValueError: wrong shapes, scores that are not finite, or ``k``, ``lam`` or ``normalise`` out of range.
     """
-    g, valid = checked(scores, mask)
+    g, valid = prepare_scores(scores, mask)
     share = torch.as_tensor(lam, dtype=torch.float64, device=g.device)
     if not bool(((share >= 0.0) & (share <= 1.0)).all()):
         raise ValueError(f"lambda must lie in [0, 1], got {lam}")
@@ -73,23 +73,23 @@ def modulated_advantage(
     if normalise not in ("none", "group_std"):
         raise ValueError(f"normalise must be 'none' or 'group_std', got {normalise!r}")
     share = share.reshape(-1, 1)
-    advantage = (1.0 - share) * centre(g, valid)
+    advantage = (1.0 - share) * centre_groups(g, valid)
     if bool((share > 0.0).any()):
-        advantage = advantage + share * pass_at_k_advantage(g, k, valid)
-    return advantage / (std(g, valid) + 1e-6) if normalise == "group_std" else advantage
+        advantage = advantage + share * compute_pass_at_k_advantage(g, k, valid)
+    return advantage / (compute_group_std(g, valid) + 1e-6) if normalise == "group_std" else advantage
 
 
-def grpo_advantage(rewards: Tensor, mask: Tensor | None = None, *, norm_by_std: bool = True) -> Tensor:
+def compute_grpo_advantage(rewards: Tensor, mask: Tensor | None = None, *, norm_by_std: bool = True) -> Tensor:
     """GRPO: centred in the group, by default divided by the group's sample standard deviation + 1e-6.
 
     Unlike verl's, a group of one gets 0. Source: arXiv 2402.03300; without the division Dr.GRPO, arXiv 2503.20783.
     """
-    g, valid = checked(rewards, mask)
-    advantage = centre(g, valid)
-    return advantage / (std(g, valid) + 1e-6) if norm_by_std else advantage
+    g, valid = prepare_scores(rewards, mask)
+    advantage = centre_groups(g, valid)
+    return advantage / (compute_group_std(g, valid) + 1e-6) if norm_by_std else advantage
 
 
-def analytic_pass_at_k_advantage(rewards: Tensor, k: int, mask: Tensor | None = None) -> Tensor:
+def compute_analytic_pass_at_k_advantage(rewards: Tensor, k: int, mask: Tensor | None = None) -> Tensor:
     """Pass@k advantage in closed form: (Q_i − μ)/σ, μ and σ over the maxima of all k-subsets; 0 where σ < 1e-8.
 
     For right/wrong scores with N of n wrong and ρ = 1 − C(N, k)/C(n, k) this is sqrt((1−ρ)/ρ) for a right reply and
@@ -107,13 +107,15 @@ def analytic_pass_at_k_advantage(rewards: Tensor, k: int, mask: Tensor | None = 
     Raises:
         ValueError: wrong shapes, ``k`` < 1 or scores that are not finite.
     """
-    g, valid = checked(rewards, mask)
-    mean, spread = max_mean_std(g, k, valid)
-    advantage = (expected_max_with(g, k, valid) - mean) * valid
+    g, valid = prepare_scores(rewards, mask)
+    mean, spread = compute_max_moments(g, k, valid)
+    advantage = (compute_expected_max(g, k, valid) - mean) * valid
     return torch.where(spread < 1e-8, 0.0, advantage / spread.clamp(min=1e-8))
 
 
-def best_minus_second_advantage(rewards: Tensor, mask: Tensor | None = None, *, norm_by_std: bool = True) -> Tensor:
+def compute_best_minus_second_advantage(
+    rewards: Tensor, mask: Tensor | None = None, *, norm_by_std: bool = True
+) -> Tensor:
     """Of verl, ``grpo_passk``: the best reply gets its lead over the second best, all others 0.
 
     Unlike verl's, a group of one gets 0 instead of an error. Source: arXiv 2503.19595.
@@ -129,10 +131,10 @@ def best_minus_second_advantage(rewards: Tensor, mask: Tensor | None = None, *, 
     Raises:
         ValueError: wrong shapes, or scores that are not finite.
     """
-    g, valid = checked(rewards, mask)
+    g, valid = prepare_scores(rewards, mask)
     advantage = torch.zeros_like(g)
     if g.shape[1] > 1:
         best = g.masked_fill(~valid, -torch.inf).topk(2, dim=1)
         lead = torch.where(valid.sum(dim=1) > 1, best.values[:, 0] - best.values[:, 1], 0.0)
         advantage.scatter_(1, best.indices[:, :1], lead.unsqueeze(1))
-    return advantage / (std(g, valid) + 1e-6) if norm_by_std else advantage
+    return advantage / (compute_group_std(g, valid) + 1e-6) if norm_by_std else advantage

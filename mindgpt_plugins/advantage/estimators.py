@@ -9,26 +9,26 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mindgpt_plugins.advantage.components import gdpo_advantage, reward_sum_advantage
+from mindgpt_plugins.advantage.components import compute_gdpo_advantage, compute_reward_sum_advantage
 from mindgpt_plugins.advantage.core import (
     Normalise,
-    analytic_pass_at_k_advantage,
-    best_minus_second_advantage,
-    grpo_advantage,
-    modulated_advantage,
-    pass_at_k_advantage,
+    compute_analytic_pass_at_k_advantage,
+    compute_best_minus_second_advantage,
+    compute_grpo_advantage,
+    compute_modulated_advantage,
+    compute_pass_at_k_advantage,
 )
 from mindgpt_plugins.advantage.groups import Groups
-from mindgpt_plugins.core.registry import check_options, get, register
+from mindgpt_plugins.core.registry import check_options, get_registered, register
 
-__all__ = ["Groups", "accepted", "check"]
+__all__ = ["Groups", "select_accepted_settings", "check_advantage_options"]
 
 
 @register("advantage")
 def modulated(groups: Groups, *, k: int = 4, lam: float = 0.5, normalise: Normalise = "none") -> Tensor:
     """Expected score plus pass@k on the modulated scores (ours); adversarial groups have λ = 0.
 
-    Source: :func:`mindgpt_plugins.advantage.core.modulated_advantage`.
+    Source: :func:`mindgpt_plugins.advantage.core.compute_modulated_advantage`.
 
     Args:
         groups: the scores.
@@ -39,7 +39,7 @@ def modulated(groups: Groups, *, k: int = 4, lam: float = 0.5, normalise: Normal
     share: float | Tensor = lam
     if groups.adversarial is not None:
         share = lam * (~groups.adversarial).to(torch.float64)
-    return modulated_advantage(groups.modulated, k=k, lam=share, mask=groups.mask, normalise=normalise)
+    return compute_modulated_advantage(groups.modulated, k=k, lam=share, mask=groups.mask, normalise=normalise)
 
 
 @register("advantage")
@@ -50,13 +50,13 @@ def grpo(groups: Groups, *, norm_by_std: bool = True) -> Tensor:
         groups: the scores.
         norm_by_std: divide by the standard deviation.
     """
-    return grpo_advantage(groups.modulated, groups.mask, norm_by_std=norm_by_std)
+    return compute_grpo_advantage(groups.modulated, groups.mask, norm_by_std=norm_by_std)
 
 
 @register("advantage")
 def dr_grpo(groups: Groups) -> Tensor:
     """GRPO without division by the standard deviation, on the modulated scores (arXiv 2503.20783)."""
-    return grpo_advantage(groups.modulated, groups.mask, norm_by_std=False)
+    return compute_grpo_advantage(groups.modulated, groups.mask, norm_by_std=False)
 
 
 @register("advantage")
@@ -67,7 +67,7 @@ def reward_sum(groups: Groups, *, norm_by_std: bool = True) -> Tensor:
         groups: the scores.
         norm_by_std: divide by the standard deviation.
     """
-    return reward_sum_advantage(groups.components, groups.weights, groups.mask, norm_by_std=norm_by_std)
+    return compute_reward_sum_advantage(groups.components, groups.weights, groups.mask, norm_by_std=norm_by_std)
 
 
 @register("advantage")
@@ -78,7 +78,9 @@ def gdpo(groups: Groups, *, norm_by_std: bool = True) -> Tensor:
         groups: the scores.
         norm_by_std: divide by the standard deviation.
     """
-    return gdpo_advantage(groups.components, groups.weights, groups.mask, tokens=groups.tokens, norm_by_std=norm_by_std)
+    return compute_gdpo_advantage(
+        groups.components, groups.weights, groups.mask, tokens=groups.tokens, norm_by_std=norm_by_std
+    )
 
 
 @register("advantage")
@@ -89,7 +91,7 @@ def pass_at_k(groups: Groups, *, k: int = 4) -> Tensor:
         groups: the scores.
         k: replies per subset; the recipe's ``advantage.k``.
     """
-    return pass_at_k_advantage(groups.modulated, k, groups.mask)
+    return compute_pass_at_k_advantage(groups.modulated, k, groups.mask)
 
 
 @register("advantage")
@@ -100,7 +102,7 @@ def pass_at_k_analytic(groups: Groups, *, k: int = 4) -> Tensor:
         groups: the scores.
         k: replies per subset; the recipe's ``advantage.k``.
     """
-    return analytic_pass_at_k_advantage(groups.modulated, k, groups.mask)
+    return compute_analytic_pass_at_k_advantage(groups.modulated, k, groups.mask)
 
 
 @register("advantage")
@@ -111,20 +113,20 @@ def grpo_passk(groups: Groups, *, norm_by_std: bool = True) -> Tensor:
         groups: the scores.
         norm_by_std: divide by the standard deviation.
     """
-    return best_minus_second_advantage(groups.modulated, groups.mask, norm_by_std=norm_by_std)
+    return compute_best_minus_second_advantage(groups.modulated, groups.mask, norm_by_std=norm_by_std)
 
 
-def accepted(name: str, offered: Mapping[str, Any]) -> dict[str, Any]:
+def select_accepted_settings(name: str, offered: Mapping[str, Any]) -> dict[str, Any]:
     """Of the settings every run has (``k``, ``lam``), those that the named advantage takes."""
-    known = inspect.signature(get("advantage", name)).parameters
+    known = inspect.signature(get_registered("advantage", name)).parameters
     return {key: value for key, value in offered.items() if key in known}
 
 
-def check(name: str, options: Mapping[str, Any]) -> None:
+def check_advantage_options(name: str, options: Mapping[str, Any]) -> None:
     """Refuse an unknown advantage or option.
 
     Raises:
         RegistryError: naming the nearest known name or option.
     """
-    get("advantage", name)
+    get_registered("advantage", name)
     check_options("advantage", name, options)

@@ -29,7 +29,7 @@ class Groups:
     """(groups,) bool: prompts that must not be explored (λ = 0); None: none."""
 
 
-def checked(scores: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+def prepare_scores(scores: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
     """Scores in float64 with 0 where masked, and the mask.
 
     Raises:
@@ -46,15 +46,15 @@ def checked(scores: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
     return wide, valid
 
 
-def centre(values: Tensor, mask: Tensor) -> Tensor:
+def centre_groups(values: Tensor, mask: Tensor) -> Tensor:
     """Minus the group's mean; 0 where masked."""
     count = mask.sum(dim=1, keepdim=True).clamp(min=1)
     mean = (values * mask).sum(dim=1, keepdim=True) / count
     return (values - mean) * mask
 
 
-def std(values: Tensor, mask: Tensor) -> Tensor:
+def compute_group_std(values: Tensor, mask: Tensor) -> Tensor:
     """Sample standard deviation of each group, (groups, 1); 0 for a group of one."""
     count = mask.sum(dim=1, keepdim=True)
-    squares = (centre(values, mask) ** 2).sum(dim=1, keepdim=True)
+    squares = (centre_groups(values, mask) ** 2).sum(dim=1, keepdim=True)
     return (squares / (count - 1).clamp(min=1)).sqrt()

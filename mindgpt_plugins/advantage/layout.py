@@ -13,14 +13,14 @@ Key = TypeVar("Key")
 
 
 @dataclass(frozen=True)
-class Layout(Generic[Key]):
+class GroupLayout(Generic[Key]):
     """Which place of the list belongs to which group; groups in order of their first reply."""
 
     members: dict[Key, list[int]]
     """Group → places of its replies, in order."""
 
     @classmethod
-    def of(cls, groups: Sequence[Key]) -> Layout[Key]:
+    def of(cls, groups: Sequence[Key]) -> GroupLayout[Key]:
         """The layout of replies of which only the groups are known."""
         members: dict[Key, list[int]] = {}
         for place, group in enumerate(groups):

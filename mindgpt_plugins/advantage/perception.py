@@ -23,7 +23,7 @@ EQUAL = 1e-8
 """Dependences closer than this (nats) are equal: min-max scaling would blow numerical noise up to full weights."""
 
 
-def patch_mask(grid: Sequence[Sequence[int]], merge: int, share: float, rng: random.Random) -> Tensor:
+def draw_patch_mask(grid: Sequence[Sequence[int]], merge: int, share: float, rng: random.Random) -> Tensor:
     """Choose the visual tokens that are blacked out, for each picture by itself.
 
     Args:
@@ -45,7 +45,7 @@ def patch_mask(grid: Sequence[Sequence[int]], merge: int, share: float, rng: ran
     return torch.tensor(chosen, dtype=torch.bool).repeat_interleave(merge * merge)
 
 
-def blacken(pixel_values: Tensor, mask: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+def blacken_patches(pixel_values: Tensor, mask: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
     """A copy of ``pixel_values`` with the masked rows at what the processor makes of black.
 
     Args:
@@ -69,17 +69,17 @@ def blacken(pixel_values: Tensor, mask: Tensor, mean: Sequence[float], std: Sequ
     return masked
 
 
-def log_ratio(masked: Tensor, plain: Tensor) -> Tensor:
+def compute_log_ratio(masked: Tensor, plain: Tensor) -> Tensor:
     """δ_t = log π(o_t | masked picture) − log π(o_t | picture), within ±20; float64."""
     return (masked.to(torch.float64) - plain.to(torch.float64)).clamp(-LOG_RATIO, LOG_RATIO)
 
 
-def dependence(delta: Tensor) -> Tensor:
+def compute_image_dependence(delta: Tensor) -> Tensor:
     """D_t = e^δ − δ − 1 within [0, 10]: the k3 estimate of KL(π(·| picture) ‖ π(·| masked picture)) at one token."""
     return (delta.exp() - delta - 1.0).clamp(0.0, DIVERGENCE)
 
 
-def reply_weights(means: Tensor, *, base: float = 0.9, largest: float = 2.0) -> Tensor:
+def weigh_replies(means: Tensor, *, base: float = 0.9, largest: float = 2.0) -> Tensor:
     """α_i of each reply from its mean D_t: z = minmax over the batch, α = b + z·(b_max − b), mean α = 1.
 
     b_max = b + (1 − b)/mean z. Where that passes ``largest`` (few replies see, the others do not), b_max is ``largest``
@@ -112,7 +112,7 @@ def reply_weights(means: Tensor, *, base: float = 0.9, largest: float = 2.0) -> 
     return alpha
 
 
-def top_tokens(divergence: Tensor, valid: Tensor, share: float) -> Tensor:
+def select_top_tokens(divergence: Tensor, valid: Tensor, share: float) -> Tensor:
     """VPPO's token half: true for the ⌈share·T⌉ of the T valid tokens with the largest D_t; ties to earlier ones.
 
     Args:
@@ -127,7 +127,7 @@ def top_tokens(divergence: Tensor, valid: Tensor, share: float) -> Tensor:
     return kept
 
 
-def bonus(deltas: Sequence[Tensor], *, weight: float, clip: float) -> list[Tensor]:
+def compute_perception_bonus(deltas: Sequence[Tensor], *, weight: float, clip: float) -> list[Tensor]:
     """Per-token advantages that raise KL(π(·| picture) ‖ π(·| masked picture)), the masked policy held fixed.
 
     The policy gradient of that KL at a token is E[−δ_t · ∇log π(o_t)], so weight·(clip(−δ_t) − its mean over the batch)
@@ -183,7 +183,7 @@ class Perception:
         return tokens * self.kept[key] if key in self.kept else tokens
 
 
-def perceive(config: PerceptionConfig, seen: Mapping[str, Seen], replies: int) -> Perception:
+def derive_perception_weights(config: PerceptionConfig, seen: Mapping[str, Seen], replies: int) -> Perception:
     """Turn δ into weights of replies and tokens.
 
     Args:
@@ -191,14 +191,14 @@ def perceive(config: PerceptionConfig, seen: Mapping[str, Seen], replies: int) -
         seen: trajectory → its δ; those without a picture and of adversarial prompts are left out.
         replies: how many the step has.
     """
-    divergence = {key: dependence(one.delta) for key, one in seen.items()}
+    divergence = {key: compute_image_dependence(one.delta) for key, one in seen.items()}
     total, count = torch.zeros(replies, dtype=torch.float64), torch.zeros(replies, dtype=torch.float64)
     for key, one in seen.items():
         total[one.reply] += divergence[key][one.valid].sum()
         count[one.reply] += one.valid.sum()
     means = total / count  # 0 / 0 is NaN: not measured
     known = ~means.isnan()
-    alpha = reply_weights(means, base=config.base, largest=config.max) if config.weight else torch.ones_like(means)
+    alpha = weigh_replies(means, base=config.base, largest=config.max) if config.weight else torch.ones_like(means)
     metrics = {"perception/measured": float(known.to(torch.float64).mean())}
     if bool(known.any()):
         metrics |= {
@@ -211,12 +211,14 @@ def perceive(config: PerceptionConfig, seen: Mapping[str, Seen], replies: int) -
         }
     kept: dict[str, Tensor] = {}
     if config.token_share is not None:
-        kept = {key: top_tokens(divergence[key], one.valid, config.token_share) for key, one in seen.items()}
+        kept = {key: select_top_tokens(divergence[key], one.valid, config.token_share) for key, one in seen.items()}
         written = sum(int(one.valid.sum()) for one in seen.values())
         metrics["perception/tokens_kept"] = sum(int(k.sum()) for k in kept.values()) / max(1, written)
     added: dict[str, Tensor] = {}
     if config.papo is not None:
-        extra = bonus([o.delta[o.valid] for o in seen.values()], weight=config.papo.weight, clip=config.papo.clip)
+        extra = compute_perception_bonus(
+            [o.delta[o.valid] for o in seen.values()], weight=config.papo.weight, clip=config.papo.clip
+        )
         for (key, one), values in zip(seen.items(), extra, strict=True):
             added[key] = torch.zeros(len(one.valid)).masked_scatter(one.valid, values.to(torch.float32))
         flat = torch.cat(extra) if extra else torch.zeros(1)

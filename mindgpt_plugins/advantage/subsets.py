@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 
-def expected_max_with(scores: Tensor, k: int, mask: Tensor) -> Tensor:
+def compute_expected_max(scores: Tensor, k: int, mask: Tensor) -> Tensor:
     """Expected maximum of a random k-subset that contains reply i; (groups, n).
 
     Q_i = [C(r_i−1, k−1)·g_i + Σ_{j>r_i} C(j−2, k−2)·g_(j)] / C(n−1, k−1), r_i the rank of reply i. A group of at most
@@ -28,16 +28,16 @@ def expected_max_with(scores: Tensor, k: int, mask: Tensor) -> Tensor:
     return q.masked_fill(~mask, 0.0)
 
 
-def max_mean_std(scores: Tensor, k: int, mask: Tensor) -> tuple[Tensor, Tensor]:
+def compute_max_moments(scores: Tensor, k: int, mask: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of the maximum over all k-subsets, each (groups, 1)."""
     _, ranked = _ranked(scores, mask)
     own, _ = _weights_of(mask, k)
-    share = own * k_of_group(mask, k) / mask.sum(dim=1, keepdim=True).clamp(min=1)  # C(j−1, k−1) / C(n, k)
+    share = own * limit_subset_size(mask, k) / mask.sum(dim=1, keepdim=True).clamp(min=1)  # C(j−1, k−1) / C(n, k)
     mean = (share * ranked).sum(dim=1, keepdim=True)
     return mean, (share * (ranked - mean) ** 2).sum(dim=1, keepdim=True).sqrt()
 
 
-def k_of_group(mask: Tensor, k: int) -> Tensor:
+def limit_subset_size(mask: Tensor, k: int) -> Tensor:
     """min(k, size) of each group as a (groups, 1) float64 column."""
     return mask.sum(dim=1, keepdim=True).clamp(max=k).to(torch.float64)
 

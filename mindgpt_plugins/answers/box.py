@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from mindgpt_plugins.answers.characters import fold_characters
 from mindgpt_plugins.answers.errors import GoldError
-from mindgpt_plugins.answers.json_value import last_json
+from mindgpt_plugins.answers.json_value import find_last_json
 
 Box = tuple[float, float, float, float]
 BOX_CONVENTIONS: dict[str, str] = {
@@ -41,7 +41,7 @@ _KEYS = ("bbox_2d", "bbox", "box")
 LONGEST = 20_000
 
 
-class BoxError(ValueError):
+class BoxAnswerError(ValueError):
     """A box that cannot be read or converted."""
 
 
@@ -60,7 +60,7 @@ def parse_gold_boxes(gold: str, convention: str | None = None, size: tuple[int, 
     found = parse_boxes(gold, convention)
     if found is None:
         raise GoldError(f"gold answer {gold!r} of answer_type 'box' is no box {shape} that is not empty")
-    if convention is not None and (reason := misfit(found, convention, size)):
+    if convention is not None and (reason := find_box_misfit(found, convention, size)):
         raise GoldError(f"gold answer {gold!r} of answer_type 'box': {reason}")
     return found
 
@@ -97,7 +97,7 @@ def _corners(box: Box, convention: str | None) -> Box:
 
 def _from_json(text: str) -> list[Box] | None:
     """Boxes of a JSON list or object; None when it is no JSON."""
-    fenced = last_json(text) if "```" in text else None
+    fenced = find_last_json(text) if "```" in text else None
     source = (fenced or text).strip()
     if source[:1] not in ("[", "{"):
         return None
@@ -158,7 +158,7 @@ def check_convention(name: str) -> None:
         raise ValueError(f"unknown box convention {name!r}; it must be one of: {', '.join(BOX_CONVENTIONS)}")
 
 
-def misfit(boxes: Sequence[Box], convention: str, size: tuple[int, int] | None = None) -> str | None:
+def find_box_misfit(boxes: Sequence[Box], convention: str, size: tuple[int, int] | None = None) -> str | None:
     """Say why corners cannot be of a convention; None when they can.
 
     Half a percent beyond the edge is rounding.
@@ -214,7 +214,7 @@ def needs_size(source: str | None, to: str | None) -> bool:
     return source is not None and to is not None and (_SPAN.get(source) is None) != (_SPAN.get(to) is None)
 
 
-def box_overlap(a: Sequence[float], b: Sequence[float]) -> float:
+def compute_box_iou(a: Sequence[float], b: Sequence[float]) -> float:
     """Intersection over union of two boxes in the same units, in [0, 1]; 0 when both are empty."""
     width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
     if width <= 0 or height <= 0:
@@ -228,7 +228,7 @@ def match_boxes(got: Sequence[Box], want: Sequence[Box]) -> list[float]:
 
     The mean over the result is a score in [0, 1] that punishes missing and superfluous boxes alike.
     """
-    pairs = sorted(((box_overlap(a, b), i, j) for i, a in enumerate(got) for j, b in enumerate(want)), reverse=True)
+    pairs = sorted(((compute_box_iou(a, b), i, j) for i, a in enumerate(got) for j, b in enumerate(want)), reverse=True)
     left, right, found = set[int](), set[int](), list[float]()
     for value, i, j in pairs:
         if value > 0 and i not in left and j not in right:

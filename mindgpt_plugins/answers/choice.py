@@ -16,7 +16,7 @@ from mindgpt_plugins.answers.errors import GoldError
 from mindgpt_plugins.answers.options import options_of
 from mindgpt_plugins.answers.phrases import strip_reason
 from mindgpt_plugins.answers.text import compare_texts, normalise_text
-from mindgpt_plugins.answers.wrappers import plain_latex, strip_brackets, strip_wrapping
+from mindgpt_plugins.answers.wrappers import simplify_latex, strip_brackets, strip_wrapping
 
 _WORD = (
     r"(?:(?:the\s+)?(?:correct\s+|right\s+|best\s+)?(?:answer|options?|choices?|letters?)(?:\s+(?:is|are))?|antwort|réponse|opción|opción|opção"
@@ -44,7 +44,7 @@ _NUMBERED = re.compile(r"\d{1,2}")
 
 
 @dataclass(frozen=True)
-class Choice:
+class ChosenOptions:
     """What an answer chooses.
 
     Attributes:
@@ -60,7 +60,7 @@ class Choice:
     initial: bool = False
 
 
-def parse_gold_choice(gold: str, question: str = "") -> Choice:
+def parse_gold_choice(gold: str, question: str = "") -> ChosenOptions:
     """Read a gold answer of type ``choice``.
 
     Raises:
@@ -79,26 +79,26 @@ def parse_gold_choice(gold: str, question: str = "") -> Choice:
     return found
 
 
-def parse_choice(text: str, question: str = "") -> Choice:
+def parse_choice(text: str, question: str = "") -> ChosenOptions:
     """Read which options a short answer chooses."""
     options = options_of(question) if question else {}
-    text = strip_wrapping(plain_latex(strip_wrapping(fold_characters(text))))
+    text = strip_wrapping(simplify_latex(strip_wrapping(fold_characters(text))))
     whole = normalise_text(text)
     if options:
-        return Choice(_listed_labels(text, whole, options), whole)
+        return ChosenOptions(_listed_labels(text, whole, options), whole)
     bare = _bare(text)
     single = _ONE.fullmatch(bare)
     if single and not _NUMBERED.fullmatch(single[1]):
-        return Choice(frozenset({single[1].casefold()}), whole)
+        return ChosenOptions(frozenset({single[1].casefold()}), whole)
     several = _several(bare, None)
     if several:
-        return Choice(several, whole)
+        return ChosenOptions(several, whole)
     with_text = _WITH_TEXT.fullmatch(text)
     if with_text and not _EITHER.search(text):
         label = with_text["a"] or with_text["b"] or with_text["c"]
         initial = bool(with_text["b"]) and text[with_text.end("b") :].startswith(".")
-        return Choice(frozenset({label.casefold()}), whole, marked=True, initial=initial)
-    return Choice(frozenset(), whole)
+        return ChosenOptions(frozenset({label.casefold()}), whole, marked=True, initial=initial)
+    return ChosenOptions(frozenset(), whole)
 
 
 def _bare(text: str) -> str:
@@ -208,7 +208,9 @@ def _by_text(options: Mapping[str, str]) -> dict[str, str]:
     return {text: label for label, text in options.items() if text and texts.count(text) == 1}
 
 
-def compare_choices(got: Choice, want: Choice, got_text: str = "", want_text: str = "") -> tuple[bool, bool]:
+def compare_choices(
+    got: ChosenOptions, want: ChosenOptions, got_text: str = "", want_text: str = ""
+) -> tuple[bool, bool]:
     """Do two answers choose the same options, and if not, would they under another reading?"""
     if want.labels and not want.marked:
         return got.labels == want.labels, False

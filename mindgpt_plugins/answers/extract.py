@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 
-from mindgpt_plugins.answers.json_value import first_json, last_json, parse_json
+from mindgpt_plugins.answers.json_value import find_first_json, find_last_json, parse_json
 from mindgpt_plugins.answers.numerals import SCALES
 from mindgpt_plugins.answers.reasoning import strip_reasoning
 from mindgpt_plugins.answers.unit_table import parse_unit
-from mindgpt_plugins.answers.wrappers import plain_latex, strip_wrapping
+from mindgpt_plugins.answers.wrappers import simplify_latex, strip_wrapping
 
 _WORDS = (
     r"answers?|antwort|lösung|réponse|reponse|respuesta|resposta|risposta|ответ|відповідь|cevap|yanıt|odpowiedź|odpověď|antwoord|svar|jawaban"
@@ -197,7 +197,7 @@ def _with_tail(inner: str, tail: str, head: str, answer_type: str) -> str:
     money = re.search(r"(?:\\?\$|[€£¥₹])\s*$", head)
     if money and money.group().strip() != "$":
         inner = money.group().strip().lstrip("\\") + inner
-    plain = plain_latex(re.split(r"[.,;:!?\n]\s|[.,;:!?]?$|[。，]", tail.replace("$", " "), maxsplit=1)[0]).strip(
+    plain = simplify_latex(re.split(r"[.,;:!?\n]\s|[.,;:!?]?$|[。，]", tail.replace("$", " "), maxsplit=1)[0]).strip(
         " )\\"
     )
     first = plain.split(" ", 1)[0].casefold() if plain else ""
@@ -221,9 +221,9 @@ def _braces(text: str) -> dict[int, int]:
 def _json(text: str) -> str | None:
     """The JSON after the last marker, else the last one of the text, else a marker's scalar."""
     markers = [m.end() for m in _COLON.finditer(text)]
-    if markers and (after := first_json(text[markers[-1] :])) is not None:
+    if markers and (after := find_first_json(text[markers[-1] :])) is not None:
         return after
-    found = last_json(text)
+    found = find_last_json(text)
     if found is not None:
         return found
     scalar = _marked(text, "json")
@@ -235,10 +235,10 @@ def _box(text: str, found: tuple[int, str] | None) -> str | None:
         # The JSON of a marker may go on over many lines.
         if _is_open(found[1]):
             place = text.find(found[1][:1], found[0]) if not found[1].startswith("```") else text.find("```", found[0])
-            return first_json(text[place:]) or found[1]
+            return find_first_json(text[place:]) or found[1]
         return found[1]
     if '"bbox' in text:  # grounding models answer in JSON over many lines
-        return last_json(text)
+        return find_last_json(text)
     tagged = re.findall(r"<box>(.*?)</box>|<\|box_start\|>(.*?)<\|box_end\|>", text, re.DOTALL) if "box" in text else []
     return "; ".join(a or b for a, b in tagged) or None
 

@@ -70,14 +70,14 @@ def _depth(text: str) -> int:
     return most
 
 
-def last_json(text: str) -> str | None:
+def find_last_json(text: str) -> str | None:
     """Find the last JSON object or array in a text (fenced or bare), or None."""
     text = text[-LONGEST:]
     fenced = [found for found in _FENCE.findall(text) if (inner := _last(found)) is not None and inner]
     return _last(fenced[-1]) if fenced else _last(text)
 
 
-def first_json(text: str) -> str | None:
+def find_first_json(text: str) -> str | None:
     """Return the JSON object or array with which a text begins (a fence may open it), or None."""
     begin = re.match(r"\s*(?:```(?:json\w*)?\s*)?(?=[\[{])", text, re.IGNORECASE)
     if begin is None or _depth(text[:LONGEST]) > DEEPEST:

@@ -14,8 +14,8 @@ from typing import Any
 from mindgpt_plugins.answers.box import (
     check_convention,
     convert_boxes,
+    find_box_misfit,
     match_boxes,
-    misfit,
     needs_size,
     parse_boxes,
     parse_gold_boxes,
@@ -26,7 +26,7 @@ from mindgpt_plugins.answers.extract import extract_answer
 from mindgpt_plugins.answers.json_value import compare_json, parse_gold_json, parse_json
 from mindgpt_plugins.answers.math import compare_math, parse_gold_math
 from mindgpt_plugins.answers.number import compare_numbers, parse_gold_number, parse_number
-from mindgpt_plugins.answers.references import as_gold, cover_all, split_references
+from mindgpt_plugins.answers.references import as_gold, covers_references, split_references
 from mindgpt_plugins.answers.text import compare_texts
 from mindgpt_plugins.answers.tolerance import NOISE, Tolerance
 from mindgpt_plugins.answers.unit import compare_quantities, parse_gold_quantity, parse_quantity
@@ -138,7 +138,9 @@ def compare_answers(
         return best if best.right else replace(best, why=f"none of {len(verdicts)} references: {best.why}")
     if answer_type == "choice":
         return _one(question, ", ".join(references.golds), answer, answer_type, options)
-    right = cover_all(answer, references.golds, lambda part, one: _one(question, one, part, answer_type, options).right)
+    right = covers_references(
+        answer, references.golds, lambda part, one: _one(question, one, part, answer_type, options).right
+    )
     why = "all references" if right else f"not exactly the {len(references.golds)} references"
     return Verdict(right, answer, score=float(right), why=why)
 
@@ -258,7 +260,7 @@ def _boxes(gold: str, answer: str, options: JudgeOptions) -> Verdict:
     got = parse_boxes(answer, reply)
     if got is None:
         return Verdict(False, answer, iou=0.0, why=f"no box: {answer[:60]!r}")
-    if reply is not None and (reason := misfit(got, reply)):
+    if reply is not None and (reason := find_box_misfit(got, reply)):
         return Verdict(False, answer, iou=0.0, why=reason)
     if reply is not None and target is not None and reply != target:
         got = convert_boxes(got, reply, target, options.size() if needs_size(reply, target) else None)

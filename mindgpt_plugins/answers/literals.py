@@ -93,18 +93,18 @@ def _fraction(text: str, found: re.Match[str]) -> Literal | None:
 def _digits(found: re.Match[str]) -> tuple[Value, tuple[Value, ...]]:
     for name, mark in (("comma", ","), ("indian", ","), ("dots", "."), ("dot", "."), ("spaces", " "), ("quotes", "'")):
         if (whole := found[name]) is not None:
-            value = exact(whole.replace(mark, "") + (found[f"{name}_rest"] or "").replace(",", "."))
+            value = parse_exact_value(whole.replace(mark, "") + (found[f"{name}_rest"] or "").replace(",", "."))
             single = name == "comma" and whole.count(",") == 1 and not found["comma_rest"]
-            return value, ((exact(whole.replace(",", ".")),) if single else ())
+            return value, ((parse_exact_value(whole.replace(",", ".")),) if single else ())
     if found["decimal_comma"]:
-        return exact(found["decimal_comma"].replace(",", ".")), ()
+        return parse_exact_value(found["decimal_comma"].replace(",", ".")), ()
     plain = found["plain"]
     whole, _, rest = plain.partition(".")
     grouped = len(rest) == 3 and 1 <= len(whole) <= 3 and whole[:1] != "0"
-    return exact(plain), ((int(whole + rest),) if grouped else ())
+    return parse_exact_value(plain), ((int(whole + rest),) if grouped else ())
 
 
-def exact(digits: str) -> Value:
+def parse_exact_value(digits: str) -> Value:
     """The value of ``12.50`` without the rounding of floats: 0.1 is a tenth."""
     if "." not in digits:
         return int(digits)

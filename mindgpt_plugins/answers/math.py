@@ -11,13 +11,13 @@ from functools import lru_cache
 
 from mindgpt_plugins.answers.characters import fold_characters
 from mindgpt_plugins.answers.errors import GoldError
-from mindgpt_plugins.answers.math_process import math_process
+from mindgpt_plugins.answers.math_process import get_math_process
 from mindgpt_plugins.answers.number import compare_numbers, parse_number
 from mindgpt_plugins.answers.numerals import Value
 from mindgpt_plugins.answers.text import compare_texts, read_plain_number
 from mindgpt_plugins.answers.tolerance import EXACT, Tolerance
 from mindgpt_plugins.answers.unit_table import parse_unit
-from mindgpt_plugins.answers.wrappers import plain_latex, strip_wrapping
+from mindgpt_plugins.answers.wrappers import simplify_latex, strip_wrapping
 
 LONGEST = 2000
 """Characters of an answer that are looked at; a longer one is no final answer."""
@@ -226,12 +226,12 @@ def ask_math(got: str, want: str) -> bool:
         GoldError: the gold answer is no expression.
         MathError: math-verify is missing or does not start.
     """
-    return math_process().compare(got, want)
+    return get_math_process().compare(got, want)
 
 
 def _number(text: str) -> tuple[Value, bool] | None:
     """A plain number and whether it is a percentage; the value of 50 % is a half."""
-    plain = plain_latex(strip_wrapping(fold_characters(text))).strip().rstrip(" .")
+    plain = simplify_latex(strip_wrapping(fold_characters(text))).strip().rstrip(" .")
     plain = re.sub(r"^[A-Za-z]\s*=\s*", "", plain)
     percent = plain.endswith("%")
     value = read_plain_number(plain[:-1].strip() if percent else plain)

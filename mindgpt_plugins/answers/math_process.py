@@ -108,7 +108,7 @@ _started: dict[int, MathProcess] = {}
 _starting = threading.Lock()
 
 
-def math_process() -> MathProcess:
+def get_math_process() -> MathProcess:
     """The helper of this process, started by whichever thread asks first; a forked child gets its own.
 
     Raises:

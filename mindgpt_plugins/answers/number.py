@@ -17,7 +17,7 @@ from mindgpt_plugins.answers.numerals import Value, is_letter
 from mindgpt_plugins.answers.phrases import changes_number, strip_lead, strip_reason
 from mindgpt_plugins.answers.tolerance import EXACT, Tolerance
 from mindgpt_plugins.answers.unit_table import CURRENCY_SIGNS, Unit, parse_unit
-from mindgpt_plugins.answers.wrappers import plain_latex, strip_brackets, strip_wrapping
+from mindgpt_plugins.answers.wrappers import simplify_latex, strip_brackets, strip_wrapping
 
 _CURRENCY = re.compile(
     rf"(us\$|a\$|c\$|r\$|[{re.escape(CURRENCY_SIGNS)}]|(?:usd|eur|gbp|jpy|cny|rmb|inr|chf|krw|rub|aud|cad|rs\.?)(?=[\s\d]))\s*",
@@ -77,7 +77,7 @@ def parse_number(text: str) -> Number | None:
 
 def tidy_number(text: str) -> str:
     """Fold characters and take off wrappers, reasons and introducing words, for the parsers of numbers."""
-    text = strip_wrapping(plain_latex(strip_wrapping(fold_characters(text))))
+    text = strip_wrapping(simplify_latex(strip_wrapping(fold_characters(text))))
     text = strip_brackets(text.replace("—", "-") if text.startswith("—") else text)
     text = strip_reason(strip_lead(text))
     while text and text[-1] in ".,;:":

@@ -31,7 +31,7 @@ def options_of(question: str) -> Mapping[str, str]:
     return {label: normalise_text(text) for label, text in _listed(question)}
 
 
-def option_texts(question: str) -> Mapping[str, str]:
+def list_option_texts(question: str) -> Mapping[str, str]:
     """Label (lower case) → text of the options as written."""
     return dict(_listed(question))
 

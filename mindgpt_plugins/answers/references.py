@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from mindgpt_plugins.answers.errors import GoldError
-from mindgpt_plugins.answers.text import as_text
+from mindgpt_plugins.answers.text import format_gold_value
 
 Mode = Literal["one", "any_of", "all_of"]
 _PARTS = re.compile(
@@ -47,9 +47,11 @@ def as_gold(value: Any, answer_type: str = "text") -> str:
     if isinstance(value, Mapping):
         return json.dumps(dict(value), ensure_ascii=False)
     if isinstance(value, (list, tuple, set, frozenset)):
-        golds = [as_text(v) for v in (sorted(value, key=str) if isinstance(value, (set, frozenset)) else value)]
+        golds = [
+            format_gold_value(v) for v in (sorted(value, key=str) if isinstance(value, (set, frozenset)) else value)
+        ]
         return json.dumps({"all_of" if answer_type == "choice" else "any_of": golds}, ensure_ascii=False)
-    return as_text(value)
+    return format_gold_value(value)
 
 
 def split_references(gold: str, answer_type: str) -> References:
@@ -81,7 +83,7 @@ def split_references(gold: str, answer_type: str) -> References:
     return References(mode, golds)
 
 
-def cover_all(answer: str, golds: Sequence[str], same: Callable[[str, str], bool]) -> bool:
+def covers_references(answer: str, golds: Sequence[str], same: Callable[[str, str], bool]) -> bool:
     """Does an answer list exactly the gold answers, in any order?
 
     Args:

@@ -17,8 +17,8 @@ from mindgpt_plugins.answers.literals import read_literal, read_sign
 from mindgpt_plugins.answers.moments import read_moment
 from mindgpt_plugins.answers.numerals import Value
 from mindgpt_plugins.answers.tolerance import EXACT
-from mindgpt_plugins.answers.unit import parse_quantity, same_case_units
-from mindgpt_plugins.answers.wrappers import plain_latex, strip_brackets, strip_wrapping
+from mindgpt_plugins.answers.unit import has_same_units, parse_quantity
+from mindgpt_plugins.answers.wrappers import simplify_latex, strip_brackets, strip_wrapping
 
 _ENDS = ".,;:!?…¿¡؟।"
 _ARTICLE = re.compile(r"(?:a|an|the)\s+(?=[^\W\d_][^\W_])", re.IGNORECASE)
@@ -52,7 +52,7 @@ _LONGEST = 4000
 def normalise_text(text: str) -> str:
     """Return the text as it is compared: folded, in lower case, without what carries no meaning (see the module)."""
     text = fold_characters(text[:_LONGEST])
-    text = plain_latex(strip_wrapping(text)) if "\\" in text or "^{" in text else strip_wrapping(text)
+    text = simplify_latex(strip_wrapping(text)) if "\\" in text or "^{" in text else strip_wrapping(text)
     text = " ".join(text.split())
     text = _BULLET.sub("", text, count=1) if _BULLET.match(text) else text
     before = None
@@ -94,16 +94,16 @@ def compare_texts(got: str, want: str, similarity: float = 1.0) -> tuple[bool, b
     mine, gold = normalise_text(got), normalise_text(want)
     if mine == gold:
         cases_differ = got.strip() != want.strip() and any(c.isdigit() for c in mine)
-        return bool(mine) and (not cases_differ or same_case_units(got, want)), False
+        return bool(mine) and (not cases_differ or has_same_units(got, want)), False
     right, ambiguous = _same_meaning(mine, gold, got, want)
     if right or ambiguous:
         return right, ambiguous
     if mine.replace(" ", "") == gold.replace(" ", "") and ("\\" in mine or "\\" in gold):
         return True, False  # spaces mean nothing in LaTeX: 8 \sqrt { 3 }
-    return similarity < 1 and similarity_of(mine, gold) >= similarity, False
+    return similarity < 1 and measure_similarity(mine, gold) >= similarity, False
 
 
-def similarity_of(a: str, b: str) -> float:
+def measure_similarity(a: str, b: str) -> float:
     """1 - edit distance / longer length, in [0, 1]."""
     from rapidfuzz.distance import Levenshtein  # imported when a recipe asks for it
 
@@ -145,7 +145,7 @@ def read_plain_number(text: str) -> Value | None:
     """The number that a text is as a whole, without unit or noun; codes such as ``007`` are none."""
     if not text or len(text) > 100:
         return None
-    text = plain_latex(text)
+    text = simplify_latex(text)
     sign, place = read_sign(text)
     code = re.match(r"0\d", text[place:])
     literal = None if code else read_literal(text, place)
@@ -154,7 +154,7 @@ def read_plain_number(text: str) -> Value | None:
     return sign * literal.value
 
 
-def as_text(value: Any) -> str:
+def format_gold_value(value: Any) -> str:
     """A gold value as text: 5.0, which a table made of 5, is ``5``."""
     if isinstance(value, bool):
         return "true" if value else "false"

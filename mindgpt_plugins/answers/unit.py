@@ -193,7 +193,7 @@ def _is_angle(quantity: Quantity) -> bool:
     )
 
 
-def same_case_units(a: str, b: str) -> bool:
+def has_same_units(a: str, b: str) -> bool:
     """Are two texts that differ in case only still the same when they are quantities (``5 mW`` is not ``5 MW``)?"""
     one, two = parse_quantity(a), parse_quantity(b)
     if one is None or two is None or not one.written or not two.written:

@@ -76,7 +76,7 @@ def strip_brackets(text: str) -> str:
     return text
 
 
-def plain_latex(text: str) -> str:
+def simplify_latex(text: str) -> str:
     r"""Return LaTeX of a short answer as plain text: ``12\text{ cm}^2`` as ``12 cm^2``, ``\frac{1}{2}`` as ``1/2``.
 
     What has no plain form (``\sqrt{2}``) stays as it is; ``math`` reads it.

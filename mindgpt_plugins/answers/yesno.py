@@ -7,7 +7,7 @@ import re
 from mindgpt_plugins.answers.characters import fold_characters
 from mindgpt_plugins.answers.errors import GoldError
 from mindgpt_plugins.answers.numerals import split_words
-from mindgpt_plugins.answers.wrappers import plain_latex, strip_brackets, strip_wrapping
+from mindgpt_plugins.answers.wrappers import simplify_latex, strip_brackets, strip_wrapping
 
 _YES = split_words(
     "yes true y yeah yep ja wahr oui vrai si sí verdadero cierto sim verdadeiro sì vero да верно правда evet "
@@ -102,7 +102,7 @@ def parse_yesno(text: str) -> tuple[bool | None, bool]:
 
 
 def _tidy(text: str) -> str:
-    text = strip_wrapping(plain_latex(strip_wrapping(fold_characters(text))))
+    text = strip_wrapping(simplify_latex(strip_wrapping(fold_characters(text))))
     return strip_brackets(strip_wrapping(text.rstrip(".!。 "))).strip() if text.rstrip(".!。 ") else text
 
 

@@ -18,7 +18,7 @@ app = typer.Typer(
 )
 
 
-def verbs() -> typer.Typer:
+def build_cli_app() -> typer.Typer:
     """The command with every verb."""
     from mindgpt_data import cli as data
 
@@ -57,7 +57,7 @@ def verbs() -> typer.Typer:
             evaluate,
         ):
             verb.add(app)
-        app.add_typer(data.app())
+        app.add_typer(data.build_data_app())
         app.command(
             "llamafactory", help="Run LLaMA-Factory on your own YAML with an extra mindgpt: section: … train x.yaml."
         )(lambda: None)
@@ -74,7 +74,7 @@ def main() -> None:
         llamafactory.main(sys.argv[2:])
         return
     try:
-        verbs()()
+        build_cli_app()()
     except (ValueError, StageError, PluginError, FileNotFoundError, RuntimeError) as error:
         if os.environ.get("MINDGPT_TRACEBACK"):
             raise

@@ -27,7 +27,7 @@ def doctor(
 
     from mindgpt_plugins.workbench import doctor as diagnosis
 
-    findings = diagnosis.run(quick=quick)
+    findings = diagnosis.diagnose_installation(quick=quick)
     if as_json:
         typer.echo(json.dumps({"version": 1, "findings": [finding.as_dict() for finding in findings]}, indent=2))
     else:

@@ -70,7 +70,7 @@ def evaluate(
 
     from mindgpt_plugins.core import files
     from mindgpt_plugins.pipeline import display, plan, preflight_all, runner
-    from mindgpt_plugins.workbench.report import build
+    from mindgpt_plugins.workbench.report import build_report
 
     is_server = model.startswith(("http://", "https://"))
     if is_server and (server or sets):
@@ -95,12 +95,12 @@ def evaluate(
     raw |= {"launch": {"benchmark": {"python": harness}}} if harness else {}
 
     console = Console()
-    planned = plan.make(_recipe(raw, overrides or []), runs, fresh=fresh)
+    planned = plan.make_run_plan(_recipe(raw, overrides or []), runs, fresh=fresh)
     display.show_plan(console, planned)
-    preflight_all.require(planned)
+    preflight_all.check_planned_stages(planned)
     if dry_run:
         return
-    folder = runner.run(planned, console)
+    folder = runner.run_plan(planned, console)
     _show(
         console,
         f"{model} {stage or ''}".strip(),
@@ -108,7 +108,7 @@ def evaluate(
     )
     for one in planned.stages:
         console.print(f"{one.name}: {one.folder / 'scores.json'}", soft_wrap=True, markup=False, highlight=False)
-    console.print(f"report: {build(folder)}", soft_wrap=True, markup=False)
+    console.print(f"report: {build_report(folder)}", soft_wrap=True, markup=False)
 
 
 def _model(name: str, stage: str | None, runs: Path) -> tuple[dict[str, str], dict[str, int]]:
@@ -123,13 +123,15 @@ def _model(name: str, stage: str | None, runs: Path) -> tuple[dict[str, str], di
     found = folders.find_run(runs, name)
     done = {s["name"]: Path(s["folder"]) for s in files.read_json(found / "manifest.json")["stages"]}
     models = {
-        key: folder for key, folder in done.items() if folders.is_done(folder) and "model" in folders.artefacts(folder)
+        key: folder
+        for key, folder in done.items()
+        if folders.is_stage_done(folder) and "model" in folders.list_artefacts(folder)
     }
     if not models or (stage is not None and stage not in models):
         what = f"no finished stage {stage or 'with a model'}; it has: {', '.join(models) or 'none'}"
         raise StageError(f"{found} has {what}")
     folder = models[stage or list(models)[-1]]
-    return {"model": folders.artefacts(folder)["model"]}, files.read_json(folder / "stage.json")["image"]
+    return {"model": folders.list_artefacts(folder)["model"]}, files.read_json(folder / "stage.json")["image"]
 
 
 def _pairs(values: list[str] | None) -> dict[str, str]:
@@ -152,14 +154,14 @@ def _recipe(raw: dict[str, Any], overrides: list[str]) -> Any:
     from omegaconf import OmegaConf
 
     from mindgpt_plugins.core.overrides import apply_overrides
-    from mindgpt_plugins.recipe.loading import RecipeError, validate
+    from mindgpt_plugins.recipe.loading import RecipeError, validate_recipe
 
     try:
         merged = OmegaConf.to_container(apply_overrides(OmegaConf.create(raw), overrides), resolve=True)
     except ValueError as error:
         raise RecipeError("command line", [str(error)]) from None
     assert isinstance(merged, dict)
-    return validate({str(key): value for key, value in merged.items()}, Path.cwd() / "command line")
+    return validate_recipe({str(key): value for key, value in merged.items()}, Path.cwd() / "command line")
 
 
 def _show(console: Any, name: str, scores: list[dict[str, Any]]) -> None:

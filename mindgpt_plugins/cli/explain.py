@@ -65,28 +65,30 @@ def explain(
 
     import torch
 
-    from mindgpt_plugins.core.registry import nearest
+    from mindgpt_plugins.core.registry import hint_nearest
     from mindgpt_plugins.recipe.loading import RecipeError
     from mindgpt_plugins.rewards import recorded
     from mindgpt_plugins.workbench.explain import page, text
-    from mindgpt_plugins.workbench.explain.explain import explain as findings
+    from mindgpt_plugins.workbench.explain.explain import explain_rollouts as findings
     from mindgpt_plugins.workbench.explain.scoring import Source
-    from mindgpt_plugins.workbench.explain.setup import read
+    from mindgpt_plugins.workbench.explain.setup import read_recipe_setup
 
     torch.set_num_threads(1)  # many small operations: threads only wait for each other
     if score not in get_args(Source):
-        raise ValueError(f"--score {score}{nearest(score, get_args(Source))} One of: {', '.join(get_args(Source))}")
+        raise ValueError(
+            f"--score {score}{hint_nearest(score, get_args(Source))} One of: {', '.join(get_args(Source))}"
+        )
     where = rollouts / "rollouts" if (rollouts / "rollouts").is_dir() else rollouts
     ran = (where if where.is_dir() else where.parent).parent / "stage.json"
     if recipe is None and not ran.is_file():
         raise RecipeError(str(rollouts), [f"there is no {ran} that says what recipe these are of; give --recipe"])
-    setup = read(recipe or str(ran), overrides or (), stage)
-    other = read(against, (), stage) if against else None
-    lines = recorded.read(where, total_steps=setup.steps, progress=progress, images=images)
+    setup = read_recipe_setup(recipe or str(ran), overrides or (), stage)
+    other = read_recipe_setup(against, (), stage) if against else None
+    lines = recorded.read_recorded_rollouts(where, total_steps=setup.steps, progress=progress, images=images)
     data = findings(lines, setup, other, source=score, look=look)  # type: ignore[arg-type]
-    text.show(Console(), data)
+    text.show_explanation(Console(), data)
     if html is not None:
-        html.write_text(page.render(data), encoding="utf-8")
+        html.write_text(page.render_explain_page(data), encoding="utf-8")
         typer.echo(f"written: {html}")
     if json_ is not None:
         json_.write_text(json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")

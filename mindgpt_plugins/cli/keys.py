@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from mindgpt_plugins.workbench.keys.collect import Key, Section
+    from mindgpt_plugins.workbench.keys.collect import Key, KeySection
 
 
 def add(app: typer.Typer) -> None:
@@ -44,9 +44,9 @@ def keys(
             raise RegistryError("--markdown and --json-schema print the whole; give them alone")
         sys.stdout.write(_whole(markdown))
         return
-    from mindgpt_plugins.workbench.keys.collect import section, section_names
+    from mindgpt_plugins.workbench.keys.collect import collect_section, list_section_names
 
-    found = [_matching(section(name), search) for name in ([kind] if kind else section_names())]
+    found = [_matching(collect_section(name), search) for name in ([kind] if kind else list_section_names())]
     found = [one for one in found if one.keys]
     if not found:
         raise RegistryError(f"no key{f' of {kind}' if kind else ''} has the word {search!r}; try a part of it")
@@ -63,15 +63,15 @@ def keys(
 
 def _whole(markdown: bool) -> str:
     if markdown:
-        from mindgpt_plugins.workbench.keys.markdown import page
+        from mindgpt_plugins.workbench.keys.markdown import render_keys_page
 
-        return page()
-    from mindgpt_plugins.workbench.keys.editor_schema import text
+        return render_keys_page()
+    from mindgpt_plugins.workbench.keys.editor_schema import render_schema_text
 
-    return text()
+    return render_schema_text()
 
 
-def _matching(one: Section, search: str | None) -> Section:
+def _matching(one: KeySection, search: str | None) -> KeySection:
     from dataclasses import replace
 
     return one if search is None else replace(one, keys=[key for key in one.keys if key.fits(search)])
@@ -92,7 +92,7 @@ def _default(key: Key) -> str:
     return "required" if key.default is None else key.default
 
 
-def _print_tables(found: list[Section]) -> None:
+def _print_tables(found: list[KeySection]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text

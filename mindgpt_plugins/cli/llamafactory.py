@@ -13,8 +13,8 @@ def main(argv: list[str]) -> None:
     Everything after ``llamafactory`` is the host's own command line; without a ``mindgpt:`` section the stock command
     runs. Relative paths keep meaning what they mean to the host.
     """
-    from mindgpt_plugins.core.device import resolve
-    from mindgpt_plugins.core.process import child_environment
+    from mindgpt_plugins.core.device import resolve_device
+    from mindgpt_plugins.core.process import build_child_environment
 
     if not argv or argv[0] in ("-h", "--help"):
         print("usage: mindgpt llamafactory train CONFIG.yaml [key=value …]\n")
@@ -23,7 +23,7 @@ def main(argv: list[str]) -> None:
         raise SystemExit(0 if argv else 2)
     if argv[0] == "train" and len(argv) > 1 and not argv[1].startswith("-") and not Path(argv[1]).is_file():
         raise FileNotFoundError(f"config file {argv[1]!r} does not exist")
-    environment = child_environment(cpu=resolve("auto") == "cpu", offline=False, extra={})
+    environment = build_child_environment(cpu=resolve_device("auto") == "cpu", offline=False, extra={})
     sys.stdout.flush()
     os.execve(
         sys.executable,

@@ -138,22 +138,24 @@ def new_reward(
 
     Example: mindgpt new-reward unit_match && cd mindgpt-unit-match && pytest
     """
-    target = write(name, folder)
+    target = write_reward_package(name, folder)
     typer.echo(f"{target}\nnext: cd {target} && pip install -e '.[dev]' && pytest")
 
 
-def write(name: str, folder: Path | None = None) -> Path:
+def write_reward_package(name: str, folder: Path | None = None) -> Path:
     """Write the package; returns its folder.
 
     Raises:
         RegistryError: the name is no Python identifier, is taken by a reward, or the folder is not empty.
     """
-    from mindgpt_plugins.core.registry import RegistryError, names, origin
+    from mindgpt_plugins.core.registry import RegistryError, describe_origin, list_registered_names
 
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
         raise RegistryError(f"reward name {name!r}: use lower-case letters, digits and underscores, e.g. unit_match")
-    if name in names("reward"):
-        raise RegistryError(f"there is already a reward {name!r} ({origin('reward', name)}); choose another name")
+    if name in list_registered_names("reward"):
+        raise RegistryError(
+            f"there is already a reward {name!r} ({describe_origin('reward', name)}); choose another name"
+        )
     values = {
         "name": name,
         "package": f"mindgpt_{name}",

@@ -51,38 +51,38 @@ def curriculum(
     """
     from rich.console import Console
 
-    from mindgpt_plugins.core.registry import nearest
+    from mindgpt_plugins.core.registry import hint_nearest
     from mindgpt_plugins.pipeline import plan
-    from mindgpt_plugins.recipe.loading import RecipeError, load
+    from mindgpt_plugins.recipe.loading import RecipeError, load_recipe
     from mindgpt_plugins.stages.sft.config import TrainingConfig
 
     console = Console()
-    planned = plan.make(load(recipe, overrides or []), runs)
+    planned = plan.make_run_plan(load_recipe(recipe, overrides or []), runs)
     training = [one for one in planned.stages if isinstance(one.config, TrainingConfig)]
     chosen = [one for one in training if stage in (None, one.name)]
     if not chosen:
         known = [one.name for one in training]
-        said = f"--stage {stage}: the recipe has no such training stage{nearest(stage or '', known)}"
+        said = f"--stage {stage}: the recipe has no such training stage{hint_nearest(stage or '', known)}"
         raise RecipeError(recipe, [f"{said} It has: {', '.join(known) or 'none'}."])
     found: dict[str, Forecast] = {}
     for one in chosen:
         try:
-            found[one.name] = of_stage(one, uids and out is not None)
+            found[one.name] = forecast_stage(one, uids and out is not None)
         except ValueError as error:
             if stage is not None:
                 raise
             console.print(f"{one.name}: {error}", style="yellow", markup=False, soft_wrap=True)
             continue
-        show(console, one.name, found[one.name])
+        show_forecast(console, one.name, found[one.name])
     if out is not None:
         out.write_text(json.dumps({name: vars(one) for name, one in found.items()}) + "\n", encoding="utf-8")
         console.print(f"every step: {out}", markup=False, soft_wrap=True)
     if html is not None:
-        html.write_text(page(found), encoding="utf-8")
+        html.write_text(render_forecast_page(found), encoding="utf-8")
         console.print(f"charts: {html}", markup=False, soft_wrap=True)
 
 
-def of_stage(planned: PlannedStage, uids: bool) -> Forecast:
+def forecast_stage(planned: PlannedStage, uids: bool) -> Forecast:
     """Forecast a planned stage from the config it renders.
 
     Raises:
@@ -90,20 +90,20 @@ def of_stage(planned: PlannedStage, uids: bool) -> Forecast:
     """
     from dataclasses import replace
 
-    from mindgpt_plugins.llamafactory_ext.forecast import forecast
-    from mindgpt_plugins.llamafactory_ext.launch import read
-    from mindgpt_plugins.llamafactory_ext.settings import check_against_host, parse
+    from mindgpt_plugins.llamafactory_ext.forecast import forecast_steps
+    from mindgpt_plugins.llamafactory_ext.launch import read_host_arguments
+    from mindgpt_plugins.llamafactory_ext.settings import check_host_arguments, parse_section
 
     with tempfile.TemporaryDirectory() as scratch:
         context = replace(planned.context, folder=Path(scratch))
         planned.stage.render(planned.config, context)
-        host: dict[str, Any] = read(Path(scratch) / "train.yaml", [])
-        section = parse(host.pop("mindgpt"))
-        check_against_host(section, host, {})
-        return forecast(host, section, getattr(planned.config, "workers", 1), uids)
+        host: dict[str, Any] = read_host_arguments(Path(scratch) / "train.yaml", [])
+        section = parse_section(host.pop("mindgpt"))
+        check_host_arguments(section, host, {})
+        return forecast_steps(host, section, getattr(planned.config, "workers", 1), uids)
 
 
-def show(console: Console, name: str, found: Forecast) -> None:
+def show_forecast(console: Console, name: str, found: Forecast) -> None:
     """Print the table of a stage."""
     from rich.table import Table
 
@@ -116,7 +116,7 @@ def show(console: Console, name: str, found: Forecast) -> None:
     groups = _groups(found)
     for column in ("steps", "epoch", *groups, "difficulty"):
         table.add_column(column, justify="left" if column in groups else "right", no_wrap=True)
-    for first, last in spans(found, ROWS):
+    for first, last in split_step_spans(found, ROWS):
         total = sum(sum(series[first:last]) for series in groups.values())
         shares = [sum(series[first:last]) / total for series in groups.values()]
         cells = [f"{'█' * round(10 * share):<10} {100 * share:5.1f} %" for share in shares]
@@ -127,13 +127,13 @@ def show(console: Console, name: str, found: Forecast) -> None:
     console.print(table)
 
 
-def page(found: dict[str, Forecast]) -> str:
+def render_forecast_page(found: dict[str, Forecast]) -> str:
     """Charts of all stages as one HTML page that needs nothing else."""
     from mindgpt_plugins.web.page import render_page
 
     stages = []
     for name, one in found.items():
-        cut = spans(one, POINTS)
+        cut = split_step_spans(one, POINTS)
         size = [sum(sum(series[a:b]) for series in one.source.values()) for a, b in cut]
         shares = {
             label: [(b, sum(series[a:b]) / n) for (a, b), n in zip(cut, size, strict=True)]
@@ -147,7 +147,7 @@ def page(found: dict[str, Forecast]) -> str:
     return render_page("curriculum.html", stages=stages)
 
 
-def spans(found: Forecast, most: int) -> list[tuple[int, int]]:
+def split_step_spans(found: Forecast, most: int) -> list[tuple[int, int]]:
     """Cut the steps into about ``most`` spans of like size that end with the epochs and the sampler's windows."""
     total = len(found.difficulty)
     units = []

@@ -39,16 +39,18 @@ def cost(
     """
     from rich.console import Console
 
-    from mindgpt_plugins.cli.rehearse import folders_of
+    from mindgpt_plugins.cli.rehearse import parse_model_folders
     from mindgpt_plugins.pipeline import plan
-    from mindgpt_plugins.recipe.loading import load
-    from mindgpt_plugins.workbench.cost.estimate import estimate
-    from mindgpt_plugins.workbench.rehearse.models import local
+    from mindgpt_plugins.recipe.loading import load_recipe
+    from mindgpt_plugins.workbench.cost.estimate import estimate_plan_cost
+    from mindgpt_plugins.workbench.rehearse.models import find_model_folders
 
-    loaded = load(recipe, overrides or [])
-    folders = local(loaded, folders_of(model or []))
-    found = estimate(plan.make(loaded, runs), gpu=gpu, mfu=mfu, models=folders, reply_share=reply_share)
-    show(Console(), found, gpu, mfu)
+    loaded = load_recipe(recipe, overrides or [])
+    folders = find_model_folders(loaded, parse_model_folders(model or []))
+    found = estimate_plan_cost(
+        plan.make_run_plan(loaded, runs), gpu=gpu, mfu=mfu, models=folders, reply_share=reply_share
+    )
+    show_stage_costs(Console(), found, gpu, mfu)
     if json_file is not None:
         from mindgpt_plugins.sizing.gpus import GPUS
 
@@ -56,7 +58,7 @@ def cost(
         json_file.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
 
 
-def show(console: Console, found: list[StageCost], gpu: str, mfu: float) -> None:
+def show_stage_costs(console: Console, found: list[StageCost], gpu: str, mfu: float) -> None:
     """Print a row per stage that a GPU works for, their sum, and the assumptions."""
     from rich.table import Table
 

@@ -53,14 +53,14 @@ def parallel(
     """
     from rich.console import Console
 
-    from mindgpt_plugins.sizing.model import read
+    from mindgpt_plugins.sizing.model import read_model_sizes
     from mindgpt_plugins.workbench.parallel import page, plan, show
-    from mindgpt_plugins.workbench.parallel.request import TRAINERS, Request, RequestError
-    from mindgpt_plugins.workbench.parallel.request import images as patches
+    from mindgpt_plugins.workbench.parallel.request import TRAINERS, ParallelRequest, RequestError
+    from mindgpt_plugins.workbench.parallel.request import parse_image_sizes as patches
 
     chosen = _stage(stage)
-    known = read(model)
-    request = Request(
+    known = read_model_sizes(model)
+    request = ParallelRequest(
         gpus=gpus,
         gpu_mem=gpu_mem,
         seq=seq,
@@ -75,32 +75,32 @@ def parallel(
         fused_loss=fused_loss,
         node=gpus_per_node,
     )
-    made = plan.make(known, request)
+    made = plan.make_parallel_plan(known, request)
     if not 1 <= pick <= len(made.options):
         raise RequestError(f"--pick {pick}: there are layouts 1 to {len(made.options)}")
     console = Console()
     console.width = max(console.width, 160)  # rather wrapped by the terminal than cut off
-    show.show(console, made, top, pick, render)
+    show.show_parallel_plan(console, made, top, pick, render)
     if json_file is not None:
-        json_file.write_text(json.dumps(show.data(made, pick), indent=1) + "\n", encoding="utf-8")
+        json_file.write_text(json.dumps(show.dump_parallel_plan(made, pick), indent=1) + "\n", encoding="utf-8")
         console.print(f"everything: {json_file}", markup=False, soft_wrap=True)
     if html is not None:
-        html.write_text(page.page(made, top), encoding="utf-8")
+        html.write_text(page.render_parallel_page(made, top), encoding="utf-8")
         console.print(f"chart: {html}", markup=False, soft_wrap=True)
 
 
 def _stage(given: str) -> Stage:
-    from mindgpt_plugins.core.registry import nearest
+    from mindgpt_plugins.core.registry import hint_nearest
     from mindgpt_plugins.workbench.parallel.request import TRAINERS, RequestError
 
     for stage in TRAINERS:
         if given == stage:
             return stage
-    raise RequestError(f"--stage {given!r}: sft or rl{nearest(given, TRAINERS)}")
+    raise RequestError(f"--stage {given!r}: sft or rl{hint_nearest(given, TRAINERS)}")
 
 
 def _trainers(stage: Stage, given: str | None, known: dict[Stage, tuple[Trainer, ...]]) -> tuple[Trainer, ...]:
-    from mindgpt_plugins.core.registry import nearest
+    from mindgpt_plugins.core.registry import hint_nearest
     from mindgpt_plugins.workbench.parallel.request import RequestError
 
     if given is None:
@@ -109,7 +109,7 @@ def _trainers(stage: Stage, given: str | None, known: dict[Stage, tuple[Trainer,
         if given == trainer:
             return (trainer,)
     raise RequestError(
-        f"--trainer {given!r} does not run stage {stage}{nearest(given, known[stage]) or '.'} It has: "
+        f"--trainer {given!r} does not run stage {stage}{hint_nearest(given, known[stage]) or '.'} It has: "
         f"{', '.join(known[stage])}."
     )
 

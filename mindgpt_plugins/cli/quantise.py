@@ -43,22 +43,22 @@ def quantise(
 
     from mindgpt_plugins.core import files, folders
     from mindgpt_plugins.pipeline import display, plan, preflight_all, runner
-    from mindgpt_plugins.recipe.loading import RecipeError, load
+    from mindgpt_plugins.recipe.loading import RecipeError, load_recipe
     from mindgpt_plugins.stages.quantise.config import QuantiseConfig
 
     console = Console()
-    loaded = load(recipe, overrides or [])
+    loaded = load_recipe(recipe, overrides or [])
     names = [name for name, config in loaded.stages.items() if isinstance(config, QuantiseConfig)]
     if not names or (stage is not None and stage not in names):
         fault = f"there is no stage {stage or 'of kind quantise'}; quantise stages: {', '.join(names) or 'none'}"
         raise RecipeError(str(loaded.path), [fault])
-    planned = plan.make(loaded, runs, until=stage or names[-1])
+    planned = plan.make_run_plan(loaded, runs, until=stage or names[-1])
     display.show_plan(console, planned)
-    preflight_all.require(planned)
-    runner.run(planned, console)
+    preflight_all.check_planned_stages(planned)
+    runner.run_plan(planned, console)
     table = Table("stage", "scheme", "accuracy", "recovery", "KL", "top-1", "size", box=None, pad_edge=False)
     for one in planned.stages:
-        if one.name in names and folders.is_done(one.folder):
+        if one.name in names and folders.is_stage_done(one.folder):
             q = files.read_json(one.folder / "quality.json")
             scheme = q["scheme"] + (" +kv" if q["kv_cache"] == "fp8" else "")
             accuracy = f"{q['accuracy']['model']:.3f} → {q['accuracy']['quantised']:.3f}"

@@ -55,22 +55,22 @@ def rehearse(
 
     from rich.console import Console
 
-    from mindgpt_plugins.recipe.loading import load
+    from mindgpt_plugins.recipe.loading import load_recipe
     from mindgpt_plugins.sizing.gpus import CostError
-    from mindgpt_plugins.workbench.cost.estimate import estimate
+    from mindgpt_plugins.workbench.cost.estimate import estimate_plan_cost
     from mindgpt_plugins.workbench.rehearse import rehearse as rehearsal
     from mindgpt_plugins.workbench.rehearse import report
 
     console = Console()
-    loaded = load(recipe, overrides or [])
-    given = folders_of(model or [])
+    loaded = load_recipe(recipe, overrides or [])
+    given = parse_model_folders(model or [])
     folder = (runs / "rehearse" / loaded.name).resolve()
     if dry_run:
-        result, original, local, _ = rehearsal.look(loaded, folder, given, deep=False)
+        result, original, local, _ = rehearsal.inspect_recipe(loaded, folder, given, deep=False)
         result.server = None if with_teacher else "http://127.0.0.1/v1"
-        rehearsal.changes(result, loaded, original, local)
+        rehearsal.note_recipe_changes(result, loaded, original, local)
         _show_changes(console, result)
-        report.show_cost(console, estimate(original, gpu=gpu, mfu=mfu, models=local))
+        report.show_cost(console, estimate_plan_cost(original, gpu=gpu, mfu=mfu, models=local))
         return
     if fresh:
         shutil.rmtree(folder, ignore_errors=True)
@@ -79,21 +79,21 @@ def rehearse(
     def say(line: str) -> None:
         console.print(f"{time.monotonic() - began:6.0f} s  {line}", markup=False, highlight=False, soft_wrap=True)
 
-    result, original, local = rehearsal.rehearse(loaded, folder, given, say, with_teacher=with_teacher)
+    result, original, local = rehearsal.rehearse_recipe(loaded, folder, given, say, with_teacher=with_teacher)
     try:
-        cost = estimate(original, gpu=gpu, mfu=mfu, models=local)
+        cost = estimate_plan_cost(original, gpu=gpu, mfu=mfu, models=local)
     except CostError as error:  # what was proven is not lost for that
         console.print(f"no cost estimate: {error}", markup=False)
         cost = []
-    page = report.write(result, cost)
-    report.show(console, result, cost)
+    page = report.write_rehearsal_report(result, cost)
+    report.show_rehearsal(console, result, cost)
     console.print(f"report: {page}", soft_wrap=True, markup=False)
     if not result.proven:
         console.print("Fix it and run the same command again: what is proven is kept.")
         raise typer.Exit(1)
 
 
-def folders_of(pairs: list[str]) -> dict[str, Path]:
+def parse_model_folders(pairs: list[str]) -> dict[str, Path]:
     """``--model ID=FOLDER`` options.
 
     Raises:
@@ -116,7 +116,7 @@ def _show_changes(console: Any, result: Any) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from mindgpt_plugins.workbench.rehearse.report import not_proven
+    from mindgpt_plugins.workbench.rehearse.report import list_unproven_claims
 
     table = Table("stage", "key", "recipe", "rehearsal", title=f"Rehearsal of {result.recipe}: what would be changed")
     for change in result.changes:
@@ -124,5 +124,5 @@ def _show_changes(console: Any, result: Any) -> None:
         table.add_row(escape(change.stage or "all"), escape(change.key), *values)
     console.print(table)
     console.print("It would not prove:")
-    for means, keys in not_proven(result.changes).items():
+    for means, keys in list_unproven_claims(result.changes).items():
         console.print(f"  ○ {means} ({', '.join(keys[:3])})", style="dim", markup=False)

@@ -35,9 +35,9 @@ def report(
 
     from mindgpt_plugins.core.folders import find_run
     from mindgpt_plugins.stages.evaluate import branch_tables
-    from mindgpt_plugins.workbench.report import build
+    from mindgpt_plugins.workbench.report import build_report
 
-    page = build(find_run(runs, run))
+    page = build_report(find_run(runs, run))
     typer.echo(f"{page}\n{page.with_name('report.json')}")
     if branches:
         found = read_json(page.with_name("report.json"))["branches"]
@@ -47,8 +47,8 @@ def report(
         model = found["models"][-1]
         for part in model["parts"]:
             title = f"{model['model']} on {found['set']}, {part['part']} items"
-            console.print(branch_tables.accuracy(part["branches"], title=title, depth=depth))
+            console.print(branch_tables.tabulate_branch_accuracy(part["branches"], title=title, depth=depth))
         if found["compared"]:
             last = found["compared"][-1]
             title = f"{last['model']} since {last['with']}"
-            console.print(branch_tables.changes(last, title=title, depth=depth))
+            console.print(branch_tables.tabulate_branch_changes(last, title=title, depth=depth))

@@ -16,7 +16,7 @@ from mindgpt_plugins.cli.options import OverridesArgument
 
 if TYPE_CHECKING:
     from mindgpt_plugins.rewards.suite import Suite
-    from mindgpt_plugins.rewards.trial import Scored
+    from mindgpt_plugins.rewards.trial import ScoredSample
 
 
 def add(app: typer.Typer) -> None:
@@ -55,13 +55,13 @@ def try_rewards(
     from mindgpt_plugins.rewards import recorded, trial
 
     suite, steps = _suite(recipe, overrides or [], stage)
-    lines = recorded.read(on, total_steps=steps, progress=progress, images=images)
+    lines = recorded.read_recorded_rollouts(on, total_steps=steps, progress=progress, images=images)
     if group is not None:
         known = [one.group for one in lines]
         lines = [one for one in lines if one.group == group]
         if not lines:
             raise recorded.RecordedError(f"{on}: no group {group!r}; there are {', '.join(dict.fromkeys(known))[:400]}")
-    found = trial.score(suite, lines)
+    found = trial.score_recorded_rollouts(suite, lines)
     console = Console()
     _show(console, suite, found, limit)
     for name in ("answer_type", "type", "length"):
@@ -84,28 +84,28 @@ def try_rewards(
 def _suite(recipe: str, overrides: Sequence[str], stage: str | None) -> tuple[Suite, int]:
     """The rewards of a recipe's rl stage, or of a settings file, and the steps of the run."""
     from mindgpt_plugins.core.registry import load_plugins
-    from mindgpt_plugins.recipe.loading import find_stage, load
+    from mindgpt_plugins.recipe.loading import find_stage, load_recipe
     from mindgpt_plugins.rewards.suite import Suite
     from mindgpt_plugins.stages.rl.config import RLConfig
 
     if recipe.endswith(".json"):
-        from mindgpt_plugins.verl_ext.settings import read
+        from mindgpt_plugins.verl_ext.settings import read_settings_file
 
-        settings = read(Path(recipe))
+        settings = read_settings_file(Path(recipe))
         load_plugins(settings.plugins)
         return Suite(settings.rewards), 1
-    config = find_stage(load(recipe, overrides), RLConfig, stage)
+    config = find_stage(load_recipe(recipe, overrides), RLConfig, stage)
     return Suite(config.rewards), config.steps
 
 
-def _show(console: Console, suite: Suite, found: Sequence[Scored], limit: int) -> None:
-    from mindgpt_plugins.rewards.recorded import grouped
+def _show(console: Console, suite: Suite, found: Sequence[ScoredSample], limit: int) -> None:
+    from mindgpt_plugins.rewards.recorded import group_recorded_rollouts
 
     if limit:
         console.print(_replies_table(suite, found[:limit]))
         if len(found) > limit:
             console.print(f"… {len(found) - limit} more; --limit shows more, --out writes all", style="dim")
-        groups = [[found[i] for i in own] for own in grouped([one.recorded for one in found])]
+        groups = [[found[i] for i in own] for own in group_recorded_rollouts([one.recorded for one in found])]
         console.print(_groups_table(groups[:limit]))
         if len(groups) > limit:
             console.print(f"… {len(groups) - limit} more groups", style="dim")
@@ -114,7 +114,7 @@ def _show(console: Console, suite: Suite, found: Sequence[Scored], limit: int) -
     console.print(f"{len(found)} replies, mean r {_number(_mean(scores))}, correct {_correct(scores)}")
 
 
-def _replies_table(suite: Suite, found: Sequence[Scored]) -> Table:
+def _replies_table(suite: Suite, found: Sequence[ScoredSample]) -> Table:
     table = Table("group", "sample", "r", "g", *map(escape, suite.names()), title="Replies")
     table.columns[1].no_wrap = True
     table.add_column("reply", no_wrap=True, min_width=24)
@@ -126,7 +126,7 @@ def _replies_table(suite: Suite, found: Sequence[Scored]) -> Table:
     return table
 
 
-def _groups_table(groups: Sequence[Sequence[Scored]]) -> Table:
+def _groups_table(groups: Sequence[Sequence[ScoredSample]]) -> Table:
     table = Table("group", "replies", "correct", "mean r", "mean g", "spread of g", "tokens", title="Groups")
     for members in groups:
         scores = [m.score for m in members if m.score is not None]
@@ -143,11 +143,11 @@ def _groups_table(groups: Sequence[Sequence[Scored]]) -> Table:
     return table
 
 
-def _rewards_table(suite: Suite, found: Sequence[Scored]) -> Table:
-    from mindgpt_plugins.rewards.trial import components
+def _rewards_table(suite: Suite, found: Sequence[ScoredSample]) -> Table:
+    from mindgpt_plugins.rewards.trial import summarise_components
 
     table = Table("reward", "role", "scored", "mean", "std", "min", "max", "failed", "differs", title="Rewards")
-    for c in components(suite, found):
+    for c in summarise_components(suite, found):
         figures = [_number(value) for value in (c.mean, c.std, c.low, c.high)]
         table.add_row(escape(c.name), c.role, f"{c.scored}/{len(found)}", *figures, str(c.errors), str(c.changed))
     return table

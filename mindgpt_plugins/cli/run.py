@@ -37,28 +37,28 @@ def run(
     """
     from mindgpt_plugins.core import files
     from mindgpt_plugins.pipeline import display, plan, preflight_all, runner
-    from mindgpt_plugins.recipe.loading import load
+    from mindgpt_plugins.recipe.loading import load_recipe
 
     console = Console(soft_wrap=False)
-    loaded = load(recipe, overrides or [])
-    planned = plan.make(loaded, runs, until=until, start=start, fresh=fresh)
+    loaded = load_recipe(recipe, overrides or [])
+    planned = plan.make_run_plan(loaded, runs, until=until, start=start, fresh=fresh)
     display.show_plan(console, planned)
-    preflight_all.require(planned)
-    for line in preflight_all.uncounted(planned):
+    preflight_all.check_planned_stages(planned)
+    for line in preflight_all.list_uncounted_stages(planned):
         console.print(line, style="yellow", markup=False)
     if dry_run:
         for stage in planned.stages:
             if stage.status in ("run", "resume"):
                 with tempfile.TemporaryDirectory() as scratch:
                     console.print(f"\n# {stage.name}: {stage.folder}", style="bold", markup=False)
-                    for command in runner.commands(stage, Path(scratch)):
+                    for command in runner.render_stage_commands(stage, Path(scratch)):
                         shown = command.shell(stage.python).replace(scratch, str(stage.folder))
                         console.print(shown, soft_wrap=True, markup=False, highlight=False)
         return
-    folder = runner.run(planned, console)
-    from mindgpt_plugins.workbench.report import build
+    folder = runner.run_plan(planned, console)
+    from mindgpt_plugins.workbench.report import build_report
 
-    page = build(folder)
+    page = build_report(folder)
     total = sum(stage["seconds"] for stage in files.read_json(folder / "manifest.json")["stages"])
-    console.print(f"[bold green]done[/]; all stages together took {display.duration(total)}")
+    console.print(f"[bold green]done[/]; all stages together took {display.format_wall_time(total)}")
     console.print(f"report: {page}", soft_wrap=True, markup=False)

@@ -13,7 +13,7 @@ import typer
 from mindgpt_plugins.cli.options import RunsOption
 
 if TYPE_CHECKING:
-    from mindgpt_plugins.workbench.serve.probe import Question
+    from mindgpt_plugins.workbench.serve.probe import ProbeQuestion
 
 
 def add(app: typer.Typer) -> None:
@@ -47,13 +47,13 @@ def serve(
     from rich.console import Console
 
     from mindgpt_plugins.core import files
-    from mindgpt_plugins.generation.vllm_server import Server, Settings, command
-    from mindgpt_plugins.workbench.serve.checks import require
-    from mindgpt_plugins.workbench.serve.probe import ask, drafted, load_test
+    from mindgpt_plugins.generation.vllm_server import Server, VllmServerSettings, build_vllm_command
+    from mindgpt_plugins.workbench.serve.checks import check_server_settings
+    from mindgpt_plugins.workbench.serve.probe import ask_question, read_drafted_tokens, run_load_test
 
     console = Console()
     model, settings, questions = _what(run, stage, runs)
-    served = Settings(
+    served = VllmServerSettings(
         model=model,
         name=stage or model.parent.name,
         python=python or sys.executable,
@@ -66,15 +66,15 @@ def serve(
     )
     folder = Path(runs) / "serve" / f"{served.name}-{port}"
     console.print(f"model: {model}", soft_wrap=True, markup=False)
-    require(served)
-    console.print(" ".join(command(served)), style="dim", soft_wrap=True, markup=False)
+    check_server_settings(served)
+    console.print(" ".join(build_vllm_command(served)), style="dim", soft_wrap=True, markup=False)
     with Server(served, folder.resolve()) as server:
         with console.status("starting") as status:
             seconds = server.wait_until_ready(tick=lambda passed: status.update(f"starting, {passed:.0f} s"))
         console.print(f"[green]ready[/] after {seconds:.0f} s: {served.url}/v1, model name {served.name!r}")
 
-        def send(question: Question) -> Any:
-            return ask(served.url, served.name, question)
+        def send(question: ProbeQuestion) -> Any:
+            return ask_question(served.url, served.name, question)
 
         first = send(questions[0])
         console.print(
@@ -83,9 +83,9 @@ def serve(
         record: dict[str, Any] = {"model": str(model), "ready_seconds": seconds, "reply": first.text}
         if requests:
             with console.status("load test"):
-                record["load"] = load_test(send, questions, requests=requests, at_once=at_once)
+                record["load"] = run_load_test(send, questions, requests=requests, at_once=at_once)
             _show(console, record["load"])
-        speculated = drafted(served.url)
+        speculated = read_drafted_tokens(served.url)
         if speculated is not None:
             record["speculative"] = speculated
             console.print("speculative decoding: {accepted} of {drafted} drafted tokens accepted".format(**speculated))
@@ -99,12 +99,12 @@ def serve(
             raise RuntimeError(f"the server ended. {server.log_end()}")
 
 
-def _what(run: str, stage: str | None, runs: Path) -> tuple[Path, dict[str, Any], list[Question]]:
+def _what(run: str, stage: str | None, runs: Path) -> tuple[Path, dict[str, Any], list[ProbeQuestion]]:
     """Model folder, settings that follow from the run, and questions to ask it."""
     from mindgpt_plugins.core import device, files, folders
     from mindgpt_plugins.core.errors import StageError
 
-    cpu = {"cpu": device.resolve("auto") == "cpu"}
+    cpu = {"cpu": device.resolve_device("auto") == "cpu"}
     if (Path(run) / "config.json").is_file():
         return Path(run).resolve(), cpu, [_drawn(runs)]
     found = folders.find_run(runs, run)
@@ -112,7 +112,7 @@ def _what(run: str, stage: str | None, runs: Path) -> tuple[Path, dict[str, Any]
     models = {
         name: Path(paths["model"])
         for name, folder in done.items()
-        if folders.is_done(folder) and "model" in (paths := folders.artefacts(folder))
+        if folders.is_stage_done(folder) and "model" in (paths := folders.list_artefacts(folder))
     }
     if not models or (stage is not None and stage not in models):
         what = f"no finished stage {stage or 'with a model'}; it has: {', '.join(models) or 'none'}"
@@ -122,10 +122,10 @@ def _what(run: str, stage: str | None, runs: Path) -> tuple[Path, dict[str, Any]
     return models[name], cpu | image, _questions(done, runs)
 
 
-def _questions(done: dict[str, Path], runs: Path) -> list[Question]:
+def _questions(done: dict[str, Path], runs: Path) -> list[ProbeQuestion]:
     """Questions of the run's newest evaluated set; a drawn picture when there is none."""
     from mindgpt_plugins.core.files import read_json, read_jsonl
-    from mindgpt_plugins.workbench.serve.probe import Question
+    from mindgpt_plugins.workbench.serve.probe import ProbeQuestion
 
     for folder in reversed(done.values()):
         if (folder / "evaluate.json").is_file():
@@ -134,21 +134,21 @@ def _questions(done: dict[str, Path], runs: Path) -> list[Question]:
             if lines.is_file():
                 root = Path(where["folder"])
                 rows = islice(read_jsonl(lines), 64)
-                return [Question(row["question"], tuple(root / name for name in row["image"])) for _, row in rows]
+                return [ProbeQuestion(row["question"], tuple(root / name for name in row["image"])) for _, row in rows]
     return [_drawn(runs)]
 
 
-def _drawn(runs: Path) -> Question:
+def _drawn(runs: Path) -> ProbeQuestion:
     from PIL import Image, ImageDraw
 
-    from mindgpt_plugins.workbench.serve.probe import Question
+    from mindgpt_plugins.workbench.serve.probe import ProbeQuestion
 
     path = Path(runs) / "serve" / "smoke.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     picture = Image.new("RGB", (224, 224), "white")
     ImageDraw.Draw(picture).ellipse((48, 48, 176, 176), fill="red")
     picture.save(path)
-    return Question("What colour is the circle?", (path,))
+    return ProbeQuestion("What colour is the circle?", (path,))
 
 
 def _show(console: Any, load: dict[str, Any]) -> None:

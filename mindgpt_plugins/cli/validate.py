@@ -22,14 +22,14 @@ def validate(recipe: RecipeArgument, overrides: OverridesArgument = None, runs: 
     Data that an earlier stage will make is checked when it exists; until then its row says so.
     """
     from mindgpt_plugins.pipeline import plan, preflight_all
-    from mindgpt_plugins.recipe.loading import load
+    from mindgpt_plugins.recipe.loading import load_recipe
 
     console = Console()
-    planned = plan.make(load(recipe, overrides or []), runs)
+    planned = plan.make_run_plan(load_recipe(recipe, overrides or []), runs)
     table = Table("stage", "dataset", "rows", "longest (tokens)", "limit", title="Prompts, vision tokens included")
-    for row in preflight_all.token_table(planned):
+    for row in preflight_all.tabulate_token_lengths(planned):
         table.add_row(*row)
     if table.row_count:
         console.print(table)
-    preflight_all.require(planned)
+    preflight_all.check_planned_stages(planned)
     console.print(f"[green]{planned.recipe.path.name} is valid[/]: {len(planned.stages)} stages")

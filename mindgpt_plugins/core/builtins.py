@@ -94,6 +94,6 @@ BUILTINS: dict[str, dict[str, str]] = {
 }
 
 
-def shipped_modules(kinds: Iterable[str]) -> set[str]:
+def list_shipped_modules(kinds: Iterable[str]) -> set[str]:
     """Modules of everything that ships under these kinds."""
     return {target.partition(":")[0] for kind in kinds for target in BUILTINS[kind].values()}

@@ -54,7 +54,7 @@ class Choice(Strict):
 
     @classmethod
     def _shown(cls, value: Mapping[str, Any]) -> str:
-        return f"{cls.key}: {flow(value)}" if cls.key else flow(value)
+        return f"{cls.key}: {format_flow_yaml(value)}" if cls.key else format_flow_yaml(value)
 
     def written(self) -> str | dict[str, Any]:
         """As it is written in YAML: the bare name where nothing else is set."""
@@ -62,7 +62,7 @@ class Choice(Strict):
         return self.name if set(data) <= {"name"} else {"name": self.name, **data}
 
 
-def choices(model: BaseModel, place: str = "") -> Iterator[tuple[str, Choice]]:
+def find_choices(model: BaseModel, place: str = "") -> Iterator[tuple[str, Choice]]:
     """Every choice in a config with its dotted place, nested models and lists included."""
     for name, field in type(model).model_fields.items():
         yield from _choices_in(getattr(model, name), f"{place}.{field.validation_alias or name}".lstrip("."))
@@ -72,7 +72,7 @@ def _choices_in(value: Any, place: str) -> Iterator[tuple[str, Choice]]:
     if isinstance(value, Choice):
         yield place, value
     if isinstance(value, BaseModel):
-        yield from choices(value, place)
+        yield from find_choices(value, place)
     elif isinstance(value, Mapping):
         for key, one in value.items():
             yield from _choices_in(one, f"{place}.{key}")
@@ -96,25 +96,25 @@ def refuse_options_beside(value: Any, choice: type[Choice], default: str) -> Any
         named = value.get(choice.key, default)
         chosen = dict(named) if isinstance(named, Mapping) else {"name": named}
         chosen["options"] = {**chosen.get("options", {}), **dict(value["options"] or {})}
-        raise ValueError(f"options lie with the {choice.key}; write {choice.key}: {flow(chosen)}")
+        raise ValueError(f"options lie with the {choice.key}; write {choice.key}: {format_flow_yaml(chosen)}")
     return value
 
 
-def flow(value: Any) -> str:
+def format_flow_yaml(value: Any) -> str:
     """A value as YAML in one line: ``{name: easy_to_hard, options: {pacing: root}}``."""
     import yaml
 
-    data = {"x": plain(value)}
+    data = {"x": convert_plain_data(value)}
     text: str = yaml.safe_dump(data, default_flow_style=True, sort_keys=False, allow_unicode=True, width=1 << 20)
     return text.strip()[len("{x: ") : -1]
 
 
-def plain(value: Any) -> Any:
+def convert_plain_data(value: Any) -> Any:
     """Mappings and sequences as ``dict`` and ``list``, so that YAML and JSON can write them."""
     if isinstance(value, Mapping):
-        return {key: plain(one) for key, one in value.items()}
+        return {key: convert_plain_data(one) for key, one in value.items()}
     if isinstance(value, Iterable) and not isinstance(value, (str, bytes)):
-        return [plain(one) for one in value]
+        return [convert_plain_data(one) for one in value]
     return value
 
 

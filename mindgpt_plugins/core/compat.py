@@ -50,7 +50,7 @@ HOSTS: dict[str, Host] = {
 }
 
 
-def installed(name: str) -> str | None:
+def find_installed_version(name: str) -> str | None:
     """Version of an installed distribution, or of another one of the same package, or ``None``."""
     for distribution in (name, *(HOSTS[name].also if name in HOSTS else ())):
         try:
@@ -60,7 +60,7 @@ def installed(name: str) -> str | None:
     return None
 
 
-def problem(name: str, version: str | None) -> str | None:
+def find_version_problem(name: str, version: str | None) -> str | None:
     """One line with cause and fix if this version of a host is missing or not supported."""
     host = HOSTS[name]
     fix = f"pip install '{name}=={host.validated}' (or {host.install})"
@@ -71,16 +71,16 @@ def problem(name: str, version: str | None) -> str | None:
     return None
 
 
-def problem_here(requirement: str) -> str | None:
+def find_requirement_problem(requirement: str) -> str | None:
     """One line with cause and fix if what a stage needs is missing in this interpreter or not supported.
 
     Args:
         requirement: a name in :data:`HOSTS`, or what pip takes: ``toolbox``, ``"toolbox>=2"``.
     """
     if requirement in HOSTS:
-        return problem(requirement, installed(requirement))
+        return find_version_problem(requirement, find_installed_version(requirement))
     wanted = Requirement(requirement)
-    version = installed(wanted.name)
+    version = find_installed_version(wanted.name)
     if version is None:
         return f"{wanted.name} is not installed; pip install '{requirement}'"
     if not wanted.specifier.contains(version, prereleases=True):

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from mindgpt_plugins.core.files import BYTE_ORDER_MARK, FileError, read_json, read_jsonl
-from mindgpt_plugins.core.registry import nearest
+from mindgpt_plugins.core.registry import hint_nearest
 
 INFO = "dataset_info.json"
 KINDS = {"json": "json", "jsonl": "json", "parquet": "parquet", "arrow": "arrow", "csv": "csv", "txt": "text"}
@@ -150,7 +150,7 @@ def read_set_info(folder: Path, name: str) -> SetInfo:
     known = read_dataset_info(folder)
     if not isinstance(known.get(name), dict):
         raise DatasetError(
-            f"{folder / INFO} lists no set {name!r}; it has: {', '.join(known) or 'none'}{nearest(name, known)}"
+            f"{folder / INFO} lists no set {name!r}; it has: {', '.join(known) or 'none'}{hint_nearest(name, known)}"
         )
     return SetInfo(folder, name, known[name])
 
@@ -308,6 +308,6 @@ def _skip(text: str, at: int) -> int:
     return at
 
 
-def take_evenly(total: int, most: int) -> Sequence[int]:
+def pick_even_positions(total: int, most: int) -> Sequence[int]:
     """Positions of at most ``most`` of ``total`` rows, evenly over them."""
     return range(0, total, max(1, -(-total // most)))

@@ -8,7 +8,7 @@ from typing import Literal
 _DRIVERS = (Path("/proc/driver/nvidia/version"), Path("/dev/kfd"), Path("/dev/davinci_manager"))
 
 
-def resolve(device: Literal["auto", "cpu", "cuda"]) -> Literal["cpu", "cuda"]:
+def resolve_device(device: Literal["auto", "cpu", "cuda"]) -> Literal["cpu", "cuda"]:
     """``auto`` becomes ``cuda`` when an accelerator's driver is loaded (NVIDIA, ROCm, Ascend), else ``cpu``."""
     if device != "auto":
         return device

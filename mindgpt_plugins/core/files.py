@@ -84,7 +84,7 @@ def write_text(path: Path, content: str | Iterable[str]) -> None:
         file.writelines([content] if isinstance(content, str) else content)
 
 
-def dumps(data: Any) -> str:
+def dump_json_line(data: Any) -> str:
     """One compact JSON line; non-ASCII text stays readable."""
     return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
 
@@ -114,7 +114,7 @@ def write_jsonl(path: Path, records: Iterable[Any]) -> int:
     def lines() -> Iterator[str]:
         nonlocal count
         for record in records:
-            yield dumps(record) + "\n"
+            yield dump_json_line(record) + "\n"
             count += 1
 
     write_text(path, lines())

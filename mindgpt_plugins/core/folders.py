@@ -18,27 +18,27 @@ from mindgpt_plugins.core.files import read_json
 DONE = "artefacts.json"
 
 
-def stage_folder(runs: Path, stage: str, digest: str, attempt: int = 1) -> Path:
+def locate_stage_folder(runs: Path, stage: str, digest: str, attempt: int = 1) -> Path:
     """Folder of one attempt at a stage."""
     return runs / "stages" / (f"{stage}-{digest}" + (f".{attempt}" if attempt > 1 else ""))
 
 
-def latest_attempt(runs: Path, stage: str, digest: str) -> int:
+def find_latest_attempt(runs: Path, stage: str, digest: str) -> int:
     """Number of the newest attempt at this content, 0 if there is none."""
     attempt = 0
-    while stage_folder(runs, stage, digest, attempt + 1).is_dir():
+    while locate_stage_folder(runs, stage, digest, attempt + 1).is_dir():
         attempt += 1
     return attempt
 
 
-def artefacts(folder: Path) -> dict[str, str]:
+def list_artefacts(folder: Path) -> dict[str, str]:
     """Absolute artefact paths of a finished stage folder."""
     return {name: str(folder / path) for name, path in read_json(folder / DONE).items()}
 
 
-def is_done(folder: Path) -> bool:
+def is_stage_done(folder: Path) -> bool:
     """Did the stage finish, and is everything it promised still there?"""
-    return (folder / DONE).is_file() and all(Path(path).exists() for path in artefacts(folder).values())
+    return (folder / DONE).is_file() and all(Path(path).exists() for path in list_artefacts(folder).values())
 
 
 def find_run(runs: Path, name: str) -> Path:
@@ -54,6 +54,6 @@ def find_run(runs: Path, name: str) -> Path:
     raise FileNotFoundError(f"no run {name!r} in {runs}; known runs: {', '.join(known) or 'none (mindgpt run …)'}")
 
 
-def run_digest(identity: dict[str, str]) -> str:
+def digest_run(identity: dict[str, str]) -> str:
     """8 hex digits over the identities of all stages of a run."""
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]

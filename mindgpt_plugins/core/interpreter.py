@@ -9,7 +9,7 @@ from pathlib import Path
 from mindgpt_plugins.core.errors import StageError
 
 
-def resolve(named: str | None, folder: Path, key: str) -> str:
+def resolve_interpreter(named: str | None, folder: Path, key: str) -> str:
     """Absolute path of an interpreter.
 
     Args:

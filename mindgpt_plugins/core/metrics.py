@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mindgpt_plugins.core.files import dumps, load_jsonl, write_jsonl
+from mindgpt_plugins.core.files import dump_json_line, load_jsonl, write_jsonl
 
 
 def append_metrics(path: Path, step: int, total: int, figures: Mapping[str, Any]) -> None:
@@ -42,7 +42,7 @@ def append_record(path: Path, record: Mapping[str, Any]) -> None:
     """Add a line in one write; a number that is not finite becomes ``null``."""
     clean = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in record.items()}
     with path.open("a", encoding="utf-8") as file:
-        file.write(dumps(clean) + "\n")
+        file.write(dump_json_line(clean) + "\n")
 
 
 def truncate_metrics(path: Path, step: int) -> None:

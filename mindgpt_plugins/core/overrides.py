@@ -10,7 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ValidationError
 from yaml import YAMLError
 
-from mindgpt_plugins.core.registry import nearest
+from mindgpt_plugins.core.registry import hint_nearest
 
 
 def apply_overrides(tree: DictConfig, overrides: Sequence[str]) -> DictConfig:
@@ -51,7 +51,7 @@ def describe_errors(
         full = f"{place}.{where}".strip(".")
         if item["type"] == "extra_forbidden":
             known = [*_fields_at(schema, item["loc"][:-1]), *known_extra]
-            lines.append(f"{full}: unknown key {str(item['loc'][-1])!r}{nearest(str(item['loc'][-1]), known)}")
+            lines.append(f"{full}: unknown key {str(item['loc'][-1])!r}{hint_nearest(str(item['loc'][-1]), known)}")
             if known:
                 lines[-1] += f" Known: {', '.join(known)}."
         elif item["type"] == "missing":

@@ -21,7 +21,7 @@ _SESSION = ".session"
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def child_environment(*, cpu: bool, offline: bool, extra: Mapping[str, str]) -> dict[str, str]:
+def build_child_environment(*, cpu: bool, offline: bool, extra: Mapping[str, str]) -> dict[str, str]:
     """Variables a stage's processes get on top of the user's environment.
 
     On CPU the folder with our ``sitecustomize`` goes in front of ``PYTHONPATH`` (see ``mindgpt_patches.cpu``), so Ray
@@ -74,7 +74,7 @@ class Lock:
         self._file.close()
 
 
-def run(
+def run_command(
     argv: list[str],
     *,
     folder: Path,
@@ -90,25 +90,25 @@ def run(
     Returns:
         Exit status and peak memory (bytes) of the process tree: the largest sum of proportional set sizes seen.
     """
-    child = start(argv, folder=folder, env=env, pass_fds=(lock.descriptor,))
+    child = start_command(argv, folder=folder, env=env, pass_fds=(lock.descriptor,))
     peak, next_look = 0, 0.0
     try:
         while child.poll() is None:
             if time.monotonic() >= next_look:
                 began = time.monotonic()
-                peak = max(peak, tree_memory(child.pid))
+                peak = max(peak, measure_tree_memory(child.pid))
                 # Reading the page maps of a Ray cluster takes a second of CPU: spend at most 2 % of the time on it.
                 next_look = time.monotonic() + max(2.0, 50 * (time.monotonic() - began))
             tick(peak)
             time.sleep(interval)
     except BaseException:
-        stop(child)
+        stop_process_group(child)
         raise
     tick(peak)
     return child.returncode, peak
 
 
-def start(
+def start_command(
     argv: list[str], *, folder: Path, env: Mapping[str, str], pass_fds: tuple[int, ...] = ()
 ) -> subprocess.Popen[bytes]:
     """Start a command in ``folder`` that writes to its ``log.txt`` and is killed when this process dies.
@@ -161,7 +161,7 @@ def end_leftovers(folder: Path) -> list[str]:
     return names
 
 
-def tree_memory(pid: int) -> int:
+def measure_tree_memory(pid: int) -> int:
     """Memory (bytes, proportional set size, so shared pages count once) of a process and its descendants."""
     try:
         root = psutil.Process(pid)
@@ -177,7 +177,7 @@ def tree_memory(pid: int) -> int:
     return total
 
 
-def stop(child: subprocess.Popen[Any]) -> None:
+def stop_process_group(child: subprocess.Popen[Any]) -> None:
     """Ask the whole process group to end, then make it."""
     for sent, patience in ((signal.SIGTERM, 10.0), (signal.SIGKILL, 5.0)):
         try:

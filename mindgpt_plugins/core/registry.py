@@ -56,7 +56,7 @@ class PluginError(RuntimeError):
     """A plugin module could not be imported; the run must stop."""
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def hint_nearest(name: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the closest known name, or an empty string."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else ""
@@ -89,7 +89,7 @@ def register(kind: str, name: str | None = None) -> Callable[[T], T]:
     return add
 
 
-def get(kind: str, name: str) -> Any:
+def get_registered(kind: str, name: str) -> Any:
     """Return the object registered under ``kind`` and ``name``, importing its module if needed.
 
     Raises:
@@ -106,11 +106,12 @@ def get(kind: str, name: str) -> Any:
             owners = ", ".join(sorted(str(entry.dist.name if entry.dist else entry.value) for entry in offers))
             raise RegistryError(f"{kind} {name!r} is offered by several packages ({owners}); uninstall all but one")
         if not offers:
-            known = names(kind)
-            astray = "".join(f" {fault}." for fault in misnamed_groups())
+            known = list_registered_names(kind)
+            astray = "".join(f" {fault}." for fault in find_misnamed_groups())
             raise RegistryError(
-                f"there is no {kind} {name!r}{nearest(name, known)} Known: {', '.join(known) or 'none'}. "
-                f"Add your own through the recipe's `plugins:` list or an entry point in {group(kind)!r}.{astray}"
+                f"there is no {kind} {name!r}{hint_nearest(name, known)} Known: {', '.join(known) or 'none'}. "
+                f"Add your own through the recipe's `plugins:` list or an entry point in "
+                f"{format_entry_point_group(kind)!r}.{astray}"
             )
         target = offers[0].value
     module, _, attribute = target.partition(":")
@@ -123,21 +124,21 @@ def get(kind: str, name: str) -> Any:
     return obj
 
 
-def names(kind: str) -> list[str]:
-    """All names that :func:`get` would resolve for ``kind``, sorted; imports nothing."""
+def list_registered_names(kind: str) -> list[str]:
+    """All names that :func:`get_registered` would resolve for ``kind``, sorted; imports nothing."""
     _check_kind(kind)
     here = {name for k, name in _registered if k == kind}
     return sorted(here | set(BUILTINS.get(kind, {})) | {entry.name for entry in _entry_points(kind)})
 
 
-def target_of(kind: str, name: str) -> str | None:
+def find_registered_target(kind: str, name: str) -> str | None:
     """``module:attribute`` of a built-in or of what a package offers; None for what was registered in this process."""
     if (target := BUILTINS.get(kind, {}).get(name)) is not None:
         return target
     return next((entry.value for entry in _entry_points(kind) if entry.name == name), None)
 
 
-def origin(kind: str, name: str) -> str:
+def describe_origin(kind: str, name: str) -> str:
     """Where a name comes from, for listings: ``built in``, ``package <name>`` or the registering module."""
     if name in BUILTINS.get(kind, {}):
         return "built in"
@@ -148,14 +149,14 @@ def origin(kind: str, name: str) -> str:
     return f"module {getattr(obj, '__module__', '?')}" if obj is not None else "unknown"
 
 
-def group(kind: str) -> str:
+def format_entry_point_group(kind: str) -> str:
     """The entry-point group in which packages offer a kind: ``mindgpt.losses``."""
     return f"mindgpt.{PLURALS[kind]}"
 
 
-def misnamed_groups() -> list[str]:
+def find_misnamed_groups() -> list[str]:
     """What installed packages offer in groups that nothing reads, with the right group; empty when all is well."""
-    known = [group(kind) for kind in KINDS]
+    known = [format_entry_point_group(kind) for kind in KINDS]
     found = []
     for wrong in sorted(importlib.metadata.entry_points().groups):
         if wrong.startswith("mindgpt.") and wrong not in known:
@@ -216,24 +217,25 @@ def check_options(kind: str, name: str, options: Iterable[str]) -> None:
     Raises:
         RegistryError: naming the unknown option and the nearest known one.
     """
-    parameters = inspect.signature(get(kind, name)).parameters.values()
+    parameters = inspect.signature(get_registered(kind, name)).parameters.values()
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         return
     known = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
     for option in options:
         if option not in known:
             raise RegistryError(
-                f"{kind} {name!r} has no option {option!r}{nearest(option, known)} Known: {', '.join(known) or 'none'}."
+                f"{kind} {name!r} has no option {option!r}{hint_nearest(option, known)} "
+                f"Known: {', '.join(known) or 'none'}."
             )
 
 
 def _check_kind(kind: str) -> None:
     if kind not in KINDS:
-        raise RegistryError(f"unknown kind {kind!r}{nearest(kind, KINDS)} The kinds are: {', '.join(KINDS)}.")
+        raise RegistryError(f"unknown kind {kind!r}{hint_nearest(kind, KINDS)} The kinds are: {', '.join(KINDS)}.")
 
 
 def _entry_points(kind: str) -> Iterable[importlib.metadata.EntryPoint]:
-    return importlib.metadata.entry_points(group=group(kind))
+    return importlib.metadata.entry_points(group=format_entry_point_group(kind))
 
 
 def _origin(obj: Any) -> str:

@@ -97,16 +97,16 @@ Scheduled = float | Schedule
 """A number, or a schedule of one."""
 
 
-def value_at(scheduled: float | Constant | Ramp | Piecewise, progress: float) -> float:
+def evaluate_schedule(scheduled: float | Constant | Ramp | Piecewise, progress: float) -> float:
     """The number at a share of the run."""
     return scheduled.at(progress) if isinstance(scheduled, Strict) else float(scheduled)
 
 
-def extremes(scheduled: float | Constant | Ramp | Piecewise) -> tuple[float, float]:
+def find_schedule_extremes(scheduled: float | Constant | Ramp | Piecewise) -> tuple[float, float]:
     """Smallest and largest value over the run."""
     return scheduled.extremes() if isinstance(scheduled, Strict) else (float(scheduled), float(scheduled))
 
 
-def progress_of(step: int, total: int) -> float:
+def compute_progress(step: int, total: int) -> float:
     """Share of the run at a step counted from 1: 0 at the first, 1 at the last."""
     return min(1.0, max(0.0, (step - 1) / max(1, total - 1)))

@@ -87,7 +87,7 @@ def read_model(path: Path, kind: type[ModelT]) -> ModelT:
         raise FileError(f"{path} is no {kind.__name__}: {error}") from None
 
 
-def reference_of(field: FieldInfo) -> str | None:
+def find_reference_kind(field: FieldInfo) -> str | None:
     """What the strings of a field name (:class:`Reference`), or None when they are plain."""
     # Annotated inside list[...] or dict[str, ...] keeps its mark in the annotation's arguments.
     inner = [m for a in _arguments(field.annotation) for m in getattr(a, "__metadata__", ())]
@@ -99,7 +99,7 @@ def rename_references(model: Any, names: dict[str, str]) -> Any:
     changes = {}
     for key, field in type(model).model_fields.items():
         value = getattr(model, key)
-        new = _renamed_value(value, reference_of(field), names)
+        new = _renamed_value(value, find_reference_kind(field), names)
         if new != value:
             changes[key] = new
     return model.model_copy(update=changes)
@@ -120,7 +120,7 @@ def _renamed_value(value: Any, to: str | None, names: dict[str, str]) -> Any:
 
 def _references(model: BaseModel) -> Iterator[tuple[str, str]]:
     for name, field in type(model).model_fields.items():
-        to = reference_of(field)
+        to = find_reference_kind(field)
         for leaf in _leaves(getattr(model, name)):
             if isinstance(leaf, BaseModel):
                 yield from _references(leaf)

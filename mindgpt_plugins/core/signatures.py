@@ -56,16 +56,16 @@ class _Found:
     """Is the registered object an instance of the class, so that its ``__call__`` takes the options?"""
 
 
-def describe(kind: str, name: str) -> Described:
+def describe_registered_name(kind: str, name: str) -> Described:
     """Summary and options of a registered name; a stage's summary is its config's, which is what a recipe writes.
 
     Raises:
         RegistryError: there is no such name.
         PluginError: its source cannot be found or read.
     """
-    target = registry.target_of(kind, name)
+    target = registry.find_registered_target(kind, name)
     if target is None:
-        thing = registry.get(kind, name)
+        thing = registry.get_registered(kind, name)
         return (
             Described(_first_sentence(inspect.getdoc(thing.Config) or ""), ()) if kind == "stage" else _of_object(thing)
         )
@@ -103,7 +103,7 @@ def _of_source(found: _Found) -> Described:
 
 
 def _options(function: Function, text: str) -> Iterator[Option]:
-    told = described_arguments(text)
+    told = parse_argument_docs(text)
     for parameter, default in zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True):
         yield Option(
             parameter.arg,
@@ -116,7 +116,7 @@ def _options(function: Function, text: str) -> Iterator[Option]:
 def _of_object(thing: Any) -> Described:
     """The same for something that a module of the recipe's ``plugins:`` has registered in this process."""
     text = inspect.getdoc(thing) or ""
-    told = described_arguments(text)
+    told = parse_argument_docs(text)
     options = [
         Option(
             parameter.name,
@@ -130,7 +130,7 @@ def _of_object(thing: Any) -> Described:
     return Described(_first_sentence(text), tuple(options))
 
 
-def described_arguments(text: str) -> dict[str, str]:
+def parse_argument_docs(text: str) -> dict[str, str]:
     """Argument → description of every ``Args:`` section in a docstring (Google style), each in one line."""
     found: dict[str, str] = {}
     lines = text.splitlines()

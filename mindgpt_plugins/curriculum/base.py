@@ -11,11 +11,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
-from mindgpt_plugins.curriculum.examples import Clock, CurriculumError, Examples, require_same
-from mindgpt_plugins.curriculum.mixture import Change, Mixture, Moving
-from mindgpt_plugins.curriculum.weave import Weave, side_by_side
+from mindgpt_plugins.curriculum.examples import Clock, CurriculumError, Examples, require_same_settings
+from mindgpt_plugins.curriculum.mixture import Mixture, MixtureChange, Moving
+from mindgpt_plugins.curriculum.weave import Weave, interleave_groups
 
-__all__ = ["Clock", "CurriculumError", "Examples", "Mixture", "Sampler", "require_same", "side_by_side"]
+__all__ = ["Clock", "CurriculumError", "Examples", "Mixture", "Sampler", "require_same_settings", "interleave_groups"]
 
 
 class Sampler(ABC):
@@ -88,7 +88,7 @@ class Sampler(ABC):
     def __len__(self) -> int:
         return len(self.examples)
 
-    def measured(self, done: int, values: Mapping[str, float]) -> Change | None:
+    def measured(self, done: int, values: Mapping[str, float]) -> MixtureChange | None:
         """Tell the mixture what was measured after ``done`` steps; the change of shares, if any.
 
         Raises:
@@ -130,7 +130,7 @@ class Sampler(ABC):
         """
         mine = self.state_dict()
         fixed = ("sampler", "options", "seed", "examples")
-        require_same("curriculum", {k: mine[k] for k in fixed}, {k: state.get(k) for k in fixed})
+        require_same_settings("curriculum", {k: mine[k] for k in fixed}, {k: state.get(k) for k in fixed})
         if (self.mixture is None) != (state.get("mixture") is None):
             raise CurriculumError("the checkpoint was written with and this run without a mixture, or the reverse")
         if self.mixture is not None:

@@ -67,7 +67,7 @@ class Bucketed(EasyToHard):
         return {**super().options(), "window": self.window}
 
 
-def padding(order: Sequence[int], length: Sequence[int], batch: int) -> float:
+def measure_padding_share(order: Sequence[int], length: Sequence[int], batch: int) -> float:
     """Share of padding among all tokens when ``order`` is cut into micro-batches of ``batch`` samples."""
     used = padded = 0
     for start in range(0, len(order), batch):

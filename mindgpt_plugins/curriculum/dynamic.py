@@ -12,9 +12,9 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from mindgpt_plugins.core.registry import nearest
-from mindgpt_plugins.curriculum.examples import CurriculumError, require_same
-from mindgpt_plugins.curriculum.mixture import Change, Moving, check_weights
+from mindgpt_plugins.core.registry import hint_nearest
+from mindgpt_plugins.curriculum.examples import CurriculumError, require_same_settings
+from mindgpt_plugins.curriculum.mixture import MixtureChange, Moving, check_weights
 
 Signal = Literal["train_loss", "eval_loss", "eval_accuracy"]
 
@@ -70,7 +70,7 @@ class Dynamic(Moving):
             for name in given or {}:
                 if name not in names:
                     raise CurriculumError(
-                        f"mixture.{option}: no examples come from {name!r}{nearest(name, names)} "
+                        f"mixture.{option}: no examples come from {name!r}{hint_nearest(name, names)} "
                         f"Known: {', '.join(names)}"
                     )
         if probes is not None and signal == "train_loss":
@@ -85,7 +85,7 @@ class Dynamic(Moving):
         self.eta, self.scale, self.floor = eta, scale, floor
         self.reference = dict(reference or {})
         self._given = {"weights": dict(weights), "signal": signal, "probes": self.probes, "reference": reference}
-        self.changes: list[Change] = []
+        self.changes: list[MixtureChange] = []
 
     def shares_at(self, step: int) -> list[float]:
         """Shares of the latest change that acts at the step, else the base."""
@@ -96,7 +96,7 @@ class Dynamic(Moving):
         """The base shares: what will be measured is not known."""
         return list(self.base)
 
-    def measured(self, done: int, values: Mapping[str, float]) -> Change | None:
+    def measured(self, done: int, values: Mapping[str, float]) -> MixtureChange | None:
         """Take a measurement after ``done`` steps; groups that are missing or not finite keep their base weight.
 
         Returns:
@@ -109,7 +109,7 @@ class Dynamic(Moving):
         before = self.changes[-1].shares if self.changes else tuple(self.base)
         if shares == before:
             return None
-        change = Change(done, self.clock.window_start(done + self.delay, self.window), shares)
+        change = MixtureChange(done, self.clock.window_start(done + self.delay, self.window), shares)
         # An update before the last one has come into effect replaces it from then on.
         self.changes = [c for c in self.changes if c.from_step < change.from_step] + [change]
         return change
@@ -138,9 +138,9 @@ class Dynamic(Moving):
         Raises:
             CurriculumError: the checkpoint was written with other groups or settings.
         """
-        require_same("mixture", {**super().state_dict(), **self._settings()}, state)
+        require_same_settings("mixture", {**super().state_dict(), **self._settings()}, state)
         self.reference = dict(state["references"])
-        self.changes = [Change(measured, step, tuple(shares)) for measured, step, shares in state["changes"]]
+        self.changes = [MixtureChange(measured, step, tuple(shares)) for measured, step, shares in state["changes"]]
 
     def _settings(self) -> dict[str, Any]:
         options = ("eta", "scale", "floor", "every", "delay")
@@ -152,10 +152,10 @@ class Dynamic(Moving):
             lost = values[name] - self.reference[name] if name in values else 0.0
             lost = -lost if self.signal == "eval_accuracy" else lost
             weights.append(base * math.exp(self.eta * min(self.scale, max(-self.scale, lost)) / self.scale))
-        return with_floor(weights, self.floor)
+        return apply_weight_floor(weights, self.floor)
 
 
-def with_floor(weights: Sequence[float], floor: float) -> list[float]:
+def apply_weight_floor(weights: Sequence[float], floor: float) -> list[float]:
     """Scale weights to sum 1 with every positive one at least ``floor``; the others give way in proportion."""
     at_floor: set[int] = set()
     while True:

@@ -12,14 +12,14 @@ import random
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from mindgpt_plugins.curriculum.base import CurriculumError, Examples, Mixture, Sampler, side_by_side
+from mindgpt_plugins.curriculum.base import CurriculumError, Examples, Mixture, Sampler, interleave_groups
 
-__all__ = ["EasyToHard", "Pacing", "competence", "paced", "side_by_side"]
+__all__ = ["EasyToHard", "Pacing", "compute_competence", "draw_paced_order", "interleave_groups"]
 
 Pacing = Literal["linear", "root"]
 
 
-def competence(progress: float, start: float, pacing: Pacing) -> float:
+def compute_competence(progress: float, start: float, pacing: Pacing) -> float:
     """Share of the easiest examples that is open at ``progress`` ∈ [0, 1]; ``start`` is the share open at 0.
 
     ``linear``: c0 + (1 − c0)·t. ``root``: sqrt(c0² + (1 − c0²)·t), which opens faster and dwells on the hard end
@@ -30,14 +30,14 @@ def competence(progress: float, start: float, pacing: Pacing) -> float:
     return math.sqrt(start * start + (1.0 - start * start) * progress)
 
 
-def paced(ranked: Sequence[int], start: float, pacing: Pacing, rng: random.Random) -> list[int]:
+def draw_paced_order(ranked: Sequence[int], start: float, pacing: Pacing, rng: random.Random) -> list[int]:
     """Draw every item of ``ranked`` (easiest first) once, each at random from those open at its slot."""
     n = len(ranked)
     opened = 0
     open_now: list[int] = []
     order: list[int] = []
     for slot in range(n):
-        limit = max(slot + 1, min(n, math.ceil(n * competence(slot / n, start, pacing))))
+        limit = max(slot + 1, min(n, math.ceil(n * compute_competence(slot / n, start, pacing))))
         open_now += ranked[opened:limit]
         opened = limit
         pick = rng.randrange(len(open_now))
@@ -82,7 +82,7 @@ class EasyToHard(Sampler):
 
     def arrange(self, selected: list[list[int]], epoch: int) -> list[int]:
         """Order each group by :meth:`lesson` and interleave the groups."""
-        return side_by_side([self.lesson(group, k, epoch) for k, group in enumerate(selected)])
+        return interleave_groups([self.lesson(group, k, epoch) for k, group in enumerate(selected)])
 
     def lesson(self, items: Sequence[int], group: int, epoch: int) -> list[int]:
         """Rank a group by difficulty (ties at random) and draw by competence."""
@@ -94,7 +94,7 @@ class EasyToHard(Sampler):
         if self.paced_epochs is not None and epoch >= self.paced_epochs:
             return ranked
         ranked.sort(key=lambda position: difficulty[position])
-        return paced(ranked, self.start, self.pacing, rng)
+        return draw_paced_order(ranked, self.start, self.pacing, rng)
 
     def options(self) -> dict[str, Any]:
         """The settings that change the order."""

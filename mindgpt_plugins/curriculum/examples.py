@@ -80,7 +80,7 @@ class Clock:
         return epoch * self.steps_per_epoch + min(start, self.steps_per_epoch)
 
 
-def require_same(what: str, mine: Mapping[str, Any], saved: Mapping[str, Any]) -> None:
+def require_same_settings(what: str, mine: Mapping[str, Any], saved: Mapping[str, Any]) -> None:
     """Refuse a checkpoint whose settings differ from this run's, naming what differs.
 
     Raises:

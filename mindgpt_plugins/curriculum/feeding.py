@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from mindgpt_plugins.core.registry import get
+from mindgpt_plugins.core.registry import get_registered
 from mindgpt_plugins.curriculum.mixture import Moving
 
 
-def unknown_in_rl(sampler: str, mixture: str | None) -> str | None:
+def find_rl_obstacle(sampler: str, mixture: str | None) -> str | None:
     """Why a sampler or mixture cannot work in RL, which has no losses of samples and no token lengths; or ``None``."""
-    kind = get("sampler", sampler)
+    kind = get_registered("sampler", sampler)
     for attribute, what in (("needs_losses", "training losses"), ("needs_length", "token lengths")):
         if getattr(kind, attribute, False):
             return f"{sampler!r} needs {what}, which are not known in RL; use easy_to_hard or shuffled"
-    build = get("mixture", mixture) if mixture is not None else None
+    build = get_registered("mixture", mixture) if mixture is not None else None
     if isinstance(build, type) and issubclass(build, Moving) and build.measured is not Moving.measured:
         return f"mixture {mixture!r} follows losses or evaluations, which are not known in RL; use fixed or scheduled"
     return None

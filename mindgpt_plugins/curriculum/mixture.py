@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from mindgpt_plugins.core.registry import nearest
-from mindgpt_plugins.curriculum.examples import Clock, CurriculumError, require_same
+from mindgpt_plugins.core.registry import hint_nearest
+from mindgpt_plugins.curriculum.examples import Clock, CurriculumError, require_same_settings
 
 
 class Mixture(ABC):
@@ -50,11 +50,11 @@ class Mixture(ABC):
         Raises:
             CurriculumError: the checkpoint was written with other groups or settings.
         """
-        require_same("mixture", self.state_dict(), state)
+        require_same_settings("mixture", self.state_dict(), state)
 
 
 @dataclass(frozen=True)
-class Change:
+class MixtureChange:
     """New shares of a dynamic mixture.
 
     Attributes:
@@ -113,7 +113,7 @@ class Moving(Mixture):
         """Mean share of each group over the run, as planned before it."""
         return self._mean(range(self.clock.total_steps))
 
-    def measured(self, done: int, values: Mapping[str, float]) -> Change | None:
+    def measured(self, done: int, values: Mapping[str, float]) -> MixtureChange | None:
         """Hear of a measurement after ``done`` steps; the change it leads to, if any."""
         return None
 
@@ -165,7 +165,7 @@ def check_weights(
     for name, weight in weights.items():
         if name not in names:
             raise CurriculumError(
-                f"{what}: no examples come from {name!r}{nearest(name, names)} Known: {', '.join(names)}"
+                f"{what}: no examples come from {name!r}{hint_nearest(name, names)} Known: {', '.join(names)}"
             )
         if isinstance(weight, bool) or not isinstance(weight, (int, float)):
             raise CurriculumError(f"{what}: the weight of {name!r} must be a number, got {weight!r}")

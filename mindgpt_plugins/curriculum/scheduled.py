@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from mindgpt_plugins.core.schedule import Scheduled as Number
-from mindgpt_plugins.core.schedule import extremes, progress_of, value_at
+from mindgpt_plugins.core.schedule import compute_progress, evaluate_schedule, find_schedule_extremes
 from mindgpt_plugins.curriculum.examples import Clock, CurriculumError
 from mindgpt_plugins.curriculum.mixture import Moving, check_weights
 
@@ -34,7 +34,7 @@ class Scheduled(Moving):
         super().__init__(names, sizes)
         self._given = dict(weights)
         self._weights = {name: _number(name, value) for name, value in weights.items()}
-        limits = {name: extremes(weight) for name, weight in self._weights.items()}
+        limits = {name: find_schedule_extremes(weight) for name, weight in self._weights.items()}
         check_weights("mixture", {name: high for name, (_, high) in limits.items()}, names, sizes)
         for name, (low, _) in limits.items():
             if not low >= 0:
@@ -51,8 +51,10 @@ class Scheduled(Moving):
 
     def shares_at(self, step: int) -> list[float]:
         """The schedules' weights at the step, scaled to sum 1."""
-        progress = progress_of(step + 1, self.clock.total_steps)
-        weights = [value_at(self._weights[name], progress) if name in self._weights else 0.0 for name in self.names]
+        progress = compute_progress(step + 1, self.clock.total_steps)
+        weights = [
+            evaluate_schedule(self._weights[name], progress) if name in self._weights else 0.0 for name in self.names
+        ]
         total = sum(weights)
         if total <= 0:
             raise CurriculumError(f"mixture: all weights are zero at step {step + 1}; at least one must be positive")

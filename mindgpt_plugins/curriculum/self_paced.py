@@ -13,8 +13,8 @@ from array import array
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from mindgpt_plugins.curriculum.base import Clock, CurriculumError, Examples, Mixture, Sampler, side_by_side
-from mindgpt_plugins.curriculum.easy_to_hard import Pacing, competence, paced
+from mindgpt_plugins.curriculum.base import Clock, CurriculumError, Examples, Mixture, Sampler, interleave_groups
+from mindgpt_plugins.curriculum.easy_to_hard import Pacing, compute_competence, draw_paced_order
 
 
 class SelfPaced(Sampler):
@@ -107,14 +107,14 @@ class SelfPaced(Sampler):
             rng.shuffle(ranked)
             values = [ranking[position] for position in ranked]
             lessons.append(self._paced(ranked, values, rng))
-        return side_by_side(lessons)
+        return interleave_groups(lessons)
 
     def threshold(self, progress: float) -> float | None:
         """Running loss (nats) below which examples are open at ``progress`` ∈ [0, 1] of the current epoch."""
         known = sorted(x for x in self._ranking if not math.isnan(x)) if self._ranked_epoch else []
         if not known:
             return None
-        return known[min(len(known), math.ceil(len(known) * competence(progress, self.start, self.pacing))) - 1]
+        return known[min(len(known), math.ceil(len(known) * compute_competence(progress, self.start, self.pacing))) - 1]
 
     def state_dict(self) -> dict[str, Any]:
         """As every sampler's, and the losses."""
@@ -151,7 +151,7 @@ class SelfPaced(Sampler):
             return shuffled
         median = known[len(known) // 2]
         keyed = [(median if math.isnan(loss) else loss, place) for place, loss in enumerate(losses)]
-        return paced([shuffled[place] for _, place in sorted(keyed)], self.start, self.pacing, rng)
+        return draw_paced_order([shuffled[place] for _, place in sorted(keyed)], self.start, self.pacing, rng)
 
 
 def _packed(values: array[float]) -> str:

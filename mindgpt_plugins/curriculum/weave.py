@@ -26,7 +26,7 @@ class Lessons(Protocol):
         ...
 
 
-def side_by_side(groups: Sequence[Sequence[int]]) -> list[int]:
+def interleave_groups(groups: Sequence[Sequence[int]]) -> list[int]:
     """Interleave groups in proportion to their sizes, keeping each group's own order."""
     lanes = (_lane(k, group) for k, group in enumerate(groups))
     return [item for _, _, item in heapq.merge(*lanes)]
@@ -59,7 +59,7 @@ class Weave:
         lessons = [_Lessons(self, k, taken[k]) for k in range(len(taken))]
         for step in range(epoch * per_epoch, (epoch + 1) * per_epoch):
             counts = rounding.counts(self.mixture.shares_at(step), self.clock.size(step))
-            yield side_by_side([lesson.take(count) for lesson, count in zip(lessons, counts, strict=True)])
+            yield interleave_groups([lesson.take(count) for lesson, count in zip(lessons, counts, strict=True)])
 
     def planned(self) -> Iterator[list[int]]:
         """Samples of each group in each epoch, without end, as planned before the run."""

@@ -17,17 +17,17 @@ class BadRequest(ValueError):
     """A request that we cannot treat as asked; the message says which part."""
 
 
-def digest(body: dict[str, Any]) -> str:
+def digest_request(body: dict[str, Any]) -> str:
     """Hash of everything in a request, pictures included."""
     return hashlib.sha256(json.dumps(body, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
-def greedy(body: dict[str, Any]) -> bool:
+def is_greedy_request(body: dict[str, Any]) -> bool:
     """Would the same request get the same reply again?"""
     return body.get("temperature") == 0
 
 
-def blanked(body: dict[str, Any]) -> dict[str, Any]:
+def blank_request_pictures(body: dict[str, Any]) -> dict[str, Any]:
     """The request with every picture replaced by a uniform grey one of the same size.
 
     Raises:
@@ -36,7 +36,7 @@ def blanked(body: dict[str, Any]) -> dict[str, Any]:
     return {**body, "messages": [_message(message) for message in body["messages"]]}
 
 
-def picture_bytes(url: str) -> bytes:
+def decode_picture_url(url: str) -> bytes:
     """Content of a ``data:…;base64,…`` URL.
 
     Raises:
@@ -64,7 +64,7 @@ def _part(part: dict[str, Any]) -> dict[str, Any]:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(io.BytesIO(picture_bytes(part["image_url"]["url"]))) as image:
+        with Image.open(io.BytesIO(decode_picture_url(part["image_url"]["url"]))) as image:
             size = image.size
     except (UnidentifiedImageError, OSError) as error:
         raise BadRequest(f"a picture cannot be read: {error}") from error

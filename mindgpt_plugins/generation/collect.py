@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from mindgpt_plugins.core.files import dumps, load_jsonl, write_jsonl
+from mindgpt_plugins.core.files import dump_json_line, load_jsonl, write_jsonl
 from mindgpt_plugins.core.metrics import append_metrics, truncate_metrics
 from mindgpt_plugins.generation.hf_engine import Prompt, Reply
 
 
 class Answerer(Protocol):
-    """What :func:`collect` needs of an engine."""
+    """What :func:`collect_replies` needs of an engine."""
 
     def generate(self, prompts: Sequence[Prompt], *, n: int = 0, temperature: float = 1.0) -> list[list[Reply]]:
         """Answer a batch; see :meth:`mindgpt_plugins.generation.hf_engine.Engine.generate`."""
@@ -54,7 +54,7 @@ class Progress:
         append_metrics(self.path, self.done, self.total, numbers)
 
 
-def collect(
+def collect_replies(
     engine: Callable[[], Answerer],
     prompts: Sequence[Prompt],
     path: Path,
@@ -106,7 +106,7 @@ def collect(
             replies = model.generate(batch, n=n, temperature=temperature)
             for p, group in zip(batch, replies, strict=True):
                 answers[p.key] = group
-                out.write(dumps({"key": p.key, "replies": [vars(r) for r in group]}) + "\n")
+                out.write(dump_json_line({"key": p.key, "replies": [vars(r) for r in group]}) + "\n")
             out.flush()
             if progress:
                 progress.advance(len(batch), **(figures(batch, replies) if figures else {}))

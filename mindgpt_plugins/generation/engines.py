@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from mindgpt_plugins.generation.hf_engine import Engine
 
 
-def engine_name(settings: EngineSettings) -> str:
+def choose_engine_name(settings: EngineSettings) -> str:
     """``hf`` or ``vllm``: what ``engine: auto`` means in this interpreter."""
     if settings.engine != "auto":
         return settings.engine
     return "vllm" if settings.device != "cpu" and importlib.util.find_spec("vllm") is not None else "hf"
 
 
-def load_hugging_face(settings: ModelSettings, model: str | None = None) -> Engine:
+def load_hf_engine(settings: ModelSettings, model: str | None = None) -> Engine:
     """Our own engine for a stage's model, or for another one with the same settings.
 
     Raises:
@@ -32,7 +32,7 @@ def load_hugging_face(settings: ModelSettings, model: str | None = None) -> Engi
     return Engine(model or settings.model, **_common(settings))
 
 
-def load_once(settings: EngineSettings) -> Callable[[], Answerer]:
+def make_lazy_engine(settings: EngineSettings) -> Callable[[], Answerer]:
     """An engine from a stage's settings that is loaded at first use and then kept.
 
     Raises:
@@ -41,11 +41,11 @@ def load_once(settings: EngineSettings) -> Callable[[], Answerer]:
 
     @functools.cache
     def load() -> Answerer:
-        if engine_name(settings) == "vllm":
+        if choose_engine_name(settings) == "vllm":
             from mindgpt_plugins.generation.vllm_engine import VllmEngine
 
             return VllmEngine(settings.model, **_common(settings), options=settings.vllm)
-        return load_hugging_face(settings)
+        return load_hf_engine(settings)
 
     return load
 

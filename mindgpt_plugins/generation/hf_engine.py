@@ -96,10 +96,10 @@ class Engine:
         self.max_new_tokens = max_new_tokens
         self.pixels = {"shortest_edge": min_pixels, "longest_edge": max_pixels}
         self.seed = seed
-        self.eos = stop_ids(self.model.generation_config, self.tokenizer)
+        self.eos = find_stop_ids(self.model.generation_config, self.tokenizer)
         pad = self.tokenizer.pad_token_id
         self.pad = pad if pad is not None else min(self.eos)
-        self.banned = banned_ids(self.model.config, self.tokenizer, self.eos)
+        self.banned = find_banned_ids(self.model.config, self.tokenizer, self.eos)
         self.share_prefill = self.model.config.model_type in SHARED_PREFILL
 
     def generate(self, prompts: Sequence[Prompt], *, n: int = 0, temperature: float = 1.0) -> list[list[Reply]]:
@@ -183,7 +183,7 @@ class Engine:
         return [own[-length:].float() for own, length in zip(logits, lengths, strict=True)]
 
     def _encode(self, prompts: Sequence[Prompt]) -> dict[str, Any]:
-        texts = [chat_text(self.processor, p) for p in prompts]
+        texts = [render_chat_text(self.processor, p) for p in prompts]
         images = [open_image(path, p.blank) for p in prompts for path in p.images]
         options: dict[str, Any] = {"padding": True, "padding_side": "left", "return_tensors": "pt"}
         if images:
@@ -246,7 +246,7 @@ def _draws(seed: int, key: str, n: int, length: int) -> torch.Tensor:
     return torch.from_numpy(generator.random((n, length)))
 
 
-def chat_text(processor: Any, prompt: Prompt) -> str:
+def render_chat_text(processor: Any, prompt: Prompt) -> str:
     """The prompt through the model's own chat template, one placeholder per image, up to where the reply goes on."""
     content: list[dict[str, Any]] = [{"type": "image"}] * len(prompt.images)
     content.append({"type": "text", "text": prompt.question})
@@ -271,7 +271,7 @@ def open_image(path: Path, blank: bool) -> Image:
         raise EngineError(f"image {path} cannot be read ({error}); restore it or drop its row") from error
 
 
-def stop_ids(generation_config: Any, tokenizer: Any) -> list[int]:
+def find_stop_ids(generation_config: Any, tokenizer: Any) -> list[int]:
     """Token ids that end a reply.
 
     Raises:
@@ -285,7 +285,7 @@ def stop_ids(generation_config: Any, tokenizer: Any) -> list[int]:
     return sorted(int(i) for i in ids)
 
 
-def banned_ids(config: Any, tokenizer: Any, eos: list[int]) -> list[int]:
+def find_banned_ids(config: Any, tokenizer: Any, eos: list[int]) -> list[int]:
     """Ids a reply must not hold: padded vocabulary rows and vision placeholders (rollout engines ban the same)."""
     rows = config.get_text_config().vocab_size
     names = ("image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id")

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mindgpt_plugins.core.schema import read_model
-from mindgpt_plugins.generation.chat_requests import digest, picture_bytes
+from mindgpt_plugins.generation.chat_requests import decode_picture_url, digest_request
 from mindgpt_plugins.generation.config import EngineServerSettings
 from mindgpt_plugins.generation.hf_engine import Engine, EngineError, Prompt, Reply
 from mindgpt_plugins.generation.json_http import JsonHandler
@@ -52,7 +52,7 @@ class ChatEngine(Engine):
 
 
 @dataclass
-class Job:
+class EngineRequest:
     """One request on its way through the engine."""
 
     chat: Chat
@@ -73,10 +73,10 @@ class Batches:
 
     def __init__(self, engine: Any, size: int):
         self.engine, self.size = engine, size
-        self.jobs: queue.Queue[Job] = queue.Queue()
+        self.jobs: queue.Queue[EngineRequest] = queue.Queue()
         threading.Thread(target=self._work, daemon=True).start()
 
-    def answer(self, job: Job) -> Reply:
+    def answer(self, job: EngineRequest) -> Reply:
         """Wait for a job's reply.
 
         Raises:
@@ -99,7 +99,7 @@ class Batches:
             for group in dict.fromkeys(job.group for job in batch):
                 self._generate([job for job in batch if job.group == group])
 
-    def _generate(self, jobs: list[Job]) -> None:
+    def _generate(self, jobs: list[EngineRequest]) -> None:
         temperature, self.engine.max_new_tokens = jobs[0].group
         try:
             sampled = {"n": 1, "temperature": temperature} if temperature > 0 else {}
@@ -113,7 +113,7 @@ class Batches:
             job.done.set()
 
 
-def chat_of(body: dict[str, Any]) -> Chat:
+def parse_chat_request(body: dict[str, Any]) -> Chat:
     """A chat completion request as a prompt.
 
     Raises:
@@ -127,15 +127,15 @@ def chat_of(body: dict[str, Any]) -> Chat:
         given: list[dict[str, Any]] = [{"type": "text", "text": content}] if isinstance(content, str) else content
         for part in given:
             if part["type"] == "image_url":
-                pictures.append(Image.open(io.BytesIO(picture_bytes(part["image_url"]["url"]))).convert("RGB"))
+                pictures.append(Image.open(io.BytesIO(decode_picture_url(part["image_url"]["url"]))).convert("RGB"))
                 parts.append({"type": "image"})
             else:
                 parts.append({"type": "text", "text": part["text"]})
         messages.append({"role": message["role"], "content": parts})
-    return Chat(digest(body), "", messages=messages, pictures=pictures)
+    return Chat(digest_request(body), "", messages=messages, pictures=pictures)
 
 
-def serve(settings: EngineServerSettings) -> None:
+def serve_hf_engine(settings: EngineServerSettings) -> None:
     """Load the model, then answer until killed."""
     engine = ChatEngine(
         settings.model,
@@ -162,7 +162,7 @@ def _handler(batches: Batches, name: str, most: int) -> type[JsonHandler]:
             try:
                 temperature = float(body.get("temperature") or 0)
                 wanted = body.get("max_completion_tokens") or body.get("max_tokens") or most
-                reply = batches.answer(Job(chat_of(body), temperature, int(wanted)))
+                reply = batches.answer(EngineRequest(parse_chat_request(body), temperature, int(wanted)))
             except Exception as error:  # noqa: BLE001 - the client must know what went wrong
                 self.send(400, {"error": {"message": f"{type(error).__name__}: {error}"}})
                 return
@@ -190,4 +190,4 @@ def _handler(batches: Batches, name: str, most: int) -> type[JsonHandler]:
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit("usage: python -m mindgpt_plugins.generation.hf_server SETTINGS.json")
-    serve(read_model(Path(sys.argv[1]), EngineServerSettings))
+    serve_hf_engine(read_model(Path(sys.argv[1]), EngineServerSettings))

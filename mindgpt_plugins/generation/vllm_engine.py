@@ -12,7 +12,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mindgpt_plugins.generation.hf_engine import EngineError, Prompt, Reply, banned_ids, chat_text, open_image, stop_ids
+from mindgpt_plugins.generation.hf_engine import (
+    EngineError,
+    Prompt,
+    Reply,
+    find_banned_ids,
+    find_stop_ids,
+    open_image,
+    render_chat_text,
+)
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -63,8 +71,8 @@ class VllmEngine:
         if getattr(self.processor, "chat_template", None) is None:
             raise EngineError(f"{model}: no processor with a chat template; save one beside the weights")
         config = AutoConfig.from_pretrained(model)
-        self.eos = stop_ids(GenerationConfig.from_pretrained(model), self.tokenizer)
-        self.banned = banned_ids(config, self.tokenizer, self.eos)
+        self.eos = find_stop_ids(GenerationConfig.from_pretrained(model), self.tokenizer)
+        self.banned = find_banned_ids(config, self.tokenizer, self.eos)
         self.max_new_tokens, self.seed = max_new_tokens, seed
         arguments: dict[str, Any] = {
             "seed": seed,
@@ -106,7 +114,7 @@ class VllmEngine:
                 f"`vllm: {{limit_mm_per_prompt: {{image: {len(prompt.images)}, video: 0}}}}` in the stage"
             )
         images: list[Image] = [open_image(Path(path), prompt.blank) for path in prompt.images]
-        inputs: dict[str, Any] = {"prompt": chat_text(self.processor, prompt)}
+        inputs: dict[str, Any] = {"prompt": render_chat_text(self.processor, prompt)}
         return inputs | ({"multi_modal_data": {"image": images}} if images else {})
 
     def _parameters(self, prompt: Prompt, n: int, temperature: float) -> Any:

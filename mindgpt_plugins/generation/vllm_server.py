@@ -24,7 +24,7 @@ class ServeError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Settings:
+class VllmServerSettings:
     """What the server is started with."""
 
     model: Path
@@ -51,7 +51,7 @@ class Settings:
         return f"http://{self.host}:{self.port}"
 
 
-def command(settings: Settings) -> list[str]:
+def build_vllm_command(settings: VllmServerSettings) -> list[str]:
     """The command line.
 
     Prefix caching is vLLM's default and named so that it stays: the n questions about one picture, and every request's
@@ -60,7 +60,7 @@ def command(settings: Settings) -> list[str]:
     Raises:
         ServeError: the folder is no model.
     """
-    config = model_config(settings.model)
+    config = read_model_config(settings.model)
     arguments = [
         "-m", "vllm.entrypoints.openai.api_server",
         "--model", str(settings.model), "--served-model-name", settings.name,
@@ -81,7 +81,7 @@ def command(settings: Settings) -> list[str]:
     return [settings.python, *arguments, *settings.more]
 
 
-def model_config(model: Path) -> Mapping[str, Any]:
+def read_model_config(model: Path) -> Mapping[str, Any]:
     """``config.json`` of a model folder.
 
     Raises:
@@ -102,7 +102,7 @@ class Server:
         folder: for ``log.txt``; made when missing.
     """
 
-    def __init__(self, settings: Settings, folder: Path):
+    def __init__(self, settings: VllmServerSettings, folder: Path):
         self.settings, self.folder = settings, folder
         self._child: subprocess.Popen[bytes] | None = None
 
@@ -110,18 +110,18 @@ class Server:
         self.folder.mkdir(parents=True, exist_ok=True)
         if _answers(self.settings.url):
             raise ServeError(f"something answers at {self.settings.url} already; stop it or take another --port")
-        env = process.child_environment(cpu=self.settings.cpu, offline=True, extra={})
+        env = process.build_child_environment(cpu=self.settings.cpu, offline=True, extra={})
         if self.settings.cpu:
             env = {"VLLM_CPU_KVCACHE_SPACE": "2", **env}  # GiB
         (self.folder / "log.txt").unlink(missing_ok=True)
-        self._child = process.start(command(self.settings), folder=self.folder, env=env)
+        self._child = process.start_command(build_vllm_command(self.settings), folder=self.folder, env=env)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._child is not None:
-            process.stop(self._child)
+            process.stop_process_group(self._child)
 
     def wait_until_ready(self, patience: float = 900.0, tick: Callable[[float], None] = lambda seconds: None) -> float:
         """Wait until it answers; returns the seconds since the start.

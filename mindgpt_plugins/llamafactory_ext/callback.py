@@ -32,7 +32,7 @@ class Restorable(Protocol):
         ...
 
 
-class GuestCallback(TrainerCallback):  # type: ignore[misc]
+class HostTrainerCallback(TrainerCallback):  # type: ignore[misc]
     """Restores our state, sets the epoch, writes ``metrics.jsonl``."""
 
     def __init__(self, guest: Restorable, path: Path):

@@ -13,7 +13,7 @@ STATE = "mindgpt_state.json"
 _NAME = re.compile(r"^checkpoint-(\d+)$")
 
 
-def problem(checkpoint: Path, ranks: int) -> str | None:
+def find_checkpoint_problem(checkpoint: Path, ranks: int) -> str | None:
     """Why a checkpoint is not whole, or ``None``.
 
     The host writes weights, optimizer, scheduler, random states and, last, ``trainer_state.json``; other ranks write
@@ -28,7 +28,7 @@ def problem(checkpoint: Path, ranks: int) -> str | None:
         return "trainer_state.json is cut short"
     if checkpoint.name != f"checkpoint-{step}":
         return f"trainer_state.json is of step {step}"
-    ranks = min(ranks, saved_by(checkpoint, ranks))
+    ranks = min(ranks, count_saved_ranks(checkpoint, ranks))
     random_states = sorted(checkpoint.glob("rng_state*.pth"))
     torn = [path.name for path in random_states if not zipfile.is_zipfile(path)]
     if torn:
@@ -40,7 +40,7 @@ def problem(checkpoint: Path, ranks: int) -> str | None:
     return None
 
 
-def saved_by(checkpoint: Path, ranks: int) -> int:
+def count_saved_ranks(checkpoint: Path, ranks: int) -> int:
     """How many ranks wrote a checkpoint; ``ranks`` when it does not say. With fewer the host goes on, and says so."""
     try:
         return int(read_json(checkpoint / STATE)["ranks"])
@@ -48,7 +48,7 @@ def saved_by(checkpoint: Path, ranks: int) -> int:
         return ranks
 
 
-def set_aside_incomplete(output_dir: Path, ranks: int) -> list[str]:
+def set_aside_checkpoints(output_dir: Path, ranks: int) -> list[str]:
     """Rename checkpoints newer than the newest whole one to ``incomplete-…``: the host must not resume from them.
 
     Safe when several ranks call it at once.
@@ -61,7 +61,7 @@ def set_aside_incomplete(output_dir: Path, ranks: int) -> list[str]:
     found = [(int(match[1]), path) for path in output_dir.iterdir() if (match := _NAME.match(path.name))]
     lines = []
     for _, path in sorted(found, reverse=True):
-        why = problem(path, ranks)
+        why = find_checkpoint_problem(path, ranks)
         if why is None:
             break
         aside = path.with_name(f"incomplete-{path.name}")

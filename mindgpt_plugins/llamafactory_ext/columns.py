@@ -179,14 +179,14 @@ class CarryingCollator:
         return batch
 
 
-def take(batch: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def split_batch_columns(batch: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Split a batch into what the model gets and our columns; the batch itself is left alone."""
     ours = (*CARRIED, ROW)
     rest = {key: value for key, value in batch.items() if key not in ours}
     return rest, {key: batch[key] for key in ours if key in batch}
 
 
-def lengths(dataset: Any) -> list[int]:
+def count_row_tokens(dataset: Any) -> list[int]:
     """Tokens of each row of a tokenised ``datasets.Dataset``; of a preference pair, those of the longer reply."""
     import pyarrow.compute as pc
 

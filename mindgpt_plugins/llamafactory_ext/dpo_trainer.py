@@ -5,19 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from mindgpt_patches.linear_cross_entropy import IGNORE, linear_log_probs
+from mindgpt_patches.linear_cross_entropy import IGNORE, compute_linear_log_probs
 
 from mindgpt_plugins.llamafactory_ext import linear_head
-from mindgpt_plugins.llamafactory_ext.columns import take
-from mindgpt_plugins.llamafactory_ext.guest import Guest, Run
+from mindgpt_plugins.llamafactory_ext.columns import split_batch_columns
+from mindgpt_plugins.llamafactory_ext.guest import HostTrainerMixin, TrainingRun
 
 _MOMENTS = ("mean", "std", "var", "count")
 
 
-def dpo_trainer(base: type[Any], the_run: Run) -> type[Any]:
+def make_dpo_trainer(base: type[Any], the_run: TrainingRun) -> type[Any]:
     """Subclass ``base`` (LLaMA-Factory's ``CustomDPOTrainer``) for one run."""
 
-    class MindgptDPOTrainer(Guest, base):  # type: ignore[misc]
+    class MindgptDPOTrainer(HostTrainerMixin, base):  # type: ignore[misc]
         run = the_run
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -28,7 +28,7 @@ def dpo_trainer(base: type[Any], the_run: Run) -> type[Any]:
                 self.without_logits = self.decide_linear_head(weighted, sequences=2)
 
         def get_batch_loss_metrics(self, model: Any, batch: Any, train_eval: str = "train") -> Any:
-            batch, carried = take(batch)
+            batch, carried = split_batch_columns(batch)
             if train_eval == "train":
                 self.observe(carried)
             return super().get_batch_loss_metrics(model, batch, train_eval)
@@ -44,10 +44,14 @@ def dpo_trainer(base: type[Any], the_run: Run) -> type[Any]:
                 # The host logs the mean of all logits of a side; the mean of x @ W.T is the product of the means.
                 of_words = weight.detach().mean(0), 0.0 if bias is None else bias.detach().mean()
                 means.extend(half.mean((0, 1)) @ of_words[0] + of_words[1] for half in hidden.detach().chunk(2))
-                return linear_log_probs(hidden[:, :-1], weight, targets, bias=bias)[0]
+                return compute_linear_log_probs(hidden[:, :-1], weight, targets, bias=bias)[0]
 
             network = self.accelerator.unwrap_model(model)
-            log_probs = linear_head.call(model, network, {**inputs, "use_cache": False}, compute).float().sum(-1)
+            log_probs = (
+                linear_head.run_headless_forward(model, network, {**inputs, "use_cache": False}, compute)
+                .float()
+                .sum(-1)
+            )
             lengths = (targets != IGNORE).sum(-1)
             averages = log_probs / lengths
             chosen, rejected = (averages if self.loss_type in ("ipo", "orpo", "simpo") else log_probs).chunk(2)

@@ -10,7 +10,7 @@ import torch
 
 from mindgpt_plugins.core.metrics import append_record
 from mindgpt_plugins.curriculum.base import CurriculumError, Sampler
-from mindgpt_plugins.curriculum.mixture import Change
+from mindgpt_plugins.curriculum.mixture import MixtureChange
 from mindgpt_plugins.llamafactory_ext.columns import ROW
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Feedback:
             rows = carried[ROW].tolist()
             self._rows += [(step, row, float(loss)) for row, loss in zip(rows, samples.tolist(), strict=True)]
 
-    def step_done(self, done: int) -> Change | None:
+    def step_done(self, done: int) -> MixtureChange | None:
         """After each step: hand the training losses to the mixture when it is time."""
         mixture = self.sampler.mixture
         if self.signal != "train_loss" or done % getattr(mixture, "every", 1):
@@ -75,7 +75,7 @@ class Feedback:
         self._since_update.zero_()
         return self._measured(done, self._means(sums))
 
-    def evaluated(self, done: int, found: Mapping[str, float]) -> Change | None:
+    def evaluated(self, done: int, found: Mapping[str, float]) -> MixtureChange | None:
         """After each evaluation: hand the figures to the mixture once every probe has one."""
         if done == self._deaf_at:
             return None
@@ -123,7 +123,7 @@ class Feedback:
             setattr(self, f"_{name}", mine.reshape(len(self.sources), 2))
         self._deaf_at = done
 
-    def _measured(self, done: int, values: Mapping[str, float]) -> Change | None:
+    def _measured(self, done: int, values: Mapping[str, float]) -> MixtureChange | None:
         change = self.sampler.measured(done, values)
         if change is not None and self.accelerator.is_main_process:
             mixture = self.sampler.mixture

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from mindgpt_plugins.core.dataset_files import DatasetError, read_set_info, read_set_rows
-from mindgpt_plugins.core.registry import nearest
+from mindgpt_plugins.core.registry import hint_nearest
 from mindgpt_plugins.curriculum.base import CurriculumError, Sampler
 from mindgpt_plugins.curriculum.dynamic import Dynamic
 from mindgpt_plugins.llamafactory_ext.columns import DATASET, DIFFICULTY, SOURCE, UID, Carrier, DataError, Wanted
-from mindgpt_plugins.llamafactory_ext.ordering import Loader, build, start
+from mindgpt_plugins.llamafactory_ext.ordering import Loader, build_section_sampler, start_sampler_clock
 from mindgpt_plugins.llamafactory_ext.settings import Section
 
 
@@ -56,7 +56,7 @@ class Forecast:
     notes: list[str] = field(default_factory=list)
 
 
-def forecast(host: Mapping[str, Any], section: Section, ranks: int = 1, uids: bool = False) -> Forecast:
+def forecast_steps(host: Mapping[str, Any], section: Section, ranks: int = 1, uids: bool = False) -> Forecast:
     """Compute what every step will consume.
 
     Args:
@@ -71,15 +71,15 @@ def forecast(host: Mapping[str, Any], section: Section, ranks: int = 1, uids: bo
     """
     if not section.orders():
         raise CurriculumError("no curriculum and no mixture: the order is the host's own shuffle")
-    rows = list(read(host, section))
+    rows = list(read_host_rows(host, section))
     names = section.sources or tuple(sorted({row[SOURCE] for row in rows}))
     for name in {row[SOURCE] for row in rows}:
         if name not in names:
-            raise DataError(f"mindgpt.sources: rows come from {name!r}, which is not listed{nearest(name, names)}")
+            raise DataError(f"mindgpt.sources: rows come from {name!r}, which is not listed{hint_nearest(name, names)}")
     for name in names:
         if not any(row[SOURCE] == name for row in rows):
             raise DataError(f"mindgpt.sources: no row comes from {name!r}")
-    sampler = build(
+    sampler = build_section_sampler(
         section,
         [row[SOURCE] for row in rows],
         [row[DATASET] for row in rows],
@@ -96,7 +96,7 @@ def forecast(host: Mapping[str, Any], section: Section, ranks: int = 1, uids: bo
         int(host.get("dataloader_prefetch_factor") or 2),
     )
     clock = loader.clock(len(rows), host.get("max_steps"), float(host.get("num_train_epochs", 3.0)))
-    start(sampler, loader, clock)
+    start_sampler_clock(sampler, loader, clock)
     found = Forecast(
         steps=clock.total_steps,
         steps_per_epoch=clock.steps_per_epoch,
@@ -120,7 +120,7 @@ def forecast(host: Mapping[str, Any], section: Section, ranks: int = 1, uids: bo
     return found
 
 
-def read(host: Mapping[str, Any], section: Section) -> Iterator[dict[str, Any]]:
+def read_host_rows(host: Mapping[str, Any], section: Section) -> Iterator[dict[str, Any]]:
     """Every row's source, dataset, difficulty and uid, in the host's order.
 
     Raises:

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from mindgpt_patches import Outcome, PatchRefused, catalog, records
+from mindgpt_patches import PatchOutcome, PatchRefused, catalog, records
 
 from mindgpt_plugins.core.files import write_json
 from mindgpt_plugins.core.metrics import append_record
-from mindgpt_plugins.curriculum.base import CurriculumError, Sampler, require_same
+from mindgpt_plugins.curriculum.base import CurriculumError, Sampler, require_same_settings
 from mindgpt_plugins.curriculum.mixture import Moving
 from mindgpt_plugins.llamafactory_ext import checkpoints, linear_head, ordering
-from mindgpt_plugins.llamafactory_ext.callback import GuestCallback
+from mindgpt_plugins.llamafactory_ext.callback import HostTrainerCallback
 from mindgpt_plugins.llamafactory_ext.columns import (
     DATASET,
     DIFFICULTY,
@@ -23,10 +23,10 @@ from mindgpt_plugins.llamafactory_ext.columns import (
     UID,
     CarryingCollator,
     DataError,
-    lengths,
+    count_row_tokens,
 )
 from mindgpt_plugins.llamafactory_ext.feedback import Feedback
-from mindgpt_plugins.llamafactory_ext.settings import Section, SettingsError
+from mindgpt_plugins.llamafactory_ext.settings import LlamaFactorySettingsError, Section
 
 if TYPE_CHECKING:
     from transformers import Trainer as _Host
@@ -35,19 +35,19 @@ else:
 
 
 @dataclass
-class Run:
+class TrainingRun:
     """One training run: our settings and the host's arguments as they become known."""
 
     section: Section
     arguments: dict[str, Any] = field(default_factory=dict)
-    patches: list[Outcome] = field(default_factory=list)
+    patches: list[PatchOutcome] = field(default_factory=list)
     """What came of each patch so far."""
 
 
-class Guest(_Host):  # type: ignore[misc]
+class HostTrainerMixin(_Host):  # type: ignore[misc]
     """Mixin in front of a LLaMA-Factory trainer; :meth:`settle` is called once its ``__init__`` is done."""
 
-    run: Run
+    run: TrainingRun
     sampler: Sampler | None = None
     feedback: Feedback | None = None
     without_logits = False
@@ -85,7 +85,7 @@ class Guest(_Host):  # type: ignore[misc]
                 self.train_dataset = dataset.add_column(ROW, list(range(len(dataset))))
         self._sums = torch.zeros(len(self.sources), 3, dtype=torch.float64)
         self._difficulty = torch.zeros(2, dtype=torch.float64)
-        self.add_callback(GuestCallback(self, path))
+        self.add_callback(HostTrainerCallback(self, path))
 
     def decide_linear_head(self, obstacle: str | None, sequences: int = 1) -> bool:
         """Decide once whether logits are made, say so and note it in ``patches.json``.
@@ -100,14 +100,14 @@ class Guest(_Host):  # type: ignore[misc]
         tokens = self.args.per_device_train_batch_size * sequences * data.cutoff_len
         wanted, network = self.run.section.patches, self.accelerator.unwrap_model(self.model)
         try:
-            self.run.patches[:] = catalog.confirm(self.run.patches, wanted, network)
-            outcome = linear_head.decide(wanted.get(linear_head.NAME, "auto"), network, tokens, obstacle)
+            self.run.patches[:] = catalog.confirm_outcomes(self.run.patches, wanted, network)
+            outcome = linear_head.decide_hidden_loss(wanted.get(linear_head.NAME, "auto"), network, tokens, obstacle)
         except PatchRefused as error:
-            raise SettingsError(f"mindgpt.patches: {error}") from None
+            raise LlamaFactorySettingsError(f"mindgpt.patches: {error}") from None
         self.run.patches.append(outcome)
         if self.is_world_process_zero():
             print(f"mindgpt: {outcome.name}: {outcome.state} ({outcome.reason})", flush=True)
-            records.write(self.run.patches, self.stage_folder())
+            records.write_outcomes(self.run.patches, self.stage_folder())
         return outcome.state == "applied"
 
     def stage_folder(self) -> Path:
@@ -136,13 +136,13 @@ class Guest(_Host):  # type: ignore[misc]
 
     def _build_sampler(self) -> Sampler:
         section, dataset, args = self.run.section, self.train_dataset, self.args
-        sampler = ordering.build(
+        sampler = ordering.build_section_sampler(
             section,
             list(dataset[SOURCE]),
             list(dataset[DATASET]),
             self.sources,
             difficulty=[float(x) for x in dataset[DIFFICULTY]] if section.needs_difficulty() else None,
-            length=lengths(dataset) if section.needs_length() else None,
+            length=count_row_tokens(dataset) if section.needs_length() else None,
             seed=args.seed if args.data_seed is None else args.data_seed,
         )
         loader = ordering.Loader(
@@ -152,7 +152,7 @@ class Guest(_Host):  # type: ignore[misc]
             args.dataloader_num_workers,
             args.dataloader_prefetch_factor or 2,
         )
-        ordering.start(sampler, loader, loader.clock(len(sampler), args.max_steps, args.num_train_epochs))
+        ordering.start_sampler_clock(sampler, loader, loader.clock(len(sampler), args.max_steps, args.num_train_epochs))
         return sampler
 
     def source_shares(self) -> list[float]:
@@ -256,7 +256,7 @@ class Guest(_Host):  # type: ignore[misc]
         """Restore, refusing a checkpoint of other data or settings."""
         mine = self.guest_state()
         same = ("samples_per_step", "sources") if self.sampler is not None else ("sources",)
-        require_same("training set-up", {k: mine[k] for k in same}, state)
+        require_same_settings("training set-up", {k: mine[k] for k in same}, state)
         if self.sampler is not None:
             if state.get("sampler") is None:
                 raise CurriculumError("the checkpoint was written without a curriculum; use a new output_dir")

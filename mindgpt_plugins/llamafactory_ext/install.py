@@ -9,13 +9,13 @@ from collections.abc import Callable
 from typing import Any
 
 from mindgpt_plugins.llamafactory_ext.columns import Carrier, CarryingProcessor, Wanted
-from mindgpt_plugins.llamafactory_ext.guest import Run
+from mindgpt_plugins.llamafactory_ext.guest import TrainingRun
 
 
-def rebindings(run: Run) -> dict[tuple[str, str], Callable[[Any], Any]]:
+def make_rebindings(run: TrainingRun) -> dict[tuple[str, str], Callable[[Any], Any]]:
     """``(module, name)`` → function from the host's object to ours, for :func:`.seams.rebound`."""
-    from mindgpt_plugins.llamafactory_ext.dpo_trainer import dpo_trainer
-    from mindgpt_plugins.llamafactory_ext.sft_trainer import sft_trainer
+    from mindgpt_plugins.llamafactory_ext.dpo_trainer import make_dpo_trainer
+    from mindgpt_plugins.llamafactory_ext.sft_trainer import make_sft_trainer
 
     return {
         ("llamafactory.train.tuner", "run_sft"): lambda f: _remember_arguments(f, run),
@@ -23,12 +23,12 @@ def rebindings(run: Run) -> dict[tuple[str, str], Callable[[Any], Any]]:
         ("llamafactory.data.loader", "get_dataset_list"): _keep_names,
         ("llamafactory.data.converter", "get_dataset_converter"): lambda f: _carry_past_conversion(f, run),
         ("llamafactory.data.loader", "_get_dataset_processor"): lambda f: _carry_past_tokenisation(f, run),
-        ("llamafactory.train.sft.workflow", "CustomSeq2SeqTrainer"): lambda c: sft_trainer(c, run),
-        ("llamafactory.train.dpo.trainer", "CustomDPOTrainer"): lambda c: dpo_trainer(c, run),
+        ("llamafactory.train.sft.workflow", "CustomSeq2SeqTrainer"): lambda c: make_sft_trainer(c, run),
+        ("llamafactory.train.dpo.trainer", "CustomDPOTrainer"): lambda c: make_dpo_trainer(c, run),
     }
 
 
-def _remember_arguments(train: Callable[..., Any], run: Run) -> Callable[..., Any]:
+def _remember_arguments(train: Callable[..., Any], run: TrainingRun) -> Callable[..., Any]:
     signature = inspect.signature(train)
 
     @functools.wraps(train)
@@ -52,7 +52,7 @@ def _keep_names(get_list: Callable[..., Any]) -> Callable[..., Any]:
     return naming
 
 
-def _carry_past_conversion(get_converter: Callable[..., Any], run: Run) -> Callable[..., Any]:
+def _carry_past_conversion(get_converter: Callable[..., Any], run: TrainingRun) -> Callable[..., Any]:
     wanted = Wanted.of(run.section)
 
     @functools.wraps(get_converter)
@@ -66,7 +66,7 @@ def _carry_past_conversion(get_converter: Callable[..., Any], run: Run) -> Calla
     return carrying
 
 
-def _carry_past_tokenisation(get_processor: Callable[..., Any], run: Run) -> Callable[..., Any]:
+def _carry_past_tokenisation(get_processor: Callable[..., Any], run: TrainingRun) -> Callable[..., Any]:
     buckets = run.section.packing_buckets if run.section.needs_difficulty() else 1
 
     @functools.wraps(get_processor)

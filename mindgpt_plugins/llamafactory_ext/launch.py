@@ -19,9 +19,22 @@ from mindgpt_plugins.core.registry import PluginError, RegistryError
 from mindgpt_plugins.curriculum.base import CurriculumError
 from mindgpt_plugins.llamafactory_ext import checkpoints, seams
 from mindgpt_plugins.llamafactory_ext.columns import DataError
-from mindgpt_plugins.llamafactory_ext.settings import Section, SettingsError, check_against_host, parse
+from mindgpt_plugins.llamafactory_ext.settings import (
+    LlamaFactorySettingsError,
+    Section,
+    check_host_arguments,
+    parse_section,
+)
 
-_FAULTS = (SettingsError, DataError, CurriculumError, RegistryError, PluginError, PatchRefused, seams.SeamError)
+_FAULTS = (
+    LlamaFactorySettingsError,
+    DataError,
+    CurriculumError,
+    RegistryError,
+    PluginError,
+    PatchRefused,
+    seams.SeamError,
+)
 _OURS = "MINDGPT_LLAMAFACTORY_RANK"
 
 
@@ -30,21 +43,21 @@ def main(argv: list[str]) -> None:
     if len(argv) < 2 or argv[0] != "train" or not argv[1].endswith((".yaml", ".yml", ".json")):
         _stock(argv)
     try:
-        host = read(Path(argv[1]), argv[2:])
+        host = read_host_arguments(Path(argv[1]), argv[2:])
         if "mindgpt" not in host:
             _stock(argv)
-        section = parse(host.pop("mindgpt"))
-        check_against_host(section, host, os.environ)
-        seams.require()
+        section = parse_section(host.pop("mindgpt"))
+        check_host_arguments(section, host, os.environ)
+        seams.require_seams()
         if "LOCAL_RANK" not in os.environ and _wants_ranks():
             _start_ranks(argv, host)
-        train(section, host)
+        run_training(section, host)
     except _FAULTS as error:
         print(f"mindgpt: error: {error}", file=sys.stderr, flush=True)
         raise SystemExit(2) from error
 
 
-def read(path: Path, overrides: list[str]) -> dict[str, Any]:
+def read_host_arguments(path: Path, overrides: list[str]) -> dict[str, Any]:
     """The user's YAML or JSON with ``key=value`` overrides, as the host reads it.
 
     Raises:
@@ -57,31 +70,31 @@ def read(path: Path, overrides: list[str]) -> dict[str, Any]:
     try:
         loaded = OmegaConf.create(read_json(path)) if path.suffix == ".json" else OmegaConf.load(path)
         if not isinstance(loaded, DictConfig):
-            raise SettingsError(f"{path}: must be a mapping of keys to values")
+            raise LlamaFactorySettingsError(f"{path}: must be a mapping of keys to values")
         merged = OmegaConf.to_container(OmegaConf.merge(loaded, OmegaConf.from_cli(overrides)))
     except (OSError, YAMLError, ValueError, OmegaConfBaseException) as error:
-        raise SettingsError(f"{path}: cannot be read: {' '.join(str(error).split())}") from error
+        raise LlamaFactorySettingsError(f"{path}: cannot be read: {' '.join(str(error).split())}") from error
     return {str(key): value for key, value in merged.items()}  # type: ignore[union-attr]
 
 
-def train(section: Section, host: dict[str, Any]) -> None:
+def run_training(section: Section, host: dict[str, Any]) -> None:
     """Train in this process with the seams rebound."""
     _die_with_parent()
     output_dir = host.get("output_dir")
     if output_dir and not host.get("overwrite_output_dir") and not isinstance(host.get("resume_from_checkpoint"), str):
         ranks = int(os.environ.get("WORLD_SIZE", "1"))
-        for line in checkpoints.set_aside_incomplete(Path(output_dir), ranks):
+        for line in checkpoints.set_aside_checkpoints(Path(output_dir), ranks):
             print(f"mindgpt: warning: {line}", flush=True)
     if os.environ.get("RANK", "0") == "0":
         print(f"mindgpt: {section.model_dump_json(exclude_defaults=True)}", flush=True)
-    from mindgpt_plugins.llamafactory_ext.guest import Run
-    from mindgpt_plugins.llamafactory_ext.install import rebindings
+    from mindgpt_plugins.llamafactory_ext.guest import TrainingRun
+    from mindgpt_plugins.llamafactory_ext.install import make_rebindings
 
     _let_cpu_ranks_resume()
-    accelerator = not host.get("use_cpu") and device.resolve("auto") != "cpu"
-    wanted = catalog.modes(section.patches, host.get("stage", "sft"))
-    run = Run(section, patches=catalog.apply(wanted, accelerator=accelerator))
-    with seams.rebound(rebindings(run)):
+    accelerator = not host.get("use_cpu") and device.resolve_device("auto") != "cpu"
+    wanted = catalog.resolve_modes(section.patches, host.get("stage", "sft"))
+    run = TrainingRun(section, patches=catalog.apply(wanted, accelerator=accelerator))
+    with seams.rebind_functions(make_rebindings(run)):
         from llamafactory.train.tuner import run_exp
 
         run_exp(args=host)

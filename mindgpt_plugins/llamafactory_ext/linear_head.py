@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-from mindgpt_patches import Outcome, PatchRefused
+from mindgpt_patches import PatchOutcome, PatchRefused
 from mindgpt_patches.linear_cross_entropy import certify
-from mindgpt_patches.projection import plain_head
+from mindgpt_patches.projection import get_plain_head
 from torch import Tensor
 
 NAME = "linear_cross_entropy"
@@ -23,7 +23,7 @@ LARGE = 1 << 30
 Compute = Callable[[Tensor, Tensor, "Tensor | None"], Tensor]
 
 
-def decide(mode: str, network: Any, tokens: int, obstacle: str | None) -> Outcome:
+def decide_hidden_loss(mode: str, network: Any, tokens: int, obstacle: str | None) -> PatchOutcome:
     """Whether a run computes its loss from hidden states.
 
     Args:
@@ -36,12 +36,12 @@ def decide(mode: str, network: Any, tokens: int, obstacle: str | None) -> Outcom
         PatchRefused: asked for with ``on`` and not possible.
     """
     if mode == "off":
-        return Outcome(NAME, "off", "patches: off")
+        return PatchOutcome(NAME, "off", "patches: off")
     try:
         if obstacle is not None:
             raise PatchRefused(f"linear cross-entropy: {obstacle}")
         head = network.get_output_embeddings()
-        weight, _ = plain_head(head)
+        weight, _ = get_plain_head(head)
         if "forward" in vars(head):
             raise PatchRefused("linear cross-entropy: another package has replaced the head's forward")
         if hasattr(weight, "ds_id"):
@@ -49,16 +49,16 @@ def decide(mode: str, network: Any, tokens: int, obstacle: str | None) -> Outcom
     except PatchRefused as error:
         if mode == "on":
             raise PatchRefused(f"{error}. Set patches: {{{NAME}: off}}") from None
-        return Outcome(NAME, "refused", str(error))
+        return PatchOutcome(NAME, "refused", str(error))
     size = (
         f"{tokens} tokens x {head.out_features} words are {tokens * head.out_features * 4 / 2**20:,.0f} MiB of logits"
     )
     if mode == "auto" and tokens * head.out_features * 4 < LARGE:
-        return Outcome(NAME, "not needed", f"at most {size}; auto starts at {LARGE >> 20} MiB")
-    return Outcome(NAME, "applied", f"up to {size} per copy are not made", certify())
+        return PatchOutcome(NAME, "not needed", f"at most {size}; auto starts at {LARGE >> 20} MiB")
+    return PatchOutcome(NAME, "applied", f"up to {size} per copy are not made", certify())
 
 
-def call(model: Any, network: Any, inputs: dict[str, Any], compute: Compute) -> Tensor:
+def run_headless_forward(model: Any, network: Any, inputs: dict[str, Any], compute: Compute) -> Tensor:
     """Run the model on ``inputs`` (without labels) and return what ``compute(hidden, weight, bias)`` gave.
 
     Args:
@@ -72,7 +72,7 @@ def call(model: Any, network: Any, inputs: dict[str, Any], compute: Compute) -> 
             it trains on is not softmax(x @ W.T).
     """
     head = network.get_output_embeddings()
-    plain_head(head)
+    get_plain_head(head)
     made: list[Tensor] = []
 
     def forward(hidden: Tensor) -> Tensor:

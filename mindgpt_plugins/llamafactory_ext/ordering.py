@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mindgpt_plugins.core.registry import get
+from mindgpt_plugins.core.registry import get_registered
 from mindgpt_plugins.curriculum.base import Clock, CurriculumError, Examples, Mixture, Sampler
 from mindgpt_plugins.llamafactory_ext.settings import Section
 
@@ -59,7 +59,7 @@ class Loader:
         return [filled[start : start + size] for start in range(0, len(filled), size)]
 
 
-def build(
+def build_section_sampler(
     section: Section,
     source: Sequence[str],
     dataset: Sequence[str],
@@ -91,15 +91,15 @@ def build(
     mixture: Mixture | None = None
     if section.mixture is not None:
         sizes = [len(pool) for pool in examples.pools()]
-        mixture = get("mixture", section.mixture.name)(groups, sizes, **section.mixture.options)
+        mixture = get_registered("mixture", section.mixture.name)(groups, sizes, **section.mixture.options)
     choice = section.curriculum
-    kind = get("sampler", choice.name if choice else "shuffled")
+    kind = get_registered("sampler", choice.name if choice else "shuffled")
     sampler = kind(examples, seed, mixture, **(choice.options if choice else {}))
     assert isinstance(sampler, Sampler)
     return sampler
 
 
-def start(sampler: Sampler, loader: Loader, clock: Clock) -> None:
+def start_sampler_clock(sampler: Sampler, loader: Loader, clock: Clock) -> None:
     """Tell the sampler the run's clock, and refuse a mixture that would hear of changes too late.
 
     Raises:

@@ -6,10 +6,10 @@ import copy
 from typing import Any
 
 from mindgpt_plugins.curriculum.base import CurriculumError
-from mindgpt_plugins.llamafactory_ext.guest import Run
+from mindgpt_plugins.llamafactory_ext.guest import TrainingRun
 
 
-def reference_model(run: Run, model: Any, tokenizer: Any, finetuning_args: Any) -> Any:
+def make_reference_model(run: TrainingRun, model: Any, tokenizer: Any, finetuning_args: Any) -> Any:
     """A frozen reference for the KL anchor, or ``None`` when it is LoRA's start, which switching the adapter off gives.
 
     Args:

@@ -148,7 +148,7 @@ SEAMS = (
 )
 
 
-def found_version() -> str | None:
+def find_llamafactory_version() -> str | None:
     """Installed LLaMA-Factory version, or ``None``."""
     try:
         return importlib.metadata.version("llamafactory")
@@ -161,13 +161,13 @@ def inspect_seams() -> list[SeamStatus]:
     return [_status(seam) for seam in SEAMS]
 
 
-def require() -> None:
+def require_seams() -> None:
     """Stop unless the installed LLaMA-Factory is supported and every seam is as we need it.
 
     Raises:
         SeamError: with the version found, those supported and each seam that differs.
     """
-    version = found_version()
+    version = find_llamafactory_version()
     supported = ", ".join(SUPPORTED)
     if version is None:
         raise SeamError("LLaMA-Factory is not installed; install it with `pip install 'mindgpt-plugins[sft]'`")
@@ -184,7 +184,7 @@ def require() -> None:
 
 
 @contextlib.contextmanager
-def rebound(changes: Mapping[tuple[str, str], Callable[[Any], Any]]) -> Iterator[None]:
+def rebind_functions(changes: Mapping[tuple[str, str], Callable[[Any], Any]]) -> Iterator[None]:
     """Replace ``module.name`` by ``make(original)`` for each entry while the context lasts.
 
     Raises:

@@ -6,22 +6,22 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from mindgpt_patches.catalog import PatchesError, modes
+from mindgpt_patches.catalog import PatchesError, resolve_modes
 from pydantic import Field, ValidationError
 
-from mindgpt_plugins.core.choice import choices
+from mindgpt_plugins.core.choice import find_choices
 from mindgpt_plugins.core.patch_modes import Patches
-from mindgpt_plugins.core.registry import check_options, get, load_plugins
+from mindgpt_plugins.core.registry import check_options, get_registered, load_plugins
 from mindgpt_plugins.core.schema import Strict
 from mindgpt_plugins.curriculum.config import GroupedMixtureChoice, SamplerChoice
 from mindgpt_plugins.losses.config import KLConfig, LossChoice
 
 
-class SettingsError(ValueError):
+class LlamaFactorySettingsError(ValueError):
     """The section, or the host setting it meets, is wrong; one line with cause and fix."""
 
 
-class Columns(Strict):
+class DatasetColumns(Strict):
     """Names of the columns of the user's dataset that describe a row."""
 
     source: str = Field("source", description="Column with the source of a row.")
@@ -33,7 +33,9 @@ class Section(Strict):
     """Everything under ``mindgpt:``."""
 
     plugins: tuple[str, ...] = Field((), description="Modules or .py files to import in every rank.")
-    columns: Columns = Field(Columns(), description="Names of the columns of your data set that describe a row.")
+    columns: DatasetColumns = Field(
+        DatasetColumns(), description="Names of the columns of your data set that describe a row."
+    )
     sources: tuple[str, ...] | None = Field(None, description="Declared sources; default: those found in the data.")
     curriculum: SamplerChoice | None = Field(
         None, description="Order of the samples. Default: the host's own, or `shuffled` with a mixture."
@@ -84,14 +86,16 @@ class Section(Strict):
         """What the mixture must hear of: ``train_loss``, ``eval_loss``, ``eval_accuracy`` or nothing."""
         if self.mixture is None:
             return None
-        option = inspect.signature(get("mixture", self.mixture.name)).parameters.get("signal")
+        option = inspect.signature(get_registered("mixture", self.mixture.name)).parameters.get("signal")
         return None if option is None else str(self.mixture.options.get("signal", option.default))
 
     def _curriculum_says(self, attribute: str) -> bool:
-        return self.curriculum is not None and bool(getattr(get("sampler", self.curriculum.name), attribute, False))
+        return self.curriculum is not None and bool(
+            getattr(get_registered("sampler", self.curriculum.name), attribute, False)
+        )
 
 
-def parse(raw: Any) -> Section:
+def parse_section(raw: Any) -> Section:
     """Validate the section and the names and options it uses; imports the listed plugins first.
 
     Raises:
@@ -104,7 +108,7 @@ def parse(raw: Any) -> Section:
     try:
         section = Section.model_validate({} if raw is None else raw)
     except ValidationError as error:
-        raise SettingsError("; ".join(describe_errors(error, Section, "mindgpt"))) from None
+        raise LlamaFactorySettingsError("; ".join(describe_errors(error, Section, "mindgpt"))) from None
     load_plugins(section.plugins)
     check_names(section)
     return section
@@ -116,11 +120,11 @@ def check_names(section: Section) -> None:
     Raises:
         RegistryError: an unknown name or option, with the nearest known one.
     """
-    for _, choice in choices(section):
+    for _, choice in find_choices(section):
         check_options(choice.of, choice.name, choice.options)
 
 
-def check_against_host(section: Section, host: Mapping[str, Any], environment: Mapping[str, str]) -> None:
+def check_host_arguments(section: Section, host: Mapping[str, Any], environment: Mapping[str, str]) -> None:
     """Refuse combinations in which a part of ours would silently not act.
 
     Args:
@@ -139,14 +143,18 @@ def check_against_host(section: Section, host: Mapping[str, Any], environment: M
         ("USE_KT", "KTransformers training is not supported"),
     ):
         if environment.get(name, "").lower() in on:
-            raise SettingsError(f"mindgpt: does not work with {name}=1 ({why}); unset it or remove the section")
+            raise LlamaFactorySettingsError(
+                f"mindgpt: does not work with {name}=1 ({why}); unset it or remove the section"
+            )
     stage = host.get("stage", "sft")
     if stage not in ("sft", "dpo"):
-        raise SettingsError(f"mindgpt: supports stage sft and dpo, not {stage!r}; remove the section for this stage")
+        raise LlamaFactorySettingsError(
+            f"mindgpt: supports stage sft and dpo, not {stage!r}; remove the section for this stage"
+        )
     try:
-        modes(section.patches, stage)
+        resolve_modes(section.patches, stage)
     except PatchesError as error:
-        raise SettingsError(f"mindgpt.{error}") from None
+        raise LlamaFactorySettingsError(f"mindgpt.{error}") from None
     refuse = {
         "use_hyper_parallel": "another trainer is used",
         "use_unsloth": "its patched forward returns no logits",
@@ -164,14 +172,16 @@ def check_against_host(section: Section, host: Mapping[str, Any], environment: M
             "auto_find_batch_size": "the order of a step depends on the batch size",
         }
         if host.get("train_sampling_strategy", "random") != "random":
-            raise SettingsError("mindgpt.curriculum: excludes train_sampling_strategy; remove one of them")
+            raise LlamaFactorySettingsError("mindgpt.curriculum: excludes train_sampling_strategy; remove one of them")
         accelerator = host.get("accelerator_config")
         for key in ("split_batches", "dispatch_batches"):
             if isinstance(accelerator, Mapping) and accelerator.get(key):
-                raise SettingsError(f"mindgpt.curriculum: excludes accelerator_config.{key}, which deals otherwise")
+                raise LlamaFactorySettingsError(
+                    f"mindgpt.curriculum: excludes accelerator_config.{key}, which deals otherwise"
+                )
     for key, why in refuse.items():
         if host.get(key):
-            raise SettingsError(f"mindgpt: cannot be combined with {key} ({why})")
+            raise LlamaFactorySettingsError(f"mindgpt: cannot be combined with {key} ({why})")
     if host.get("streaming"):
         _check_streaming(section, host)
     if host.get("packing") or host.get("neat_packing"):
@@ -179,27 +189,33 @@ def check_against_host(section: Section, host: Mapping[str, Any], environment: M
     _check_feedback(section, host, stage)
     if stage == "dpo":
         if section.kl is not None or (section.loss is not None and "loss" in section.model_fields_set):
-            raise SettingsError("mindgpt.loss and mindgpt.kl act on stage sft; with dpo use pref_loss, pref_ftx, …")
+            raise LlamaFactorySettingsError(
+                "mindgpt.loss and mindgpt.kl act on stage sft; with dpo use pref_loss, pref_ftx, …"
+            )
     elif section.kl is not None and section.loss is None:
-        raise SettingsError("mindgpt.kl: needs a loss of ours; remove `loss: null`")
+        raise LlamaFactorySettingsError("mindgpt.kl: needs a loss of ours; remove `loss: null`")
 
 
 def _check_streaming(section: Section, host: Mapping[str, Any]) -> None:
     """Refuse host settings under which streamed pictures break in the middle of loading."""
     accelerator = host.get("accelerator_config")
     if not int(host.get("dataloader_num_workers") or 0):
-        raise SettingsError(
+        raise LlamaFactorySettingsError(
             "mindgpt: streaming needs dataloader_num_workers: 1 or more (the host makes so many shards)"
         )
     if not isinstance(accelerator, Mapping) or accelerator.get("dispatch_batches") is not False:
-        raise SettingsError(
+        raise LlamaFactorySettingsError(
             "mindgpt: streaming needs accelerator_config: {dispatch_batches: false}; one rank would cut other ranks' "
             "pictures at the wrong place"
         )
     if section.sources is None:
-        raise SettingsError("mindgpt.sources: list them when streaming, because the data cannot be looked through")
+        raise LlamaFactorySettingsError(
+            "mindgpt.sources: list them when streaming, because the data cannot be looked through"
+        )
     if section.trace is not None:
-        raise SettingsError("mindgpt.trace: does not go with streaming, because the data cannot be looked through")
+        raise LlamaFactorySettingsError(
+            "mindgpt.trace: does not go with streaming, because the data cannot be looked through"
+        )
 
 
 def _check_packing(section: Section, host: Mapping[str, Any]) -> None:
@@ -212,9 +228,11 @@ def _check_packing(section: Section, host: Mapping[str, Any]) -> None:
     }
     for what, asked in lost.items():
         if asked:
-            raise SettingsError(f"mindgpt.{what}: does not go with packing, which hides the single samples; remove one")
+            raise LlamaFactorySettingsError(
+                f"mindgpt.{what}: does not go with packing, which hides the single samples; remove one"
+            )
     if section.orders() and not host.get("neat_packing"):
-        raise SettingsError(
+        raise LlamaFactorySettingsError(
             "mindgpt: a curriculum or mixture goes with neat_packing only; plain packing lets samples see each other"
         )
 
@@ -225,12 +243,14 @@ def _check_feedback(section: Section, host: Mapping[str, Any], stage: str) -> No
     if section.needs_losses() or signal == "train_loss":
         what = f"curriculum {section.curriculum.name}" if section.curriculum and section.needs_losses() else "mixture"
         if stage != "sft" or section.loss is None:
-            raise SettingsError(
+            raise LlamaFactorySettingsError(
                 f"mindgpt.{what}: follows the training loss of each source, which only stage sft with a loss of ours "
                 "measures; use another curriculum, or signal eval_loss for a mixture"
             )
     if signal == "train_loss" and section.mixture is not None and section.mixture.by == "dataset":
-        raise SettingsError("mindgpt.mixture: train_loss is measured by source; set by: source or a signal of eval_…")
+        raise LlamaFactorySettingsError(
+            "mindgpt.mixture: train_loss is measured by source; set by: source or a signal of eval_…"
+        )
     if signal in ("eval_loss", "eval_accuracy"):
         missing = [key for key in ("eval_dataset", "eval_on_each_dataset") if not host.get(key)]
         if host.get("eval_strategy", "no") in ("no", False, None):
@@ -238,6 +258,6 @@ def _check_feedback(section: Section, host: Mapping[str, Any], stage: str) -> No
         if signal == "eval_accuracy" and not host.get("compute_accuracy"):
             missing.append("compute_accuracy")
         if missing:
-            raise SettingsError(
+            raise LlamaFactorySettingsError(
                 f"mindgpt.mixture: signal {signal} needs the host's {', '.join(missing)} (eval_data in a recipe)"
             )

@@ -7,32 +7,34 @@ from typing import Any
 
 import torch
 
-from mindgpt_plugins.core.registry import get
+from mindgpt_plugins.core.registry import get_registered
 from mindgpt_plugins.llamafactory_ext import linear_head
-from mindgpt_plugins.llamafactory_ext.columns import SOURCE, take
-from mindgpt_plugins.llamafactory_ext.guest import Guest, Run
-from mindgpt_plugins.llamafactory_ext.reference import reference_model
+from mindgpt_plugins.llamafactory_ext.columns import SOURCE, split_batch_columns
+from mindgpt_plugins.llamafactory_ext.guest import HostTrainerMixin, TrainingRun
+from mindgpt_plugins.llamafactory_ext.reference import make_reference_model
 from mindgpt_plugins.losses.kl_anchor import KLAnchor
 from mindgpt_plugins.losses.weighted_ce import Loss
 
 
-def sft_trainer(base: type[Any], the_run: Run) -> type[Any]:
+def make_sft_trainer(base: type[Any], the_run: TrainingRun) -> type[Any]:
     """Subclass ``base`` (LLaMA-Factory's ``CustomSeq2SeqTrainer``) for one run."""
 
-    class MindgptSeq2SeqTrainer(Guest, base):  # type: ignore[misc]
+    class MindgptSeq2SeqTrainer(HostTrainerMixin, base):  # type: ignore[misc]
         run = the_run
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             section = the_run.section
             if section.kl is not None and kwargs.get("ref_model") is None:
                 tokenizer = kwargs.get("tokenizer") or kwargs.get("processing_class")
-                kwargs["ref_model"] = reference_model(the_run, kwargs["model"], tokenizer, kwargs["finetuning_args"])
+                kwargs["ref_model"] = make_reference_model(
+                    the_run, kwargs["model"], tokenizer, kwargs["finetuning_args"]
+                )
             super().__init__(*args, **kwargs)
             self.settle()
             self._loss = None
             if section.loss is not None and self.train_dataset is not None:
                 anchor = KLAnchor(self.sources, section.kl.sources, section.kl.beta) if section.kl else None
-                kind = get("loss", section.loss.name)
+                kind = get_registered("loss", section.loss.name)
                 self._loss = kind(self.sources, self.source_shares(), anchor, **section.loss.options)
                 # A marker: Trainer then neither divides by the number of micro-batches nor leaves labels to the model.
                 self.compute_loss_func = _not_called
@@ -51,7 +53,7 @@ def sft_trainer(base: type[Any], the_run: Run) -> type[Any]:
         def compute_loss(
             self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
         ) -> Any:
-            inputs, carried = take(inputs)
+            inputs, carried = split_batch_columns(inputs)
             if self._loss is None or not model.training:
                 if self.compute_loss_func is _not_called:  # evaluation: the model's own token mean
                     outputs = model(**inputs)
@@ -74,7 +76,7 @@ def sft_trainer(base: type[Any], the_run: Run) -> type[Any]:
 
         def prediction_step(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
             if self.args.predict_with_generate:
-                inputs, _ = take(inputs)
+                inputs, _ = split_batch_columns(inputs)
             return super().prediction_step(model, inputs, *args, **kwargs)
 
         def _obstacle(self) -> str | None:
@@ -92,7 +94,7 @@ def sft_trainer(base: type[Any], the_run: Run) -> type[Any]:
                 made.append(kind.linear(hidden, weight, labels, source, normaliser, bias))
                 return made[0].total
 
-            total = linear_head.call(model, self.accelerator.unwrap_model(model), inputs, compute)
+            total = linear_head.run_headless_forward(model, self.accelerator.unwrap_model(model), inputs, compute)
             return Loss(total, made[0].sums, made[0].samples)
 
         def _reference_logits(self, model: Any, inputs: dict[str, Any], source: torch.Tensor) -> torch.Tensor | None:

@@ -33,7 +33,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mindgpt_plugins.llamafactory_ext.template_sides import Host, Own, Row, TemplateError, read
+from mindgpt_plugins.llamafactory_ext.template_sides import (
+    ConvertedRow,
+    HostTemplate,
+    Own,
+    TemplateError,
+    read_template_rows,
+)
 
 SYSTEM = "You answer in one sentence."
 """Given to both sides to see whether only their defaults differ."""
@@ -63,7 +69,7 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class TemplateVerdict:
     """What came out for one template: rows compared, how many of them with which note, and the first fault."""
 
     rows: int
@@ -71,7 +77,7 @@ class Verdict:
     fault: Difference | None
 
 
-def compare(host: Host, own: Own, row: Row) -> tuple[list[str], Difference | None]:
+def compare_template_row(host: HostTemplate, own: Own, row: ConvertedRow) -> tuple[list[str], Difference | None]:
     """The notes on a row, or where its two sides differ for good."""
     mine, theirs = own.render(row), host.render(row)
     for system in (None, *([] if row.system else [SYSTEM])):
@@ -99,35 +105,35 @@ def compare(host: Host, own: Own, row: Row) -> tuple[list[str], Difference | Non
     return [], _first(host, own, row, theirs, mine)
 
 
-def _thought(host: Host, ids: list[int]) -> bool:
+def _thought(host: HostTemplate, ids: list[int]) -> bool:
     """Whether the last turn has an empty think block."""
     turns = host.decode(ids).rstrip().split(host.tokenizer.eos_token)
     return host.empty_thought in "".join(turns[-2:])
 
 
-def _first(host: Host, own: Own, row: Row, a: list[int], b: list[int], why: str = "") -> Difference:
+def _first(host: HostTemplate, own: Own, row: ConvertedRow, a: list[int], b: list[int], why: str = "") -> Difference:
     at = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
     start = max(0, at - BEFORE)
     shown = host.decode(a[start : at + AFTER]), own.decode(b[start : at + AFTER])
     return Difference(row.place, at, *shown, why)
 
 
-def judge(host: Host, own: Own, rows: list[Row], strict: bool = False) -> Verdict:
+def judge_template(host: HostTemplate, own: Own, rows: list[ConvertedRow], strict: bool = False) -> TemplateVerdict:
     """Compare all rows; stops at the first fault."""
     counts: dict[str, int] = {}
     for number, row in enumerate(rows):
         try:
-            notes, fault = compare(host, own, row)
+            notes, fault = compare_template_row(host, own, row)
         except (ValueError, IndexError) as error:
             fault = Difference(row.place, 0, f"cannot render it: {error}", own.decode(own.render(row)[:AFTER]))
-            return Verdict(number, counts, fault)
+            return TemplateVerdict(number, counts, fault)
         if strict and notes:
             fault = _first(host, own, row, host.render(row), own.render(row), HARMLESS[notes[0]])
         if fault is not None:
-            return Verdict(number, counts, fault)
+            return TemplateVerdict(number, counts, fault)
         for note in notes:
             counts[note] = counts.get(note, 0) + 1
-    return Verdict(len(rows), counts, None)
+    return TemplateVerdict(len(rows), counts, None)
 
 
 def main(argv: list[str]) -> int:
@@ -143,11 +149,11 @@ def main(argv: list[str]) -> int:
     given = parser.parse_args(argv)
     logging.disable(logging.WARNING)  # the host's advice on templates is what this check replaces
     try:
-        own, rows = Own(given.model), read(given.dataset, given.rows)
+        own, rows = Own(given.model), read_template_rows(given.dataset, given.rows)
 
-        def tried(name: str, tokenizer: Any, strict: bool = given.strict) -> Verdict:
-            host = Host(name, tokenizer, own.processor, given.default_system, not given.no_thinking)
-            return judge(host, own, rows, strict)
+        def tried(name: str, tokenizer: Any, strict: bool = given.strict) -> TemplateVerdict:
+            host = HostTemplate(name, tokenizer, own.processor, given.default_system, not given.no_thinking)
+            return judge_template(host, own, rows, strict)
 
         copied = copy.deepcopy(own.tokenizer)
         found = tried(given.template, copied)

@@ -12,12 +12,12 @@ from typing import Any
 from mindgpt_plugins.core.dataset_files import (
     INFO,
     DatasetError,
+    pick_even_positions,
     read_dataset_info,
     read_set_info,
     read_set_rows,
-    take_evenly,
 )
-from mindgpt_plugins.core.registry import nearest
+from mindgpt_plugins.core.registry import hint_nearest
 
 MEDIA = {"<image>": "image", "<video>": "video"}
 PLAIN_ROLES = {"user", "assistant"}
@@ -28,7 +28,7 @@ class TemplateError(ValueError):
 
 
 @dataclass(frozen=True)
-class Row:
+class ConvertedRow:
     """A conversation as the host's converter makes it."""
 
     place: str
@@ -38,7 +38,7 @@ class Row:
     videos: list[Any]
 
 
-class Host:
+class HostTemplate:
     """A named template of LLaMA-Factory; the host changes the tokenizer it is given."""
 
     def __init__(self, name: str, tokenizer: Any, processor: Any, default_system: str | None, thinking: bool | None):
@@ -46,7 +46,7 @@ class Host:
         from llamafactory.hparams import DataArguments
 
         if name not in TEMPLATES:
-            raise TemplateError(f"LLaMA-Factory has no template {name!r}{nearest(name, TEMPLATES)}")
+            raise TemplateError(f"LLaMA-Factory has no template {name!r}{hint_nearest(name, TEMPLATES)}")
         self.tokenizer, self.processor = tokenizer, processor
         arguments = DataArguments(template=name, default_system=default_system, enable_thinking=thinking)
         shipped = TEMPLATES[name]
@@ -59,7 +59,7 @@ class Host:
         self.plugin = dataclasses.replace(self.template.mm_plugin, expand_mm_tokens=False)
         self.empty_thought = self.template.add_thought()
 
-    def render(self, row: Row, system: str | None = None) -> list[int]:
+    def render(self, row: ConvertedRow, system: str | None = None) -> list[int]:
         """Prompt and reply ids as the host trains on them.
 
         Raises:
@@ -88,17 +88,17 @@ class Own:
         if not self.renderer.chat_template:
             raise TemplateError(f"{folder}: the model has no chat template to compare with")
 
-    def render(self, row: Row, system: str | None = None) -> list[int]:
+    def render(self, row: ConvertedRow, system: str | None = None) -> list[int]:
         """Ids of the whole conversation."""
         return self._ids(self._chat(row, row.messages, system), ask=False)
 
-    def prompts(self, row: Row, system: str | None = None) -> Iterator[list[int]]:
+    def prompts(self, row: ConvertedRow, system: str | None = None) -> Iterator[list[int]]:
         """Ids of what a reply is generated from, with thinking as by default and without."""
         chat = self._chat(row, row.messages[:-1], system)
         for switch in ({}, {"enable_thinking": False}):
             yield self._ids(chat, ask=True, **switch)
 
-    def _chat(self, row: Row, messages: list[dict[str, str]], system: str | None) -> list[dict[str, Any]]:
+    def _chat(self, row: ConvertedRow, messages: list[dict[str, str]], system: str | None) -> list[dict[str, Any]]:
         said = system or row.system
         head = [{"role": "system", "content": self._content(said)}] if said else []
         return [*head, *({"role": one["role"], "content": self._content(one["content"])} for one in messages)]
@@ -131,7 +131,7 @@ class Own:
         return _decode(self.tokenizer, ids)
 
 
-def read(file: Path, most: int) -> list[Row]:
+def read_template_rows(file: Path, most: int) -> list[ConvertedRow]:
     """Rows of a set, evenly over its file, converted by the host; rows with tool calls are left out.
 
     Args:
@@ -155,7 +155,7 @@ def read(file: Path, most: int) -> list[Row]:
             raise TemplateError(f"{file}: {what}")
         info = read_set_info(folder, names[0])
         total = sum(1 for _ in read_set_rows(folder, names[0]))
-        chosen = take_evenly(total, most)
+        chosen = pick_even_positions(total, most)
         rows = [row for row in read_set_rows(folder, names[0]) if row.number in chosen]
     except DatasetError as error:
         raise TemplateError(str(error)) from None
@@ -169,7 +169,7 @@ def read(file: Path, most: int) -> list[Row]:
         messages = [*row["_prompt"], *row["_response"][:1]]
         if messages and not row["_tools"] and {one["role"] for one in messages} <= PLAIN_ROLES:
             media = row["_images"] or [], row["_videos"] or []
-            kept.append(Row(raw.place, messages, row["_system"] or "", *media))
+            kept.append(ConvertedRow(raw.place, messages, row["_system"] or "", *media))
     if not kept:
         raise TemplateError(f"{file}: none of its {total} rows is a plain conversation (no tools) to compare")
     return kept

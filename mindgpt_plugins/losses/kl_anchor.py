@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mindgpt_plugins.core.registry import nearest
+from mindgpt_plugins.core.registry import hint_nearest
 from mindgpt_plugins.curriculum.base import CurriculumError
 
 if TYPE_CHECKING:
@@ -31,14 +31,14 @@ class KLAnchor:
     def __init__(self, names: Sequence[str], sources: Sequence[str], beta: float):
         for name in sources:
             if name not in names:
-                raise CurriculumError(f"kl.sources: no examples come from {name!r}{nearest(name, names)}")
+                raise CurriculumError(f"kl.sources: no examples come from {name!r}{hint_nearest(name, names)}")
         if not beta > 0:
             raise CurriculumError(f"kl.beta must be positive, got {beta}; leave out `kl` to have no anchor")
         self.betas = [beta if name in sources else 0.0 for name in names]
         """β of each source, 0 where it is not anchored."""
 
 
-def kl_to_reference(policy: Tensor, reference: Tensor) -> Tensor:
+def compute_reference_kl(policy: Tensor, reference: Tensor) -> Tensor:
     """KL(reference ‖ policy) in nats for each row of two (tokens, vocabulary) float logits.
 
     The gradient reaches the policy only.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from mindgpt_plugins.curriculum.base import CurriculumError
 from mindgpt_plugins.curriculum.fixed import check_weights
-from mindgpt_plugins.losses.kl_anchor import KLAnchor, kl_to_reference
+from mindgpt_plugins.losses.kl_anchor import KLAnchor, compute_reference_kl
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -106,7 +106,7 @@ class WeightedCE:
         if self.anchor is not None and reference is not None:
             beta = torch.tensor(self.anchor.betas, device=ce.device)[source_of]
             anchored = beta > 0
-            kl[anchored] = kl_to_reference(picked[anchored], reference[:, :-1][is_target][anchored].float())
+            kl[anchored] = compute_reference_kl(picked[anchored], reference[:, :-1][is_target][anchored].float())
             total = total + (beta * factor * kl).sum()
         exact = torch.float32 if ce.device.type == "mps" else torch.float64  # mps has no float64
         sums = torch.zeros(len(self.names), 3, dtype=exact, device=ce.device)
@@ -139,7 +139,7 @@ class WeightedCE:
             PatchRefused: the head is sharded.
         """
         import torch
-        from mindgpt_patches.linear_cross_entropy import linear_cross_entropy
+        from mindgpt_patches.linear_cross_entropy import compute_linear_cross_entropy
 
         if self.anchor is not None:
             raise CurriculumError("kl: the anchor compares whole distributions and needs logits")
@@ -147,7 +147,7 @@ class WeightedCE:
         source = source.to(hidden.device)
         lengths = is_target.sum(1)
         factor = lengths.float() ** -self.exponent
-        got = linear_cross_entropy(
+        got = compute_linear_cross_entropy(
             hidden[:, :-1],
             weight,
             targets,

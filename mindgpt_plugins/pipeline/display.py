@@ -16,12 +16,12 @@ _SHOWN = ("reward", "loss", "accuracy", "lr")
 _PLAIN_EVERY = 20.0
 
 
-def gigabytes(size: float) -> str:
+def format_gigabytes(size: float) -> str:
     """Bytes as ``1.2 GB``."""
     return f"{size / 1e9:.1f} GB"
 
 
-def duration(seconds: float) -> str:
+def format_wall_time(seconds: float) -> str:
     """Seconds as ``12 s`` or ``3 min 05 s``."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
@@ -74,11 +74,13 @@ class StageProgress:
     def update(self, metrics: dict[str, Any], peak: int) -> None:
         """Show the newest metrics line and the peak memory (bytes) so far."""
         numbers = " ".join(f"{key} {metrics[key]:.3g}" for key in _SHOWN if isinstance(metrics.get(key), (int, float)))
-        text = f"{numbers} · {gigabytes(peak)}".strip(" ·")
+        text = f"{numbers} · {format_gigabytes(peak)}".strip(" ·")
         step, total = metrics.get("step"), metrics.get("total")
         count = f"{step}/{total}" if step is not None else "starting"
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=step or 0, total=total, count=count, numbers=text)
         elif time.monotonic() - self._spoken >= _PLAIN_EVERY:
             self._spoken = time.monotonic()
-            self._console.print(f"{self._name}: {count} after {duration(self._spoken - self._started)} · {text}")
+            self._console.print(
+                f"{self._name}: {count} after {format_wall_time(self._spoken - self._started)} · {text}"
+            )

@@ -14,7 +14,7 @@ from typing import Any
 
 from mindgpt_plugins.core import folders
 from mindgpt_plugins.core.errors import StageError
-from mindgpt_plugins.core.registry import get
+from mindgpt_plugins.core.registry import get_registered
 from mindgpt_plugins.core.schema import StageConfig, rename_references
 from mindgpt_plugins.recipe.schema import Recipe
 from mindgpt_plugins.stages.base import Extension, Stage
@@ -22,7 +22,7 @@ from mindgpt_plugins.stages.base import Extension, Stage
 _MORE = re.compile(r"(?P<name>.+)\.more(?P<count>\d+)")
 
 
-def check(recipe: Recipe) -> None:
+def check_extension_gates(recipe: Recipe) -> None:
     """Refuse a gate that would extend something that is not trained in this recipe.
 
     Raises:
@@ -37,20 +37,24 @@ def check(recipe: Recipe) -> None:
             )
 
 
-def owed(recipe: Recipe, name: str, folder: Path) -> bool:
+def is_extension_owed(recipe: Recipe, name: str, folder: Path) -> bool:
     """Has this gate failed, may it extend, and does the recipe not have the extension yet?"""
     config = recipe.stages[name]
-    if _stage(config).extension(config) is None or following(name) in recipe.stages or not folders.is_done(folder):
+    if (
+        _stage(config).extension(config) is None
+        or format_extension_name(name) in recipe.stages
+        or not folders.is_stage_done(folder)
+    ):
         return False
     return _stage(config).gate_failed(folder)
 
 
-def extended(recipe: Recipe, gate: str) -> Recipe:
+def extend_recipe(recipe: Recipe, gate: str) -> Recipe:
     """The recipe with one more round of training and judging behind ``gate``, and later stages referring to it."""
     config = recipe.stages[gate]
     extension = _stage(config).extension(config)
     assert extension is not None
-    trained, more, judged = extension.trained, following(extension.trained), following(gate)
+    trained, more, judged = extension.trained, format_extension_name(extension.trained), format_extension_name(gate)
     further = _further(recipe, extension)
     assert further is not None
     stages: dict[str, StageConfig] = {}
@@ -62,21 +66,21 @@ def extended(recipe: Recipe, gate: str) -> Recipe:
     return recipe.model_copy(update={"stages": stages})
 
 
-def following(name: str) -> str:
+def format_extension_name(name: str) -> str:
     """``restore`` → ``restore.more1`` → ``restore.more2``."""
     found = _MORE.fullmatch(name)
     return f"{found['name']}.more{int(found['count']) + 1}" if found else f"{name}.more1"
 
 
-def last(name: str, order: list[str]) -> str:
+def find_last_extension(name: str, order: list[str]) -> str:
     """The newest extension of a stage that is in ``order``, or the stage itself."""
-    while following(name) in order:
-        name = following(name)
+    while format_extension_name(name) in order:
+        name = format_extension_name(name)
     return name
 
 
 def _stage(config: StageConfig) -> Stage[Any]:
-    stage: Stage[Any] = get("stage", config.kind)()
+    stage: Stage[Any] = get_registered("stage", config.kind)()
     return stage
 
 

@@ -11,10 +11,10 @@ from typing import Any, Literal
 from mindgpt_plugins.core import device, folders, interpreter
 from mindgpt_plugins.core.errors import StageError
 from mindgpt_plugins.core.files import read_json
-from mindgpt_plugins.core.registry import get
+from mindgpt_plugins.core.registry import get_registered
 from mindgpt_plugins.core.schema import StageConfig
 from mindgpt_plugins.pipeline import extension
-from mindgpt_plugins.recipe.hashing import settings, stage_hash
+from mindgpt_plugins.recipe.hashing import hash_stage, select_hashed_settings
 from mindgpt_plugins.recipe.schema import Launch, Recipe
 from mindgpt_plugins.stages.base import Context, Stage
 
@@ -50,7 +50,7 @@ class Plan:
     """Plans again after a gate has asked for an extension; takes the stages that have been run since."""
 
 
-def make(
+def make_run_plan(
     recipe: Recipe,
     runs: Path,
     *,
@@ -73,13 +73,15 @@ def make(
         StageError: ``until`` or ``start`` names no stage, a stage before ``start`` is not done, or a gate would extend
             something that is not trained.
     """
-    extension.check(recipe)
+    extension.check_extension_gates(recipe)
     while True:
         plan = _make(recipe, runs, until, start, fresh, ran)
-        gate = next((stage.name for stage in plan.stages if extension.owed(recipe, stage.name, stage.folder)), None)
+        gate = next(
+            (stage.name for stage in plan.stages if extension.is_extension_owed(recipe, stage.name, stage.folder)), None
+        )
         if gate is None:
             return plan
-        recipe = extension.extended(recipe, gate)
+        recipe = extension.extend_recipe(recipe, gate)
 
 
 def _make(recipe: Recipe, runs: Path, until: str | None, start: str | None, fresh: bool, ran: frozenset[str]) -> Plan:
@@ -88,7 +90,7 @@ def _make(recipe: Recipe, runs: Path, until: str | None, start: str | None, fres
         if value is not None and value not in order:
             raise StageError(f"{option} {value}: the recipe has no such stage; it has: {', '.join(order)}")
     first = order.index(start) if start else 0
-    last = order.index(extension.last(until, order)) if until else len(order) - 1
+    last = order.index(extension.find_last_extension(until, order)) if until else len(order) - 1
     if first > last:
         raise StageError(f"--from {start} comes after --until {until}; nothing would run")
     previous = _previous_records(runs / recipe.name)
@@ -97,13 +99,13 @@ def _make(recipe: Recipe, runs: Path, until: str | None, start: str | None, fres
     planned: list[PlannedStage] = []
     for position, name in enumerate(order):
         config = recipe.stages[name]
-        stage = get("stage", config.kind)()
+        stage = get_registered("stage", config.kind)()
         inputs = recipe.inputs(name)
         code = type(stage).code()
-        digest = stage_hash(recipe, name, code, {i: identity[i] for i in inputs})
+        digest = hash_stage(recipe, name, code, {i: identity[i] for i in inputs})
         selected = first <= position <= last
-        attempt = folders.latest_attempt(runs, name, digest) + (1 if fresh and selected and name not in ran else 0)
-        folder = folders.stage_folder(runs, name, digest, max(1, attempt)).resolve()
+        attempt = folders.find_latest_attempt(runs, name, digest) + (1 if fresh and selected and name not in ran else 0)
+        folder = folders.locate_stage_folder(runs, name, digest, max(1, attempt)).resolve()
         identity[name] = f"{digest}.{max(1, attempt)}"
         made = {stage.name: stage.folder for stage in planned if stage.name in inputs}
         context = _context(recipe, name, config, folder, {i: artefacts[i] for i in inputs}, made)
@@ -125,18 +127,18 @@ def _make(recipe: Recipe, runs: Path, until: str | None, start: str | None, fres
                 reason,
                 context,
                 launch,
-                interpreter.resolve(
+                interpreter.resolve_interpreter(
                     config.python or launch.python, recipe.folder, "launch.*.python or a stage's python"
                 ),
             )
         )
-    run_identity = folders.run_digest(identity)
+    run_identity = folders.digest_run(identity)
     remake = partial(_remake, recipe, runs, until, start, fresh)
     return Plan(recipe, (runs / f"{recipe.name}-{run_identity}").resolve(), tuple(planned), remake)
 
 
 def _remake(recipe: Recipe, runs: Path, until: str | None, start: str | None, fresh: bool, ran: frozenset[str]) -> Plan:
-    return make(recipe, runs, until=until, start=start, fresh=fresh, ran=ran)
+    return make_run_plan(recipe, runs, until=until, start=start, fresh=fresh, ran=ran)
 
 
 def _context(
@@ -155,7 +157,7 @@ def _context(
         plugins=recipe.plugins,
         min_pixels=recipe.image.min_pixels,
         max_pixels=recipe.image.max_pixels,
-        cpu=device.resolve(recipe.device) == "cpu",
+        cpu=device.resolve_device(recipe.device) == "cpu",
         recipe_folder=recipe.folder,
         input_folders=input_folders,
     )
@@ -169,7 +171,7 @@ def _status(
     code: Mapping[str, str],
     inputs: list[PlannedStage],
 ) -> tuple[Status, str]:
-    if folders.is_done(folder):
+    if folders.is_stage_done(folder):
         return "reuse", "done"
     if not selected:
         return "not selected", ""
@@ -180,7 +182,7 @@ def _status(
     changed = [stage.name for stage in inputs if stage.status in ("run", "resume")]
     if before is None:
         return "run", "new"
-    keys = changed_keys(before["settings"], settings(config))
+    keys = list_changed_keys(before["settings"], select_hashed_settings(config))
     if keys:
         return "run", f"changed: {_few(keys)}"
     if changed:
@@ -195,12 +197,14 @@ def _few(names: list[str]) -> str:
     return ", ".join(names[:6]) + (" …" if len(names) > 6 else "")
 
 
-def changed_keys(before: Any, after: Any, place: str = "") -> list[str]:
+def list_changed_keys(before: Any, after: Any, place: str = "") -> list[str]:
     """Dotted keys whose values differ between two nested settings."""
     if isinstance(before, dict) and isinstance(after, dict):
         keys = list(dict.fromkeys([*before, *after]))
         return [
-            key for k in keys for key in changed_keys(before.get(k), after.get(k), f"{place}.{k}" if place else str(k))
+            key
+            for k in keys
+            for key in list_changed_keys(before.get(k), after.get(k), f"{place}.{k}" if place else str(k))
         ]
     return [] if before == after else [place]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mindgpt_plugins.core.errors import StageError
-from mindgpt_plugins.sizing.pictures import picture_limits, vision_tokens
+from mindgpt_plugins.sizing.pictures import count_vision_tokens, read_picture_limits
 from mindgpt_plugins.sizing.samples import Picture, open_picture, read_samples
 from mindgpt_plugins.stages.base import TokenLimit
 
@@ -46,17 +46,19 @@ def check_data(stage: PlannedStage) -> list[str]:
             continue
         try:
             if limit.dataset.rpartition("/")[0] not in stage.context.inputs:
-                problems += image_problems(folder, name)
+                problems += find_image_problems(folder, name)
             if not problems:
-                longest = count(folder, name, limit, stage.context.model(limit.model), stage.context.max_pixels)
+                longest = measure_longest_row(
+                    folder, name, limit, stage.context.model(limit.model), stage.context.max_pixels
+                )
                 if longest is not None and longest.tokens > limit.limit:
-                    problems.append(too_long(longest))
+                    problems.append(describe_long_row(longest))
         except StageError as error:
             problems.append(str(error))
     return problems
 
 
-def too_long(longest: Longest) -> str:
+def describe_long_row(longest: Longest) -> str:
     """The message for a row over its limit."""
     limit = longest.limit
     what = "prompt and reply" if limit.with_response else "prompt"
@@ -66,7 +68,7 @@ def too_long(longest: Longest) -> str:
     )
 
 
-def image_problems(folder: Path, name: str) -> list[str]:
+def find_image_problems(folder: Path, name: str) -> list[str]:
     """Missing and corrupt images of a set, the first five by name."""
     first: dict[Path, str] = {}
     bad = []
@@ -98,7 +100,7 @@ def _faults(picture: Picture, what: str, *, full: bool) -> list[str]:
     return []
 
 
-def count(folder: Path, name: str, limit: TokenLimit, model: str, max_pixels: int) -> Longest | None:
+def measure_longest_row(folder: Path, name: str, limit: TokenLimit, model: str, max_pixels: int) -> Longest | None:
     """Count every row in tokens and return the longest; ``None`` when the model's tokenizer is not at hand."""
     tokenizer = _tokenizer(model)
     if tokenizer is None:
@@ -131,7 +133,7 @@ def _tokenizer(model: str) -> Any:
 
 def _vision_counter(model: str, max_pixels: int) -> Callable[[Picture], int]:
     """Tokens of an image under Qwen-VL's resize: sides rounded to patch·merge pixels, area within the limits."""
-    side, least, most = picture_limits(Path(model), max_pixels)
+    side, least, most = read_picture_limits(Path(model), max_pixels)
 
     @lru_cache(maxsize=100_000)
     def file_tokens(path: Path) -> int:
@@ -139,7 +141,7 @@ def _vision_counter(model: str, max_pixels: int) -> Callable[[Picture], int]:
 
     def counted(picture: Picture) -> int:
         with open_picture(picture) as image:
-            return vision_tokens(image.width, image.height, side=side, min_pixels=least, max_pixels=most)
+            return count_vision_tokens(image.width, image.height, side=side, min_pixels=least, max_pixels=most)
 
     # A picture that rows share is opened once; embedded ones are not kept.
     return lambda picture: file_tokens(picture) if isinstance(picture, Path) else counted(picture)

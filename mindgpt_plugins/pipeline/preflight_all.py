@@ -11,7 +11,7 @@ from mindgpt_plugins.pipeline import preflight
 from mindgpt_plugins.pipeline.plan import Plan
 
 
-def require(plan: Plan) -> None:
+def check_planned_stages(plan: Plan) -> None:
     """Raise with every problem found in the stages that would run.
 
     Raises:
@@ -22,14 +22,14 @@ def require(plan: Plan) -> None:
         if stage.status in ("reuse", "not selected"):
             continue
         if stage.python == sys.executable:  # another interpreter's packages are checked by its own doctor
-            problems += [fault for fault in map(compat.problem_here, stage.stage.hosts) if fault]
+            problems += [fault for fault in map(compat.find_requirement_problem, stage.stage.hosts) if fault]
         found = stage.stage.check(stage.config, stage.context) + preflight.check_data(stage)
         problems += [f"stages.{stage.name}: {line}" for line in found]
     if problems:
         raise StageError("nothing was started:\n" + "\n".join(f"  {line}" for line in dict.fromkeys(problems)))
 
 
-def uncounted(plan: Plan) -> list[str]:
+def list_uncounted_stages(plan: Plan) -> list[str]:
     """Stages whose prompts cannot be counted beforehand, because their model's tokenizer is not on this machine."""
     lines = []
     for stage in plan.stages:
@@ -42,7 +42,7 @@ def uncounted(plan: Plan) -> list[str]:
     return lines
 
 
-def token_table(plan: Plan) -> list[tuple[str, str, str, str, str]]:
+def tabulate_token_lengths(plan: Plan) -> list[tuple[str, str, str, str, str]]:
     """One row per (stage, dataset): stage, dataset, rows, longest, limit — as text."""
     table = []
     for stage in plan.stages:
@@ -51,7 +51,7 @@ def token_table(plan: Plan) -> list[tuple[str, str, str, str, str]]:
             rows, longest = "", "not made yet"
             if stage.context.made(limit.dataset) and (folder / "dataset_info.json").is_file():
                 model = stage.context.model(limit.model)
-                found = preflight.count(folder, name, limit, model, stage.context.max_pixels)
+                found = preflight.measure_longest_row(folder, name, limit, model, stage.context.max_pixels)
                 rows = str(found.rows) if found else ""
                 longest = f"{found.tokens} ({found.place})" if found else f"not counted: no tokenizer in {model}"
             table.append((stage.name, limit.dataset, rows, longest, f"{limit.limit} ({limit.key})"))

@@ -21,11 +21,11 @@ from mindgpt_plugins.core.metrics import MetricsTail
 from mindgpt_plugins.pipeline import display, extension
 from mindgpt_plugins.pipeline.plan import Plan, PlannedStage
 from mindgpt_plugins.pipeline.preflight import check_data
-from mindgpt_plugins.recipe.hashing import settings
+from mindgpt_plugins.recipe.hashing import select_hashed_settings
 from mindgpt_plugins.stages.base import Command
 
 
-def run(plan: Plan, console: Console, ran: frozenset[str] = frozenset()) -> Path:
+def run_plan(plan: Plan, console: Console, ran: frozenset[str] = frozenset()) -> Path:
     """Run every stage of the plan that is not done and return the run folder.
 
     Args:
@@ -42,7 +42,7 @@ def run(plan: Plan, console: Console, ran: frozenset[str] = frozenset()) -> Path
     selected = [stage for stage in plan.stages if stage.status != "not selected"]
     for number, stage in enumerate(selected, start=1):
         position = f"{number}/{len(selected)}"
-        if folders.is_done(stage.folder):
+        if folders.is_stage_done(stage.folder):
             console.print(f"[{position}] {stage.name}: reused {stage.folder.name}", style="green", markup=False)
             continue
         try:
@@ -50,15 +50,15 @@ def run(plan: Plan, console: Console, ran: frozenset[str] = frozenset()) -> Path
         finally:
             write_manifest(plan)
         ran |= {stage.name}
-        if extension.owed(plan.recipe, stage.name, stage.folder):
+        if extension.is_extension_owed(plan.recipe, stage.name, stage.folder):
             again = plan.remake(ran)
             added = ", ".join(name for name in again.recipe.stages if name not in plan.recipe.stages)
             console.print(f"{stage.name}: the gate failed, so the run is extended by {added}", style="yellow")
-            return run(again, console, ran)
+            return run_plan(again, console, ran)
     return plan.run
 
 
-def commands(stage: PlannedStage, folder: Path | None = None) -> list[Command]:
+def render_stage_commands(stage: PlannedStage, folder: Path | None = None) -> list[Command]:
     """Render a stage's host config into its folder and return its commands with their full environment."""
     context = replace(stage.context, folder=folder) if folder else stage.context
     return stage.stage.render(stage.config, context)
@@ -71,7 +71,7 @@ def _run_stage(stage: PlannedStage, plan: Plan, console: Console, position: str)
         problems = check_data(stage) + stage.stage.check(stage.config, stage.context)
         if problems:
             raise StageError(f"stage {stage.name!r} cannot run:\n" + "\n".join(f"  {problem}" for problem in problems))
-        rendered = commands(stage)
+        rendered = render_stage_commands(stage)
         environments = [_environment(command, stage, plan) for command in rendered]
         record = _record(stage, plan)
         write_json(stage.folder / "stage.json", record)
@@ -85,7 +85,7 @@ def _run_stage(stage: PlannedStage, plan: Plan, console: Console, position: str)
                 spent.tick(peak)
 
             for command, environment in zip(rendered, environments, strict=True):
-                status, peak = process.run(
+                status, peak = process.run_command(
                     [stage.python, *command.argv], folder=stage.folder, env=environment, lock=lock, tick=tick
                 )
                 spent.write(peak)
@@ -102,8 +102,8 @@ def _run_stage(stage: PlannedStage, plan: Plan, console: Console, position: str)
             stage.folder / folders.DONE, {name: os.path.relpath(path, stage.folder) for name, path in promised.items()}
         )
         console.print(
-            f"[{position}] {stage.name}: done in {display.duration(record['seconds'])}, "
-            f"peak {display.gigabytes(record['peak_rss_bytes'])}",
+            f"[{position}] {stage.name}: done in {display.format_wall_time(record['seconds'])}, "
+            f"peak {display.format_gigabytes(record['peak_rss_bytes'])}",
             style="green",
             markup=False,
         )
@@ -134,7 +134,7 @@ class _Spent:
 
 def _environment(command: Command, stage: PlannedStage, plan: Plan) -> dict[str, str]:
     extra = {**stage.launch.env, **command.env}
-    return process.child_environment(cpu=stage.context.cpu, offline=plan.recipe.offline, extra=extra)
+    return process.build_child_environment(cpu=stage.context.cpu, offline=plan.recipe.offline, extra=extra)
 
 
 def _record(stage: PlannedStage, plan: Plan) -> dict[str, Any]:
@@ -144,7 +144,7 @@ def _record(stage: PlannedStage, plan: Plan) -> dict[str, Any]:
         "name": stage.name,
         "kind": stage.config.kind,
         "hash": stage.digest,
-        "settings": settings(stage.config),
+        "settings": select_hashed_settings(stage.config),
         "code": dict(stage.code),
         "seed": stage.context.seed,
         "image": plan.recipe.image.model_dump(),
@@ -191,7 +191,7 @@ def write_manifest(plan: Plan) -> None:
     for stage in plan.stages:
         record_path = stage.folder / "stage.json"
         record = read_json(record_path) if record_path.is_file() else {}
-        done = folders.is_done(stage.folder)
+        done = folders.is_stage_done(stage.folder)
         status = ("reused" if stage.status == "reuse" else "done") if done else ("failed" if record else "pending")
         stages.append(
             {

@@ -16,7 +16,7 @@ from mindgpt_plugins.recipe.schema import Recipe
 _IRRELEVANT = {"python"}
 
 
-def stage_hash(recipe: Recipe, name: str, code: Mapping[str, str], inputs: Mapping[str, str]) -> str:
+def hash_stage(recipe: Recipe, name: str, code: Mapping[str, str], inputs: Mapping[str, str]) -> str:
     """12 hex digits over the stage's resolved settings, the recipe's shared settings, its inputs and its code.
 
     Args:
@@ -27,7 +27,7 @@ def stage_hash(recipe: Recipe, name: str, code: Mapping[str, str], inputs: Mappi
     """
     config = recipe.stages[name]
     content = {
-        "settings": settings(config),
+        "settings": select_hashed_settings(config),
         "shared": {
             "seed": recipe.seed if config.seed is None else config.seed,
             "image": recipe.image.model_dump(),
@@ -41,7 +41,7 @@ def stage_hash(recipe: Recipe, name: str, code: Mapping[str, str], inputs: Mappi
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
-def settings(config: StageConfig) -> dict[str, Any]:
+def select_hashed_settings(config: StageConfig) -> dict[str, Any]:
     """The part of a stage's settings that decides what it computes."""
     return {key: value for key, value in config.model_dump(mode="json").items() if key not in _IRRELEVANT}
 

@@ -13,7 +13,14 @@ from pydantic import ValidationError
 from yaml import YAMLError
 
 from mindgpt_plugins.core.overrides import apply_overrides, describe_errors, shorten_error
-from mindgpt_plugins.core.registry import PluginError, RegistryError, get, load_plugins, names, nearest
+from mindgpt_plugins.core.registry import (
+    PluginError,
+    RegistryError,
+    get_registered,
+    hint_nearest,
+    list_registered_names,
+    load_plugins,
+)
 from mindgpt_plugins.core.schema import StageConfig
 from mindgpt_plugins.recipe.schema import Recipe, RecipeHead
 
@@ -28,7 +35,7 @@ class RecipeError(ValueError):
         super().__init__("\n".join(f"{source}: {problem}" for problem in self.problems))
 
 
-def find(name: str) -> Path:
+def find_recipe(name: str) -> Path:
     """Resolve a recipe argument: a file, or the name of a recipe that ships with the package.
 
     Raises:
@@ -37,15 +44,16 @@ def find(name: str) -> Path:
     path = Path(name).expanduser()
     if path.is_file():
         return path.resolve()
-    shipped = shipped_recipes()
+    shipped = list_shipped_recipes()
     if name in shipped:
         return shipped[name]
     raise RecipeError(
-        name, [f"no such recipe file{nearest(name, shipped) or '.'} Shipped recipes: {', '.join(shipped) or 'none'}."]
+        name,
+        [f"no such recipe file{hint_nearest(name, shipped) or '.'} Shipped recipes: {', '.join(shipped) or 'none'}."],
     )
 
 
-def shipped_recipes() -> dict[str, Path]:
+def list_shipped_recipes() -> dict[str, Path]:
     """Name (``quickstart``, ``sft/qwen3_vl_4b``) → path of every recipe in the package or the source checkout."""
     package = Path(str(resources.files("mindgpt_plugins")))
     for folder in (package / "recipes", package.parent / "recipes"):
@@ -54,7 +62,7 @@ def shipped_recipes() -> dict[str, Path]:
     return {}
 
 
-def load(name: str, overrides: Sequence[str] = ()) -> Recipe:
+def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     """Load, merge, override, import plugins and validate.
 
     Args:
@@ -64,7 +72,7 @@ def load(name: str, overrides: Sequence[str] = ()) -> Recipe:
     Raises:
         RecipeError: with every problem found, not just the first.
     """
-    path = find(name)
+    path = find_recipe(name)
     tree = _merge_extended(path, seen=())
     try:
         merged = apply_overrides(tree, overrides)
@@ -75,7 +83,7 @@ def load(name: str, overrides: Sequence[str] = ()) -> Recipe:
     except (OmegaConfBaseException, YAMLError) as error:
         raise RecipeError(str(path), [shorten_error(error)]) from error
     assert isinstance(data, dict)
-    return validate({str(key): value for key, value in data.items()}, path)
+    return validate_recipe({str(key): value for key, value in data.items()}, path)
 
 
 def find_stage(recipe: Recipe, schema: type[Config], name: str | None = None) -> Config:
@@ -99,7 +107,7 @@ def find_stage(recipe: Recipe, schema: type[Config], name: str | None = None) ->
     return stages[name]
 
 
-def validate(data: dict[str, Any], path: Path) -> Recipe:
+def validate_recipe(data: dict[str, Any], path: Path) -> Recipe:
     """Validate plain data as a recipe found at ``path``."""
     stages = data.pop("stages", None)
     problems: list[str] = []
@@ -144,7 +152,7 @@ def _stage(name: str, settings: Any, problems: list[str]) -> StageConfig | None:
         problems.append(f"{place}: a stage name cannot contain '/', which separates stage and dataset in references")
         return None
     try:
-        schema = get("stage", str(settings["kind"])).Config
+        schema = get_registered("stage", str(settings["kind"])).Config
     except (RegistryError, PluginError) as error:
         problems.append(f"{place}.kind: {error}")
         return None
@@ -159,18 +167,18 @@ def _stage(name: str, settings: Any, problems: list[str]) -> StageConfig | None:
 
 def _launch_problems(recipe: Recipe) -> Iterator[str]:
     """Sides on which no stage kind runs: of the recipe first, of every kind only where that does not settle it."""
-    known = {get("stage", config.kind).side for config in recipe.stages.values()}
+    known = {get_registered("stage", config.kind).side for config in recipe.stages.values()}
     if set(recipe.launch) <= known:
         return
-    for kind in names("stage"):
+    for kind in list_registered_names("stage"):
         try:
-            known.add(get("stage", kind).side)
+            known.add(get_registered("stage", kind).side)
         except (RegistryError, PluginError):  # a broken package of somebody else's; `mindgpt doctor` names it
             continue
     for side in recipe.launch:
         if side not in known:
             yield (
-                f"launch.{side}: no stage kind runs on that side{nearest(side, sorted(known)) or '.'} "
+                f"launch.{side}: no stage kind runs on that side{hint_nearest(side, sorted(known)) or '.'} "
                 f"Known: {', '.join(sorted(known))}."
             )
 
@@ -193,22 +201,23 @@ def _reference_problems(recipe: Recipe) -> list[str]:
             elif to == "dataset" and not (recipe.folder / head).is_dir():
                 problems.append(
                     f"{place}: dataset {value!r} is neither <stage>/<set> of an earlier stage nor a set in an existing "
-                    f"folder{nearest(head, order[:position])} Earlier stages: {', '.join(order[:position]) or 'none'}."
+                    f"folder{hint_nearest(head, order[:position])} "
+                    f"Earlier stages: {', '.join(order[:position]) or 'none'}."
                 )
             elif to == "branches":
                 if not (recipe.folder / Path(value).expanduser()).is_file():
                     problems.append(
                         f"{place}: focus {value!r} is neither an earlier evaluate stage nor an existing branches.json "
-                        f"(relative to {recipe.folder}){nearest(value, order[:position])}"
+                        f"(relative to {recipe.folder}){hint_nearest(value, order[:position])}"
                     )
             elif to not in ("dataset", "model"):
-                problems.append(f"{place}: {value!r} must name an earlier stage{nearest(head, order[:position])}")
+                problems.append(f"{place}: {value!r} must name an earlier stage{hint_nearest(head, order[:position])}")
             elif to == "model" and value.startswith((".", "/")) and not (recipe.folder / value).is_dir():
                 problems.append(f"{place}: model folder {value!r} does not exist (relative to {recipe.folder})")
             elif to == "model" and "/" not in value:
                 problems.append(
                     f"{place}: model {value!r} is no earlier stage, no folder and no hub id (owner/name)"
-                    f"{nearest(value, order[:position])}"
+                    f"{hint_nearest(value, order[:position])}"
                 )
     return problems
 
@@ -227,7 +236,7 @@ def _merge_extended(path: Path, seen: tuple[Path, ...]) -> DictConfig:
         return tree
     base = path.parent / str(parent)
     if not base.is_file():
-        shipped = shipped_recipes()
+        shipped = list_shipped_recipes()
         if str(parent) not in shipped:
             raise RecipeError(
                 str(path), [f"extends: {str(parent)!r} is neither a file next to it nor a shipped recipe"]

@@ -25,7 +25,7 @@ IDLE = 30.0
 """Seconds without a question after which the connection is closed; the next question opens it again."""
 
 
-class AskError(RuntimeError):
+class JudgeClientError(RuntimeError):
     """A question got no valid answer; the message says why and what to do."""
 
 
@@ -54,7 +54,7 @@ class _Questions:
         self.put(None)
 
 
-class Asker:
+class JudgeClient:
     """See the module's docstring.
 
     Args:
@@ -71,7 +71,7 @@ class Asker:
         self._running = False
 
     def ask(self, task: Task[Any]) -> Future[Any]:
-        """The value of a task, once its answer is in the store; or :class:`AskError`."""
+        """The value of a task, once its answer is in the store; or :class:`JudgeClientError`."""
         with self._lock:
             found = self._pending.get(task.key)
             if found is None:
@@ -89,7 +89,7 @@ class Asker:
             try:
                 self._answer()
             except Exception as error:
-                self._fail(AskError(self._advice(f"{type(error).__name__}: {error}")))
+                self._fail(JudgeClientError(self._advice(f"{type(error).__name__}: {error}")))
                 return
             with self._lock:
                 if not self._pending:
@@ -106,9 +106,9 @@ class Asker:
             if isinstance(outcome, Done):
                 future.set_result(outcome.value)
             else:
-                future.set_exception(AskError(self._advice(f"{outcome.error} ({outcome.attempts} attempts)")))
+                future.set_exception(JudgeClientError(self._advice(f"{outcome.error} ({outcome.attempts} attempts)")))
 
-    def _fail(self, failure: AskError) -> None:
+    def _fail(self, failure: JudgeClientError) -> None:
         with self._lock:
             failed, self._pending, self._running = list(self._pending.values()), {}, False
             self._questions = _Questions()
@@ -123,13 +123,13 @@ class Asker:
         )
 
 
-def asker(step: str, store: Path, endpoints: Sequence[EndpointSettings]) -> Asker:
+def get_judge_client(step: str, store: Path, endpoints: Sequence[EndpointSettings]) -> JudgeClient:
     """The connection of this process for these servers and this store."""
     return _asker(step, store, tuple(one.model_dump_json() for one in endpoints))
 
 
 @PerProcess
-def _asker(step: str, store: Path, endpoints: tuple[str, ...]) -> Asker:
+def _asker(step: str, store: Path, endpoints: tuple[str, ...]) -> JudgeClient:
     from mindgpt_data.schema.config import EndpointSettings
 
-    return Asker(step, store, [EndpointSettings.model_validate_json(one) for one in endpoints])
+    return JudgeClient(step, store, [EndpointSettings.model_validate_json(one) for one in endpoints])

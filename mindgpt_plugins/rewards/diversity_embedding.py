@@ -21,13 +21,13 @@ def diversity_embedding(group: Group, *, model: str = "static") -> list[Score | 
         EmbedderError: the model's files are not there.
     """
     import numpy as np
-    from mindgpt_data.embed import embedder
+    from mindgpt_data.embed import load_embedder
 
     places = [i for i, good in enumerate(group.correct) if good]
     found: list[Score | None] = [Score(0.0) for _ in group.rollouts]
     if len(places) < 2:
         return found
-    vectors = embedder(model).encode([group.rollouts[i].text for i in places]).astype(np.float64)
+    vectors = load_embedder(model).encode([group.rollouts[i].text for i in places]).astype(np.float64)
     cosines = vectors @ vectors.T
     others = (cosines.sum(1) - cosines.diagonal()) / (len(places) - 1)
     for place, mean in zip(places, others, strict=True):

@@ -6,12 +6,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mindgpt_plugins.core.registry import get
-from mindgpt_plugins.core.schedule import value_at
+from mindgpt_plugins.core.registry import get_registered
+from mindgpt_plugins.core.schedule import evaluate_schedule
 from mindgpt_plugins.rewards.config import RewardConfig
 from mindgpt_plugins.rewards.execution import Call
-from mindgpt_plugins.rewards.options import prepared
-from mindgpt_plugins.rewards.sdk import RewardError, Rollout, Score, Spec, checked, place, spec_of
+from mindgpt_plugins.rewards.options import coerce_reward_options
+from mindgpt_plugins.rewards.sdk import (
+    RewardError,
+    Rollout,
+    Score,
+    Spec,
+    check_reward_result,
+    describe_sample_place,
+    find_reward_spec,
+)
 
 
 @dataclass(frozen=True)
@@ -31,16 +39,16 @@ class RewardEntry:
             RewardError: an option is missing or of another type.
         """
         registered = config.reward or name
-        function = get("reward", registered)
+        function = get_registered("reward", registered)
         # An entry point may offer a reward under another name than its decorator's; the recipe's name counts.
-        spec = replace(spec_of(registered, function), name=name)
-        options = prepared(registered, function, config.options)
+        spec = replace(find_reward_spec(registered, function), name=name)
+        options = coerce_reward_options(registered, function, config.options)
         return cls(spec, Call(function, options, config.timeout, config.concurrency), config)
 
     def weight(self, progress: float) -> float:
         """Weight at a share of the run, never negative."""
         schedule = self.config.schedule
-        return self.config.weight * (1.0 if schedule is None else value_at(schedule, progress))
+        return self.config.weight * (1.0 if schedule is None else evaluate_schedule(schedule, progress))
 
     def signed_weight(self, progress: float) -> float:
         """The same, negative for a penalty."""
@@ -80,7 +88,9 @@ def read_scores(spec: Spec, result_of: Callable[[], Any], rollouts: Sequence[Rol
     try:
         result = result_of()
     except Exception as error:
-        raise RewardError(f"{place(spec, rollouts[0])}: raised {type(error).__name__}: {error}") from error
+        raise RewardError(
+            f"{describe_sample_place(spec, rollouts[0])}: raised {type(error).__name__}: {error}"
+        ) from error
     if spec.scope == "sample":
         result = [result]
     elif not isinstance(result, (list, tuple)) or len(result) != len(rollouts):
@@ -88,4 +98,4 @@ def read_scores(spec: Spec, result_of: Callable[[], Any], rollouts: Sequence[Rol
             f"reward {spec.name!r}, group of {rollouts[0].uid!r}: returned {result!r:.120}; a group reward returns a "
             f"list with one Score or None per reply ({len(rollouts)} here)"
         )
-    return [checked(spec, one, rollout) for one, rollout in zip(result, rollouts, strict=True)]
+    return [check_reward_result(spec, one, rollout) for one, rollout in zip(result, rollouts, strict=True)]

@@ -7,7 +7,7 @@ For recipes whose refusals are graded by something else (a judge): a reply that 
 from __future__ import annotations
 
 from mindgpt_plugins.rewards.sdk import Rollout, Score, reward
-from mindgpt_plugins.rewards.stance import stance_of, unanswerable
+from mindgpt_plugins.rewards.stance import classify_refusal, read_gold_reason
 
 
 @reward(signed=True)
@@ -18,6 +18,6 @@ def fabrication(r: Rollout, *, value: float = -1.0) -> Score | None:
         r: the reply.
         value: score of an invented answer.
     """
-    if unanswerable(r.target) is None or stance_of(r.text).kind != "answers":
+    if read_gold_reason(r.target) is None or classify_refusal(r.text).kind != "answers":
         return None
     return Score(value, log={"fabricated": 1})

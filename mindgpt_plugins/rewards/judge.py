@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mindgpt_plugins.core.image_size import SENT_PIXELS
-from mindgpt_plugins.rewards.asker import asker
+from mindgpt_plugins.rewards.asker import get_judge_client
 from mindgpt_plugins.rewards.sdk import Rollout, Score, reward
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ async def judge(
     # Pictures are decoded and hashed beside the loop that all async rewards share.
     task = await asyncio.to_thread(_task, text, shown, models, scale, max_pixels, max_tokens)
     path = Path(store or Path(os.environ.get("MINDGPT_CACHE") or "~/.cache/mindgpt") / "judge.sqlite").expanduser()
-    reason, points = await asyncio.wrap_future(asker("judge", path, servers).ask(task))
+    reason, points = await asyncio.wrap_future(get_judge_client("judge", path, servers).ask(task))
     return Score(points / scale, log={"reason": reason})
 
 
@@ -120,11 +120,12 @@ def _task(
 
 
 def _request(text: str, pictures: Sequence[Any], scale: int, max_pixels: int, max_tokens: int) -> Request:
-    from mindgpt_data.client.images import encode
+    from mindgpt_data.client.images import encode_image
     from mindgpt_data.client.request import Request
 
     content: list[dict[str, Any]] = [
-        {"type": "image_url", "image_url": {"url": encode(picture.convert("RGB"), max_pixels)}} for picture in pictures
+        {"type": "image_url", "image_url": {"url": encode_image(picture.convert("RGB"), max_pixels)}}
+        for picture in pictures
     ]
     schema = {
         "type": "object",

@@ -12,7 +12,7 @@ from mindgpt_plugins.core.registry import check_options
 from mindgpt_plugins.rewards.sdk import RewardError
 
 
-def prepared(name: str, function: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
+def coerce_reward_options(name: str, function: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
     """The options as the function annotates them (a list of the recipe becomes a tuple, say).
 
     Args:

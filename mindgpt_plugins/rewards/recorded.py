@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from mindgpt_plugins.answers import as_gold
-from mindgpt_plugins.core.registry import nearest
-from mindgpt_plugins.core.schedule import progress_of
-from mindgpt_plugins.rewards.rows import images_in, rollout_from_row
+from mindgpt_plugins.core.registry import hint_nearest
+from mindgpt_plugins.core.schedule import compute_progress
+from mindgpt_plugins.rewards.rows import make_image_loader, make_rollout_from_row
 from mindgpt_plugins.rewards.sdk import Rollout
 
 #: Field → names it may have in a line; the last ones are those of verl's dump.
@@ -48,7 +48,7 @@ class Recorded:
     """Did that run's group filter take it out of the update?"""
 
 
-def read(
+def read_recorded_rollouts(
     path: Path, *, total_steps: int = 1, progress: float | None = None, images: Path | None = None
 ) -> list[Recorded]:
     """Read a JSONL file, or all of a folder in the order of their numbers.
@@ -76,7 +76,7 @@ def read(
     return found
 
 
-def grouped(recorded: list[Recorded]) -> Iterator[list[int]]:
+def group_recorded_rollouts(recorded: list[Recorded]) -> Iterator[list[int]]:
     """Places of the lines of each group, in order of first appearance."""
     groups: dict[str, list[int]] = {}
     for place, one in enumerate(recorded):
@@ -87,14 +87,14 @@ def grouped(recorded: list[Recorded]) -> Iterator[list[int]]:
 def _parse(line: str, where: str, total: int, progress: float | None, images: Path | None) -> Recorded:
     row = _row(_decode(line, where), where)
     step = int(row.get("step") or 1)
-    rollout = rollout_from_row(
+    rollout = make_rollout_from_row(
         row,
         str(row["text"]),
         step=step,
-        progress=progress_of(step, total) if progress is None else progress,
+        progress=compute_progress(step, total) if progress is None else progress,
         token_ids=row.get("token_ids") or (),
         length=None if row["length"] is None else int(row["length"]),
-        load_images=None if images is None else images_in(images, row),
+        load_images=None if images is None else make_image_loader(images, row),
     )
     return Recorded(
         rollout,
@@ -111,7 +111,7 @@ def _row(data: dict[str, Any], where: str) -> dict[str, Any]:
     """The line with ``text``, ``length`` and the fields of a data row under the names they have there."""
     values = {field: next((data[n] for n in names if data.get(n) is not None), None) for field, names in NAMES.items()}
     if values["text"] is None:
-        close = next((hint for name in NAMES["text"] if (hint := nearest(name, data))), "")
+        close = next((hint for name in NAMES["text"] if (hint := hint_nearest(name, data))), "")
         raise RecordedError(f"{where}: no reply; it is called one of: {', '.join(NAMES['text'])}{close}")
     kind = str(data.get("type") or "verifiable")
     if values["target"] is None and kind != "open":
@@ -160,7 +160,7 @@ def _target_hint(data: Mapping[str, Any]) -> str:
     )
     if known:
         return f"; rename {known!r} to 'target'"
-    return next((hint for name in NAMES["target"] if (hint := nearest(name, data))), "")
+    return next((hint for name in NAMES["target"] if (hint := hint_nearest(name, data))), "")
 
 
 def _number(data: Mapping[str, Any], name: str, where: str) -> float | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from mindgpt_plugins.answers import JudgeOptions, judge_answer
 from mindgpt_plugins.rewards.sdk import Rollout, Score, reward
-from mindgpt_plugins.rewards.stance import right_reason, stance_of, unanswerable
+from mindgpt_plugins.rewards.stance import classify_refusal, has_right_reason, read_gold_reason
 
 
 @reward(signed=True)
@@ -32,15 +32,15 @@ def refusal(
     """
     if r.type == "open":
         return None
-    stance = stance_of(r.text)
+    stance = classify_refusal(r.text)
     refuses = stance.kind == "refuses"
-    if unanswerable(r.target) is None:
+    if read_gold_reason(r.target) is None:
         right = judge_answer(r.prompt, r.target, r.text, r.answer_type, JudgeOptions(target_boxes=r.boxes)).right
         if refuses and not right:  # "no" refuses, unless it is the answer
             return Score(false_refusal, log={"false_refusal": 1})
         return Score(float(right), log={"false_refusal": 0})
     if refuses:
-        right = right_reason(r, stance.reason)
+        right = has_right_reason(r, stance.reason)
         return Score(refused + reason * right, log={"refused": 1, "right_reason": int(right), "fabricated": 0})
     invented = stance.kind == "answers"
     return Score(fabricated if invented else 0.0, log={"refused": 0, "right_reason": 0, "fabricated": int(invented)})

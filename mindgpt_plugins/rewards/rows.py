@@ -13,7 +13,7 @@ from mindgpt_plugins.rewards.sdk import Rollout
 LABELS = ("knowledge", "capability")
 
 
-def rollout_from_row(
+def make_rollout_from_row(
     row: Mapping[str, Any],
     text: str,
     *,
@@ -58,7 +58,7 @@ def rollout_from_row(
     )
 
 
-def images_in(folder: Path, row: Mapping[str, Any]) -> Callable[[], list[Any]]:
+def make_image_loader(folder: Path, row: Mapping[str, Any]) -> Callable[[], list[Any]]:
     """A function that decodes the pictures that a row names, relative to a folder."""
     names = row.get("image") or ()
     return partial(_open_all, [folder / name for name in ([names] if isinstance(names, str) else names)])

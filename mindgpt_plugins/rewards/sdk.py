@@ -175,7 +175,7 @@ def reward(
     return add if function is None else add(function)
 
 
-def spec_of(name: str, function: RewardFunction) -> Spec:
+def find_reward_spec(name: str, function: RewardFunction) -> Spec:
     """The decorator's record of a registered reward.
 
     Raises:
@@ -187,18 +187,18 @@ def spec_of(name: str, function: RewardFunction) -> Spec:
     return spec
 
 
-def place(spec: Spec, rollout: Rollout) -> str:
+def describe_sample_place(spec: Spec, rollout: Rollout) -> str:
     """Which reward and which sample, for messages."""
     return f"reward {spec.name!r}, sample {rollout.uid!r} (reply {rollout.text[:80]!r})"
 
 
-def checked(spec: Spec, result: object, rollout: Rollout) -> Score | None:
+def check_reward_result(spec: Spec, result: object, rollout: Rollout) -> Score | None:
     """Return a reward's result as ``Score`` or ``None`` (not scored); a bare number is a ``Score``.
 
     Raises:
         RewardError: not a number, NaN or infinite, or outside the role's range.
     """
-    where = place(spec, rollout)
+    where = describe_sample_place(spec, rollout)
     if result is None:
         return None
     score = result if isinstance(result, Score) else Score(result)  # type: ignore[arg-type]

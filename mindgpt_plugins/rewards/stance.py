@@ -45,7 +45,7 @@ _LABEL = re.compile(r"there is no (.+?) in the picture", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Stance:
+class RefusalClassification:
     """What a reply does with a question."""
 
     kind: Literal["refuses", "answers", "neither"]
@@ -53,30 +53,30 @@ class Stance:
     """Of a refusal: what it says."""
 
 
-def stance_of(text: str) -> Stance:
+def classify_refusal(text: str) -> RefusalClassification:
     """Read a reply; the final answer decides, and where there is none, a sentence that refuses."""
     answer = extract_answer(text)
     if answer is not None:
         if not _REFUSAL.match(answer.strip("\"'( ")):
-            return Stance("answers")
-        return Stance("refuses", re.sub(r"(?i)^unanswerable\s*[:,.;-]*\s*", "", answer) or text)
+            return RefusalClassification("answers")
+        return RefusalClassification("refuses", re.sub(r"(?i)^unanswerable\s*[:,.;-]*\s*", "", answer) or text)
     text = strip_reasoning(text)
-    return Stance("refuses", text) if _SENTENCE.search(text) else Stance("neither")
+    return RefusalClassification("refuses", text) if _SENTENCE.search(text) else RefusalClassification("neither")
 
 
-def unanswerable(target: str) -> str | None:
+def read_gold_reason(target: str) -> str | None:
     """The gold reason (may be empty) when a gold answer says that there is none, else None."""
     found = _GOLD.fullmatch(target)
     return None if found is None else (found[1] or "").strip()
 
 
-def right_reason(r: Rollout, said: str) -> bool:
+def has_right_reason(r: Rollout, said: str) -> bool:
     """Does a refusal name the reason of the gold answer, and no other?
 
     The kind comes from the gold reason, else from the uid's prefix (``blank-…``). A reason of the row's own author is
     compared by its words: half of them must be there.
     """
-    gold = unanswerable(r.target) or ""
+    gold = read_gold_reason(r.target) or ""
     label = _LABEL.search(gold)
     kind = r.uid.partition("-")[0]
     blank, covered = bool(_BLANK.search(said)), bool(_COVERED.search(said))

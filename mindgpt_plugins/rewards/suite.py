@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
-from mindgpt_plugins.core.schedule import extremes
+from mindgpt_plugins.core.schedule import find_schedule_extremes
 from mindgpt_plugins.rewards.algebra import (
     Array,
     CombinedScores,
@@ -70,7 +70,8 @@ class Suite:
                 "no task reward with a positive weight: add one, for example `rewards: {accuracy: {weight: 1.0}}`"
             )
         strongest = {
-            e.spec.name: e.config.weight * (1.0 if e.config.schedule is None else extremes(e.config.schedule)[1])
+            e.spec.name: e.config.weight
+            * (1.0 if e.config.schedule is None else find_schedule_extremes(e.config.schedule)[1])
             for e in self.entries
             if e.spec.penalty
         }
@@ -80,7 +81,7 @@ class Suite:
                 "else a right reply can lose to a wrong one"
             )
         for e in self.entries:
-            if e.config.schedule is not None and extremes(e.config.schedule)[0] < 0:
+            if e.config.schedule is not None and find_schedule_extremes(e.config.schedule)[0] < 0:
                 raise RewardError(f"reward {e.spec.name!r}: its schedule goes below 0; a weight must not be negative")
 
     def names(self, scope: str | None = None) -> list[str]:

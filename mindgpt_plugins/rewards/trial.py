@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mindgpt_plugins.rewards.recorded import Recorded, grouped
+from mindgpt_plugins.rewards.recorded import Recorded, group_recorded_rollouts
 from mindgpt_plugins.rewards.sdk import Group, RewardError
 from mindgpt_plugins.rewards.suite import SampleScores, Suite
 
@@ -17,7 +17,7 @@ AT_ONCE = 256
 
 
 @dataclass
-class Scored:
+class ScoredSample:
     """One reply with everything the rewards say about it."""
 
     recorded: Recorded
@@ -56,12 +56,12 @@ class Component:
     """Replies whose value is another one than the record's."""
 
 
-def score(suite: Suite, recorded: Sequence[Recorded]) -> list[Scored]:
+def score_recorded_rollouts(suite: Suite, recorded: Sequence[Recorded]) -> list[ScoredSample]:
     """Score every reply, then every group over its replies that could be scored."""
-    found = [Scored(one) for one in recorded]
+    found = [ScoredSample(one) for one in recorded]
     for start in range(0, len(found), AT_ONCE):
         asyncio.run(_samples(suite, found[start : start + AT_ONCE]))
-    for places in grouped(list(recorded)):
+    for places in group_recorded_rollouts(list(recorded)):
         members = [found[place] for place in places if found[place].score is not None]
         if not members:
             continue
@@ -81,7 +81,7 @@ def score(suite: Suite, recorded: Sequence[Recorded]) -> list[Scored]:
     return found
 
 
-def components(suite: Suite, found: Sequence[Scored]) -> list[Component]:
+def summarise_components(suite: Suite, found: Sequence[ScoredSample]) -> list[Component]:
     """Figures of each reward, in recipe order."""
     result = []
     for entry in suite.entries:
@@ -108,8 +108,8 @@ def components(suite: Suite, found: Sequence[Scored]) -> list[Component]:
     return result
 
 
-async def _samples(suite: Suite, some: Sequence[Scored]) -> None:
-    async def one(scored: Scored) -> None:
+async def _samples(suite: Suite, some: Sequence[ScoredSample]) -> None:
+    async def one(scored: ScoredSample) -> None:
         try:
             scores: SampleScores = await suite.score_sample_async(scored.recorded.rollout)
         except RewardError as error:

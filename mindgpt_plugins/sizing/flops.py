@@ -82,13 +82,13 @@ class Trained:
     rank: int = 0
 
 
-def read(folder: Path) -> Sized:
+def read_sized_model(folder: Path) -> Sized:
     """Read a folder's config.json.
 
     Raises:
         mindgpt_plugins.sizing.model.ModelError: there is none, or its architecture is not known.
     """
-    model = sizes.read(folder)
+    model = sizes.read_model_sizes(folder)
     file = folder / "config.json" if folder.is_dir() else folder
     raw = read_json(file).get("vision_config") or {}
     full, depth = raw.get("fullatt_block_indexes"), model.vision.depth if model.vision else 0
@@ -97,7 +97,9 @@ def read(folder: Path) -> Sized:
     return Sized(model, (raw["window_size"] // model.vision.patch) ** 2, len(full))
 
 
-def forward(sized: Sized, tokens: float, patches: Sequence[int] = (), *, rank: int = 0, causal: bool = True) -> Forward:
+def count_forward_flops(
+    sized: Sized, tokens: float, patches: Sequence[int] = (), *, rank: int = 0, causal: bool = True
+) -> Forward:
     """One pass over one sequence.
 
     Args:
@@ -107,7 +109,7 @@ def forward(sized: Sized, tokens: float, patches: Sequence[int] = (), *, rank: i
         rank: of LoRA adapters on the language model; 0: none.
         causal: count half the score matrix; plain torch multiplies all of it.
     """
-    text, count = sized.model.text, weights.by_part(weights.of_model(sized.model, rank))
+    text, count = sized.model.text, weights.count_parameters_by_part(weights.list_model_weights(sized.model, rank))
     linear = float(sum(count.get(part, 0) for part in ("attention", "mlp", "router")))
     if text.experts is not None:
         linear += count["experts"] * text.experts.per_token / text.experts.count
@@ -135,7 +137,7 @@ def forward(sized: Sized, tokens: float, patches: Sequence[int] = (), *, rank: i
     )
 
 
-def backward(passed: Forward, trained: Trained) -> float:
+def count_backward_flops(passed: Forward, trained: Trained) -> float:
     """The backward pass: gradients of weights that learn, and of what lies between them and the loss.
 
     Weights that are frozen need one product instead of two; in front of the first weight that learns there is nothing.
@@ -166,7 +168,7 @@ class Decoding:
     together: int
 
 
-def decoding(
+def estimate_decoding(
     sized: Sized, gpu: Gpu, mfu: float, *, replies: float, prompt: float, reply: float, waiting: float, gpus: int = 1
 ) -> Decoding:
     """Time to write replies, one token of each at a time.
@@ -185,13 +187,13 @@ def decoding(
         gpus: of a server, at least.
     """
     text = sized.model.text
-    size = 2.0 * weights.total(weights.of_model(sized.model))
+    size = 2.0 * weights.count_parameters(weights.list_model_weights(sized.model))
     while size > ROOM * gpu.memory * 1e9 * gpus / 2:
         gpus *= 2
     cache = 2 * 2 * text.layers * text.kv_heads * text.head_dim
     room = (ROOM * gpu.memory * 1e9 * gpus - size) // (cache * (prompt + reply))
     together = max(1, int(min(SEQUENCES, waiting * gpus, room)))
     moved = size + together * (prompt + reply / 2) * cache
-    computed = together * 2.0 * weights.active(sized.model)
+    computed = together * 2.0 * weights.count_active_parameters(sized.model)
     step = max(moved / (BANDWIDTH * gpu.bandwidth * 1e12 * gpus), computed / (mfu * gpu.tflops * 1e12 * gpus))
     return Decoding(gpus * step * reply * replies / together, gpus, together)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mindgpt_plugins.core.registry import nearest
+from mindgpt_plugins.core.registry import hint_nearest
 
 
 class CostError(ValueError):
@@ -42,12 +42,12 @@ GPUS = {
 }
 
 
-def gpu(name: str) -> Gpu:
+def find_gpu(name: str) -> Gpu:
     """A GPU of the table.
 
     Raises:
         CostError: it is not there.
     """
     if name not in GPUS:
-        raise CostError(f"--gpu {name!r}: not in the table{nearest(name, GPUS) or '.'} Known: {', '.join(GPUS)}.")
+        raise CostError(f"--gpu {name!r}: not in the table{hint_nearest(name, GPUS) or '.'} Known: {', '.join(GPUS)}.")
     return GPUS[name]

@@ -9,10 +9,10 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-from mindgpt_plugins.core.dataset_files import read_set_rows, take_evenly
+from mindgpt_plugins.core.dataset_files import pick_even_positions, read_set_rows
 from mindgpt_plugins.sizing.gpus import CostError
 from mindgpt_plugins.sizing.model import Model
-from mindgpt_plugins.sizing.pictures import picture_limits, vision_tokens
+from mindgpt_plugins.sizing.pictures import count_vision_tokens, read_picture_limits
 from mindgpt_plugins.sizing.samples import Picture, Sample, open_picture, read_samples
 
 MOST = 512
@@ -28,7 +28,7 @@ class NotYet(ValueError):
 
 
 @dataclass(frozen=True)
-class Item:
+class RowTokens:
     """One row: tokens of its prompt (pictures and markup included) and of its reply, patches of its pictures."""
 
     prompt: float
@@ -50,13 +50,13 @@ class Rows:
     """
 
     count: int
-    items: tuple[Item, ...]
+    items: tuple[RowTokens, ...]
     groups: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class Ruler:
+class TokenCounter:
     """Counts with a model's tokenizer and image sizes."""
 
     folder: Path
@@ -65,7 +65,7 @@ class Ruler:
     max_pixels: int
     seen: dict[Path, int] = field(default_factory=dict, compare=False)
 
-    def item(self, sample: Sample) -> Item:
+    def item(self, sample: Sample) -> RowTokens:
         """Count one row."""
         turns = [(role, text.replace("<image>", "")) for role, text in sample.messages]
         answered = bool(turns) and turns[-1][0] == "assistant"
@@ -74,15 +74,15 @@ class Ruler:
         merged = vision.merge**2 if vision else 1
         pictures = sum(count // merged + 2 for count in patches)  # 2: vision start and end
         prompt = self._text(turns[:-1] if answered else turns, ask=True)
-        return Item(prompt + pictures, self._text(turns, ask=False) - prompt if answered else 0, patches)
+        return RowTokens(prompt + pictures, self._text(turns, ask=False) - prompt if answered else 0, patches)
 
-    def unmade(self) -> Item:
+    def unmade(self) -> RowTokens:
         """A row that does not exist yet: one picture of the largest size, a short question and reply."""
         vision = self.model.vision
         if vision is None:
-            return Item(ASSUMED, ASSUMED)
+            return RowTokens(ASSUMED, ASSUMED)
         tokens = self.max_pixels // (vision.patch * vision.merge) ** 2
-        return Item(ASSUMED + tokens, ASSUMED, (tokens * vision.merge**2,))
+        return RowTokens(ASSUMED + tokens, ASSUMED, (tokens * vision.merge**2,))
 
     @property
     def note(self) -> str | None:
@@ -97,7 +97,7 @@ class Ruler:
 
     @cached_property
     def _limits(self) -> tuple[int, int, int]:
-        return picture_limits(self.folder, self.max_pixels, self.min_pixels)
+        return read_picture_limits(self.folder, self.max_pixels, self.min_pixels)
 
     def _patches(self, picture: Picture) -> int:
         vision = self.model.vision
@@ -107,7 +107,7 @@ class Ruler:
         with open_picture(picture) as image:
             width, height = image.size
         side, least, most = self._limits
-        count = vision_tokens(width, height, side=side, min_pixels=least, max_pixels=most) * vision.merge**2
+        count = count_vision_tokens(width, height, side=side, min_pixels=least, max_pixels=most) * vision.merge**2
         if isinstance(picture, Path):  # rows share files; embedded pictures are not kept
             self.seen[picture] = count
         return count
@@ -129,7 +129,7 @@ def _tokenizer(folder: Path) -> Any:
     return AutoTokenizer.from_pretrained(folder)
 
 
-def count(folder: Path, name: str, ruler: Ruler) -> Rows:
+def count_set_tokens(folder: Path, name: str, ruler: TokenCounter) -> Rows:
     """Count a set that is listed in a folder's ``dataset_info.json``.
 
     Raises:
@@ -139,7 +139,7 @@ def count(folder: Path, name: str, ruler: Ruler) -> Rows:
     total = sum(1 for _ in read_set_rows(folder, name))
     if not total:
         raise CostError(f"set {name!r} in {folder} has no rows")
-    chosen = take_evenly(total, MOST)
+    chosen = pick_even_positions(total, MOST)
     items, groups = [], Counter[tuple[Any, Any]]()
     for number, sample in enumerate(read_samples(folder, name)):
         groups[sample.row.get("source"), sample.row.get("capability")] += 1
@@ -161,7 +161,7 @@ class Lengths:
         read: dataset reference of the stage → its rows.
     """
 
-    ruler: Ruler
+    ruler: TokenCounter
     share: float
     read: Callable[[str], Rows]
 
@@ -172,15 +172,15 @@ class Lengths:
             NotYet: a set does not exist yet and its size cannot be foreseen.
             CostError: it never will.
         """
-        return joined(map(self.read, references), weights)
+        return join_sets(map(self.read, references), weights)
 
 
-def joined(sets: Iterable[Rows], weights: Mapping[int, float] | None = None) -> Rows:
+def join_sets(sets: Iterable[Rows], weights: Mapping[int, float] | None = None) -> Rows:
     """Several sets as one; each contributes items by its rows, or by its weight."""
     every = [one for one in sets if one.count]
     total = sum(one.count for one in every)
     most = max((len(one.items) for one in every), default=0)
-    items: list[Item] = []
+    items: list[RowTokens] = []
     for position, one in enumerate(every):
         share = (weights or {}).get(position, one.count / total)
         wanted = round(share * most * len(every))

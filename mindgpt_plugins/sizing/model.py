@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mindgpt_plugins.core.files import FileError, read_json
-from mindgpt_plugins.core.registry import nearest
+from mindgpt_plugins.core.registry import hint_nearest
 
 
 class ModelError(ValueError):
@@ -80,7 +80,7 @@ TEXT_ONLY = ("qwen3", "qwen3_moe")
 KNOWN = (*MULTIMODAL, *TEXT_ONLY)
 
 
-def read(path: str | Path) -> Model:
+def read_model_sizes(path: str | Path) -> Model:
     """Read a model folder or a ``config.json``.
 
     Raises:
@@ -100,20 +100,20 @@ def read(path: str | Path) -> Model:
         raise ModelError(str(error)) from None
     if not isinstance(raw, dict):
         raise ModelError(f"{file}: not a model configuration but {type(raw).__name__}")
-    return parse(raw, Path(path).name if Path(path).is_dir() else file.stem)
+    return parse_model_sizes(raw, Path(path).name if Path(path).is_dir() else file.stem)
 
 
-def parse(raw: Mapping[str, Any], name: str) -> Model:
+def parse_model_sizes(raw: Mapping[str, Any], name: str) -> Model:
     """The sizes in a configuration.
 
     Raises:
-        ModelError: as :func:`read`.
+        ModelError: as :func:`read_model_sizes`.
     """
     architecture = raw.get("model_type")
     if architecture not in KNOWN:
         raise ModelError(
             f"{name}: model_type {architecture!r} is not one whose sizes we know"
-            f"{nearest(str(architecture), KNOWN) or '.'} Known: {', '.join(KNOWN)}."
+            f"{hint_nearest(str(architecture), KNOWN) or '.'} Known: {', '.join(KNOWN)}."
         )
     # Qwen2.5-VL's files on the hub are flat: the sizes of the language model lie beside vision_config.
     text = _text(raw.get("text_config") or raw, raw, architecture, name)

@@ -9,7 +9,7 @@ from typing import Any
 from mindgpt_plugins.core.files import read_json
 
 
-def picture_limits(folder: Path, max_pixels: int, min_pixels: int | None = None) -> tuple[int, int, int]:
+def read_picture_limits(folder: Path, max_pixels: int, min_pixels: int | None = None) -> tuple[int, int, int]:
     """Side of a visual token, least and most pixels of a picture, as the model's processor and the recipe have them.
 
     Qwen3-VL's processor names its limits ``size``, Qwen2.5-VL's ``min_pixels`` and ``max_pixels``.
@@ -26,7 +26,7 @@ def picture_limits(folder: Path, max_pixels: int, min_pixels: int | None = None)
     return side, int(least), min(max_pixels, int(most))
 
 
-def vision_tokens(width: int, height: int, *, side: int, min_pixels: int, max_pixels: int) -> int:
+def count_vision_tokens(width: int, height: int, *, side: int, min_pixels: int, max_pixels: int) -> int:
     """Visual tokens of one image (pixels) when a token covers ``side`` × ``side`` pixels.
 
     The rule is Qwen2-VL's smart resize (2409.12191), which Qwen3-VL keeps.

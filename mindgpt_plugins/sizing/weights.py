@@ -46,7 +46,7 @@ class Weight:
 
 
 @lru_cache(maxsize=32)
-def of_model(model: Model, adapter_rank: int = 0) -> tuple[Weight, ...]:
+def list_model_weights(model: Model, adapter_rank: int = 0) -> tuple[Weight, ...]:
     """All weights, each once (a tied head is the embedding), and the adapters of LoRA where a rank is given."""
     stem = "model.language_model." if model.vision or model.architecture.endswith(("_vl", "_vl_moe")) else "model."
     text = tuple(_text(model.text, stem))
@@ -54,17 +54,17 @@ def of_model(model: Model, adapter_rank: int = 0) -> tuple[Weight, ...]:
     return (*text, *vision, *(_adapters(text, adapter_rank) if adapter_rank else ()))
 
 
-def named(weights: tuple[Weight, ...]) -> dict[str, tuple[int, ...]]:
+def map_weight_shapes(weights: tuple[Weight, ...]) -> dict[str, tuple[int, ...]]:
     """Name → shape, one entry per layer."""
     return {one.name.format(layer): one.shape for one in weights for layer in (one.layers or (0,))}
 
 
-def total(weights: tuple[Weight, ...]) -> int:
+def count_parameters(weights: tuple[Weight, ...]) -> int:
     """Parameters of all."""
     return sum(one.numel * max(1, len(one.layers)) for one in weights)
 
 
-def by_part(weights: tuple[Weight, ...]) -> Mapping[Part, int]:
+def count_parameters_by_part(weights: tuple[Weight, ...]) -> Mapping[Part, int]:
     """Parameters of each part."""
     found: dict[Part, int] = {}
     for one in weights:
@@ -73,9 +73,9 @@ def by_part(weights: tuple[Weight, ...]) -> Mapping[Part, int]:
 
 
 @lru_cache(maxsize=32)
-def active(model: Model) -> int:
+def count_active_parameters(model: Model) -> int:
     """Parameters of the language model that one token meets, the head's included and the embedding table's not."""
-    count = by_part(of_model(model))
+    count = count_parameters_by_part(list_model_weights(model))
     text = sum(count.get(part, 0) for part in ("norm", "attention", "mlp", "router"))
     if model.text.experts:
         text += count["experts"] * model.text.experts.per_token // model.text.experts.count

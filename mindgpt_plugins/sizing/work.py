@@ -9,11 +9,11 @@ from functools import cached_property
 from mindgpt_plugins.sizing import flops
 from mindgpt_plugins.sizing.flops import Forward, Sized
 from mindgpt_plugins.sizing.gpus import Gpu
-from mindgpt_plugins.sizing.lengths import Item, Lengths, Rows
+from mindgpt_plugins.sizing.lengths import Lengths, Rows, RowTokens
 
 
 @dataclass
-class Work:
+class StageWork:
     """What a stage does, summed up.
 
     Attributes:
@@ -36,7 +36,7 @@ class Work:
     decode_seconds: float = 0.0
     assumptions: list[str] = field(default_factory=list)
 
-    def add_sequences(self, items: tuple[Item, ...], count: float, length: Callable[[Item], float]) -> None:
+    def add_sequences(self, items: tuple[RowTokens, ...], count: float, length: Callable[[RowTokens], float]) -> None:
         """Count ``count`` sequences like ``items``, each of ``length`` tokens."""
         self.samples += count
         self.tokens += count * sum(map(length, items)) / max(1, len(items))
@@ -44,7 +44,7 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Job:
+class CostInputs:
     """Everything the cost of a stage depends on beside its settings.
 
     Attributes:
@@ -75,16 +75,16 @@ class Job:
         """The rows of several sets as one."""
         return self._found[1].rows(references, weights)
 
-    def pass_over(self, items: tuple[Item, ...], length: Callable[[Item], float], rank: int = 0) -> Forward:
+    def pass_over(self, items: tuple[RowTokens, ...], length: Callable[[RowTokens], float], rank: int = 0) -> Forward:
         """The mean forward pass over sequences like ``items``."""
         total = Forward()
         for item in items:
-            total = total.plus(flops.forward(self.sized, length(item), item.patches, rank=rank))
+            total = total.plus(flops.count_forward_flops(self.sized, length(item), item.patches, rank=rank))
         return total.times(1 / max(1, len(items)))
 
 
 @dataclass(frozen=True)
-class Asked:
+class AnsweredPrompts:
     """Prompts that a model answers.
 
     Attributes:
@@ -98,7 +98,9 @@ class Asked:
     replies: float
 
 
-def answer(job: Job, asked: Iterable[Asked], limit: int, notes: Iterable[str]) -> Work:
+def estimate_answering(
+    job: CostInputs, asked: Iterable[AnsweredPrompts], limit: int, notes: Iterable[str]
+) -> StageWork:
     """Work of a stage in which a model only answers.
 
     Args:
@@ -107,7 +109,7 @@ def answer(job: Job, asked: Iterable[Asked], limit: int, notes: Iterable[str]) -
         limit: tokens that a reply may have.
         notes: what is assumed, in sentences.
     """
-    work = Work(assumptions=list(notes))
+    work = StageWork(assumptions=list(notes))
     for one in asked:
         reply = job.share * limit
         add_replies(job, work, one.rows.items, one.prompts, one.replies, reply, flops.SEQUENCES)
@@ -116,9 +118,9 @@ def answer(job: Job, asked: Iterable[Asked], limit: int, notes: Iterable[str]) -
 
 
 def add_replies(
-    job: Job,
-    work: Work,
-    items: tuple[Item, ...],
+    job: CostInputs,
+    work: StageWork,
+    items: tuple[RowTokens, ...],
     prompts: float,
     replies: float,
     reply: float,
@@ -145,7 +147,7 @@ def add_replies(
     work.compute += read.total - read.head
     work.decode += replies * (whole.language - read.language + whole.head * reply / (prompt + reply))
     counts = {"replies": prompts * replies, "prompt": prompt, "reply": max(reply, 1.0), "waiting": waiting}
-    decoding = flops.decoding(job.sized, job.gpu, job.mfu, **counts, gpus=gpus)
+    decoding = flops.estimate_decoding(job.sized, job.gpu, job.mfu, **counts, gpus=gpus)
     work.decode_seconds += decoding.seconds
     work.add_sequences(items, prompts * replies, lambda item: item.prompt + reply)
     note = (
@@ -157,7 +159,7 @@ def add_replies(
         work.assumptions.append(note)
 
 
-def say_recomputed(passed: Forward, step: float) -> str:
+def describe_recomputation(passed: Forward, step: float) -> str:
     """What gradient checkpointing would add to an update of ``step`` FLOPs, in a sentence."""
     share = 100 * passed.language / step
     return f"gradient checkpointing, if on, adds {share:.0f} % to an update's FLOPs, which MFU does not count"

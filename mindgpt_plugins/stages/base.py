@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
-from mindgpt_plugins.core.builtins import shipped_modules
+from mindgpt_plugins.core.builtins import list_shipped_modules
 from mindgpt_plugins.core.registry import PLUGIN_PREFIX
 from mindgpt_plugins.core.schema import StageConfig
 from mindgpt_plugins.core.sources import OURS, find_code
@@ -27,7 +27,7 @@ __all__ = [
     "ReportRules",
     "Stage",
     "TokenLimit",
-    "as_json",
+    "dump_config",
 ]
 ConfigT = TypeVar("ConfigT", bound=StageConfig)
 
@@ -101,7 +101,9 @@ class Stage(ABC, Generic[ConfigT]):
         """
         own = {one.__module__ for one in cls.__mro__ if issubclass(one, Stage) and one is not Stage}
         # A stage of a recipe's own ``.py`` file is no module that can be found; that file is stamped as a plugin.
-        roots = {one for one in (*own, *cls.entries, *shipped_modules(cls.uses)) if not one.startswith(PLUGIN_PREFIX)}
+        roots = {
+            one for one in (*own, *cls.entries, *list_shipped_modules(cls.uses)) if not one.startswith(PLUGIN_PREFIX)
+        }
         return find_code(roots, (*OURS, *(one.partition(".")[0] for one in own)))
 
     @abstractmethod
@@ -151,6 +153,6 @@ class Stage(ABC, Generic[ConfigT]):
         return []
 
 
-def as_json(config: StageConfig) -> dict[str, Any]:
+def dump_config(config: StageConfig) -> dict[str, Any]:
     """A config as plain JSON data, for our own stage modules."""
     return config.model_dump(mode="json")

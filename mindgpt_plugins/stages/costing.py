@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 from mindgpt_plugins.core.schema import StageConfig
 from mindgpt_plugins.sizing.flops import Sized
 from mindgpt_plugins.sizing.lengths import Lengths, NotYet, Rows
-from mindgpt_plugins.sizing.work import Job, Work
+from mindgpt_plugins.sizing.work import CostInputs, StageWork
 from mindgpt_plugins.stages.context import Context
 
 ConfigT_contra = TypeVar("ConfigT_contra", bound=StageConfig, contravariant=True)
@@ -39,6 +39,6 @@ class CostRules(Generic[ConfigT_contra]):
         """
         return None
 
-    def count_work(self, config: ConfigT_contra, context: Context, job: Job) -> Work | None:
+    def count_work(self, config: ConfigT_contra, context: Context, job: CostInputs) -> StageWork | None:
         """What the stage computes on GPUs, ``Work()`` for nothing; None when the kind says nothing."""
         return None

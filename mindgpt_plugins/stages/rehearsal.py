@@ -41,7 +41,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Change:
+class RecipeDifference:
     """One difference between a recipe and its rehearsal.
 
     Attributes:
@@ -71,7 +71,7 @@ class Draft:
 
     def __init__(self, name: str, settings: dict[str, Any]):
         self.name, self.settings = name, settings
-        self.changes: list[Change] = []
+        self.changes: list[RecipeDifference] = []
         self.plugins: list[str] = []
         """Modules with what only the rehearsal has, which its recipe lists as plugins."""
 
@@ -94,7 +94,7 @@ class Draft:
         for part in parents:
             place = place.setdefault(part, {})
         place[last] = value
-        self.changes.append(Change(self.name, key, None if before is _ABSENT else before, value, kind, means))
+        self.changes.append(RecipeDifference(self.name, key, None if before is _ABSENT else before, value, kind, means))
 
     def most(self, key: str, value: int) -> None:
         """Bound a number from above; what is not set stays so."""
@@ -107,7 +107,7 @@ class Draft:
         parent, _, last = key.rpartition(".")
         place = self.get(parent) if parent else self.settings
         if isinstance(place, dict) and last in place:
-            self.changes.append(Change(self.name, key, place.pop(last), None, kind, means))
+            self.changes.append(RecipeDifference(self.name, key, place.pop(last), None, kind, means))
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ class RehearsalRules(Generic[ConfigT_contra]):
     def shrink(self, draft: Draft, room: Room) -> None:
         """Change a stage's settings so that little work proves it."""
         kind = draft.get("kind")
-        draft.changes.append(Change(draft.name, "kind", kind, kind, "as it is", _UNSHRUNK.format(kind=kind)))
+        draft.changes.append(RecipeDifference(draft.name, "kind", kind, kind, "as it is", _UNSHRUNK.format(kind=kind)))
 
     def why_left_out(self, config: ConfigT_contra) -> str | None:
         """Why a stage cannot be rehearsed although its tool is here, or None."""

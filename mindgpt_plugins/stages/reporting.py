@@ -40,7 +40,7 @@ class ReportRules:
         return {}
 
 
-def read_json(path: Path) -> Any:
+def read_json_if_complete(path: Path) -> Any:
     """Parse a file; None when it is absent or being written by someone who does not rename."""
     try:
         return files.read_json(path)

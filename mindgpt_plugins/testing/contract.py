@@ -14,20 +14,20 @@ from typing import Any, ClassVar
 
 import pytest
 
-from mindgpt_plugins.core.registry import RegistryError, check_options, check_signature, get
+from mindgpt_plugins.core.registry import RegistryError, check_options, check_signature, get_registered
 from mindgpt_plugins.rewards.entry import read_scores
 from mindgpt_plugins.rewards.execution import Call
-from mindgpt_plugins.rewards.sdk import Group, RewardError, Rollout, Score, Spec, spec_of
-from mindgpt_plugins.testing.samples import groups, rollouts
+from mindgpt_plugins.rewards.sdk import Group, RewardError, Rollout, Score, Spec, find_reward_spec
+from mindgpt_plugins.testing.samples import make_sample_groups, make_sample_rollouts
 
 _FRESH = """
 import pickle, sys
 from importlib import import_module
-from mindgpt_plugins.rewards.sdk import spec_of
+from mindgpt_plugins.rewards.sdk import find_reward_spec
 module, name = sys.argv[1:3]
 function = getattr(import_module(module), name)
 assert pickle.loads(bytes.fromhex(sys.argv[3])) is function
-print(spec_of(name, function).name)
+print(find_reward_spec(name, function).name)
 """
 
 
@@ -49,12 +49,12 @@ class RewardContract:
     @pytest.fixture
     def spec(self) -> Spec:
         """What the decorator recorded."""
-        return spec_of(_name(self._function()), self._function())
+        return find_reward_spec(_name(self._function()), self._function())
 
     def test_it_is_registered_with_options_by_keyword(self, spec: Spec) -> None:
         """Decorated, found by its name, one positional parameter, and every option has a default or is given."""
         function = self._function()
-        assert get("reward", spec.name) is function, f"reward {spec.name!r} is another function"
+        assert get_registered("reward", spec.name) is function, f"reward {spec.name!r} is another function"
         check_signature("reward", spec.name, function)
         check_options("reward", spec.name, self.options)
         missing = [
@@ -99,7 +99,7 @@ class RewardContract:
         """Reversed replies of a group get reversed scores."""
         if spec.scope != "group":
             pytest.skip("scores one reply at a time")
-        for name, group in groups().items():
+        for name, group in make_sample_groups().items():
             turned = Group(group.rollouts[::-1], group.scores[::-1])
             forth, back = self._scores(spec, group, name), self._scores(spec, turned, name)[::-1]
             assert [s and s.value for s in forth] == pytest.approx([s and s.value for s in back], nan_ok=False), name
@@ -129,7 +129,7 @@ class RewardContract:
         return function.__func__ if isinstance(function, staticmethod) else function
 
     def _subjects(self, spec: Spec) -> Mapping[str, Rollout | Group]:
-        return groups() if spec.scope == "group" else rollouts()
+        return make_sample_groups() if spec.scope == "group" else make_sample_rollouts()
 
     def _scores(self, spec: Spec, subject: Rollout | Group, name: str) -> list[Score | None]:
         replies = [subject] if isinstance(subject, Rollout) else subject.rollouts

@@ -47,7 +47,7 @@ _TARGETS = {
 }  # fmt: skip
 
 
-def rollouts() -> dict[str, Rollout]:
+def make_sample_rollouts() -> dict[str, Rollout]:
     """Name → one reply of every sort, then prompts of every type and answer type."""
     found = {name: replace(_PLAIN, text=text, length=len(text.split()) + 1) for name, text in _REPLIES.items()}
     for kind, target in _TARGETS.items():
@@ -61,7 +61,7 @@ def rollouts() -> dict[str, Rollout]:
     return found
 
 
-def groups() -> dict[str, Group]:
+def make_sample_groups() -> dict[str, Group]:
     """Name → groups of every shape."""
     texts = list(_REPLIES.values())
     replies = [replace(_PLAIN, text=text, length=len(text.split()) + 1) for text in texts]

@@ -15,7 +15,7 @@ from typing import Any
 from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop
 
 from mindgpt_plugins.verl_ext.step.reward_fields import ASKED
-from mindgpt_plugins.verl_ext.step.seeds import sample_seed
+from mindgpt_plugins.verl_ext.step.seeds import derive_sample_seed
 
 NAME = "mindgpt_single_turn"
 EXPECTED = "mindgpt_expected"
@@ -50,7 +50,7 @@ class SeededSingleTurnAgentLoop(SingleTurnAgentLoop):  # type: ignore[misc]
 
     async def run(self, sampling_params: dict[str, Any], priority: int = 0, **kwargs: Any) -> Any:
         """Run; ``index`` is the dataset row, ``session_id`` the reply's number in its group."""
-        seed = sample_seed(
+        seed = derive_sample_seed(
             int(self.rollout_config.seed), kwargs["index"], int(kwargs["session_id"]), int(kwargs["global_steps"])
         )
         # vLLM takes 64-bit seeds but some backends only 32.

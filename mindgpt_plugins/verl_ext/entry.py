@@ -38,13 +38,13 @@ class RegisterTrainerFinder:
 
         def exec_module(module: ModuleType) -> None:
             execute(module)
-            guarded(lambda: importlib.import_module(OURS))
+            guard_action(lambda: importlib.import_module(OURS))
 
         spec.loader.exec_module = exec_module  # type: ignore[method-assign]
         return spec
 
 
-def guarded(action: object) -> None:
+def guard_action(action: object) -> None:
     """Run an action; report a failure, and end the process if this run requires us."""
     try:
         action()  # type: ignore[operator]
@@ -56,14 +56,14 @@ def guarded(action: object) -> None:
             raise SystemExit(message) from error
 
 
-def install() -> None:
+def install_plugin() -> None:
     """Everything this module does. Loading twice is harmless."""
     if os.environ.get("MINDGPT_REQUIRED") == "1":
         os.environ.setdefault("MINDGPT_DRIVER", str(os.getpid()))  # inherited by Ray's workers; see roles.py
     if os.environ.get("VERL_PLATFORM", "").strip().lower() == "cpu":
         from mindgpt_plugins.verl_ext import platform_cpu
 
-        platform_cpu.install()
+        platform_cpu.install_cpu_platform()
     if os.environ.get("MINDGPT_PATCHES"):
         from mindgpt_patches.catalog import apply_from_environment
 
@@ -76,4 +76,4 @@ def install() -> None:
         sys.meta_path.insert(0, RegisterTrainerFinder())
 
 
-guarded(install)
+guard_action(install_plugin)

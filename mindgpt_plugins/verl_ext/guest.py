@@ -23,20 +23,20 @@ from mindgpt_plugins.rewards.suite import Suite
 from mindgpt_plugins.verl_ext.perception import PerceptionPass
 from mindgpt_plugins.verl_ext.prompts import Prompts
 from mindgpt_plugins.verl_ext.records import mark_loaded, repair_tracker
-from mindgpt_plugins.verl_ext.replies import Replies
+from mindgpt_plugins.verl_ext.replies import StepReplies
 from mindgpt_plugins.verl_ext.roles import check_driver, check_roles
-from mindgpt_plugins.verl_ext.sampler import curriculum_loader
-from mindgpt_plugins.verl_ext.settings import load
+from mindgpt_plugins.verl_ext.sampler import build_curriculum_loader
+from mindgpt_plugins.verl_ext.settings import load_verl_settings
 from mindgpt_plugins.verl_ext.step.hybrid import Hybrid, refuse_errors
-from mindgpt_plugins.verl_ext.step.keys import final_rows, split_key
-from mindgpt_plugins.verl_ext.step.mini_batches import rows_of_updates, rows_without_loss
+from mindgpt_plugins.verl_ext.step.keys import find_final_rows, split_key
+from mindgpt_plugins.verl_ext.step.mini_batches import mark_rows_without_loss, split_update_rows
 from mindgpt_plugins.verl_ext.step.reward_fields import ERROR
 from mindgpt_plugins.verl_ext.step.scored_reply import ScoredReply
-from mindgpt_plugins.verl_ext.step.siblings import Sibling, refuse_incomplete, version_figures
-from mindgpt_plugins.verl_ext.takeover import REWARD_CLASS, check, take_over
+from mindgpt_plugins.verl_ext.step.siblings import Sibling, compute_version_figures, refuse_incomplete_groups
+from mindgpt_plugins.verl_ext.takeover import REWARD_CLASS, check_verl_config, take_over_config
 
 
-class Guest(Prompts):
+class VerlTrainerMixin(Prompts):
     """Mixed in before one of verl's trainers; see the module's docstring."""
 
     total_training_steps: int
@@ -45,11 +45,11 @@ class Guest(Prompts):
 
     def __init__(self, config: Any):
         started = time.time()
-        self.settings = load(config)
+        self.settings = load_verl_settings(config)
         load_plugins(self.settings.plugins)
         self.hybrid = Hybrid(Suite(self.settings.rewards), self.settings.advantage)
-        check(config, self.mode)
-        take_over(config, self.mode)
+        check_verl_config(config, self.mode)
+        take_over_config(config, self.mode)
         path = self.settings.metrics_path
         self._metrics_path = Path(path) if path else None
         self._dump: dict[str, dict[str, Any]] = {}
@@ -82,9 +82,9 @@ class Guest(Prompts):
     # --- data -------------------------------------------------------------------------------------------------------
 
     def _build_replay_buffer(self) -> Any:
-        from mindgpt_plugins.verl_ext.replay import strict
+        from mindgpt_plugins.verl_ext.replay import make_buffer_strict
 
-        buffer = strict(super()._build_replay_buffer())  # type: ignore[misc]
+        buffer = make_buffer_strict(super()._build_replay_buffer())  # type: ignore[misc]
         buffer.poll_interval = self.settings.poll_interval  # verl's constructor default of 2 s dominates a small step
         return buffer
 
@@ -92,7 +92,7 @@ class Guest(Prompts):
         if self.config.actor_rollout_ref.rollout.name == "hf_cpu":
             from mindgpt_plugins.verl_ext import hf_cpu
 
-            hf_cpu.start_early(self.config)
+            hf_cpu.start_servers_early(self.config)
         super()._setup()  # type: ignore[misc]
 
     def _init_dataloader(self) -> None:
@@ -102,7 +102,7 @@ class Guest(Prompts):
         )
         if self.settings.curriculum is not None:
             base: Any = self
-            self.train_dataloader: Any = curriculum_loader(
+            self.train_dataloader: Any = build_curriculum_loader(
                 base.train_dataloader,
                 self.train_dataset,
                 self.settings.curriculum,
@@ -117,9 +117,9 @@ class Guest(Prompts):
     def _compute_advantage(self, batch: Any, metrics: dict[str, Any]) -> Any:
         batch = super()._compute_advantage(batch, metrics)  # type: ignore[misc]
         rows = [i for i, tag in enumerate(batch.tags) if not tag.get("is_padding", False)]
-        final = final_rows([batch.keys[i] for i in rows], rows)
-        found = Replies(batch, list(final.values()))
-        refuse_incomplete(
+        final = find_final_rows([batch.keys[i] for i in rows], rows)
+        found = StepReplies(batch, list(final.values()))
+        refuse_incomplete_groups(
             [
                 Sibling(uid, session, asked, int(batch.tags[place]["global_steps"]))
                 for ((uid, session), place), asked in zip(final.items(), found.asked, strict=True)
@@ -127,7 +127,7 @@ class Guest(Prompts):
             self._prompts,
         )
         if self.mode != "sync":
-            metrics.update(version_figures([batch.tags[place] for place in final.values()], self.global_steps))
+            metrics.update(compute_version_figures([batch.tags[place] for place in final.values()], self.global_steps))
         self._note_processes(found.reward_pids)
         replies, facts = found.scored(self.tokenizer, self.global_steps, self.total_training_steps)
         alpha = self._perception_weights(batch, replies)
@@ -173,8 +173,8 @@ class Guest(Prompts):
         ]
         gone = [False] * len(per_row)
         if any(dropped):
-            updates = rows_of_updates(len(per_row), self._workers, self._updates_of(len(per_row)))
-            gone = rows_without_loss([d for _, d in per_row], padding, updates)
+            updates = split_update_rows(len(per_row), self._workers, self._updates_of(len(per_row)))
+            gone = mark_rows_without_loss([d for _, d in per_row], padding, updates)
         # Rollout correction may have rewritten the mask, so it is read again.
         where = {"keys": batch.keys, "partition_id": batch.partition_id}
         masks = tq.kv_batch_get(**where, select_fields=["response_mask"])["response_mask"]

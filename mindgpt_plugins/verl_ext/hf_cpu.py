@@ -23,8 +23,8 @@ from verl.workers.rollout.base import _ROLLOUT_REGISTRY, BaseRollout
 from verl.workers.rollout.replica import RolloutReplica, RolloutReplicaRegistry, TokenOutput
 
 from mindgpt_plugins.verl_ext.agent_loop import EXPECTED
-from mindgpt_plugins.verl_ext.step.packed import pack
-from mindgpt_plugins.verl_ext.step.seeds import sample_seed
+from mindgpt_plugins.verl_ext.step.packed import pack_state_dict
+from mindgpt_plugins.verl_ext.step.seeds import derive_sample_seed
 
 NAME = "hf_cpu"
 _STARTED: list[Any] = []  # an actor lives as long as somebody holds its handle
@@ -167,7 +167,7 @@ class HFServer:
     def _seed(self, request: _Request) -> int:
         """Its own; another one where it goes on with a reply, whose first random numbers are used up."""
         seed, so_far = int(request.params.get("seed", 0)), len(request.prompt_ids)
-        return sample_seed(seed, "go on", 0, so_far) & 0x7FFFFFFF if (seed, so_far) in self.cut else seed
+        return derive_sample_seed(seed, "go on", 0, so_far) & 0x7FFFFFFF if (seed, so_far) in self.cut else seed
 
     def _pixels(self, images: list[Any]) -> dict[str, Any]:
         import torch
@@ -188,7 +188,7 @@ class HFServer:
         Raises:
             RuntimeError: names do not match the model.
         """
-        missing, unexpected = self.model.load_state_dict(pack(weights), strict=False)
+        missing, unexpected = self.model.load_state_dict(pack_state_dict(weights), strict=False)
         tied = set(getattr(self.model, "_tied_weights_keys", None) or ())
         missing = [name for name in missing if name not in tied]
         if missing or unexpected:
@@ -267,7 +267,7 @@ class HFServerAdapter(BaseRollout):  # type: ignore[misc]
             await ray.get_actor(_server_name(self.replica_rank)).load_weights.remote(named, global_steps)
 
 
-def start_early(config: Any) -> None:
+def start_servers_early(config: Any) -> None:
     """Start the servers while the training workers are still being set up: their start-up is import time."""
     for rank in range(config.trainer.n_gpus_per_node * config.trainer.nnodes):
         _STARTED.append(_server(rank, config.actor_rollout_ref.rollout, str(config.actor_rollout_ref.model.path)))

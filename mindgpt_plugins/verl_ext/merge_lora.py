@@ -13,7 +13,7 @@ from pathlib import Path
 from mindgpt_plugins.core.files import replace_folder
 
 
-def merge(base: str, adapter: Path, out: Path) -> None:
+def merge_adapter(base: str, adapter: Path, out: Path) -> None:
     """Add the adapter to the base's weights.
 
     Args:
@@ -48,7 +48,7 @@ def main() -> None:
     """Exit 1 with one line when something is wrong."""
     base, adapter, out = sys.argv[1:]
     try:
-        merge(base, Path(adapter), Path(out))
+        merge_adapter(base, Path(adapter), Path(out))
     except (OSError, ValueError) as error:
         raise SystemExit(f"mindgpt: {error}") from error
 

@@ -20,9 +20,16 @@ from torch import Tensor
 from transfer_queue import KVBatchMeta
 from verl.utils import tensordict_utils as tu
 
-from mindgpt_plugins.advantage.perception import Perception, Seen, blacken, log_ratio, patch_mask, perceive
+from mindgpt_plugins.advantage.perception import (
+    Perception,
+    Seen,
+    blacken_patches,
+    compute_log_ratio,
+    derive_perception_weights,
+    draw_patch_mask,
+)
 from mindgpt_plugins.advantage.perception_config import PerceptionConfig
-from mindgpt_plugins.verl_ext.settings import SettingsError
+from mindgpt_plugins.verl_ext.settings import VerlSettingsError
 from mindgpt_plugins.verl_ext.step.scored_reply import ScoredReply
 
 PARTITION = "mindgpt_masked"
@@ -43,7 +50,7 @@ FIELDS = (
 
 
 @dataclass(frozen=True)
-class Layout:
+class PixelLayout:
     """How a processor writes pixels."""
 
     merge: int
@@ -80,7 +87,7 @@ class PerceptionPass:
         }
         if self.layouts["pixel_values"] is None:
             kind = type(getattr(processor, "image_processor", processor)).__name__
-            raise SettingsError(
+            raise VerlSettingsError(
                 f"perception: masks patches as Qwen-VL processors lay them out, and {kind} has no merge_size; remove "
                 "the section `perception:` for this model"
             )
@@ -109,7 +116,7 @@ class PerceptionPass:
         seen: dict[str, Seen] = {}
         for part in _chunks(rows, max(ROWS, self._dp_size() * self._micro_batch())):
             seen |= self._measure(part, str(batch.partition_id))
-        found = perceive(self.config, seen, len(replies))
+        found = derive_perception_weights(self.config, seen, len(replies))
         return replace(found, metrics=found.metrics | {"perception/seconds": time.perf_counter() - started})
 
     def _measure(self, rows: list[_Row], partition: str) -> dict[str, Seen]:
@@ -137,7 +144,7 @@ class PerceptionPass:
             old = _unbound(data["old_log_probs"])
             plain = [old[i] for i in sighted]
         return {
-            keys[i]: Seen(rows[i].reply, log_ratio(m, p), columns["response_mask"][i].to(torch.bool))
+            keys[i]: Seen(rows[i].reply, compute_log_ratio(m, p), columns["response_mask"][i].to(torch.bool))
             for i, m, p in zip(sighted, masked, plain, strict=True)
         }
 
@@ -150,12 +157,14 @@ class PerceptionPass:
                 continue
             layout, grid = self.layouts[name], inputs.get(grid_name)
             if layout is None or grid is None:
-                raise SettingsError(
+                raise VerlSettingsError(
                     f"perception: {name} comes without {grid_name} or from a processor without merge_size, so its "
                     "patches cannot be told apart; remove the section `perception:` for this model"
                 )
-            mask = patch_mask(grid.tolist(), layout.merge, self.config.masked_share, random.Random(f"{seed}/{name}"))
-            changed[name] = blacken(pixels, mask, layout.mean, layout.std)
+            mask = draw_patch_mask(
+                grid.tolist(), layout.merge, self.config.masked_share, random.Random(f"{seed}/{name}")
+            )
+            changed[name] = blacken_patches(pixels, mask, layout.mean, layout.std)
         return changed
 
     def _log_probs(self, keys: list[str], rows: list[dict[str, Any]]) -> list[Tensor]:
@@ -199,13 +208,13 @@ class PerceptionPass:
         return int(self.host.actor_rollout_ref.rollout.log_prob_micro_batch_size_per_gpu or 1)
 
 
-def _layout(processor: Any) -> Layout | None:
+def _layout(processor: Any) -> PixelLayout | None:
     merge = getattr(processor, "merge_size", None)
     if merge is None:
         return None
     if not getattr(processor, "do_normalize", True):
-        return Layout(int(merge), (0.0,) * 3, (1.0,) * 3)
-    return Layout(int(merge), tuple(processor.image_mean), tuple(processor.image_std))
+        return PixelLayout(int(merge), (0.0,) * 3, (1.0,) * 3)
+    return PixelLayout(int(merge), tuple(processor.image_mean), tuple(processor.image_std))
 
 
 def _unbound(column: Any) -> list[Any]:

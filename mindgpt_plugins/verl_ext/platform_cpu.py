@@ -16,7 +16,7 @@ _ZERO = ("memory_allocated", "memory_reserved", "max_memory_allocated", "max_mem
 _NOTHING = ("empty_cache", "ipc_collect", "reset_peak_memory_stats", "set_device", "synchronize", "manual_seed")
 
 
-def install() -> None:
+def install_cpu_platform() -> None:
     """Register the platform and apply the CPU patches.
 
     Raises:
@@ -37,7 +37,7 @@ def install() -> None:
     vllm.apply()
 
 
-def device_module() -> ModuleType:
+def make_device_module() -> ModuleType:
     """``torch.cpu`` plus the memory and generator calls verl makes on a ``torch.<device>`` module."""
     import torch
 
@@ -69,7 +69,7 @@ def _platform_class() -> type:
     class PlatformCPU(PlatformBase):  # type: ignore[misc]
         device_name = "cpu"
         vendor_name = "cpu"
-        device_module = device_module()
+        device_module = make_device_module()
 
         def is_available(self) -> bool:
             return True

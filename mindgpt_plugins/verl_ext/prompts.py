@@ -9,18 +9,18 @@ from typing import Any, ClassVar
 from omegaconf import OmegaConf
 from verl.utils import tensordict_utils as tu
 
-from mindgpt_plugins.verl_ext.settings import Mode, Settings, SettingsError
-from mindgpt_plugins.verl_ext.step.group_size import group_size_of
+from mindgpt_plugins.verl_ext.settings import Mode, VerlSettings, VerlSettingsError
+from mindgpt_plugins.verl_ext.step.group_size import choose_group_size
 from mindgpt_plugins.verl_ext.step.keys import split_key
-from mindgpt_plugins.verl_ext.step.mini_batches import multiple_for
+from mindgpt_plugins.verl_ext.step.mini_batches import compute_row_multiple
 from mindgpt_plugins.verl_ext.step.reward_fields import ASKED
 
 
 class Prompts:
-    """The part of :class:`~mindgpt_plugins.verl_ext.guest.Guest` that sends prompts out and takes their replies in."""
+    """The part of :class:`~mindgpt_plugins.verl_ext.guest.VerlTrainerMixin` that sends prompts and takes replies."""
 
     mode: ClassVar[Mode]
-    settings: Settings
+    settings: VerlSettings
     config: Any
     global_steps: int
     parameter_sync_step: int
@@ -48,11 +48,11 @@ class Prompts:
             extra = [getattr(item, "data", item) for item in batch["extra_info"]]
             unknown = [row for row in extra if row.get("difficulty") is None]
             if unknown:
-                raise SettingsError(
+                raise VerlSettingsError(
                     f"group_size_by_difficulty: {len(unknown)} of {len(extra)} prompts have no difficulty in "
                     f"extra_info (first: {unknown[0].get('uid')!r}); add it or remove the key"
                 )
-            sizes = [group_size_of(float(row["difficulty"]), n, by_difficulty) for row in extra]
+            sizes = [choose_group_size(float(row["difficulty"]), n, by_difficulty) for row in extra]
             tu.assign_non_tensor(batch, __rollout_n__=sizes)
         elif "__rollout_n__" in batch.keys():  # noqa: SIM118 - a TensorDict's `in` wants keys()
             sizes = [int(getattr(item, "data", item)) for item in batch["__rollout_n__"]]
@@ -103,7 +103,7 @@ class Prompts:
         sizes += [] if c.rollout.log_prob_use_dynamic_bsz else [c.rollout.log_prob_micro_batch_size_per_gpu]
         if self.use_reference_policy and not c.ref.log_prob_use_dynamic_bsz:
             sizes.append(c.ref.log_prob_micro_batch_size_per_gpu)
-        return multiple_for(dp_size, self._updates, [int(size) for size in sizes if size])
+        return compute_row_multiple(dp_size, self._updates, [int(size) for size in sizes if size])
 
     def _update_actor(self, batch: Any, metrics: dict[str, Any]) -> Any:
         with self._rows_per_update(len(batch.keys) // self._updates):

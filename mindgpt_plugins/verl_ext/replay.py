@@ -28,7 +28,7 @@ class StrictReplayBufferAsync(_Strict, ReplayBufferAsync):  # type: ignore[misc]
     """For the asynchronous ones; groups that became stale are still replaced, as verl is told to."""
 
 
-def strict(buffer: Any) -> Any:
+def make_buffer_strict(buffer: Any) -> Any:
     """Make a buffer that verl has built strict; a user's own sampler is left as it is."""
     kinds = {ReplayBuffer: StrictReplayBuffer, ReplayBufferAsync: StrictReplayBufferAsync}
     buffer.__class__ = kinds.get(type(buffer), type(buffer))

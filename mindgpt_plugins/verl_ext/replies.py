@@ -9,17 +9,17 @@ from typing import Any
 
 import transfer_queue as tq
 
-from mindgpt_plugins.verl_ext.settings import SettingsError
+from mindgpt_plugins.verl_ext.settings import VerlSettingsError
 from mindgpt_plugins.verl_ext.step.hybrid import refuse_errors
 from mindgpt_plugins.verl_ext.step.keys import split_key
 from mindgpt_plugins.verl_ext.step.reward_fields import ASKED, ERROR, LOG, PID, PREFIX
-from mindgpt_plugins.verl_ext.step.rows import rollout_from_verl
+from mindgpt_plugins.verl_ext.step.rows import make_rollout_from_verl
 from mindgpt_plugins.verl_ext.step.scored_reply import ScoredReply
 
 FIELDS = ["responses", "extra_fields", "extra_info", "reward_model", "data_source", ASKED]
 
 
-class Replies:
+class StepReplies:
     """The final trajectories of a step.
 
     Args:
@@ -40,7 +40,7 @@ class Replies:
         self.infos = [(extra or {}).get("reward_extra_info") or {} for extra in self.columns["extra_fields"]]
         foreign = sum(PID not in info for info in self.infos)
         if foreign:
-            raise SettingsError(
+            raise VerlSettingsError(
                 f"{foreign} replies were scored by other code than ours; remove reward.reward_manager and "
                 "reward.custom_reward_function from the overrides: our trainer brings its own"
             )
@@ -63,7 +63,7 @@ class Replies:
         for i, (key, text, info) in enumerate(zip(self.keys, texts, self.infos, strict=True)):
             uid, session, _ = split_key(key)
             row = {name: column[i] for name, column in self.columns.items()}
-            rollout = rollout_from_verl(row, text, self.tokens[i], step, total)
+            rollout = make_rollout_from_verl(row, text, self.tokens[i], step, total)
             components = {
                 name.removeprefix(PREFIX): None if value != value else float(value)  # NaN: not scored
                 for name, value in info.items()

@@ -18,9 +18,9 @@ from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 from mindgpt_plugins.core.registry import load_plugins
 from mindgpt_plugins.rewards.sdk import CORRECT, Rollout
 from mindgpt_plugins.rewards.suite import Suite
-from mindgpt_plugins.verl_ext.settings import load
+from mindgpt_plugins.verl_ext.settings import load_verl_settings
 from mindgpt_plugins.verl_ext.step.reward_fields import ERROR, LOG, PID, PREFIX
-from mindgpt_plugins.verl_ext.step.rows import rollout_from_verl
+from mindgpt_plugins.verl_ext.step.rows import make_rollout_from_verl
 
 
 class MindGPTRewardManager(RewardManagerBase):  # type: ignore[misc]
@@ -28,7 +28,7 @@ class MindGPTRewardManager(RewardManagerBase):  # type: ignore[misc]
 
     def __init__(self, config: Any, tokenizer: Any, compute_score: Any = None, **unused: Any):
         super().__init__(config, tokenizer, compute_score)
-        settings = load(config)
+        settings = load_verl_settings(config)
         load_plugins(settings.plugins)
         self.suite = Suite(settings.rewards)
         self.total = int(config.trainer.total_training_steps)
@@ -67,4 +67,4 @@ class MindGPTRewardManager(RewardManagerBase):  # type: ignore[misc]
         token_ids = responses[:length].tolist()
         text = self.tokenizer.decode(token_ids, skip_special_tokens=True)
         step = int(fields["global_steps"])
-        return rollout_from_verl(fields, text, token_ids, step, self.total, prompt=fields.get("raw_prompt"))
+        return make_rollout_from_verl(fields, text, token_ids, step, self.total, prompt=fields.get("raw_prompt"))

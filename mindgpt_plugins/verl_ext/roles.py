@@ -11,14 +11,14 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
-from mindgpt_plugins.verl_ext.settings import SettingsError
+from mindgpt_plugins.verl_ext.settings import VerlSettingsError
 
 ENTRY = "mindgpt_plugins.verl_ext.entry"
 DRIVER = "MINDGPT_DRIVER"
 """Set by the entry point in the first process of a run that requires us; Ray's workers inherit it."""
 
 
-def presence(actor: Any, manager: str | None = None) -> dict[str, Any]:
+def report_presence(actor: Any, manager: str | None = None) -> dict[str, Any]:
     """Runs inside an actor: who is it, and is our code there as verl loads it?
 
     Args:
@@ -50,7 +50,7 @@ def check_roles(roles: Mapping[str, Sequence[Any]], manager: str) -> dict[str, l
     import ray
 
     asked = [
-        (role, handle.__ray_call__.remote(presence, manager if role == "reward" else None))
+        (role, handle.__ray_call__.remote(report_presence, manager if role == "reward" else None))
         for role, handles in roles.items()
         for handle in handles
     ]
@@ -61,7 +61,7 @@ def check_roles(roles: Mapping[str, Sequence[Any]], manager: str) -> dict[str, l
         if answer["version"] != mine:
             problems.append(f"mindgpt-plugins {answer['version']} there, {mine} here")
         if problems:
-            raise SettingsError(
+            raise VerlSettingsError(
                 f"role {role}, process {answer['pid']}: {'; '.join(problems)}. `mindgpt doctor` in that environment "
                 "shows why"
             )
@@ -80,5 +80,7 @@ def check_driver(own_cluster: bool) -> int | None:
     """
     pid = os.environ.get(DRIVER)
     if own_cluster and os.environ.get("MINDGPT_REQUIRED") == "1" and pid in (None, str(os.getpid())):
-        raise SettingsError("the driver (python -m verl.trainer.main_ppo) did not load mindgpt-plugins' entry point")
+        raise VerlSettingsError(
+            "the driver (python -m verl.trainer.main_ppo) did not load mindgpt-plugins' entry point"
+        )
     return None if pid in (None, str(os.getpid())) else int(str(pid))

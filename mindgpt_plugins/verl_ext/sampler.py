@@ -8,11 +8,11 @@ from typing import Any
 
 from torch.utils.data import Sampler
 
-from mindgpt_plugins.core.registry import get
-from mindgpt_plugins.curriculum.base import Clock, CurriculumError, Examples, require_same
+from mindgpt_plugins.core.registry import get_registered
+from mindgpt_plugins.curriculum.base import Clock, CurriculumError, Examples, require_same_settings
 from mindgpt_plugins.curriculum.config import MixtureChoice, SamplerChoice
-from mindgpt_plugins.curriculum.feeding import unknown_in_rl
-from mindgpt_plugins.verl_ext.step.twins import Twins
+from mindgpt_plugins.curriculum.feeding import find_rl_obstacle
+from mindgpt_plugins.verl_ext.step.twins import PairedCounterfactuals
 
 
 class CurriculumSampler(Sampler[int]):
@@ -46,13 +46,13 @@ class CurriculumSampler(Sampler[int]):
         seed: int,
         prompts_per_step: int,
         steps: int,
-        twins: Twins | None = None,
+        twins: PairedCounterfactuals | None = None,
     ):
         if len(difficulty) != len(source):
             raise ValueError(f"{len(difficulty)} difficulties for {len(source)} rows")
-        if problem := unknown_in_rl(choice.name, mixed.name if mixed else None):
+        if problem := find_rl_obstacle(choice.name, mixed.name if mixed else None):
             raise CurriculumError(f"curriculum: {problem}")
-        kind = get("sampler", choice.name)
+        kind = get_registered("sampler", choice.name)
         missing = sum(value is None for value in difficulty)
         if missing and getattr(kind, "needs_difficulty", False):
             raise CurriculumError(
@@ -72,7 +72,7 @@ class CurriculumSampler(Sampler[int]):
         names = tuple(sorted(set(source)))
         mixture = None
         if mixed is not None:
-            build = get("mixture", mixed.name)
+            build = get_registered("mixture", mixed.name)
             if getattr(build, "moves", False):  # its clock counts whole steps; verl drops an epoch's last part of one
                 whole = len(self.rows) // prompts_per_step * prompts_per_step
                 self.rows = [self.rows[i] for i in _subset(len(self.rows), whole, seed)]
@@ -126,11 +126,13 @@ class _Walk(Iterator[int]):
         """Go on where another walk was; refuses other data, seed or options."""
         self.sampler.inner.load_state_dict(state["inner"])
         mine = self.sampler.twins.digest() if self.sampler.twins else None
-        require_same("steps and twins", {"twins": mine}, {"twins": state.get("twins")})
+        require_same_settings("steps and twins", {"twins": mine}, {"twins": state.get("twins")})
         self._start(int(state["epoch"]), int(state["position"]))
 
 
-def curriculum_loader(base: Any, dataset: Any, choice: SamplerChoice, mixed: MixtureChoice | None, **run: int) -> Any:
+def build_curriculum_loader(
+    base: Any, dataset: Any, choice: SamplerChoice, mixed: MixtureChoice | None, **run: int
+) -> Any:
     """The train loader that verl has made once more, in curriculum order.
 
     Args:
@@ -156,7 +158,7 @@ def curriculum_loader(base: Any, dataset: Any, choice: SamplerChoice, mixed: Mix
             [str(name) for name in frame["data_source"]],
             choice,
             mixed,
-            twins=Twins.of(extra, run["prompts_per_step"]),
+            twins=PairedCounterfactuals.of(extra, run["prompts_per_step"]),
             **run,
         ),
     )

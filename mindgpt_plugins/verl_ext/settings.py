@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 
 from mindgpt_plugins.advantage.config import AdvantageConfig
 from mindgpt_plugins.advantage.perception_config import PerceptionConfig
-from mindgpt_plugins.core.choice import flow
+from mindgpt_plugins.core.choice import format_flow_yaml
 from mindgpt_plugins.core.files import write_json
 from mindgpt_plugins.core.schema import Strict
 from mindgpt_plugins.curriculum.config import MixtureChoice, SamplerChoice
@@ -26,18 +26,18 @@ GroupSizes = dict[float, Annotated[int, Field(ge=1)]]
 PREFIX = "mindgpt_"
 
 
-class SettingsError(ValueError):
+class VerlSettingsError(ValueError):
     """The settings are missing or wrong; the message says where and what to do."""
 
 
-def trainer_name(mode: Mode) -> str:
+def find_trainer_name(mode: Mode) -> str:
     """Under which name verl knows our trainer of this mode."""
     return PREFIX + mode
 
 
-def settings_key(mode: Mode) -> str:
+def find_settings_key(mode: Mode) -> str:
     """Where verl's configuration holds our settings."""
-    return f"trainer.v1.{trainer_name(mode)}.settings"
+    return f"trainer.v1.{find_trainer_name(mode)}.settings"
 
 
 class HybridSettings(Strict):
@@ -81,7 +81,8 @@ class HybridSettings(Strict):
                 options = {key: one for key, one in mixture.items() if key != "name"}
                 mixture = {"name": mixture.get("name", "<name>"), **({"options": options} if options else {})}
             raise ValueError(
-                f"mixture stands beside curriculum; write curriculum: {flow(own)} and mixture: {flow(mixture)}"
+                f"mixture stands beside curriculum; write curriculum: {format_flow_yaml(own)} and "
+                f"mixture: {format_flow_yaml(mixture)}"
             )
         return value
 
@@ -92,7 +93,7 @@ class HybridSettings(Strict):
         return self
 
 
-class Settings(HybridSettings):
+class VerlSettings(HybridSettings):
     """Everything about the run that is ours and not verl's."""
 
     # A run that was not started by a recipe keeps verl's order unless it asks: its rows may have no difficulty.
@@ -106,7 +107,7 @@ class Settings(HybridSettings):
     poll_interval: float = Field(0.02, gt=0, description="Seconds between looks at the replay buffer; verl's own is 2.")
 
 
-def load(config: Any) -> Settings:
+def load_verl_settings(config: Any) -> VerlSettings:
     """Read the settings out of verl's configuration.
 
     Args:
@@ -119,33 +120,33 @@ def load(config: Any) -> Settings:
 
     # The trainer renames the mode to verl's own name, which is what reward workers see.
     mode = str(config.trainer.v1.trainer_mode).removeprefix(PREFIX)
-    key = settings_key(mode)  # type: ignore[arg-type]
+    key = find_settings_key(mode)  # type: ignore[arg-type]
     found = OmegaConf.select(config, key, default=None)
     if found is None:
-        raise SettingsError(
+        raise VerlSettingsError(
             f"trainer_mode={PREFIX}{mode} needs rewards: pass +{key}=/path/to/settings.yaml, "
             "with at least `rewards: {accuracy: {weight: 1.0}}`"
         )
     if isinstance(found, str):
-        return read(Path(found))
-    return parse(OmegaConf.to_container(found, resolve=True), key)
+        return read_settings_file(Path(found))
+    return parse_verl_settings(OmegaConf.to_container(found, resolve=True), key)
 
 
-def read(path: Path) -> Settings:
+def read_settings_file(path: Path) -> VerlSettings:
     """Read a settings file.
 
     Raises:
         SettingsError: the file is missing or not valid.
     """
     if not path.is_file():
-        raise SettingsError(f"settings: {path} is not a file; give an absolute path, Ray workers run elsewhere")
+        raise VerlSettingsError(f"settings: {path} is not a file; give an absolute path, Ray workers run elsewhere")
     import yaml
 
     text = path.read_text(encoding="utf-8")
-    return parse(json.loads(text) if path.suffix == ".json" else yaml.safe_load(text), str(path))
+    return parse_verl_settings(json.loads(text) if path.suffix == ".json" else yaml.safe_load(text), str(path))
 
 
-def parse(data: Any, where: str) -> Settings:
+def parse_verl_settings(data: Any, where: str) -> VerlSettings:
     """Validate a mapping.
 
     Raises:
@@ -156,13 +157,13 @@ def parse(data: Any, where: str) -> Settings:
     from mindgpt_plugins.core.overrides import describe_errors
 
     if not isinstance(data, Mapping):
-        raise SettingsError(f"{where}: expected a mapping with `rewards:`, got {type(data).__name__}")
+        raise VerlSettingsError(f"{where}: expected a mapping with `rewards:`, got {type(data).__name__}")
     try:
-        return Settings.model_validate(dict(data))
+        return VerlSettings.model_validate(dict(data))
     except ValidationError as error:
-        raise SettingsError(f"{where}: {'; '.join(describe_errors(error, Settings))}") from None
+        raise VerlSettingsError(f"{where}: {'; '.join(describe_errors(error, VerlSettings))}") from None
 
 
-def write(settings: Settings, path: Path) -> None:
-    """Write a settings file that :func:`read` accepts."""
+def write_settings_file(settings: VerlSettings, path: Path) -> None:
+    """Write a settings file that :func:`read_settings_file` accepts."""
     write_json(path, settings.model_dump(mode="json"))

@@ -7,20 +7,20 @@ from typing import Any
 
 from omegaconf import OmegaConf, open_dict
 
-from mindgpt_plugins.verl_ext.settings import Mode, SettingsError, trainer_name
+from mindgpt_plugins.verl_ext.settings import Mode, VerlSettingsError, find_trainer_name
 
 REWARD_MODULE = "pkg://mindgpt_plugins.verl_ext.reward"
 REWARD_CLASS = "MindGPTRewardManager"
 AGENT_MANAGER = "mindgpt_plugins.verl_ext.agent_manager.SharedInputsManager"
 
 
-def check(config: Any, mode: Mode) -> None:
+def check_verl_config(config: Any, mode: Mode) -> None:
     """Refuse what would silently bypass us or cannot run.
 
     Raises:
         SettingsError: naming the override and what to write instead.
     """
-    name = trainer_name(mode)
+    name = find_trainer_name(mode)
     wrong = {
         "algorithm.adv_estimator": ("grpo", "the advantage is chosen in our settings"),
         "algorithm.use_kl_in_reward": (False, "use actor.use_kl_loss=true for KL"),
@@ -29,21 +29,21 @@ def check(config: Any, mode: Mode) -> None:
     for key, (wanted, why) in wrong.items():
         found = OmegaConf.select(config, key, default=wanted)
         if found != wanted:
-            raise SettingsError(f"{name}: {key}={found} does not go with it; set {key}={wanted} ({why})")
+            raise VerlSettingsError(f"{name}: {key}={found} does not go with it; set {key}={wanted} ({why})")
     if OmegaConf.select(config, "reward.custom_reward_function.path"):
-        raise SettingsError(
+        raise VerlSettingsError(
             f"{name}: reward.custom_reward_function would bypass the settings' rewards; register yours with @reward"
         )
     if config.reward.reward_model.enable and not config.reward.reward_model.enable_resource_pool:
-        raise SettingsError(f"{name}: a colocated reward model is not supported; set enable_resource_pool=true")
+        raise VerlSettingsError(f"{name}: a colocated reward model is not supported; set enable_resource_pool=true")
     if mode == "separate_async" and config.trainer.device == "cpu":
-        raise SettingsError(
+        raise VerlSettingsError(
             f"{name}: needs GPUs of its own for rollouts and a checkpoint engine between them (nccl, nixl, …), none of "
             "which exists on CPU; use mode sync or colocate_async there"
         )
 
 
-def take_over(config: Any, mode: Mode) -> None:
+def take_over_config(config: Any, mode: Mode) -> None:
     """Point verl at our reward manager and seeded agent loop, and name the mode as the base class knows it."""
     loops = str(resources.files("mindgpt_plugins.verl_ext.conf") / "agent_loops.yaml")
     with open_dict(config):

@@ -14,26 +14,26 @@ from verl.trainer.ppo.v1.trainer_colocate_async import PPOTrainerColocateAsync
 from verl.trainer.ppo.v1.trainer_separate_async import PPOTrainerSeparateAsync
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
-from mindgpt_plugins.verl_ext.guest import Guest
-from mindgpt_plugins.verl_ext.settings import Mode, trainer_name
+from mindgpt_plugins.verl_ext.guest import VerlTrainerMixin
+from mindgpt_plugins.verl_ext.settings import Mode, find_trainer_name
 
 
-@register_trainer(trainer_name("sync"))
-class MindGPTSyncTrainer(Guest, PPOTrainerSync):  # type: ignore[misc]
+@register_trainer(find_trainer_name("sync"))
+class MindGPTSyncTrainer(VerlTrainerMixin, PPOTrainerSync):  # type: ignore[misc]
     """Generation and training take turns; every reply is of the current weights. Resume is exact."""
 
     mode: ClassVar[Mode] = "sync"
 
 
-@register_trainer(trainer_name("colocate_async"))
-class MindGPTColocateAsyncTrainer(Guest, PPOTrainerColocateAsync):  # type: ignore[misc]
+@register_trainer(find_trainer_name("colocate_async"))
+class MindGPTColocateAsyncTrainer(VerlTrainerMixin, PPOTrainerColocateAsync):  # type: ignore[misc]
     """Same devices; unfinished replies are kept over the update and go on with the new weights."""
 
     mode: ClassVar[Mode] = "colocate_async"
 
 
-@register_trainer(trainer_name("separate_async"))
-class MindGPTSeparateAsyncTrainer(Guest, PPOTrainerSeparateAsync):  # type: ignore[misc]
+@register_trainer(find_trainer_name("separate_async"))
+class MindGPTSeparateAsyncTrainer(VerlTrainerMixin, PPOTrainerSeparateAsync):  # type: ignore[misc]
     """Rollouts on devices of their own; GPUs only."""
 
     mode: ClassVar[Mode] = "separate_async"

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 
-def problem(folder: Path) -> str | None:
+def find_rl_run_problem(folder: Path) -> str | None:
     """What is wrong with a finished RL run, or ``None``."""
     loaded = folder / "loaded.json"
     if not loaded.is_file():
@@ -23,7 +23,7 @@ def problem(folder: Path) -> str | None:
 
 def main() -> None:
     """Exit 1 with one line when something is wrong."""
-    found = problem(Path(sys.argv[1]))
+    found = find_rl_run_problem(Path(sys.argv[1]))
     if found:
         raise SystemExit(f"mindgpt: {found}")
     shutil.rmtree(sys.argv[2], ignore_errors=True)

@@ -15,8 +15,14 @@ from typing import Any
 
 from mindgpt_plugins import __version__
 from mindgpt_plugins.core import compat, device
-from mindgpt_plugins.core.process import child_environment
-from mindgpt_plugins.core.registry import PluginError, RegistryError, get, misnamed_groups, names
+from mindgpt_plugins.core.process import build_child_environment
+from mindgpt_plugins.core.registry import (
+    PluginError,
+    RegistryError,
+    find_misnamed_groups,
+    get_registered,
+    list_registered_names,
+)
 
 _SUBPROCESS_SECONDS = 420
 
@@ -40,11 +46,11 @@ print("MINDGPT" + json.dumps({"loaded": ray.get(probe.remote())}))
 
 _APPLY = """
 import json
-from mindgpt_plugins.core.registry import get, misnamed_groups, names
+from mindgpt_plugins.core.registry import get_registered, find_misnamed_groups, list_registered_names
 found = []
-for name in names("patch"):
+for name in list_registered_names("patch"):
     try:
-        found.append([name, get("patch", name)(), ""])
+        found.append([name, get_registered("patch", name)(), ""])
     except ImportError as error:
         found.append([name, "not needed", f"its host is not installed here: {error}"])
     except Exception as error:
@@ -54,7 +60,7 @@ print("MINDGPT" + json.dumps(found))
 
 
 @dataclass(frozen=True)
-class Finding:
+class DoctorFinding:
     """One checked thing."""
 
     check: str
@@ -67,9 +73,9 @@ class Finding:
         return asdict(self)
 
 
-def run(*, quick: bool = False) -> list[Finding]:
+def diagnose_installation(*, quick: bool = False) -> list[DoctorFinding]:
     """All findings, cheapest first."""
-    findings = [Finding("mindgpt-plugins", "ok", f"{__version__}, Python {sys.version.split()[0]}, {_machine()}")]
+    findings = [DoctorFinding("mindgpt-plugins", "ok", f"{__version__}, Python {sys.version.split()[0]}, {_machine()}")]
     findings += _versions()
     findings += _plugins()
     findings += _stage_kinds()
@@ -81,72 +87,72 @@ def run(*, quick: bool = False) -> list[Finding]:
 
 
 def _machine() -> str:
-    return f"{os.cpu_count()} cores, device {device.resolve('auto')}"
+    return f"{os.cpu_count()} cores, device {device.resolve_device('auto')}"
 
 
-def _versions() -> Iterator[Finding]:
+def _versions() -> Iterator[DoctorFinding]:
     for name, host in compat.HOSTS.items():
-        version = compat.installed(name)
+        version = compat.find_installed_version(name)
         if version is None:
             detail = f"extra {host.extras}; supported {host.supported}, validated {host.validated}; {host.install}"
-            yield Finding(name, "not installed", detail)
+            yield DoctorFinding(name, "not installed", detail)
             continue
-        if name == "transformers" and not any(map(compat.installed, ("verl", "llamafactory"))):
-            yield Finding(name, "ok", f"{version} (no trainer here, so any will do)")
+        if name == "transformers" and not any(map(compat.find_installed_version, ("verl", "llamafactory"))):
+            yield DoctorFinding(name, "ok", f"{version} (no trainer here, so any will do)")
             continue
-        fault = compat.problem(name, version)
+        fault = compat.find_version_problem(name, version)
         detail = f"{version} (extra {host.extras}; supported {host.supported}, validated {host.validated})"
-        yield Finding(name, "trouble" if fault else "ok", fault or detail)
+        yield DoctorFinding(name, "trouble" if fault else "ok", fault or detail)
 
 
-def _plugins() -> Iterator[Finding]:
+def _plugins() -> Iterator[DoctorFinding]:
     """Every reward, sampler and loss that can be named can be imported (third-party entry points included)."""
-    if astray := misnamed_groups():
-        yield Finding("plugins: groups", "trouble", "; ".join(astray))
+    if astray := find_misnamed_groups():
+        yield DoctorFinding("plugins: groups", "trouble", "; ".join(astray))
     for kind in ("reward", "sampler", "mixture", "loss", "advantage", "estimator", "allocator", "teacher"):
         broken = []
-        for name in names(kind):
+        for name in list_registered_names(kind):
             try:
-                get(kind, name)
+                get_registered(kind, name)
             except (PluginError, RegistryError) as error:
                 broken.append(str(error))
         if broken:
-            yield Finding(f"plugins: {kind}", "trouble", "; ".join(broken))
-        elif names(kind):
-            yield Finding(f"plugins: {kind}", "ok", ", ".join(names(kind)))
+            yield DoctorFinding(f"plugins: {kind}", "trouble", "; ".join(broken))
+        elif list_registered_names(kind):
+            yield DoctorFinding(f"plugins: {kind}", "ok", ", ".join(list_registered_names(kind)))
 
 
-def _stage_kinds() -> Iterator[Finding]:
+def _stage_kinds() -> Iterator[DoctorFinding]:
     """Which stage kinds can run in this interpreter, third-party ones included, and what the others lack."""
     ready = []
-    for kind in names("stage"):
+    for kind in list_registered_names("stage"):
         try:
-            hosts = get("stage", kind).hosts
+            hosts = get_registered("stage", kind).hosts
         except (PluginError, RegistryError) as error:
-            yield Finding(f"stage kind: {kind}", "trouble", str(error))
+            yield DoctorFinding(f"stage kind: {kind}", "trouble", str(error))
             continue
-        faults = [fault for fault in map(compat.problem_here, hosts) if fault]
+        faults = [fault for fault in map(compat.find_requirement_problem, hosts) if fault]
         if faults:
             # A tool may live in an interpreter of its own; versions of our hosts are judged above.
-            yield Finding(f"stage kind: {kind}", "not installed", f"does not run here: {'; '.join(faults)}")
+            yield DoctorFinding(f"stage kind: {kind}", "not installed", f"does not run here: {'; '.join(faults)}")
         else:
             ready.append(kind)
-    yield Finding("stage kinds", "ok", f"run here: {', '.join(ready)}")
+    yield DoctorFinding("stage kinds", "ok", f"run here: {', '.join(ready)}")
 
 
-def _patches() -> Iterator[Finding]:
+def _patches() -> Iterator[DoctorFinding]:
     """Every patch is really applied, in a fresh process."""
-    answer, error = _python(["-c", _APPLY], {"VERL_PLATFORM": "cpu"} if device.resolve("auto") == "cpu" else {})
+    answer, error = _python(["-c", _APPLY], {"VERL_PLATFORM": "cpu"} if device.resolve_device("auto") == "cpu" else {})
     if answer is None:
-        yield Finding("patches", "trouble", f"the process failed: {error}")
+        yield DoctorFinding("patches", "trouble", f"the process failed: {error}")
         return
     for name, state, detail in answer:
         state, _, reason = state.partition(": ")
-        yield Finding(f"patch: {name}", "trouble" if state == "refused" else state, detail or reason)
+        yield DoctorFinding(f"patch: {name}", "trouble" if state == "refused" else state, detail or reason)
 
 
-def _verl_processes() -> Iterator[Finding]:
-    if compat.installed("verl") is None:
+def _verl_processes() -> Iterator[DoctorFinding]:
+    if compat.find_installed_version("verl") is None:
         return
     with TemporaryDirectory(prefix="mgd") as scratch:
         token = Path(scratch) / "token"  # a cluster's own; without it Ray writes one into the home folder
@@ -155,33 +161,33 @@ def _verl_processes() -> Iterator[Finding]:
         for check, code in (("verl loads us: fresh process", _VERL), ("verl loads us: Ray worker", _RAY)):
             answer, error = _python(["-c", code, scratch], env)
             if answer is None:
-                yield Finding(check, "trouble", f"the process failed: {error}")
+                yield DoctorFinding(check, "trouble", f"the process failed: {error}")
             elif answer["loaded"]:
-                yield Finding(check, "ok", f"entry point verl.plugins → mindgpt_plugins.verl_ext.entry {answer}")
+                yield DoctorFinding(check, "ok", f"entry point verl.plugins → mindgpt_plugins.verl_ext.entry {answer}")
             else:
                 fix = "reinstall mindgpt-plugins into this interpreter; VERL_USE_EXTERNAL_PLUGINS must not exclude it"
-                yield Finding(check, "trouble", f"verl started without us: {fix}")
+                yield DoctorFinding(check, "trouble", f"verl started without us: {fix}")
 
 
-def _llamafactory_seams() -> Iterator[Finding]:
+def _llamafactory_seams() -> Iterator[DoctorFinding]:
     """Read in the installed source, nothing is imported: a few hundredths of a second."""
-    if compat.installed("llamafactory") is None:
+    if compat.find_installed_version("llamafactory") is None:
         return
     from mindgpt_plugins.llamafactory_ext.seams import inspect_seams
 
     statuses = inspect_seams()
     for status in statuses:
         if not status.ok:
-            yield Finding(f"seam: {status.seam.module}.{status.seam.name}", "trouble", status.detail)
+            yield DoctorFinding(f"seam: {status.seam.module}.{status.seam.name}", "trouble", status.detail)
     sound = sum(status.ok for status in statuses)
-    yield Finding(
+    yield DoctorFinding(
         "LLaMA-Factory seams", "ok" if sound == len(statuses) else "trouble", f"{sound} of {len(statuses)} present"
     )
 
 
 def _python(arguments: list[str], extra: dict[str, str]) -> tuple[Any, str]:
     """Run a snippet as a stage would be run; return what it printed after MINDGPT, or its last error line."""
-    env = child_environment(cpu=device.resolve("auto") == "cpu", offline=True, extra=extra)
+    env = build_child_environment(cpu=device.resolve_device("auto") == "cpu", offline=True, extra=extra)
     try:
         done = subprocess.run(
             [sys.executable, *arguments],

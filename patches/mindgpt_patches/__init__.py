@@ -9,7 +9,7 @@ class PatchRefused(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class PatchOutcome:
     """What came of a patch in a run; written to the stage's ``patches.json``.
 
     Attributes:

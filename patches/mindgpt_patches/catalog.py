@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from mindgpt_patches import Outcome, PatchRefused, records
-from mindgpt_patches.guard import after_import
+from mindgpt_patches import PatchOutcome, PatchRefused, records
+from mindgpt_patches.guard import run_after_import
 
 Mode = Literal["auto", "on", "off"]
 Auto = Literal["always", "accelerator", "large", "never"]
@@ -73,7 +73,7 @@ class PatchesError(ValueError):
     """The ``patches:`` of a recipe names something that is not there."""
 
 
-def modes(given: Mapping[str, Mode], stage: str) -> dict[str, Mode]:
+def resolve_modes(given: Mapping[str, Mode], stage: str) -> dict[str, Mode]:
     """Every patch of a stage kind with its mode; those not given are ``auto``.
 
     Raises:
@@ -87,11 +87,11 @@ def modes(given: Mapping[str, Mode], stage: str) -> dict[str, Mode]:
     return {name: given.get(name, "auto") for name in known}
 
 
-def apply(wanted: Mapping[str, Mode], *, accelerator: bool) -> list[Outcome]:
+def apply(wanted: Mapping[str, Mode], *, accelerator: bool) -> list[PatchOutcome]:
     """Apply those that change a host, in this process.
 
     Args:
-        wanted: from :func:`modes`.
+        wanted: from :func:`resolve_modes`.
         accelerator: whether this run computes on one.
 
     Returns:
@@ -100,32 +100,32 @@ def apply(wanted: Mapping[str, Mode], *, accelerator: bool) -> list[Outcome]:
     Raises:
         PatchRefused: one that is ``on`` refuses.
     """
-    return [one(name, mode, accelerator=accelerator) for name, mode in wanted.items() if CATALOG[name].target]
+    return [apply_patch(name, mode, accelerator=accelerator) for name, mode in wanted.items() if CATALOG[name].target]
 
 
-def one(name: str, mode: Mode, *, accelerator: bool) -> Outcome:
+def apply_patch(name: str, mode: Mode, *, accelerator: bool) -> PatchOutcome:
     """Apply one patch, with its certificate; see :func:`apply`."""
     auto = CATALOG[name].auto
     if mode == "off":
-        return Outcome(name, "off", "patches: off")
+        return PatchOutcome(name, "off", "patches: off")
     if mode == "auto" and (auto == "never" or (auto == "accelerator" and not accelerator)):
-        return Outcome(name, "not needed", f"auto: {AUTO[auto]}")
+        return PatchOutcome(name, "not needed", f"auto: {AUTO[auto]}")
     module = importlib.import_module(f"mindgpt_patches.{name}")
     try:
         state, _, reason = str(module.apply()).partition(": ")
         if state == "not needed":
             if mode == "on":
                 raise PatchRefused(reason)
-            return Outcome(name, "not needed", reason)
+            return PatchOutcome(name, "not needed", reason)
         certify = getattr(module, "certify", None)
-        return Outcome(name, "applied", reason, certify() if certify is not None else None)
+        return PatchOutcome(name, "applied", reason, certify() if certify is not None else None)
     except PatchRefused as error:
         if mode == "on":
             raise PatchRefused(f"patch {name}: {error}. Set patches: {{{name}: off}}") from error
-        return Outcome(name, "refused", str(error))
+        return PatchOutcome(name, "refused", str(error))
 
 
-def confirm(outcomes: Sequence[Outcome], wanted: Mapping[str, Mode], model: Any) -> list[Outcome]:
+def confirm_outcomes(outcomes: Sequence[PatchOutcome], wanted: Mapping[str, Mode], model: Any) -> list[PatchOutcome]:
     """Outcomes with how many modules of a model are replaced, for the patches that can count them (``replaced``).
 
     Args:
@@ -148,12 +148,12 @@ def confirm(outcomes: Sequence[Outcome], wanted: Mapping[str, Mode], model: Any)
                     raise PatchRefused(
                         f"patch {outcome.name}: {error}. Set patches: {{{outcome.name}: off}}"
                     ) from error
-                outcome = Outcome(outcome.name, "refused", str(error))
+                outcome = PatchOutcome(outcome.name, "refused", str(error))
         found.append(outcome)
     return found
 
 
-def render(wanted: Mapping[str, Mode]) -> str:
+def render_modes(wanted: Mapping[str, Mode]) -> str:
     """For ``MINDGPT_PATCHES``, see :func:`apply_from_environment`."""
     return ",".join(f"{name}={mode}" for name, mode in wanted.items())
 
@@ -168,15 +168,15 @@ def apply_from_environment() -> None:
         name, _, mode = item.strip().partition("=")
         if name not in CATALOG or not CATALOG[name].target:
             raise PatchesError(f"MINDGPT_PATCHES: there is no patch {name!r} of a host. See `mindgpt list patches`")
-        after_import(CATALOG[name].target, lambda name=name, mode=mode: _in_host(name, mode or "on"))  # type: ignore[misc]
+        run_after_import(CATALOG[name].target, lambda name=name, mode=mode: _in_host(name, mode or "on"))  # type: ignore[misc]
 
 
 def _in_host(name: str, mode: Mode) -> None:
     try:
-        outcome = one(name, mode, accelerator=os.environ.get("VERL_PLATFORM", "").strip().lower() != "cpu")
+        outcome = apply_patch(name, mode, accelerator=os.environ.get("VERL_PLATFORM", "").strip().lower() != "cpu")
     except PatchRefused as error:
         print(f"mindgpt: error: {error}", file=sys.stderr, flush=True)
         raise SystemExit(str(error)) from error
     folder = os.environ.get("MINDGPT_PATCH_RECORDS")
     if folder:
-        records.write([outcome], Path(folder))
+        records.write_outcomes([outcome], Path(folder))

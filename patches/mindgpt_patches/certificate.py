@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mindgpt_patches import PatchRefused
-from mindgpt_patches.guard import restore
+from mindgpt_patches.guard import restore_function
 
 TOLERANCE = 1e-4
 """Largest relative error in float32 that still counts as the same computation in another order."""
@@ -17,16 +17,16 @@ TOLERANCE = 1e-4
 Run = Callable[[], tuple[Tensor, list[Tensor]]]
 
 
-def errors(owner: Any, name: str, run: Run) -> dict[str, float]:
+def measure_errors(owner: Any, name: str, run: Run) -> dict[str, float]:
     """Compare a replaced function with its original on the same small computation.
 
     Args:
         owner: module or class of the host.
-        name: attribute that :func:`mindgpt_patches.guard.replace` has replaced.
+        name: attribute that :func:`mindgpt_patches.guard.replace_function` has replaced.
         run: builds its inputs from torch's random numbers; returns a loss and what its gradient is taken of.
 
     Returns:
-        As :func:`compare`.
+        As :func:`compare_gradients`.
 
     Raises:
         PatchRefused: an error is above :data:`TOLERANCE`; the original is back in place.
@@ -34,17 +34,17 @@ def errors(owner: Any, name: str, run: Run) -> dict[str, float]:
     mine = getattr(owner, name)
     try:
         setattr(owner, name, mine.__wrapped__)
-        want = seeded(run)
+        want = compute_seeded_run(run)
     finally:
         setattr(owner, name, mine)
     try:
-        return compare(seeded(run), want)
+        return compare_gradients(compute_seeded_run(run), want)
     except PatchRefused:
-        restore(owner, name)
+        restore_function(owner, name)
         raise
 
 
-def seeded(run: Run) -> tuple[Tensor, list[Tensor]]:
+def compute_seeded_run(run: Run) -> tuple[Tensor, list[Tensor]]:
     """Loss and gradients of ``run`` from a fixed seed; the process's own random numbers are left alone."""
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         torch.manual_seed(0)
@@ -52,7 +52,7 @@ def seeded(run: Run) -> tuple[Tensor, list[Tensor]]:
         return loss.detach(), list(torch.autograd.grad(loss, wanted))
 
 
-def compare(got: tuple[Tensor, list[Tensor]], want: tuple[Tensor, list[Tensor]]) -> dict[str, float]:
+def compare_gradients(got: tuple[Tensor, list[Tensor]], want: tuple[Tensor, list[Tensor]]) -> dict[str, float]:
     """Relative error of the loss, and largest error of a gradient relative to that gradient's largest entry.
 
     Raises:

@@ -20,13 +20,13 @@ from mindgpt_patches import PatchRefused
 _MARK = "__mindgpt_patch__"
 
 
-def fingerprint(function: Any) -> str:
+def fingerprint_function(function: Any) -> str:
     """Twelve hex digits of a function's source; another release that did not touch it has the same."""
     source = textwrap.dedent(inspect.getsource(inspect.unwrap(function)))
     return hashlib.sha256(source.encode()).hexdigest()[:12]
 
 
-def replace(owner: Any, name: str, known: Mapping[str, str], make: Callable[[Any], Any]) -> None:
+def replace_function(owner: Any, name: str, known: Mapping[str, str], make: Callable[[Any], Any]) -> None:
     """Replace ``owner.name`` by ``make(original)``; a second time does nothing.
 
     Args:
@@ -45,7 +45,7 @@ def replace(owner: Any, name: str, known: Mapping[str, str], make: Callable[[Any
     supported = ", ".join(sorted(set(known.values())))
     if original is None:
         raise PatchRefused(f"{where}.{name} does not exist; this patch is for {supported}")
-    found = fingerprint(original)
+    found = fingerprint_function(original)
     if found not in known:
         raise PatchRefused(f"{where}.{name} is not the one this patch is for ({supported}); its source is {found}")
     new = functools.wraps(original)(make(original))
@@ -53,15 +53,15 @@ def replace(owner: Any, name: str, known: Mapping[str, str], make: Callable[[Any
     setattr(owner, name, new)
 
 
-def restore(owner: Any, name: str) -> None:
-    """Undo :func:`replace`."""
+def restore_function(owner: Any, name: str) -> None:
+    """Undo :func:`replace_function`."""
     current = getattr(owner, name)
     if getattr(current, _MARK, False):
         setattr(owner, name, current.__wrapped__)
 
 
 class Place(NamedTuple):
-    """A function of a host and what takes its place; the arguments of :func:`replace`."""
+    """A function of a host and what takes its place; the arguments of :func:`replace_function`."""
 
     owner: Any
     name: str
@@ -69,14 +69,16 @@ class Place(NamedTuple):
     make: Callable[[Any], Any]
 
 
-def methods(classes: Mapping[str, str], name: str, known: Mapping[str, str], make: Callable[[Any], Any]) -> list[Place]:
+def list_method_places(
+    classes: Mapping[str, str], name: str, known: Mapping[str, str], make: Callable[[Any], Any]
+) -> list[Place]:
     """The method ``name`` of one class in each of several modules (dotted module → class), which are imported."""
     owners = [getattr(importlib.import_module(module), owner) for module, owner in classes.items()]
     return [Place(owner, name, known, make) for owner in owners]
 
 
-def replace_all(places: Iterable[Place]) -> None:
-    """:func:`replace` in every place, or in none.
+def replace_places(places: Iterable[Place]) -> None:
+    """:func:`replace_function` in every place, or in none.
 
     Raises:
         PatchRefused: one refuses; the originals are in all of them.
@@ -84,17 +86,17 @@ def replace_all(places: Iterable[Place]) -> None:
     done: list[Place] = []
     try:
         for place in places:
-            replace(*place)
+            replace_function(*place)
             done.append(place)
     except PatchRefused:
-        restore_all(done)
+        restore_places(done)
         raise
 
 
-def restore_all(places: Iterable[Place]) -> None:
-    """Undo :func:`replace_all`."""
+def restore_places(places: Iterable[Place]) -> None:
+    """Undo :func:`replace_places`."""
     for place in places:
-        restore(place.owner, place.name)
+        restore_function(place.owner, place.name)
 
 
 class _AfterImport(importlib.abc.MetaPathFinder):
@@ -122,7 +124,7 @@ class _AfterImport(importlib.abc.MetaPathFinder):
         return spec
 
 
-def after_import(module: str, action: Callable[[], None]) -> None:
+def run_after_import(module: str, action: Callable[[], None]) -> None:
     """Call ``action`` now if ``module`` is loaded, else right after its import, so that other processes stay light."""
     if module in sys.modules:
         action()

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from mindgpt_patches import PatchRefused
-from mindgpt_patches.guard import Place, replace_all, restore_all
+from mindgpt_patches.guard import Place, replace_places, restore_places
 
 PREFIXES = {
     "transformers.models.qwen3_vl.modeling_qwen3_vl": "Qwen3VL",
@@ -63,13 +63,13 @@ def apply() -> str:
         return "not needed: Liger's kernels need CUDA (or TRITON_INTERPRET=1, a slow check on CPU)"
     if importlib.util.find_spec("liger_kernel") is None:
         return "not needed: liger-kernel is not installed; install the extra gpu"
-    replace_all(places())
+    replace_places(places())
     return f"applied: liger-kernel {version('liger-kernel')}"
 
 
-def undo() -> None:
+def restore_host() -> None:
     """Put the host's functions back."""
-    restore_all(places())
+    restore_places(places())
 
 
 def replaced(model: torch.nn.Module) -> dict[str, int]:
@@ -103,18 +103,18 @@ def certify() -> dict[str, float]:
     Raises:
         PatchRefused: an error is too large or a kernel fails; the host's functions are back in place.
     """
-    from mindgpt_patches.certificate import compare, seeded
+    from mindgpt_patches.certificate import compare_gradients, compute_seeded_run
 
     patched = [(place, getattr(place.owner, place.name)) for place in places()]
-    undo()
+    restore_host()
     try:
         with _own_gpu():
-            want = seeded(small_run)
+            want = compute_seeded_run(run_small_model)
             for place, mine in patched:
                 setattr(place.owner, place.name, mine)
-            return compare(seeded(small_run), want)
+            return compare_gradients(compute_seeded_run(run_small_model), want)
     except Exception as error:  # whatever compiling a kernel on a new machine may raise
-        undo()
+        restore_host()
         if isinstance(error, PatchRefused):
             raise
         raise PatchRefused(f"a kernel of Liger fails here: {type(error).__name__}: {error}") from error
@@ -127,10 +127,10 @@ def _own_gpu() -> contextlib.AbstractContextManager[Any]:
     return torch.cuda.device(int(os.environ.get("LOCAL_RANK", "0")))
 
 
-def small_run(experts: int = 0) -> tuple[Tensor, list[Tensor]]:
-    """Loss of :func:`small_model` on two pictures with text, and its parameters; on the GPU if there is one."""
+def run_small_model(experts: int = 0) -> tuple[Tensor, list[Tensor]]:
+    """Loss of :func:`make_small_model` on two pictures with text, and its parameters; on the GPU if there is one."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = small_model(experts).to(device)
+    model = make_small_model(experts).to(device)
     tokens = torch.randint(0, 120, (2, 12))
     tokens[:, 1:7] = torch.tensor([125, *[127] * 4, 124])
     inputs = {"input_ids": tokens, "labels": tokens, "attention_mask": torch.ones_like(tokens)}
@@ -140,7 +140,7 @@ def small_run(experts: int = 0) -> tuple[Tensor, list[Tensor]]:
     return loss, [p for p in model.parameters() if p.requires_grad]
 
 
-def small_model(experts: int = 0) -> Any:
+def make_small_model(experts: int = 0) -> Any:
     """A random Qwen3-VL of two layers in float32; with ``experts``, the mixture of so many."""
     import transformers
 

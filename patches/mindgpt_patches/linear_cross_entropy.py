@@ -17,14 +17,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from mindgpt_patches.projection import Projection, check, compute_dtype, target_rows
-from mindgpt_patches.row_softmax import choose
+from mindgpt_patches.projection import Projection, check_head_tensors, choose_compute_dtype, find_target_rows
+from mindgpt_patches.row_softmax import choose_row_softmax
 
 IGNORE = -100
 
 
 class LinearCrossEntropy(NamedTuple):
-    """What :func:`linear_cross_entropy` returns.
+    """What :func:`compute_linear_cross_entropy` returns.
 
     Attributes:
         loss: scalar Σ w·ce in nats, with gradient; divide it as you like.
@@ -37,7 +37,7 @@ class LinearCrossEntropy(NamedTuple):
     sums: Tensor | None
 
 
-def linear_cross_entropy(
+def compute_linear_cross_entropy(
     hidden: Tensor,
     weight: Tensor,
     labels: Tensor,
@@ -62,16 +62,16 @@ def linear_cross_entropy(
         bias: (V,) of the head.
         ignore_index: rows with this label are not computed at all.
         chunk_bytes: size of the logits buffer; default 64 MiB on CPU, 1 GiB elsewhere.
-        triton: see :func:`mindgpt_patches.row_softmax.choose`.
+        triton: see :func:`mindgpt_patches.row_softmax.choose_row_softmax`.
 
     Raises:
         PatchRefused: a sharded weight.
         ValueError: tensors that do not fit, labels outside the vocabulary, weights that want a gradient.
     """
-    check(hidden, weight, bias, labels)
+    check_head_tensors(hidden, weight, bias, labels)
     if token_weights is not None and token_weights.requires_grad:
         raise ValueError("token_weights get no gradient here; detach them, or weight linear_log_probs yourself")
-    rows, targets = target_rows(labels, ignore_index, len(weight))
+    rows, targets = find_target_rows(labels, ignore_index, len(weight))
     math = torch.float64 if hidden.dtype == torch.float64 else torch.float32
     weights = (
         torch.ones(len(rows), dtype=math, device=hidden.device)
@@ -99,7 +99,7 @@ def linear_cross_entropy(
     return LinearCrossEntropy(loss, _spread(nll, rows, labels), sums)
 
 
-def linear_log_probs(
+def compute_linear_log_probs(
     hidden: Tensor,
     weight: Tensor,
     labels: Tensor,
@@ -116,7 +116,7 @@ def linear_log_probs(
     The gradient of each row is only known in the backward pass, so logits are computed once more there.
 
     Args:
-        hidden: as in :func:`linear_cross_entropy`, and so are the other tensors.
+        hidden: as in :func:`compute_linear_cross_entropy`, and so are the other tensors.
         weight: (V, H).
         labels: (…).
         temperature: logits are divided by it, > 0.
@@ -124,7 +124,7 @@ def linear_log_probs(
         bias: (V,).
         ignore_index: rows with this label are not computed; they get 0.
         chunk_bytes: size of the logits buffer.
-        triton: see :func:`mindgpt_patches.row_softmax.choose`.
+        triton: see :func:`mindgpt_patches.row_softmax.choose_row_softmax`.
 
     Returns:
         (…) log-probabilities in nats, and (…) entropies or ``None``.
@@ -133,10 +133,10 @@ def linear_log_probs(
         PatchRefused: a sharded weight.
         ValueError: tensors that do not fit, labels outside the vocabulary, a temperature that is not positive.
     """
-    check(hidden, weight, bias, labels)
+    check_head_tensors(hidden, weight, bias, labels)
     if not temperature > 0:
         raise ValueError(f"temperature must be positive, got {temperature}")
-    rows, targets = target_rows(labels, ignore_index, len(weight))
+    rows, targets = find_target_rows(labels, ignore_index, len(weight))
     log_probs, entropy = _LogProbs.apply(  # type: ignore[no-untyped-call]
         hidden.reshape(-1, hidden.shape[-1]),
         weight,
@@ -156,7 +156,7 @@ def certify() -> dict[str, float]:
 
     On the GPU where there is one, so that what is about to be used is what is measured.
     """
-    from mindgpt_patches.certificate import compare, seeded
+    from mindgpt_patches.certificate import compare_gradients, compute_seeded_run
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
 
@@ -165,21 +165,21 @@ def certify() -> dict[str, float]:
         labels, weights = torch.randint(0, 500, (64,)).to(device), torch.rand(64).to(device)
         labels[::4] = IGNORE
         if ours:
-            loss = linear_cross_entropy(hidden, weight, labels, token_weights=weights, chunk_bytes=20_000).loss
+            loss = compute_linear_cross_entropy(hidden, weight, labels, token_weights=weights, chunk_bytes=20_000).loss
         else:
             each = torch.nn.functional.cross_entropy(hidden @ weight.t(), labels, reduction="none")
             loss = (weights * each).sum()
         return loss, [hidden, weight]
 
-    return compare(seeded(lambda: run(True)), seeded(lambda: run(False)))
+    return compare_gradients(compute_seeded_run(lambda: run(True)), compute_seeded_run(lambda: run(False)))
 
 
 class _LossAndGradients(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden, weight, bias, rows, targets, weights, chunk_bytes, triton, grad):  # type: ignore[no-untyped-def]
         d_hidden, d_weight, d_bias = (grad and need for need in ctx.needs_input_grad[:3])
-        dtype = compute_dtype(hidden, weight)
-        scores, fused = choose(triton, hidden.device, dtype)
+        dtype = choose_compute_dtype(hidden, weight)
+        scores, fused = choose_row_softmax(triton, hidden.device, dtype)
         with torch.autocast(hidden.device.type, enabled=False):
             size = {"fused": fused, "d_weight": d_weight, "d_bias": d_bias}
             work = Projection(weight, bias, dtype, len(rows), chunk_bytes, **size)
@@ -222,8 +222,8 @@ class _LossAndGradients(torch.autograd.Function):
 class _LogProbs(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden, weight, bias, rows, targets, temperature, with_entropy, chunk_bytes, triton):  # type: ignore[no-untyped-def]
-        ctx.dtype = compute_dtype(hidden, weight)
-        ctx.kernel = scores, fused = choose(triton, hidden.device, ctx.dtype)
+        ctx.dtype = choose_compute_dtype(hidden, weight)
+        ctx.kernel = scores, fused = choose_row_softmax(triton, hidden.device, ctx.dtype)
         with torch.autocast(hidden.device.type, enabled=False):
             size = {"copies": 1 + with_entropy, "fused": fused}
             work = Projection(weight, bias, ctx.dtype, len(rows), chunk_bytes, **size)

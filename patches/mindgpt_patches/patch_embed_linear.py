@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mindgpt_patches.guard import Place, methods, replace_all
+from mindgpt_patches.guard import Place, list_method_places, replace_places
 
 KNOWN = {"df8c03ef2bf7": "transformers 5.5.4"}
 CLASSES = {
@@ -21,7 +21,7 @@ CLASSES = {
 
 def places() -> list[Place]:
     """What is replaced."""
-    return methods(CLASSES, "forward", KNOWN, _linear)
+    return list_method_places(CLASSES, "forward", KNOWN, _linear)
 
 
 def apply() -> str:
@@ -33,23 +33,23 @@ def apply() -> str:
     Raises:
         PatchRefused: an embedding's forward is not the one this was written for; nothing is changed.
     """
-    replace_all(places())
+    replace_places(places())
     return "applied"
 
 
 def certify() -> dict[str, float]:
-    """Largest relative errors on a small embedding, see :func:`mindgpt_patches.certificate.errors`."""
+    """Largest relative errors on a small embedding, see :func:`mindgpt_patches.certificate.measure_errors`."""
     import torch
     from transformers.models.qwen3_vl import modeling_qwen3_vl as host
     from transformers.models.qwen3_vl.configuration_qwen3_vl import Qwen3VLVisionConfig
 
-    from mindgpt_patches.certificate import errors
+    from mindgpt_patches.certificate import measure_errors
 
     def run() -> tuple[torch.Tensor, list[torch.Tensor]]:
         embed = host.Qwen3VLVisionPatchEmbed(Qwen3VLVisionConfig(hidden_size=64))
         return embed(torch.randn(32, 3 * 2 * 16 * 16)).square().mean(), list(embed.parameters())
 
-    return errors(host.Qwen3VLVisionPatchEmbed, "forward", run)
+    return measure_errors(host.Qwen3VLVisionPatchEmbed, "forward", run)
 
 
 def _linear(original: Any) -> Any:

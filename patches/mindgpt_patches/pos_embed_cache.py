@@ -11,7 +11,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from mindgpt_patches.guard import Place, methods, replace_all
+from mindgpt_patches.guard import Place, list_method_places, replace_places
 
 KNOWN = {"4fc779c247b5": "transformers 5.5.4"}
 CLASSES = {
@@ -24,7 +24,7 @@ SIZES = 256
 
 def places() -> list[Place]:
     """What is replaced."""
-    return methods(CLASSES, "fast_pos_embed_interpolate", KNOWN, _caching)
+    return list_method_places(CLASSES, "fast_pos_embed_interpolate", KNOWN, _caching)
 
 
 def apply() -> str:
@@ -36,17 +36,17 @@ def apply() -> str:
     Raises:
         PatchRefused: an interpolation is not the one this was written for; nothing is changed.
     """
-    replace_all(places())
+    replace_places(places())
     return "applied"
 
 
 def certify() -> dict[str, float]:
-    """Largest relative errors on a small vision tower, see :func:`mindgpt_patches.certificate.errors`."""
+    """Largest relative errors on a small vision tower, see :func:`mindgpt_patches.certificate.measure_errors`."""
     import torch
     from transformers.models.qwen3_vl import modeling_qwen3_vl as host
     from transformers.models.qwen3_vl.configuration_qwen3_vl import Qwen3VLVisionConfig
 
-    from mindgpt_patches.certificate import errors
+    from mindgpt_patches.certificate import measure_errors
 
     small = Qwen3VLVisionConfig(depth=1, hidden_size=32, intermediate_size=32, num_heads=2, num_position_embeddings=64)
 
@@ -55,7 +55,7 @@ def certify() -> dict[str, float]:
         out = tower.fast_pos_embed_interpolate(torch.tensor([[1, 6, 4], [2, 12, 10], [1, 6, 4]]))
         return out.square().mean(), [tower.pos_embed.weight]
 
-    return errors(host.Qwen3VLVisionModel, "fast_pos_embed_interpolate", run)
+    return measure_errors(host.Qwen3VLVisionModel, "fast_pos_embed_interpolate", run)
 
 
 def _caching(original: Any) -> Any:

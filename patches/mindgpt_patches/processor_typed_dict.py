@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mindgpt_patches.guard import Place, replace_all
+from mindgpt_patches.guard import Place, replace_places
 
 KNOWN = {"4592b6dab7f5": "transformers 5.5.4"}
 
@@ -31,7 +31,7 @@ def apply() -> str:
     Raises:
         PatchRefused: ``validate_typed_dict`` is not the one this was written for; nothing is changed.
     """
-    replace_all(places())
+    replace_places(places())
     return "applied"
 
 

@@ -22,7 +22,7 @@ class Projection:
     Args:
         weight: (vocabulary, hidden).
         bias: (vocabulary,) or ``None``.
-        dtype: type of the multiplications, see :func:`compute_dtype`.
+        dtype: type of the multiplications, see :func:`choose_compute_dtype`.
         rows: how many rows will pass.
         chunk_bytes: upper limit for the buffers; one row is always taken.
         copies: how many tensors of logits in float32 the caller holds at a time; without a meaning when ``fused``.
@@ -91,7 +91,7 @@ def add_products(total: Tensor, left: Tensor, right: Tensor, block: int = 16384)
         total[start : start + block] += left[:, start : start + block].t() @ right
 
 
-def compute_dtype(hidden: Tensor, weight: Tensor) -> torch.dtype:
+def choose_compute_dtype(hidden: Tensor, weight: Tensor) -> torch.dtype:
     """Type in which a linear layer would multiply these two here, autocast considered.
 
     Raises:
@@ -105,7 +105,7 @@ def compute_dtype(hidden: Tensor, weight: Tensor) -> torch.dtype:
     return hidden.dtype
 
 
-def check(hidden: Tensor, weight: Tensor, bias: Tensor | None, labels: Tensor) -> None:
+def check_head_tensors(hidden: Tensor, weight: Tensor, bias: Tensor | None, labels: Tensor) -> None:
     """Refuse tensors that do not belong together, and sharded weights.
 
     Raises:
@@ -131,7 +131,7 @@ def check(hidden: Tensor, weight: Tensor, bias: Tensor | None, labels: Tensor) -
         raise ValueError(f"labels must be integers, not {labels.dtype}")
 
 
-def target_rows(labels: Tensor, ignore_index: int, words: int) -> tuple[Tensor, Tensor]:
+def find_target_rows(labels: Tensor, ignore_index: int, words: int) -> tuple[Tensor, Tensor]:
     """Positions (n,) of the rows that have a target, and their targets (n,).
 
     Raises:
@@ -145,7 +145,7 @@ def target_rows(labels: Tensor, ignore_index: int, words: int) -> tuple[Tensor, 
     return rows, targets
 
 
-def plain_head(head: Any) -> tuple[Tensor, Tensor | None]:
+def get_plain_head(head: Any) -> tuple[Tensor, Tensor | None]:
     """Weight and bias of an output head that does nothing but ``x @ W.T + b``.
 
     Raises:

@@ -8,19 +8,19 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from mindgpt_patches import Outcome
+from mindgpt_patches import PatchOutcome
 
 FILE = "patches.json"
 
 
-def write(outcomes: Sequence[Outcome], folder: Path) -> None:
+def write_outcomes(outcomes: Sequence[PatchOutcome], folder: Path) -> None:
     """Add outcomes to a stage's file; a newer one replaces that of the same patch. Processes may do it at once."""
     from filelock import FileLock  # not at import time: every process of a trainer loads this package
 
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / FILE
     with FileLock(folder / f".{FILE}.lock"):
-        latest = {one.name: one for one in [*read(folder), *outcomes]}
+        latest = {one.name: one for one in [*read_outcomes(folder), *outcomes]}
         # Aside and renamed by hand: the patches import nothing of mindgpt_plugins, which stands above them.
         aside = folder / f".{FILE}.new"
         lines = json.dumps([asdict(one) for one in latest.values()], indent=1, ensure_ascii=False)
@@ -28,7 +28,7 @@ def write(outcomes: Sequence[Outcome], folder: Path) -> None:
         os.replace(aside, path)
 
 
-def read(folder: Path) -> list[Outcome]:
+def read_outcomes(folder: Path) -> list[PatchOutcome]:
     """Outcomes written so far."""
     path = folder / FILE
-    return [Outcome(**one) for one in json.loads(path.read_text(encoding="utf-8"))] if path.is_file() else []
+    return [PatchOutcome(**one) for one in json.loads(path.read_text(encoding="utf-8"))] if path.is_file() else []

@@ -1,7 +1,7 @@
 """What happens to a chunk of logits between its matrix products: in torch, or in Triton on CUDA.
 
-Both sides are one function, ``scores(logits, targets, *, bias, temperature, entropy, up, slope)``, see :func:`scores`;
-the one in torch is the reference.
+Both sides are one function, ``scores(logits, targets, *, bias, temperature, entropy, up, slope)``, see
+:func:`compute_row_scores`; the one in torch is the reference.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ KERNEL = "mindgpt_patches.triton_softmax"
 
 
 class Scores(Protocol):
-    """Type of :func:`scores`."""
+    """Type of :func:`compute_row_scores`."""
 
     def __call__(
         self,
@@ -33,16 +33,16 @@ class Scores(Protocol):
         up: Tensor | None = None,
         slope: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
-        """See :func:`scores`."""
+        """See :func:`compute_row_scores`."""
 
 
-def choose(triton: bool | None, device: torch.device, dtype: torch.dtype) -> tuple[Scores, bool]:
+def choose_row_softmax(triton: bool | None, device: torch.device, dtype: torch.dtype) -> tuple[Scores, bool]:
     """The function for tensors of this kind, and whether it takes logits in ``dtype`` itself (else in float32).
 
     Args:
         triton: ``True`` insists on the kernel, ``False`` on torch; ``None``: the kernel on CUDA where Triton imports,
-            for float32 and 16-bit logits, unless the environment says ``MINDGPT_TRITON=0``. If :func:`fault` finds
-            one, a warning says so and it is torch.
+            for float32 and 16-bit logits, unless the environment says ``MINDGPT_TRITON=0``. If
+            :func:`find_kernel_fault` finds one, a warning says so and it is torch.
         device: of the logits.
         dtype: of the matrix products.
 
@@ -58,21 +58,21 @@ def choose(triton: bool | None, device: torch.device, dtype: torch.dtype) -> tup
         obstacle = "triton is not installed"
     by_default = not obstacle and device.type == "cuda" and os.environ.get("MINDGPT_TRITON", "1") != "0"
     if triton or (triton is None and by_default):
-        obstacle = obstacle or fault(device, dtype)
+        obstacle = obstacle or find_kernel_fault(device, dtype)
         if not obstacle:
-            kernel: Scores = importlib.import_module(KERNEL).scores
+            kernel: Scores = importlib.import_module(KERNEL).compute_triton_scores
             return kernel, True
         if triton:
             raise ValueError(f"triton=True: the kernel cannot run here: {obstacle}. Leave triton out to use torch")
         warnings.warn(f"linear cross-entropy uses torch, not Triton: {obstacle}", RuntimeWarning, stacklevel=2)
-    return scores, False
+    return compute_row_scores, False
 
 
 @functools.cache
-def fault(device: torch.device, dtype: torch.dtype) -> str:
+def find_kernel_fault(device: torch.device, dtype: torch.dtype) -> str:
     """What is wrong with the kernel on a device, found by comparing it with torch on four rows; empty: nothing."""
     try:
-        kernel: Scores = importlib.import_module(KERNEL).scores
+        kernel: Scores = importlib.import_module(KERNEL).compute_triton_scores
         random = torch.Generator().manual_seed(0)
         logits = (3 * torch.randn(4, 5003, generator=random)).to(device, dtype)
         targets = torch.tensor([0, 4095, 4096, 5002], device=device)
@@ -84,7 +84,7 @@ def fault(device: torch.device, dtype: torch.dtype) -> str:
         ]
         for options in cases:
             wide, own = logits.float(), logits.clone()
-            want, got = scores(wide, targets, **options), kernel(own, targets, **options)
+            want, got = compute_row_scores(wide, targets, **options), kernel(own, targets, **options)
             pairs = [(a, b) for a, b in zip(got, want, strict=True) if a is not None and b is not None]
             if "up" in options:
                 pairs.append((own.float(), wide))
@@ -97,7 +97,7 @@ def fault(device: torch.device, dtype: torch.dtype) -> str:
     return ""
 
 
-def scores(
+def compute_row_scores(
     logits: Tensor,
     targets: Tensor,
     *,

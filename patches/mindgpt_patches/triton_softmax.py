@@ -17,7 +17,7 @@ BLOCK = 4096
 """Most words a program looks at together."""
 
 
-def scores(
+def compute_triton_scores(
     logits: Tensor,
     targets: Tensor,
     *,
@@ -27,7 +27,7 @@ def scores(
     up: Tensor | None = None,
     slope: Tensor | None = None,
 ) -> tuple[Tensor, Tensor | None]:
-    """As :func:`mindgpt_patches.row_softmax.scores`; logits of at most 32 bits, which stay if ``up`` is None.
+    """As :func:`mindgpt_patches.row_softmax.compute_row_scores`; logits of at most 32 bits stay if ``up`` is None.
 
     Raises:
         ValueError: the rows of ``logits`` are not contiguous, or a slope without ``up``.

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mindgpt_patches.guard import Place, replace_all
+from mindgpt_patches.guard import Place, replace_places
 
 KNOWN = {"dc8fa9819080": "verl 0.9.1"}
 
@@ -33,7 +33,7 @@ def apply() -> str:
     Raises:
         PatchRefused: ``maybe_fix_3d_position_ids`` is not the one this was written for; nothing is changed.
     """
-    replace_all(places())
+    replace_places(places())
     return "applied"
 
 

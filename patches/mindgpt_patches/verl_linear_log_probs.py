@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mindgpt_patches.guard import Place, replace_all
+from mindgpt_patches.guard import Place, replace_places
 
 KNOWN = {"854d0375c82c": "verl 0.9.1"}
 
@@ -30,32 +30,32 @@ def apply() -> str:
     Raises:
         PatchRefused: ``FusedLinearForPPO.forward`` is not the one this was written for; nothing is changed.
     """
-    replace_all(places())
+    replace_places(places())
     return "applied"
 
 
 def certify() -> dict[str, float]:
-    """Largest relative errors in float32, see :func:`mindgpt_patches.certificate.errors`."""
+    """Largest relative errors in float32, see :func:`mindgpt_patches.certificate.measure_errors`."""
     import torch
     from verl.utils.experimental.torch_functional import FusedLinearForPPO
 
-    from mindgpt_patches.certificate import errors
+    from mindgpt_patches.certificate import measure_errors
 
     def run() -> tuple[torch.Tensor, list[torch.Tensor]]:
         tensors = [torch.randn(48, 32).requires_grad_(), torch.randn(500, 32).requires_grad_()]
         log_probs, entropy = FusedLinearForPPO(chunk_size=16)(*tensors, torch.randint(0, 500, (48,)), temperature=0.9)
         return (log_probs - 0.01 * entropy).mean(), tensors
 
-    return errors(FusedLinearForPPO, "forward", run)
+    return measure_errors(FusedLinearForPPO, "forward", run)
 
 
 def _ours(original: Any) -> Any:
-    from mindgpt_patches.linear_cross_entropy import linear_log_probs
+    from mindgpt_patches.linear_cross_entropy import compute_linear_log_probs
 
     def forward(self: Any, hidden_states: Any, vocab_weights: Any, input_ids: Any, temperature: float = 1.0) -> Any:
         if self.impl_backend != "torch":
             return original(self, hidden_states, vocab_weights, input_ids, temperature)
-        log_probs, entropy = linear_log_probs(
+        log_probs, entropy = compute_linear_log_probs(
             hidden_states, vocab_weights, input_ids, temperature=temperature, return_entropy=True
         )
         assert entropy is not None

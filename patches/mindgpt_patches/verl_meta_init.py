@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from mindgpt_patches import PatchRefused
-from mindgpt_patches.guard import Place, replace_all
+from mindgpt_patches.guard import Place, replace_places
 
 KNOWN = {"6d30d9d79f1b": "accelerate 1.11.0"}
 _MARK = "_is_hf_initialized"
@@ -38,7 +38,7 @@ def apply() -> str:
         PatchRefused: ``init_on_device`` is not the one this was written for and has the fault; nothing is changed.
     """
     try:
-        replace_all(places())
+        replace_places(places())
     except PatchRefused:
         if not _takes_marked_parameters():
             raise

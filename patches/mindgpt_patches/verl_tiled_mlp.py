@@ -11,7 +11,7 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import Any
 
-from mindgpt_patches.guard import Place, replace_all
+from mindgpt_patches.guard import Place, replace_places
 
 BUILD = {"a216ab0ed208": "verl 0.9.1"}
 PATCH = {"26dc9abe507b": "verl 0.9.1"}
@@ -37,7 +37,7 @@ def apply() -> str:
     Raises:
         PatchRefused: the engine is not the one this was written for; nothing is changed.
     """
-    replace_all(places())
+    replace_places(places())
     return "applied"
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mindgpt_patches.guard import Place, methods, replace_all
+from mindgpt_patches.guard import Place, list_method_places, replace_places
 
 KNOWN = {"b1e5d7deae22": "transformers 5.5.4"}
 CLASSES = {
@@ -21,7 +21,7 @@ CLASSES = {
 
 def places() -> list[Place]:
     """What is replaced."""
-    return methods(CLASSES, "forward", KNOWN, _deduplicating)
+    return list_method_places(CLASSES, "forward", KNOWN, _deduplicating)
 
 
 def apply() -> str:
@@ -33,17 +33,17 @@ def apply() -> str:
     Raises:
         PatchRefused: a tower's forward is not the one this was written for; nothing is changed.
     """
-    replace_all(places())
+    replace_places(places())
     return "applied"
 
 
 def certify() -> dict[str, float]:
-    """Largest relative errors on a small tower, see :func:`mindgpt_patches.certificate.errors`."""
+    """Largest relative errors on a small tower, see :func:`mindgpt_patches.certificate.measure_errors`."""
     import torch
     from transformers.models.qwen3_vl import modeling_qwen3_vl as host
     from transformers.models.qwen3_vl.configuration_qwen3_vl import Qwen3VLVisionConfig
 
-    from mindgpt_patches.certificate import errors
+    from mindgpt_patches.certificate import measure_errors
 
     small = Qwen3VLVisionConfig(
         depth=1,
@@ -61,7 +61,7 @@ def certify() -> dict[str, float]:
         out = tower(torch.cat([one, other, one]), torch.tensor([[1, 4, 4], [1, 2, 4], [1, 4, 4]]))
         return out.pooler_output.square().mean() + out.deepstack_features[0].square().mean(), list(tower.parameters())
 
-    return errors(host.Qwen3VLVisionModel, "forward", run)
+    return measure_errors(host.Qwen3VLVisionModel, "forward", run)
 
 
 def _deduplicating(original: Any) -> Any:

@@ -6,11 +6,11 @@ import torch
 
 core_algos = pytest.importorskip("verl.trainer.ppo.core_algos")
 
-from mindgpt_plugins.advantage.components import gdpo_advantage, reward_sum_advantage  # noqa: E402
+from mindgpt_plugins.advantage.components import compute_gdpo_advantage, compute_reward_sum_advantage  # noqa: E402
 from mindgpt_plugins.advantage.core import (  # noqa: E402
-    best_minus_second_advantage,
-    grpo_advantage,
-    modulated_advantage,
+    compute_best_minus_second_advantage,
+    compute_grpo_advantage,
+    compute_modulated_advantage,
 )
 
 PROMPT, LONGEST = 2, 6
@@ -50,11 +50,11 @@ def test_grpo(batch: Batch, by_std: bool):
     theirs, _ = core_algos.compute_grpo_outcome_advantage(
         batch.rewards(batch.scores), batch.response_mask, batch.index, norm_adv_by_std_in_grpo=by_std
     )
-    batch.check(theirs, grpo_advantage(batch.scores, batch.mask, norm_by_std=by_std))
+    batch.check(theirs, compute_grpo_advantage(batch.scores, batch.mask, norm_by_std=by_std))
     if not by_std:
-        batch.check(theirs, modulated_advantage(batch.scores, lam=0.0, mask=batch.mask))
+        batch.check(theirs, compute_modulated_advantage(batch.scores, lam=0.0, mask=batch.mask))
     else:
-        batch.check(theirs, modulated_advantage(batch.scores, lam=0.0, mask=batch.mask, normalise="group_std"))
+        batch.check(theirs, compute_modulated_advantage(batch.scores, lam=0.0, mask=batch.mask, normalise="group_std"))
 
 
 @pytest.mark.parametrize("by_std", [True, False])
@@ -62,7 +62,7 @@ def test_grpo_passk(batch: Batch, by_std: bool):
     theirs, _ = core_algos.compute_grpo_passk_outcome_advantage(
         batch.rewards(batch.scores), batch.response_mask, batch.index, config={"norm_adv_by_std_in_grpo": by_std}
     )
-    batch.check(theirs, best_minus_second_advantage(batch.scores, batch.mask, norm_by_std=by_std))
+    batch.check(theirs, compute_best_minus_second_advantage(batch.scores, batch.mask, norm_by_std=by_std))
 
 
 @pytest.mark.parametrize("by_std", [True, False])
@@ -81,11 +81,13 @@ def test_gdpo(batch: Batch, by_std: bool):
             "attention_mask": torch.cat([torch.ones(len(batch.index), PROMPT), batch.response_mask], 1).long(),
         },
     )
-    batch.check(theirs, gdpo_advantage(components, weights, batch.mask, tokens=batch.tokens, norm_by_std=by_std))
+    batch.check(
+        theirs, compute_gdpo_advantage(components, weights, batch.mask, tokens=batch.tokens, norm_by_std=by_std)
+    )
 
 
 def test_reward_sum_is_what_verl_does_with_a_summed_reward(batch: Batch):
     components = {"a": batch.scores, "b": batch.scores**2}
     total = 1.0 * batch.scores - 0.5 * batch.scores**2
     theirs, _ = core_algos.compute_grpo_outcome_advantage(batch.rewards(total), batch.response_mask, batch.index)
-    batch.check(theirs, reward_sum_advantage(components, {"a": 1.0, "b": -0.5}, batch.mask))
+    batch.check(theirs, compute_reward_sum_advantage(components, {"a": 1.0, "b": -0.5}, batch.mask))

@@ -3,7 +3,7 @@ import torch
 
 from mindgpt_plugins.advantage.config import GroupFilterConfig
 from mindgpt_plugins.advantage.filter import draw_number, find_dropped_groups
-from mindgpt_plugins.advantage.layout import Layout
+from mindgpt_plugins.advantage.layout import GroupLayout
 
 ADVANTAGE = torch.tensor([[0.5, -0.5], [1e-7, -1e-7], [0.1, -0.1], [0.1, -0.1]])
 CORRECT = torch.tensor([[True, False], [False, False], [True, True], [True, False]])
@@ -41,7 +41,7 @@ def test_draws_depend_on_step_and_prompt_and_are_uniform():
 
 
 def test_layout_there_and_back():
-    layout = Layout.of(["b", "a", "b", "c", "b"])
+    layout = GroupLayout.of(["b", "a", "b", "c", "b"])
     flat = [1.0, 2.0, 3.0, 4.0, 5.0]
     spread = layout.spread(flat)
     assert spread.tolist() == [[1, 3, 5], [2, 0, 0], [4, 0, 0]]

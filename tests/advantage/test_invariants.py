@@ -6,7 +6,7 @@ import random
 import pytest
 import torch
 
-from mindgpt_plugins.advantage.core import modulated_advantage
+from mindgpt_plugins.advantage.core import compute_modulated_advantage
 from mindgpt_plugins.rewards.sdk import Group, RewardError, Rollout
 from mindgpt_plugins.rewards.suite import RewardConfig, Suite
 
@@ -38,7 +38,7 @@ def test_order_and_sign(n: int, k: int):
     r, g = modulated_groups(n, generator)
     # λ = 1 alone may tie: with fewer than k wrong replies every k-subset holds a right one.
     lam = 0.99 * torch.rand(COUNT, dtype=torch.float64, generator=generator)
-    advantage = modulated_advantage(g, k=k, lam=lam)
+    advantage = compute_modulated_advantage(g, k=k, lam=lam)
     right = r == 1
     lowest = advantage.masked_fill(~right, torch.inf).amin(1)
     highest = advantage.masked_fill(right, -torch.inf).amax(1)
@@ -61,7 +61,7 @@ def test_order_and_sign(n: int, k: int):
 def test_without_modulators_right_is_up_and_wrong_is_down(n: int):
     generator = torch.Generator().manual_seed(n)
     r, _ = modulated_groups(n, generator)
-    advantage = modulated_advantage(r, k=min(4, n), lam=0.9)
+    advantage = compute_modulated_advantage(r, k=min(4, n), lam=0.9)
     mixed = (r.mean(1) > 0) & (r.mean(1) < 1)
     assert bool((advantage[mixed] * (2 * r[mixed] - 1) > 0).all())
     assert float(advantage[~mixed].abs().max()) < 1e-12
@@ -81,7 +81,7 @@ def test_the_expected_update_is_the_objectives_gradient(n: int, k: int, lam: flo
         return torch.autograd.grad(of, logits)[0]
 
     groups, chance = drawn(n)
-    advantage = modulated_advantage(scores[groups], k=k, lam=lam)
+    advantage = compute_modulated_advantage(scores[groups], k=k, lam=lam)
     update = gradient((chance.detach() * (advantage * logits.log_softmax(0)[groups]).mean(1)).sum())
     subsets, share = drawn(k)
     best = gradient((share * scores[subsets].amax(1)).sum())
@@ -94,7 +94,7 @@ def test_continuous_as_the_last_wrong_reply_turns_right(k: int):
     _, g = modulated_groups(8, torch.Generator().manual_seed(k))
     g = g.masked_fill(g == 0, 1.0)[:500]  # all right but for the last
     path = torch.linspace(0, 1.2, 241, dtype=torch.float64)
-    steps = [modulated_advantage(torch.cat([g[:, :7], t.expand(500, 1)], 1), k=k, lam=0.5) for t in path]
+    steps = [compute_modulated_advantage(torch.cat([g[:, :7], t.expand(500, 1)], 1), k=k, lam=0.5) for t in path]
     jumps = torch.stack(steps).diff(dim=0).abs().amax()
     assert float(jumps) <= (0.5 + 0.5 * k) * 0.005 + 1e-12
 
@@ -121,7 +121,7 @@ def test_a_suite_allows_no_stronger_modulators():
             for i in range(len(replies))
         ]
         g = torch.from_numpy(own.combine(rows, scores, 0.0).modulated)
-        advantage = modulated_advantage(g.unsqueeze(0), lam=0.5)[0].tolist()
+        advantage = compute_modulated_advantage(g.unsqueeze(0), lam=0.5)[0].tolist()
         right = [a for a, s in zip(advantage, scores, strict=True) if s]
         wrong = [a for a, s in zip(advantage, scores, strict=True) if not s]
         assert not right or not wrong or min(right) > max(wrong)

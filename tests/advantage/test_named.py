@@ -8,16 +8,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mindgpt_plugins.advantage.components import gdpo_advantage, reward_sum_advantage
+from mindgpt_plugins.advantage.components import compute_gdpo_advantage, compute_reward_sum_advantage
 from mindgpt_plugins.advantage.core import (
-    analytic_pass_at_k_advantage,
-    best_minus_second_advantage,
-    grpo_advantage,
-    modulated_advantage,
-    pass_at_k_advantage,
+    compute_analytic_pass_at_k_advantage,
+    compute_best_minus_second_advantage,
+    compute_grpo_advantage,
+    compute_modulated_advantage,
+    compute_pass_at_k_advantage,
 )
 from mindgpt_plugins.advantage.estimators import Groups, modulated
-from mindgpt_plugins.core.registry import get, names
+from mindgpt_plugins.core.registry import get_registered, list_registered_names
 
 pytestmark = pytest.mark.filterwarnings("ignore:groups of")
 SETTINGS = settings(max_examples=60, deadline=None)
@@ -44,8 +44,8 @@ def padded(groups: list[list[float]]) -> tuple[torch.Tensor, torch.Tensor]:
 @given(ragged(), st.integers(1, 12))
 def test_pass_at_k_and_analytic_equal_brute_force_over_all_subsets(groups: list[list[float]], k: int):
     scores, mask = padded(groups)
-    ours = pass_at_k_advantage(scores, k, mask)
-    analytic = analytic_pass_at_k_advantage(scores, k, mask)
+    ours = compute_pass_at_k_advantage(scores, k, mask)
+    analytic = compute_analytic_pass_at_k_advantage(scores, k, mask)
     for row, group in enumerate(groups):
         size = min(k, len(group))
         best = {s: max(group[i] for i in s) for s in itertools.combinations(range(len(group)), size)}
@@ -67,31 +67,31 @@ VECTORS = {
 
 @pytest.mark.parametrize(("k", "correct"), [(k, c) for k, table in VECTORS.items() for c in table])
 def test_published_vectors_of_the_analytic_advantage(k: int, correct: int):
-    got = analytic_pass_at_k_advantage(rows([1.0] * correct + [0.0] * (8 - correct)), k)[0]
+    got = compute_analytic_pass_at_k_advantage(rows([1.0] * correct + [0.0] * (8 - correct)), k)[0]
     assert (float(got[0]), float(got[-1])) == pytest.approx(VECTORS[k][correct], abs=5e-4)
 
 
 def test_only_the_best_reply_of_grpo_passk_is_pushed():
-    got = best_minus_second_advantage(rows([0.2, 1.0, 0.5], [1.0, 1.0, 0.0]), norm_by_std=False)
+    got = compute_best_minus_second_advantage(rows([0.2, 1.0, 0.5], [1.0, 1.0, 0.0]), norm_by_std=False)
     assert torch.allclose(got, rows([0.0, 0.5, 0.0], [0.0, 0.0, 0.0]))
 
 
 def test_lambda_per_group():
     scores = rows([1.0, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0])
-    got = modulated_advantage(scores, k=2, lam=torch.tensor([0.5, 0.0]))
-    assert torch.equal(got[:1], modulated_advantage(scores[:1], k=2, lam=0.5))
-    assert torch.equal(got[1:], modulated_advantage(scores[1:], k=2, lam=0.0))
+    got = compute_modulated_advantage(scores, k=2, lam=torch.tensor([0.5, 0.0]))
+    assert torch.equal(got[:1], compute_modulated_advantage(scores[:1], k=2, lam=0.5))
+    assert torch.equal(got[1:], compute_modulated_advantage(scores[1:], k=2, lam=0.0))
     with pytest.raises(ValueError, match="one per group"):
-        modulated_advantage(scores, lam=torch.tensor([0.1, 0.2, 0.3]))
+        compute_modulated_advantage(scores, lam=torch.tensor([0.1, 0.2, 0.3]))
     with pytest.raises(ValueError, match="must lie in"):
-        modulated_advantage(scores, lam=torch.tensor([0.1, NAN]))
+        compute_modulated_advantage(scores, lam=torch.tensor([0.1, NAN]))
 
 
 def test_adversarial_groups_are_not_explored():
     scores, mask = rows([1.0, 0.0, 0.0], [1.0, 0.0, 0.0]), torch.ones(2, 3, dtype=torch.bool)
     got = modulated(Groups(scores, scores, mask, adversarial=torch.tensor([True, False])), k=2, lam=1.0)
     assert torch.allclose(got[0], torch.tensor([2 / 3, -1 / 3, -1 / 3], dtype=torch.float64))
-    assert torch.equal(got[1], pass_at_k_advantage(scores, 2)[1])
+    assert torch.equal(got[1], compute_pass_at_k_advantage(scores, 2)[1])
 
 
 COMPONENTS = {
@@ -103,9 +103,10 @@ WEIGHTS = {"accuracy": 1.0, "length": -0.5}
 
 def test_reward_sum_is_grpo_on_the_sum():
     total = COMPONENTS["accuracy"] - 0.5 * COMPONENTS["length"].nan_to_num(0.0)
-    assert torch.allclose(reward_sum_advantage(COMPONENTS, WEIGHTS), grpo_advantage(total))
+    assert torch.allclose(compute_reward_sum_advantage(COMPONENTS, WEIGHTS), compute_grpo_advantage(total))
     assert torch.allclose(
-        reward_sum_advantage(COMPONENTS, WEIGHTS, norm_by_std=False), grpo_advantage(total, norm_by_std=False)
+        compute_reward_sum_advantage(COMPONENTS, WEIGHTS, norm_by_std=False),
+        compute_grpo_advantage(total, norm_by_std=False),
     )
 
 
@@ -125,22 +126,23 @@ def test_gdpo_by_hand():
         total += parts
     every = [a for a, count in zip(total, tokens.flatten().long().tolist(), strict=True) for _ in range(count)]
     wanted = [(a - statistics.fmean(every)) / (statistics.variance(every) + 1e-8) ** 0.5 for a in total]
-    assert gdpo_advantage(COMPONENTS, WEIGHTS, tokens=tokens).flatten().tolist() == pytest.approx(wanted)
+    assert compute_gdpo_advantage(COMPONENTS, WEIGHTS, tokens=tokens).flatten().tolist() == pytest.approx(wanted)
     assert torch.equal(
-        gdpo_advantage(COMPONENTS, WEIGHTS), gdpo_advantage(COMPONENTS, WEIGHTS, tokens=torch.ones(2, 4))
+        compute_gdpo_advantage(COMPONENTS, WEIGHTS),
+        compute_gdpo_advantage(COMPONENTS, WEIGHTS, tokens=torch.ones(2, 4)),
     )
 
 
 def test_gdpo_lets_a_weak_component_beat_a_right_answer_and_ours_does_not():
     # The one right answer is a little longer; normalising the length alone blows that up to its full weight.
     right, long = rows([1.0, 1.0, 1.0, 1.0, 1.0, 0.0]), rows([0.1, 0.0, 0.0, 0.0, 0.0, 0.0])
-    stock = gdpo_advantage({"accuracy": right, "length": long}, {"accuracy": 1.0, "length": -1.0})[0]
-    ours = modulated_advantage(right * (1 - 0.2 * long), lam=0.0)[0]
+    stock = compute_gdpo_advantage({"accuracy": right, "length": long}, {"accuracy": 1.0, "length": -1.0})[0]
+    ours = compute_modulated_advantage(right * (1 - 0.2 * long), lam=0.0)[0]
     assert stock[0] < 0 < stock[1]
     assert ours[0] > 0 > ours[-1]
 
 
-@pytest.mark.parametrize("name", sorted(names("advantage")))
+@pytest.mark.parametrize("name", sorted(list_registered_names("advantage")))
 @SETTINGS
 @given(groups=ragged(), order=st.randoms(use_true_random=False))
 def test_every_named_advantage(name: str, groups: list[list[float]], order):
@@ -152,7 +154,7 @@ def test_every_named_advantage(name: str, groups: list[list[float]], order):
 
     def run(scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         parts = {"a": scores, "b": scores**2}
-        return get("advantage", name)(Groups(scores, scores, mask, parts, {"a": 1.0, "b": -0.3}))
+        return get_registered("advantage", name)(Groups(scores, scores, mask, parts, {"a": 1.0, "b": -0.3}))
 
     got = run(scores, mask)
     assert got.dtype == torch.float64 and bool(got.isfinite().all()) and not got[~mask].any()
@@ -163,31 +165,31 @@ def test_every_named_advantage(name: str, groups: list[list[float]], order):
         assert not got[equal].any()
 
 
-@pytest.mark.parametrize("name", sorted(set(names("advantage")) - {"gdpo", "reward_sum"}))
+@pytest.mark.parametrize("name", sorted(set(list_registered_names("advantage")) - {"gdpo", "reward_sum"}))
 @pytest.mark.parametrize("score", [0.0, 1.0, -0.7])
 def test_groups_in_which_nothing_differs_get_zero(name: str, score: float):
     scores, mask = torch.full((3, 8), score, dtype=torch.float64), torch.ones(3, 8, dtype=torch.bool)
-    assert float(get("advantage", name)(Groups(scores, scores, mask)).abs().max()) < 1e-12
+    assert float(get_registered("advantage", name)(Groups(scores, scores, mask)).abs().max()) < 1e-12
 
 
 def test_no_groups_and_no_replies():
-    for advantage in (modulated_advantage, grpo_advantage, best_minus_second_advantage):
+    for advantage in (compute_modulated_advantage, compute_grpo_advantage, compute_best_minus_second_advantage):
         assert advantage(torch.zeros(0, 4)).shape == (0, 4)
-    assert analytic_pass_at_k_advantage(torch.zeros(0, 4), 2).shape == (0, 4)
+    assert compute_analytic_pass_at_k_advantage(torch.zeros(0, 4), 2).shape == (0, 4)
     nobody = torch.zeros(1, 3, dtype=torch.bool)
-    assert pass_at_k_advantage(torch.full((1, 3), NAN), 2, nobody).tolist() == [[0.0, 0.0, 0.0]]
+    assert compute_pass_at_k_advantage(torch.full((1, 3), NAN), 2, nobody).tolist() == [[0.0, 0.0, 0.0]]
 
 
 def test_a_group_smaller_than_k_says_so():
     with pytest.warns(UserWarning, match=r"groups of \[3\] replies are smaller than k=4"):
-        got = analytic_pass_at_k_advantage(rows([1.0, 0.0, 0.5]), 4)
+        got = compute_analytic_pass_at_k_advantage(rows([1.0, 0.0, 0.5]), 4)
     assert not got.any()
     with pytest.warns(UserWarning, match=r"groups of \[3\] replies are as small as k=3: .*pushes nothing"):
-        got = modulated_advantage(rows([1.0, 0.0, 0.5]), k=3, lam=0.5)
+        got = compute_modulated_advantage(rows([1.0, 0.0, 0.5]), k=3, lam=0.5)
     assert torch.allclose(got, rows([0.25, -0.25, 0.0]))
 
 
-@pytest.mark.parametrize("advantage", [reward_sum_advantage, gdpo_advantage])
+@pytest.mark.parametrize("advantage", [compute_reward_sum_advantage, compute_gdpo_advantage])
 @pytest.mark.parametrize(
     ("components", "weights", "says"),
     [
@@ -207,7 +209,12 @@ def test_bad_components_are_named(advantage, components, weights, says: str):
 
 @pytest.mark.parametrize(
     "advantage",
-    [grpo_advantage, best_minus_second_advantage, modulated_advantage, lambda s: analytic_pass_at_k_advantage(s, 2)],
+    [
+        compute_grpo_advantage,
+        compute_best_minus_second_advantage,
+        compute_modulated_advantage,
+        lambda s: compute_analytic_pass_at_k_advantage(s, 2),
+    ],
 )
 @pytest.mark.parametrize("scores", [rows([1.0, NAN]), rows([1.0, float("-inf")]), torch.ones(2), torch.ones(1, 2, 2)])
 def test_bad_scores_are_refused(advantage, scores: torch.Tensor):

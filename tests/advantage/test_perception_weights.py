@@ -10,14 +10,14 @@ from PIL import Image
 
 from mindgpt_plugins.advantage.perception import (
     Seen,
-    blacken,
-    bonus,
-    dependence,
-    log_ratio,
-    patch_mask,
-    perceive,
-    reply_weights,
-    top_tokens,
+    blacken_patches,
+    compute_image_dependence,
+    compute_log_ratio,
+    compute_perception_bonus,
+    derive_perception_weights,
+    draw_patch_mask,
+    select_top_tokens,
+    weigh_replies,
 )
 from mindgpt_plugins.advantage.perception_config import PapoConfig, PerceptionConfig
 
@@ -43,7 +43,7 @@ def test_masking_the_picture_and_processing_it_equals_masking_pixel_values(merge
     pictures = [picture(5 * side, 3 * side, 0), picture(2 * side, 4 * side, 1)]
     plain = process([Image.fromarray(p) for p in pictures], return_tensors="pt")
     assert plain["image_grid_thw"].tolist() == [[1, 3 * merge, 5 * merge], [1, 4 * merge, 2 * merge]]  # not resized
-    mask = patch_mask(plain["image_grid_thw"].tolist(), merge, 0.6, random.Random(3))
+    mask = draw_patch_mask(plain["image_grid_thw"].tolist(), merge, 0.6, random.Random(3))
     tokens = mask.view(-1, merge * merge)
     assert bool((tokens.all(1) == tokens.any(1)).all())
     assert tokens[:15, 0].sum() == 9
@@ -58,7 +58,7 @@ def test_masking_the_picture_and_processing_it_equals_masking_pixel_values(merge
         start += columns * (one.shape[0] // side)
     wanted = process([Image.fromarray(p) for p in pictures], return_tensors="pt")["pixel_values"]
     before = plain["pixel_values"].clone()
-    masked = blacken(plain["pixel_values"], mask, MEAN, STD)
+    masked = blacken_patches(plain["pixel_values"], mask, MEAN, STD)
     assert torch.allclose(masked, wanted, atol=1e-6)
     assert not torch.allclose(plain["pixel_values"], wanted, atol=1e-6)
     assert torch.equal(plain["pixel_values"], before)
@@ -71,8 +71,8 @@ def test_masking_the_picture_and_processing_it_equals_masking_pixel_values(merge
 )
 def test_each_picture_loses_its_share_and_the_seed_decides_which(grids, share: float, seed: int):
     grid = [(t, 2 * h, 2 * w) for t, h, w in grids]
-    mask = patch_mask(grid, 2, share, random.Random(seed))
-    assert torch.equal(mask, patch_mask(grid, 2, share, random.Random(seed)))
+    mask = draw_patch_mask(grid, 2, share, random.Random(seed))
+    assert torch.equal(mask, draw_patch_mask(grid, 2, share, random.Random(seed)))
     start = 0
     for t, h, w in grid:
         part, tokens = mask[start : start + t * h * w], t * h * w // 4
@@ -84,15 +84,15 @@ def test_each_picture_loses_its_share_and_the_seed_decides_which(grids, share: f
 
 def test_rows_of_another_layout_are_refused():
     with pytest.raises(ValueError, match="layout of Qwen-VL"):
-        blacken(torch.zeros(4, 7), torch.zeros(4, dtype=torch.bool), MEAN, STD)
+        blacken_patches(torch.zeros(4, 7), torch.zeros(4, dtype=torch.bool), MEAN, STD)
     with pytest.raises(ValueError, match="layout of Qwen-VL"):
-        blacken(torch.zeros(4, 6), torch.zeros(5, dtype=torch.bool), MEAN, STD)
+        blacken_patches(torch.zeros(4, 6), torch.zeros(5, dtype=torch.bool), MEAN, STD)
 
 
 @given(st.floats(-50, 0), st.floats(-50, 0))
 def test_dependence_is_the_bounded_k3(masked: float, plain: float):
-    delta = log_ratio(torch.tensor([masked], dtype=torch.float64), torch.tensor([plain], dtype=torch.float64))
-    d = float(dependence(delta))
+    delta = compute_log_ratio(torch.tensor([masked], dtype=torch.float64), torch.tensor([plain], dtype=torch.float64))
+    d = float(compute_image_dependence(delta))
     x = max(-20.0, min(20.0, masked - plain))
     assert d == pytest.approx(max(0.0, min(10.0, math.exp(x) - x - 1)), abs=1e-12)
     assert 0.0 <= d <= 10.0
@@ -102,14 +102,14 @@ def test_mean_dependence_estimates_the_divergence_of_the_two_policies():
     generator = torch.Generator().manual_seed(0)
     p, q = torch.tensor([0.5, 0.3, 0.2]).double(), torch.tensor([0.3, 0.3, 0.4]).double()
     drawn = torch.multinomial(p, 200_000, replacement=True, generator=generator)
-    estimate = float(dependence(log_ratio(q.log()[drawn], p.log()[drawn])).mean())
+    estimate = float(compute_image_dependence(compute_log_ratio(q.log()[drawn], p.log()[drawn])).mean())
     assert estimate == pytest.approx(float((p * (p / q).log()).sum()), abs=2e-3)
 
 
 @given(DEPENDENCES, st.floats(0.5, 1.0), st.floats(1.0, 3.0))
 def test_alpha_has_mean_one_keeps_the_order_and_its_bounds(values: list[float], base: float, largest: float):
     means = torch.tensor(values, dtype=torch.float64)
-    alpha = reply_weights(means, base=base, largest=largest)
+    alpha = weigh_replies(means, base=base, largest=largest)
     assert float(alpha.mean()) == pytest.approx(1.0, abs=1e-9)
     assert float(alpha.min()) >= base - 1e-9
     assert float(alpha.max()) <= max(largest, 1.0) + 1e-9
@@ -122,39 +122,39 @@ def test_alpha_follows_its_reply(values: list[float], rng: random.Random):
     means = torch.tensor(values, dtype=torch.float64)
     order = list(range(len(values)))
     rng.shuffle(order)
-    assert torch.allclose(reply_weights(means[order]), reply_weights(means)[order], atol=1e-9)
+    assert torch.allclose(weigh_replies(means[order]), weigh_replies(means)[order], atol=1e-9)
 
 
 def test_alpha_by_hand():
     # z = 0, .5, 1, .5; mean .5; b_max = .9 + .1 / .5 = 1.1
-    alpha = reply_weights(torch.tensor([0.0, 1.0, 2.0, 1.0]))
+    alpha = weigh_replies(torch.tensor([0.0, 1.0, 2.0, 1.0]))
     assert alpha.tolist() == pytest.approx([0.9, 1.0, 1.1, 1.0])
     # One in twenty sees: b_max would be 2.9.
-    alpha = reply_weights(torch.tensor([1.0] + [0.0] * 19))
+    alpha = weigh_replies(torch.tensor([1.0] + [0.0] * 19))
     assert alpha[0] == 2.0
     assert float(alpha.mean()) == pytest.approx(1.0)
 
 
 def test_replies_that_were_not_measured_have_weight_one():
-    alpha = reply_weights(torch.tensor([math.nan, 0.0, 2.0, math.nan]))
+    alpha = weigh_replies(torch.tensor([math.nan, 0.0, 2.0, math.nan]))
     assert alpha.tolist() == pytest.approx([1.0, 0.9, 1.1, 1.0])
-    assert reply_weights(torch.full((3,), math.nan)).tolist() == [1.0] * 3
+    assert weigh_replies(torch.full((3,), math.nan)).tolist() == [1.0] * 3
 
 
 def test_equal_dependence_gives_one_also_up_to_noise():
-    assert reply_weights(torch.tensor([0.3, 0.3 + 1e-12, 0.3 - 1e-12], dtype=torch.float64)).tolist() == [1.0] * 3
+    assert weigh_replies(torch.tensor([0.3, 0.3 + 1e-12, 0.3 - 1e-12], dtype=torch.float64)).tolist() == [1.0] * 3
 
 
 @pytest.mark.parametrize("bad", [{"base": 0.0}, {"base": 1.5}, {"largest": 0.5}])
 def test_weights_out_of_range_are_refused(bad: dict):
     with pytest.raises(ValueError, match="base must lie in"):
-        reply_weights(torch.zeros(2), **bad)
+        weigh_replies(torch.zeros(2), **bad)
 
 
 @given(st.lists(st.tuples(st.floats(0, 10), st.booleans()), min_size=1, max_size=30), st.floats(0.05, 1.0))
 def test_the_tokens_kept_are_those_that_depend_most(tokens: list[tuple[float, bool]], share: float):
     d, valid = torch.tensor([t[0] for t in tokens]), torch.tensor([t[1] for t in tokens])
-    kept = top_tokens(d, valid, share)
+    kept = select_top_tokens(d, valid, share)
     assert not bool((kept & ~valid).any())
     assert int(kept.sum()) == math.ceil(share * int(valid.sum()) - 1e-9)
     left = valid & ~kept
@@ -169,7 +169,7 @@ def seen(reply: int, delta: list[float], valid: list[int] | None = None) -> Seen
 
 def test_trajectories_of_a_session_are_one_reply_and_tool_tokens_do_not_count():
     two = {"a_0_0": seen(0, [-1.0, -9.0], [1, 0]), "a_0_1": seen(0, [-2.0]), "a_1_0": seen(1, [0.0])}
-    found = perceive(PerceptionConfig(), two, 3)
+    found = derive_perception_weights(PerceptionConfig(), two, 3)
     d = [math.exp(-x) + x - 1 for x in (1.0, 2.0)]
     assert found.dependence == pytest.approx({0: sum(d) / 2, 1: 0.0})
     assert found.alpha == pytest.approx([1.1, 0.9, 1.0])
@@ -177,13 +177,13 @@ def test_trajectories_of_a_session_are_one_reply_and_tool_tokens_do_not_count():
 
 
 def test_without_switches_tokens_get_the_replys_advantage():
-    found = perceive(PerceptionConfig(), {"k": seen(0, [-1.0, 0.0])}, 1)
+    found = derive_perception_weights(PerceptionConfig(), {"k": seen(0, [-1.0, 0.0])}, 1)
     assert found.shape("k", torch.tensor([1, 0]), 0.5).tolist() == [0.5, 0.0]
 
 
 def test_token_half_leaves_the_tokens_that_depend_least_without_gradient():
     config = PerceptionConfig(weight=False, token_share=0.4)
-    found = perceive(config, {"k": seen(0, [-1.0, 0.0, -3.0, 0.1, -0.2])}, 2)
+    found = derive_perception_weights(config, {"k": seen(0, [-1.0, 0.0, -3.0, 0.1, -0.2])}, 2)
     assert found.alpha == [1.0, 1.0]
     mask = torch.ones(5, dtype=torch.long)
     assert found.shape("k", mask, 2.0).tolist() == [2.0, 0.0, 2.0, 0.0, 0.0]
@@ -198,7 +198,9 @@ def test_the_bonus_climbs_the_divergence_from_the_masked_policy():
     # All outcomes, each as often as the policy draws it: the mean is then exact.
     times = (p.detach() * 100_000).round().long()
     drawn = torch.arange(3).repeat_interleave(times)
-    (added,) = bonus([log_ratio(q.log()[drawn], p.detach().log()[drawn])], weight=1.0, clip=20.0)
+    (added,) = compute_perception_bonus(
+        [compute_log_ratio(q.log()[drawn], p.detach().log()[drawn])], weight=1.0, clip=20.0
+    )
     again = logits.detach().clone().requires_grad_()
     (added * again.log_softmax(0)[drawn]).mean().backward()
     assert torch.allclose(again.grad, logits.grad, atol=1e-4)
@@ -206,7 +208,7 @@ def test_the_bonus_climbs_the_divergence_from_the_masked_policy():
 
 def test_the_bonus_is_bounded_centred_and_never_on_tokens_out_of_the_loss():
     config = PerceptionConfig(weight=False, papo=PapoConfig(weight=0.1, clip=2.0))
-    found = perceive(config, {"a": seen(0, [-9.0, -1.0], [1, 0]), "b": seen(1, [0.0, 1.0])}, 2)
+    found = derive_perception_weights(config, {"a": seen(0, [-9.0, -1.0], [1, 0]), "b": seen(1, [0.0, 1.0])}, 2)
     a, b = (found.shape(key, torch.ones(2, dtype=torch.long), 0.0) for key in "ab")
     # -δ within ±2: 2 and 0, -1; mean 1/3
     assert a.tolist() == pytest.approx([0.1 * (2 - 1 / 3), 0.0])
@@ -222,6 +224,6 @@ def test_a_section_that_asks_for_nothing_is_refused():
 
 
 def test_nothing_measured_is_no_error():
-    found = perceive(PerceptionConfig(token_share=0.4, papo=PapoConfig()), {}, 2)
+    found = derive_perception_weights(PerceptionConfig(token_share=0.4, papo=PapoConfig()), {}, 2)
     assert found.alpha == [1.0, 1.0]
     assert found.dependence == {}

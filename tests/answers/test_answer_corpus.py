@@ -5,14 +5,14 @@ from collections import Counter
 
 import pytest
 from labelled import read_corpus
-from mindgpt_data.gates.rules import answer_form
+from mindgpt_data.gates.rules import check_answer_form
 from mindgpt_data.schema.rows import Row
 
 from mindgpt_plugins.answers import ANSWER_TYPES, judge_answer
 from mindgpt_plugins.generation.hf_engine import Reply
 from mindgpt_plugins.rewards.accuracy import accuracy
 from mindgpt_plugins.rewards.sdk import Rollout
-from mindgpt_plugins.stages.evaluate.run import right
+from mindgpt_plugins.stages.evaluate.run import is_reply_right
 
 LINES = read_corpus()
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -61,7 +61,7 @@ def test_reward_and_evaluation_give_one_verdict():
     for line in LINES:
         row, text = row_of(line), line["reply"]
         rollout = Rollout(text, row.answer, prompt=row.question, answer_type=row.answer_type, boxes=row.boxes)
-        assert (accuracy(rollout).value == 1.0) is right(row, Reply(text, 1, True)), line
+        assert (accuracy(rollout).value == 1.0) is is_reply_right(row, Reply(text, 1, True)), line
 
 
 def test_the_rules_gate_keeps_exactly_the_golds_that_are_right_as_a_reply():
@@ -69,7 +69,7 @@ def test_the_rules_gate_keeps_exactly_the_golds_that_are_right_as_a_reply():
         row = row_of(line)
         as_reply = judge_answer(row.question, row.answer, f"answer: {row.answer}", row.answer_type)
         plain = not row.answer.startswith(('{"any_of"', '{"all_of"', '["'))
-        assert (answer_form(row) is None) is as_reply.right, line
+        assert (check_answer_form(row) is None) is as_reply.right, line
         assert as_reply.right or not plain, line
 
 

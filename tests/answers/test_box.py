@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mindgpt_plugins.answers import BOX_CONVENTIONS, GoldError, JudgeOptions, compare_answers, judge_answer, parse_gold
-from mindgpt_plugins.answers.box import box_overlap, convert_boxes, match_boxes, parse_boxes
+from mindgpt_plugins.answers.box import compute_box_iou, convert_boxes, match_boxes, parse_boxes
 
 BOXES = st.tuples(*[st.integers(0, 499)] * 2, *[st.integers(1, 500)] * 2).map(
     lambda b: (*b[:2], b[0] + b[2], b[1] + b[3])
@@ -37,15 +37,15 @@ def test_what_is_no_box(text: str):
 
 @given(BOXES, BOXES)
 def test_overlap_is_symmetric_and_one_only_for_equals(a, b):
-    assert box_overlap(a, b) == box_overlap(b, a)
-    assert 0 <= box_overlap(a, b) <= 1
-    assert (box_overlap(a, b) == 1) is (a == b)
+    assert compute_box_iou(a, b) == compute_box_iou(b, a)
+    assert 0 <= compute_box_iou(a, b) <= 1
+    assert (compute_box_iou(a, b) == 1) is (a == b)
 
 
 def test_overlap_by_hand():
-    assert box_overlap([0, 0, 2, 2], [1, 1, 3, 3]) == 1 / 7
-    assert box_overlap([0, 0, 1, 1], [1, 1, 2, 2]) == 0.0
-    assert box_overlap([0, 0, 0, 0], [0, 0, 0, 0]) == 0.0
+    assert compute_box_iou([0, 0, 2, 2], [1, 1, 3, 3]) == 1 / 7
+    assert compute_box_iou([0, 0, 1, 1], [1, 1, 2, 2]) == 0.0
+    assert compute_box_iou([0, 0, 0, 0], [0, 0, 0, 0]) == 0.0
 
 
 @pytest.mark.parametrize("there", list(BOX_CONVENTIONS))

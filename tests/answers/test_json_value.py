@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mindgpt_plugins.answers import GoldError, JudgeOptions, compare_answers, judge_answer, parse_gold
-from mindgpt_plugins.answers.json_value import last_json
+from mindgpt_plugins.answers.json_value import find_last_json
 
 
 @pytest.mark.parametrize(
@@ -56,6 +56,6 @@ def test_the_json_of_a_reply_is_found(reply: str):
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text('ab[]{}"'), lambda x: st.lists(x, max_size=3)))
 def test_the_last_json_of_a_reply_is_found_whole(value):
     wrapped = {"v": value}
-    found = last_json(f"I saw [1, 2] and so: {json.dumps(wrapped)} done")
+    found = find_last_json(f"I saw [1, 2] and so: {json.dumps(wrapped)} done")
     assert json.loads(found) == wrapped
     assert compare_answers("", json.dumps(wrapped), found, "json").right

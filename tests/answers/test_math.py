@@ -17,7 +17,7 @@ from mindgpt_plugins.answers.math import compare_math
     ],
 )  # fmt: skip
 def test_what_needs_no_algebra(got: str, want: str, same: bool, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("mindgpt_plugins.answers.math.math_process", lambda: pytest.fail("asked math-verify"))
+    monkeypatch.setattr("mindgpt_plugins.answers.math.get_math_process", lambda: pytest.fail("asked math-verify"))
     assert compare_math(got, want)[0] is same
 
 

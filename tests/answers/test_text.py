@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mindgpt_plugins.answers import compare_answers, normalise_text
-from mindgpt_plugins.answers.text import similarity_of
+from mindgpt_plugins.answers.text import measure_similarity
 
 
 def right(got: str, want) -> bool:
@@ -55,13 +55,13 @@ def test_a_date_or_time_with_two_readings_is_told():
 
 @given(st.text(max_size=30), st.text(max_size=30))
 def test_similarity_is_symmetric_and_one_only_for_equals(a: str, b: str):
-    assert similarity_of(a, b) == similarity_of(b, a)
-    assert 0 <= similarity_of(a, b) <= 1
-    assert (similarity_of(a, b) == 1) is (a == b)
+    assert measure_similarity(a, b) == measure_similarity(b, a)
+    assert 0 <= measure_similarity(a, b) <= 1
+    assert (measure_similarity(a, b) == 1) is (a == b)
 
 
 def test_similarity_is_levenshteins():
-    assert similarity_of("kitten", "sitting") == pytest.approx(1 - 3 / 7)
+    assert measure_similarity("kitten", "sitting") == pytest.approx(1 - 3 / 7)
 
 
 @given(st.text(max_size=40))

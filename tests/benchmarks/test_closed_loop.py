@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from mindgpt_data.export import read_set
 
-from mindgpt_plugins.recipe.loading import validate
+from mindgpt_plugins.recipe.loading import validate_recipe
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "data"))
 
@@ -32,7 +32,7 @@ def test_only_the_focused_round_reads_the_evaluation_and_both_hold_out_the_same(
     held_out = [[r.to_json() for r in read_set(tmp_path / name / "datasets", "test")] for name in worlds]
     assert held_out[0] == held_out[1] == held_out[2]
     uneven(tmp_path / "world" / "datasets", tmp_path / "uneven-3", 3)
-    recipe = validate(content, tmp_path / "loop.yaml")
+    recipe = validate_recipe(content, tmp_path / "loop.yaml")
     assert recipe.inputs("world_focused") == ["eval_first"]
     assert recipe.inputs("world_plain") == []
     assert {recipe.stages[arm].model_dump()["max_steps"] for arm in ARMS} == {3}

@@ -13,7 +13,7 @@ from forgetting_arms import ARMS, BATCH, OURS, recipe, scaled, trained
 from forgetting_table import decide, pareto, table
 from paired import holm, interval, p_value
 
-from mindgpt_plugins.recipe.loading import validate
+from mindgpt_plugins.recipe.loading import validate_recipe
 
 pytest.importorskip("scipy")
 
@@ -55,7 +55,7 @@ def test_pareto_front() -> None:
 @pytest.mark.parametrize("name", ARMS)
 def test_every_arm_is_a_valid_recipe(name: str, tmp_path: Path) -> None:
     content = recipe(name, 3, None if name.startswith("three_stage") else 800, 1.0)
-    valid = validate(content, tmp_path / "r.yaml")
+    valid = validate_recipe(content, tmp_path / "r.yaml")
     assert list(valid.stages)[-1] == "evaluated" and valid.seed == 3
     lineage, model = [], valid.stages["evaluated"].model
     while model not in ("base", "alone"):  # what the evaluated model came from, back to the common start

@@ -17,7 +17,7 @@ from ablation_arms import ARMS, MAIN, OURS, Settings
 from ablation_table import CLAIMS, METRICS, SHOWN, decide, matched_tokens, table
 from confirm import CONFIRMED, figures, recipe
 
-from mindgpt_plugins.recipe.loading import validate
+from mindgpt_plugins.recipe.loading import validate_recipe
 from mindgpt_plugins.stages.model.config import ModelConfig
 
 Figures = dict[str, Any]
@@ -110,13 +110,13 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fresh model and the prompts of one seed."""
     from ablation_world import make
 
-    from mindgpt_plugins.stages.model.run import build
+    from mindgpt_plugins.stages.model.run import build_model
 
     folder = tmp_path_factory.mktemp("tiny")
     config = ModelConfig(
         kind="model", tokenizer_from=["x/y"], vocab_size=300, hidden_size=64, layers=1, vision_layers=1
     )
-    build(config, ["what colour is the circle?", "answer: red"], folder / "start", 0, 32 * 32, 96 * 96)
+    build_model(config, ["what colour is the circle?", "answer: red"], folder / "start", 0, 32 * 32, 96 * 96)
     make(folder / "data", 3, TINY.warm_rows, TINY.train_rows, TINY.test_rows)
     return folder
 
@@ -187,7 +187,7 @@ def test_micro_run_trains_every_kind_of_arm(tiny: Path) -> None:
 
 @pytest.mark.parametrize("name", CONFIRMED)
 def test_recipes_for_verl_are_valid(name: str, tiny: Path, tmp_path: Path) -> None:
-    stage = validate(recipe(name, 3, tiny, Settings(), 30), tmp_path / "r.yaml").stages["rl"]
+    stage = validate_recipe(recipe(name, 3, tiny, Settings(), 30), tmp_path / "r.yaml").stages["rl"]
     arm = ARMS[name]
     assert set(stage.rewards) == set(arm.rewards) and stage.advantage.name == arm.advantage["name"]
     assert (stage.perception is not None) == (arm.perception is not None)

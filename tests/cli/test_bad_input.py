@@ -14,7 +14,7 @@ from PIL import Image
 from mindgpt_plugins.core import compat
 from mindgpt_plugins.core.errors import StageError
 from mindgpt_plugins.pipeline import plan, preflight_all
-from mindgpt_plugins.recipe.loading import load
+from mindgpt_plugins.recipe.loading import load_recipe
 
 Write = Callable[..., Path]
 SFT = "tune: {kind: sft, model: ./model, data: [./data/cars], max_steps: 2, batch_size: 4, cutoff_len: 64}\n"
@@ -75,6 +75,6 @@ def test_corrupt_image_is_named(recipe: Path) -> None:
 
 
 def test_host_version_outside_the_range(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compat, "installed", lambda name: "0.9.3" if name == "llamafactory" else "5.5.4")
+    monkeypatch.setattr(compat, "find_installed_version", lambda name: "0.9.3" if name == "llamafactory" else "5.5.4")
     with pytest.raises(StageError, match=r"llamafactory 0.9.3 is not supported \(supported: .*pip install"):
-        preflight_all.require(plan.make(load(str(recipe)), recipe.parent / "runs"))
+        preflight_all.check_planned_stages(plan.make_run_plan(load_recipe(str(recipe)), recipe.parent / "runs"))

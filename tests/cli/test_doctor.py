@@ -29,8 +29,8 @@ def direct(extra: str) -> dict[str, Requirement]:
     return found
 
 
-def findings(monkeypatch: pytest.MonkeyPatch, versions: dict[str, str]) -> dict[str, diagnosis.Finding]:
-    monkeypatch.setattr(compat, "installed", versions.get)
+def findings(monkeypatch: pytest.MonkeyPatch, versions: dict[str, str]) -> dict[str, diagnosis.DoctorFinding]:
+    monkeypatch.setattr(compat, "find_installed_version", versions.get)
     return {finding.check: finding for finding in diagnosis._versions()}
 
 
@@ -75,20 +75,20 @@ def test_a_package_under_another_name(monkeypatch: pytest.MonkeyPatch) -> None:
         return "0.28.0"
 
     monkeypatch.setattr(compat.metadata, "version", version)
-    assert compat.installed("vllm") == "0.28.0"
-    assert compat.installed("verl") is None
+    assert compat.find_installed_version("vllm") == "0.28.0"
+    assert compat.find_installed_version("verl") is None
 
 
 def test_what_a_stage_of_another_package_needs() -> None:
-    assert compat.problem_here("packaging>=20") is None
-    assert compat.problem_here("no-such-package>=1") == (
+    assert compat.find_requirement_problem("packaging>=20") is None
+    assert compat.find_requirement_problem("no-such-package>=1") == (
         "no-such-package is not installed; pip install 'no-such-package>=1'"
     )
-    assert "is not supported (needs packaging<1)" in (compat.problem_here("packaging<1") or "")
+    assert "is not supported (needs packaging<1)" in (compat.find_requirement_problem("packaging<1") or "")
 
 
 def test_trouble_is_the_exit_status(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(compat, "installed", {"vllm": "0.1.0"}.get)
+    monkeypatch.setattr(compat, "find_installed_version", {"vllm": "0.1.0"}.get)
     with pytest.raises(SystemExit, match="1"):
         doctor(as_json=True, quick=True)
     states = {one["check"]: one["state"] for one in json.loads(capsys.readouterr().out)["findings"]}

@@ -21,8 +21,8 @@ def test_seam(status):
 
 
 def test_the_installed_version_is_supported():
-    assert seams.found_version() in seams.SUPPORTED
-    seams.require()
+    assert seams.find_llamafactory_version() in seams.SUPPORTED
+    seams.require_seams()
 
 
 @pytest.mark.parametrize(
@@ -41,15 +41,15 @@ def test_the_installed_version_is_supported():
 def test_a_mismatch_stops_with_versions(monkeypatch, seam, detail):
     monkeypatch.setattr(seams, "SEAMS", (*SEAMS, seam))
     with pytest.raises(SeamError, match=detail) as error:
-        seams.require()
-    assert seams.found_version() in str(error.value)
+        seams.require_seams()
+    assert seams.find_llamafactory_version() in str(error.value)
     assert "supported: 0.9.5" in str(error.value)
 
 
 def test_another_version_is_refused_in_one_line(monkeypatch):
-    monkeypatch.setattr(seams, "found_version", lambda: "0.8.0")
+    monkeypatch.setattr(seams, "find_llamafactory_version", lambda: "0.8.0")
     with pytest.raises(SeamError, match=r"LLaMA-Factory 0\.8\.0 is not supported \(supported: 0\.9\.5\)"):
-        seams.require()
+        seams.require_seams()
 
 
 def test_imports_of_the_host_are_seams_and_only_in_their_room():
@@ -84,11 +84,11 @@ def test_rebinding_is_undone_and_refuses_a_name_another_package_took():
     import json.decoder as victim
 
     original = victim.JSONDecoder
-    with seams.rebound({("json.decoder", "JSONDecoder"): lambda c: type("Sub", (c,), {})}):
+    with seams.rebind_functions({("json.decoder", "JSONDecoder"): lambda c: type("Sub", (c,), {})}):
         assert victim.JSONDecoder is not original
         with (
             pytest.raises(SeamError, match="already been replaced"),
-            seams.rebound({("json.decoder", "JSONDecoder"): lambda c: c}),
+            seams.rebind_functions({("json.decoder", "JSONDecoder"): lambda c: c}),
         ):
             pass
     assert victim.JSONDecoder is original

@@ -7,7 +7,7 @@ import torch
 pytest.importorskip("transfer_queue")
 core_algos = pytest.importorskip("verl.trainer.ppo.core_algos")
 
-from mindgpt_plugins.advantage.core import grpo_advantage, modulated_advantage  # noqa: E402
+from mindgpt_plugins.advantage.core import compute_grpo_advantage, compute_modulated_advantage  # noqa: E402
 
 
 def verl_grpo(scores: torch.Tensor, by_std: bool) -> torch.Tensor:
@@ -22,13 +22,13 @@ def verl_grpo(scores: torch.Tensor, by_std: bool) -> torch.Tensor:
 
 def test_lambda_zero_is_verls_grpo_without_std():
     scores = torch.rand(20, 8)
-    ours = modulated_advantage(scores, lam=0.0)
+    ours = compute_modulated_advantage(scores, lam=0.0)
     assert torch.allclose(ours.float(), verl_grpo(scores, by_std=False), atol=1e-6)
 
 
 def test_our_grpo_is_verls():
     scores = torch.rand(20, 8)
-    assert torch.allclose(grpo_advantage(scores).float(), verl_grpo(scores, by_std=True), atol=1e-5)
+    assert torch.allclose(compute_grpo_advantage(scores).float(), verl_grpo(scores, by_std=True), atol=1e-5)
 
 
 def test_the_equal_length_batch_crash_and_its_patch():

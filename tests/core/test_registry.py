@@ -14,11 +14,11 @@ from mindgpt_plugins.core.registry import (
     PluginError,
     RegistryError,
     check_options,
-    get,
-    group,
+    find_misnamed_groups,
+    format_entry_point_group,
+    get_registered,
+    list_registered_names,
     load_plugins,
-    misnamed_groups,
-    names,
     register,
 )
 
@@ -28,8 +28,8 @@ def test_register_and_get() -> None:
     def my_reward(r: object, *, weight: float = 1.0) -> float:
         return weight
 
-    assert get("reward", "my_reward") is my_reward
-    assert "my_reward" in names("reward")
+    assert get_registered("reward", "my_reward") is my_reward
+    assert "my_reward" in list_registered_names("reward")
 
 
 def test_duplicate_names_are_refused() -> None:
@@ -62,9 +62,9 @@ def test_wrong_signature_names_the_parameters() -> None:
 
 def test_unknown_kind_and_name_suggest_the_nearest() -> None:
     with pytest.raises(RegistryError, match="did you mean 'reward'"):
-        names("rewards")
+        list_registered_names("rewards")
     with pytest.raises(RegistryError, match="did you mean 'accuracy'"):
-        get("reward", "acuracy")
+        get_registered("reward", "acuracy")
 
 
 def test_unknown_option_suggests_the_nearest() -> None:
@@ -82,7 +82,7 @@ def test_plugin_file_is_loaded_once(tmp_path: Path) -> None:
     file.write_text("import mindgpt_plugins.core.registry as r\n@r.register('reward')\ndef mine(r, *, x=1): return x\n")
     first = load_plugins([str(file)])
     assert load_plugins([str(file)]) == first
-    assert get("reward", "mine")(None) == 1
+    assert get_registered("reward", "mine")(None) == 1
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_missing_plugin_file() -> None:
 @pytest.mark.parametrize("kind, name", [(k, n) for k, table in BUILTINS.items() for n in table])
 def test_every_builtin_resolves(kind: str, name: str) -> None:
     assert kind in KINDS
-    assert get(kind, name) is not None
+    assert get_registered(kind, name) is not None
 
 
 def test_import_is_light() -> None:
@@ -127,15 +127,15 @@ def test_a_package_that_offers_a_wrong_group_is_told_the_right_one(tmp_path: Pat
         "[mindgpt.losss]\nfocal = astray:focal\n[mindgpt.patchs]\nfast = astray:fast\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    assert misnamed_groups() == [
+    assert find_misnamed_groups() == [
         "package astray offers 'focal' in the group 'mindgpt.losss'; the group is 'mindgpt.losses'",
         "package astray offers 'fast' in the group 'mindgpt.patchs'; the group is 'mindgpt.patches'",
     ]
     with pytest.raises(RegistryError, match=r"no loss 'focal'.*the group is 'mindgpt\.losses'"):
-        get("loss", "focal")
+        get_registered("loss", "focal")
 
 
 def test_every_kind_has_an_english_group() -> None:
-    groups = [group(kind) for kind in KINDS]
+    groups = [format_entry_point_group(kind) for kind in KINDS]
     assert len(set(groups)) == len(groups)
     assert {"mindgpt.losses", "mindgpt.patches", "mindgpt.rewards"} <= set(groups)

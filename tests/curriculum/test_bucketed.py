@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mindgpt_plugins.core.registry import get
+from mindgpt_plugins.core.registry import get_registered
 from mindgpt_plugins.curriculum.base import Clock, CurriculumError, Examples
-from mindgpt_plugins.curriculum.bucketed import Bucketed, padding
+from mindgpt_plugins.curriculum.bucketed import Bucketed, measure_padding_share
 from mindgpt_plugins.curriculum.easy_to_hard import EasyToHard
 from mindgpt_plugins.curriculum.fixed import Fixed
 
@@ -45,7 +45,11 @@ def test_padding_falls_and_difficulty_still_rises():
     examples = world()
     grouped, plain = make(examples).order(0), EasyToHard(examples, 3).order(0)
     saved = {
-        batch: (padding(plain, examples.length, batch), padding(grouped, examples.length, batch)) for batch in (4, 16)
+        batch: (
+            measure_padding_share(plain, examples.length, batch),
+            measure_padding_share(grouped, examples.length, batch),
+        )
+        for batch in (4, 16)
     }
     print(saved)
     for before, after in saved.values():
@@ -55,8 +59,8 @@ def test_padding_falls_and_difficulty_still_rises():
 
 
 def test_padding_counts_the_tokens_that_are_added():
-    assert padding([0, 1, 2], [4, 2, 3], 2) == pytest.approx(1 - 9 / 11)
-    assert padding([0, 1], [5, 5], 2) == 0.0
+    assert measure_padding_share([0, 1, 2], [4, 2, 3], 2) == pytest.approx(1 - 9 / 11)
+    assert measure_padding_share([0, 1], [5, 5], 2) == 0.0
 
 
 def test_steps_are_shuffled_inside_a_window():
@@ -84,4 +88,4 @@ def test_what_it_needs_is_said():
         Bucketed(examples, 0, window=0)
     with pytest.raises(CurriculumError, match="no training examples"):
         Bucketed(Examples([], ("a",), [], []), 0)
-    assert get("sampler", "bucketed") is Bucketed
+    assert get_registered("sampler", "bucketed") is Bucketed

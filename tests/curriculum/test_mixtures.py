@@ -6,10 +6,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mindgpt_plugins.core.registry import check_options, get
+from mindgpt_plugins.core.registry import check_options, get_registered
 from mindgpt_plugins.curriculum.base import Clock, CurriculumError, Examples
 from mindgpt_plugins.curriculum.bucketed import Bucketed
-from mindgpt_plugins.curriculum.dynamic import Dynamic, with_floor
+from mindgpt_plugins.curriculum.dynamic import Dynamic, apply_weight_floor
 from mindgpt_plugins.curriculum.easy_to_hard import EasyToHard
 from mindgpt_plugins.curriculum.mixture import Rounding
 from mindgpt_plugins.curriculum.scheduled import Scheduled
@@ -152,7 +152,7 @@ def test_a_rising_training_loss_raises_the_share_and_an_unmeasured_group_keeps_i
 
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=8).filter(any), st.floats(0, 0.125))
 def test_the_floor_holds_for_every_positive_weight(weights, floor):
-    shares = with_floor(weights, floor)
+    shares = apply_weight_floor(weights, floor)
     assert sum(shares) == pytest.approx(1.0)
     for weight, share in zip(weights, shares, strict=True):
         assert share >= floor - 1e-12 if weight > 0 else share == 0.0
@@ -307,6 +307,6 @@ def test_a_schedule_of_a_run_of_another_length_is_another_schedule():
 
 
 def test_registered_under_their_recipe_names():
-    assert get("mixture", "scheduled") is Scheduled
-    assert get("mixture", "dynamic") is Dynamic
+    assert get_registered("mixture", "scheduled") is Scheduled
+    assert get_registered("mixture", "dynamic") is Dynamic
     check_options("mixture", "dynamic", ["weights", "signal", "probes", "eta", "floor", "every", "delay", "scale"])

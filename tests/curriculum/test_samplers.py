@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mindgpt_plugins.core.registry import check_options, get
+from mindgpt_plugins.core.registry import check_options, get_registered
 from mindgpt_plugins.curriculum.base import CurriculumError, Examples
-from mindgpt_plugins.curriculum.easy_to_hard import EasyToHard, competence, side_by_side
+from mindgpt_plugins.curriculum.easy_to_hard import EasyToHard, compute_competence, interleave_groups
 from mindgpt_plugins.curriculum.fixed import Fixed
 from mindgpt_plugins.curriculum.shuffled import Shuffled
 
@@ -31,7 +31,7 @@ def test_nothing_harder_than_the_competence_is_drawn(examples, start, pacing):
         by_difficulty = sorted(examples.difficulty[p] for p in pool)
         for slot, position in enumerate(drawn):
             n = len(pool)
-            limit = max(slot + 1, math.ceil(n * competence(slot / n, start, pacing)))
+            limit = max(slot + 1, math.ceil(n * compute_competence(slot / n, start, pacing)))
             assert examples.difficulty[position] <= by_difficulty[min(n, limit) - 1]
 
 
@@ -71,7 +71,7 @@ def test_sources_advance_side_by_side():
     for begin in range(0, 100, 20):
         domain = sum(position < 75 for position in order[begin : begin + 20])
         assert 14 <= domain <= 16
-    assert side_by_side([[1, 2], [], [3]]) == [1, 3, 2]
+    assert interleave_groups([[1, 2], [], [3]]) == [1, 3, 2]
 
 
 @settings(deadline=None)
@@ -140,9 +140,9 @@ def test_bad_mixtures_are_refused(weights, message):
 
 
 def test_registered_under_their_recipe_names():
-    assert get("sampler", "easy_to_hard") is EasyToHard
-    assert get("sampler", "shuffled") is Shuffled
-    assert get("mixture", "fixed") is Fixed
+    assert get_registered("sampler", "easy_to_hard") is EasyToHard
+    assert get_registered("sampler", "shuffled") is Shuffled
+    assert get_registered("mixture", "fixed") is Fixed
     check_options("sampler", "easy_to_hard", ["pacing", "start", "paced_epochs"])
     with pytest.raises(ValueError, match="did you mean 'pacing'"):
         check_options("sampler", "easy_to_hard", ["pace"])
@@ -150,8 +150,10 @@ def test_registered_under_their_recipe_names():
 
 def test_pacing_is_platanios_competence():
     """1903.09848, eq. 6 and 7 with T = 1: t·(1 − c0) + c0 and sqrt(t·(1 − c0²) + c0²)."""
-    assert [competence(t, 0.1, "linear") for t in (0, 0.25, 0.5, 1)] == pytest.approx([0.1, 0.325, 0.55, 1.0])
-    assert [competence(t, 0.1, "root") for t in (0, 0.25, 0.5, 1)] == pytest.approx([0.1, 0.5074446, 0.7106335, 1.0])
+    assert [compute_competence(t, 0.1, "linear") for t in (0, 0.25, 0.5, 1)] == pytest.approx([0.1, 0.325, 0.55, 1.0])
+    assert [compute_competence(t, 0.1, "root") for t in (0, 0.25, 0.5, 1)] == pytest.approx(
+        [0.1, 0.5074446, 0.7106335, 1.0]
+    )
 
 
 def test_orders_are_those_of_the_first_release():

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mindgpt_plugins.core.registry import get
+from mindgpt_plugins.core.registry import get_registered
 from mindgpt_plugins.curriculum.base import Clock, CurriculumError, Examples
 from mindgpt_plugins.curriculum.fixed import Fixed
 from mindgpt_plugins.curriculum.self_paced import SelfPaced
@@ -87,7 +87,7 @@ def test_what_cannot_be_is_refused():
         SelfPaced(EXAMPLES, 0, pacing="cubic")
     with pytest.raises(CurriculumError, match="momentum"):
         SelfPaced(EXAMPLES, 0, momentum=1.0)
-    assert get("sampler", "self_paced") is SelfPaced
+    assert get_registered("sampler", "self_paced") is SelfPaced
 
 
 def test_a_fixed_mixture_goes_with_it():

@@ -17,9 +17,9 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from mindgpt_plugins import cli
-from mindgpt_plugins.core.registry import get, load_plugins
+from mindgpt_plugins.core.registry import get_registered, load_plugins
 from mindgpt_plugins.pipeline import plan, runner
-from mindgpt_plugins.recipe.loading import load
+from mindgpt_plugins.recipe.loading import load_recipe
 
 PAGE = pages.DOCS / "extending.md"
 EXAMPLE_DATA = pages.ROOT / "recipes" / "example_data"
@@ -36,14 +36,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def invoke(*arguments: str) -> str:
     """Run a verb of the command line in this process; returns what it printed."""
-    done = CliRunner().invoke(cli.verbs(), arguments, env={"COLUMNS": "200"})
+    done = CliRunner().invoke(cli.build_cli_app(), arguments, env={"COLUMNS": "200"})
     assert done.exit_code == 0, f"{done.output}\n{done.exception!r}"
     return done.output
 
 
 def problems(recipe: Path) -> list[str]:
     """What the stages of a recipe find wrong before anything runs."""
-    planned = plan.make(load(str(recipe)), recipe.parent / "runs")
+    planned = plan.make_run_plan(load_recipe(str(recipe)), recipe.parent / "runs")
     return [problem for stage in planned.stages for problem in stage.stage.check(stage.config, stage.context)]
 
 
@@ -69,17 +69,17 @@ def test_the_sampler_takes_each_example_once_in_an_order_of_its_own(folder: Path
     from mindgpt_plugins.curriculum.base import CurriculumError, Examples
 
     examples = Examples([0] * 10, ("only",), difficulty=[i / 10 for i in range(10)])
-    sampler = get("sampler", "hard_first")(examples, 0, share=0.3)
+    sampler = get_registered("sampler", "hard_first")(examples, 0, share=0.3)
     orders = [sampler.order(epoch) for epoch in (0, 1)]
     assert all(sorted(order) == list(range(10)) and set(order[:3]) == {7, 8, 9} for order in orders)
     assert orders[0] != orders[1]
     with pytest.raises(CurriculumError, match="share must be in"):
-        get("sampler", "hard_first")(examples, 0, share=0.0)
+        get_registered("sampler", "hard_first")(examples, 0, share=0.0)
 
 
 def test_the_mixture_grows(folder: Path) -> None:
     load_plugins([str(folder / "general_later.py")])
-    mixture = get("mixture", "general_later")(("domain", "general"), (90, 30), step=0.5)
+    mixture = get_registered("mixture", "general_later")(("domain", "general"), (90, 30), step=0.5)
     assert [mixture.counts(epoch, 100) for epoch in (0, 1, 2, 3)] == [[100, 0], [50, 50], [0, 100], [0, 100]]
 
 
@@ -91,13 +91,13 @@ def test_the_loss_is_the_same_however_a_step_is_split(folder: Path) -> None:
     logits, labels = torch.randn(4, 6, 11), torch.randint(0, 11, (4, 6))
     labels[:, :2] = IGNORE
     source = torch.tensor([0, 1, 1, 0])
-    focal = get("loss", "focal_ce")(("domain", "general"), (0.5, 0.5), gamma=2.0)
+    focal = get_registered("loss", "focal_ce")(("domain", "general"), (0.5, 0.5), gamma=2.0)
     whole = focal(logits, labels, source, focal.normaliser(labels))
     parts = [focal(logits[s], labels[s], source[s], focal.normaliser(labels)).total for s in (slice(0, 1), slice(1, 4))]
     assert torch.allclose(whole.total, parts[0] + parts[1])
     plain = WeightedCE(("domain", "general"), (0.5, 0.5))
     expected = plain(logits, labels, source, plain.normaliser(labels))
-    without = get("loss", "focal_ce")(("domain", "general"), (0.5, 0.5), gamma=0.0)
+    without = get_registered("loss", "focal_ce")(("domain", "general"), (0.5, 0.5), gamma=0.0)
     assert torch.allclose(without(logits, labels, source, without.normaliser(labels)).total, expected.total)
     assert torch.allclose(whole.sums, expected.sums) and whole.total < expected.total
 
@@ -138,29 +138,29 @@ def test_the_gates_drop_what_they_say(folder: Path) -> None:
         raise AssertionError("these gates ask no model")
 
     batch = Batch([told, *asked], {}, settings, folder, ask=never)
-    first = funnel.apply("gives_itself_away", batch, {})
+    first = funnel.apply_gate("gives_itself_away", batch, {})
     assert [(drop.key, drop.reason) for drop in first.drops] == [("told", "the question contains its answer")]
-    second = funnel.apply("even_yesno", batch, {"most": 0.6})
+    second = funnel.apply_gate("even_yesno", batch, {"most": 0.6})
     assert [drop.key for drop in second.drops] == ["y3"] and second.facts == {"yesno": {"yes": 4, "no": 1}}
     assert [item.row.uid for item in batch.items] == ["y0", "y1", "y2", "n"]
 
 
 def test_the_stage_runs_is_reused_and_runs_again_when_a_key_changes(folder: Path) -> None:
     runs = folder / "runs"
-    planned = plan.make(load("vocabulary.yaml"), runs)
-    runner.run(planned, Console(quiet=True))
+    planned = plan.make_run_plan(load_recipe("vocabulary.yaml"), runs)
+    runner.run_plan(planned, Console(quiet=True))
     (stage,) = planned.stages
     words = json.loads(Path(stage.stage.artefacts(stage.config, stage.context)["words"]).read_text())
     assert len(words) == 3
-    assert [s.status for s in plan.make(load("vocabulary.yaml"), runs).stages] == ["reuse"]
-    (again,) = plan.make(load("vocabulary.yaml", ["stages.words.most=5"]), runs).stages
+    assert [s.status for s in plan.make_run_plan(load_recipe("vocabulary.yaml"), runs).stages] == ["reuse"]
+    (again,) = plan.make_run_plan(load_recipe("vocabulary.yaml", ["stages.words.most=5"]), runs).stages
     assert (again.status, again.reason) == ("run", "changed: most")
     plugin = folder / "vocabulary.py"
     plugin.write_text(plugin.read_text() + "# changed\n")
     from mindgpt_plugins.core import sources
 
     sources.digest_source.cache_clear()
-    assert [s.status for s in plan.make(load("vocabulary.yaml"), runs).stages] == ["run"]
+    assert [s.status for s in plan.make_run_plan(load_recipe("vocabulary.yaml"), runs).stages] == ["run"]
 
 
 def test_the_stage_names_a_missing_set(folder: Path) -> None:
@@ -179,26 +179,26 @@ def test_the_patch_is_applied_once_and_undone(folder: Path, monkeypatch: pytest.
     original = host.count_patches
     try:
         for accelerator, state in ((False, "not needed"), (True, "applied"), (True, "applied")):
-            assert catalog.one("count_without_lists", "auto", accelerator=accelerator).state == state
+            assert catalog.apply_patch("count_without_lists", "auto", accelerator=accelerator).state == state
         assert host.count_patches is not original and host.count_patches.__wrapped__ is original
         assert host.count_patches(100, 60) == original(100, 60) == 18
-        assert catalog.modes({"count_without_lists": "off"}, "dpo")["count_without_lists"] == "off"
+        assert catalog.resolve_modes({"count_without_lists": "off"}, "dpo")["count_without_lists"] == "off"
         patch = sys.modules["mindgpt_patches.count_without_lists"]
-        guard.restore_all(patch.places())
+        guard.restore_places(patch.places())
         assert host.count_patches is original
         (folder / "toy_host.py").write_text((folder / "toy_host.py").read_text().replace("// patch", "// 16"))
         importlib.invalidate_caches()
         importlib.reload(host)
         with pytest.raises(mindgpt_patches.PatchRefused, match="not the one this patch is for"):
-            catalog.one("count_without_lists", "on", accelerator=True)
+            catalog.apply_patch("count_without_lists", "on", accelerator=True)
     finally:
         for name in ("toy_host", "entry", "mindgpt_patches.count_without_lists"):
             sys.modules.pop(name, None)
 
 
 def test_the_entry_point_groups_are_those_of_the_kinds() -> None:
-    from mindgpt_plugins.core.registry import KINDS, group
+    from mindgpt_plugins.core.registry import KINDS, format_entry_point_group
 
     text = PAGE.read_text(encoding="utf-8")
-    listed = {kind for kind in KINDS if f"`{group(kind)}`" in text}
+    listed = {kind for kind in KINDS if f"`{format_entry_point_group(kind)}`" in text}
     assert listed == set(KINDS) - {"patch"}  # patches are a catalogue of this repository

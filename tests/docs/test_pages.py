@@ -85,7 +85,7 @@ def test_the_page_of_the_verbs_names_every_verb() -> None:
         return found
 
     text = (pages.DOCS / "cli.md").read_text(encoding="utf-8")
-    verbs = walk(typer.main.get_command(cli.verbs()), ("mindgpt",))
+    verbs = walk(typer.main.get_command(cli.build_cli_app()), ("mindgpt",))
     assert len(verbs) > 25
     assert [verb for verb in verbs if not re.search(rf"`{verb}\b", text)] == []
 

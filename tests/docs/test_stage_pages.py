@@ -13,7 +13,7 @@ import pytest
 
 from mindgpt_plugins.core.builtins import BUILTINS
 from mindgpt_plugins.pipeline import plan, runner
-from mindgpt_plugins.recipe.loading import load
+from mindgpt_plugins.recipe.loading import load_recipe
 
 STAGES = pages.DOCS / "stages"
 KINDS = sorted(BUILTINS["stage"])
@@ -36,7 +36,7 @@ def plan_page(tmp_path: Path) -> Callable[[str], plan.Plan]:
 
     def make(kind: str) -> plan.Plan:
         (written,) = pages.write_files(STAGES / f"{kind}.md", tmp_path).values()
-        return plan.make(load(str(written), ["device=cpu"]), tmp_path / "runs")
+        return plan.make_run_plan(load_recipe(str(written), ["device=cpu"]), tmp_path / "runs")
 
     return make
 
@@ -51,7 +51,7 @@ def test_the_recipe_of_a_page_is_valid_and_renders(
         assert stage.stage.check(stage.config, stage.context) == [], stage.name
         folder = tmp_path / "rendered" / stage.name
         folder.mkdir(parents=True)
-        assert runner.commands(stage, folder) and any(folder.iterdir())
+        assert runner.render_stage_commands(stage, folder) and any(folder.iterdir())
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -67,7 +67,7 @@ def test_a_page_names_what_the_stage_leaves_and_where_it_runs(
         assert f"`{name}`" in leaves and f"`{name}`" in row, name
     assert f"`launch.{stage.stage.side}.python`" in text
     (tmp_path / "rendered").mkdir()
-    first = runner.commands(stage, tmp_path / "rendered")[0]
+    first = runner.render_stage_commands(stage, tmp_path / "rendered")[0]
     assert f"python -m {first.argv[1]}" in text
     written = re.findall(r"`([\w.]+)`", re.findall(r"^\| writes first \|.*$", text, re.MULTILINE)[0])
     assert (tmp_path / "rendered" / written[0]).is_file()

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from mindgpt_plugins.workbench.report.run import load
+from mindgpt_plugins.workbench.report.run import load_run
 
 pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture(scope="module")
 def evaluations(run: Path) -> dict[str, Path]:
-    return {s.name: s.folder for s in load(run).stages if s.kind == "evaluate" and s.finished}
+    return {s.name: s.folder for s in load_run(run).stages if s.kind == "evaluate" and s.finished}
 
 
 def test_branches_add_up_to_the_scores(evaluations: dict[str, Path]) -> None:

@@ -10,9 +10,9 @@ import pytest
 from mindgpt_plugins.rewards import recorded
 from mindgpt_plugins.rewards.recorded import Recorded
 from mindgpt_plugins.rewards.sdk import Rollout, Score, reward
-from mindgpt_plugins.workbench.explain.explain import explain
-from mindgpt_plugins.workbench.explain.setup import Setup, read
-from mindgpt_plugins.workbench.report.run import load
+from mindgpt_plugins.workbench.explain.explain import explain_rollouts
+from mindgpt_plugins.workbench.explain.setup import Setup, read_recipe_setup
+from mindgpt_plugins.workbench.report.run import load_run
 
 pytestmark = pytest.mark.e2e
 
@@ -25,17 +25,17 @@ def planted_manners(r: Rollout, *, floor: float = 0.9, patience: int = 3) -> Sco
 
 @pytest.fixture(scope="module")
 def stage(run: Path) -> Path:
-    return next(s.folder for s in load(run).stages if s.kind == "rl")
+    return next(s.folder for s in load_run(run).stages if s.kind == "rl")
 
 
 @pytest.fixture(scope="module")
 def setup(stage: Path) -> Setup:
-    return read(str(stage / "stage.json"))
+    return read_recipe_setup(str(stage / "stage.json"))
 
 
 @pytest.fixture(scope="module")
 def replies(stage: Path, setup: Setup) -> list[Recorded]:
-    return recorded.read(stage / "rollouts", total_steps=setup.steps)
+    return recorded.read_recorded_rollouts(stage / "rollouts", total_steps=setup.steps)
 
 
 def planted(setup: Setup, rewards: dict[str, Any]) -> Setup:
@@ -44,7 +44,7 @@ def planted(setup: Setup, rewards: dict[str, Any]) -> Setup:
 
 
 def test_every_recorded_advantage_comes_out_again(setup: Setup, replies: list[Recorded]) -> None:
-    found = explain(replies, setup, look=500)["record"]
+    found = explain_rollouts(replies, setup, look=500)["record"]
     assert found["advantage"]["replies"] == len(replies) > 1000
     assert found["advantage"]["differs"] == 0 and found["differs"] == {}
     assert found["beyond"] == 0 and found["guessed"] == {}
@@ -52,7 +52,7 @@ def test_every_recorded_advantage_comes_out_again(setup: Setup, replies: list[Re
 
 def test_a_dead_parameter_and_a_saturated_reward_are_found(setup: Setup, replies: list[Recorded]) -> None:
     manners = {"planted_manners": {"weight": 0.1, "options": {"patience": 5}}}
-    found = explain(replies, planted(setup, manners))
+    found = explain_rollouts(replies, planted(setup, manners))
     verdicts = {r["name"]: r["verdict"] for r in found["rewards"]}
     assert verdicts["planted_manners"] == "saturated" and verdicts["accuracy"] == "ok"
     rows = {row["path"]: row for row in found["parameters"]}
@@ -64,7 +64,7 @@ def test_a_dead_parameter_and_a_saturated_reward_are_found(setup: Setup, replies
 
 def test_an_order_flip_is_found(setup: Setup, replies: list[Recorded]) -> None:
     heavier = planted(setup, {"conciseness": {"weight": 0.6, "options": {"budget": 16}}})
-    flips = explain(replies, setup, heavier, look=500)["flips"]
+    flips = explain_rollouts(replies, setup, heavier, look=500)["flips"]
     assert flips["flipped"] > 0 and flips["kinds"]["right"] == flips["flipped"]  # right ones trade places by length
     for example in flips["examples"]:
         a, b = sorted(example["replies"], key=lambda r: r["tokens"])

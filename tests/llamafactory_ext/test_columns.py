@@ -11,9 +11,9 @@ from mindgpt_plugins.llamafactory_ext.columns import (
     CarryingProcessor,
     DataError,
     Wanted,
-    take,
+    split_batch_columns,
 )
-from mindgpt_plugins.llamafactory_ext.settings import parse
+from mindgpt_plugins.llamafactory_ext.settings import parse_section
 
 STRICT = Wanted("source", "difficulty", "uid", need_source=True, need_difficulty=True, need_uid=True)
 LAX = Wanted("source", "difficulty", "uid", need_source=False, need_difficulty=False, need_uid=False)
@@ -130,7 +130,7 @@ def test_the_collator_hides_our_columns_from_the_host():
     assert seen == [{"input_ids": [1]}, {"input_ids": [2]}]
     assert got[SOURCE].tolist() == [1, -1]
     assert got[UID].tolist() == [1, 0]
-    rest, carried = take(got)
+    rest, carried = split_batch_columns(got)
     assert rest == {"input_ids": 1}
     assert set(carried) == {SOURCE, DIFFICULTY, UID}
     assert SOURCE in got  # taking leaves the batch alone
@@ -138,5 +138,5 @@ def test_the_collator_hides_our_columns_from_the_host():
 
 
 def test_wanted_follows_the_section():
-    wanted = Wanted.of(parse({"curriculum": "easy_to_hard", "columns": {"difficulty": "hardness"}}))
+    wanted = Wanted.of(parse_section({"curriculum": "easy_to_hard", "columns": {"difficulty": "hardness"}}))
     assert (wanted.difficulty, wanted.need_difficulty, wanted.need_source) == ("hardness", True, False)

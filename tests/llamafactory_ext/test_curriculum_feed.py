@@ -19,8 +19,8 @@ from mindgpt_plugins.curriculum.shuffled import Shuffled
 from mindgpt_plugins.llamafactory_ext import checkpoints
 from mindgpt_plugins.llamafactory_ext.columns import ROW
 from mindgpt_plugins.llamafactory_ext.feedback import Feedback
-from mindgpt_plugins.llamafactory_ext.ordering import Loader, build, start
-from mindgpt_plugins.llamafactory_ext.settings import parse
+from mindgpt_plugins.llamafactory_ext.ordering import Loader, build_section_sampler, start_sampler_clock
+from mindgpt_plugins.llamafactory_ext.settings import parse_section
 
 
 @settings(deadline=None)
@@ -71,9 +71,9 @@ class _Once:
 def test_a_delay_shorter_than_the_lead_is_refused_before_training() -> None:
     examples = Examples([0, 1] * 20, ("a", "b"))
     sampler = Shuffled(examples, 0, Dynamic(("a", "b"), (20, 20), weights={"a": 1, "b": 1}, delay=4))
-    start(sampler, Loader(2, workers=1), Clock(2, 40, 40))
+    start_sampler_clock(sampler, Loader(2, workers=1), Clock(2, 40, 40))
     with pytest.raises(CurriculumError, match="delay is 4 steps, but the data loader fetches 5 steps ahead"):
-        start(sampler, Loader(2, workers=2), Clock(2, 40, 40))
+        start_sampler_clock(sampler, Loader(2, workers=2), Clock(2, 40, 40))
 
 
 def test_resumed_in_mid_epoch_the_loader_goes_on_with_the_same_samples() -> None:
@@ -150,8 +150,8 @@ def test_evaluation_sets_that_do_not_exist_are_named(tmp_path) -> None:
 
 
 def test_a_mixture_by_dataset_groups_by_dataset() -> None:
-    section = parse({"mixture": {"name": "fixed", "by": "dataset", "options": {"weights": {"x": 3, "y": 1}}}})
-    sampler = build(section, ["s"] * 8, ["y", "x"] * 4, ("s",), difficulty=None, length=None, seed=0)
+    section = parse_section({"mixture": {"name": "fixed", "by": "dataset", "options": {"weights": {"x": 3, "y": 1}}}})
+    sampler = build_section_sampler(section, ["s"] * 8, ["y", "x"] * 4, ("s",), difficulty=None, length=None, seed=0)
     order = sampler.order(0)
     assert sum(p % 2 for p in order) == 6  # x, three quarters
 
@@ -161,8 +161,8 @@ def test_a_checkpoint_of_fewer_ranks_is_whole(tmp_path) -> None:
     path.mkdir()
     torch.save({}, path / "rng_state.pth")
     (path / "trainer_state.json").write_text('{"global_step": 5}')
-    assert "rank 0 is missing" in checkpoints.problem(path, 2)
+    assert "rank 0 is missing" in checkpoints.find_checkpoint_problem(path, 2)
     (path / checkpoints.STATE).write_text('{"ranks": 1}')
-    assert checkpoints.problem(path, 2) is None
+    assert checkpoints.find_checkpoint_problem(path, 2) is None
     (path / checkpoints.STATE).write_text('{"ranks": 2}')
-    assert "rank 0 is missing" in checkpoints.problem(path, 2)
+    assert "rank 0 is missing" in checkpoints.find_checkpoint_problem(path, 2)

@@ -12,7 +12,7 @@ import lf_assets
 import pytest
 import yaml
 
-from mindgpt_plugins.cli.plan import curriculum, spans
+from mindgpt_plugins.cli.plan import curriculum, split_step_spans
 from mindgpt_plugins.llamafactory_ext.forecast import Forecast
 
 STAGE = {
@@ -105,11 +105,11 @@ def test_what_only_training_tells_is_left_out(folder: Path) -> None:
 
 def test_spans_end_with_epochs_and_windows() -> None:
     one = Forecast(20, 12, 4, 48, "x", None, 1, {}, {}, difficulty=[None] * 20)
-    assert spans(one, 5) == [(0, 4), (4, 8), (8, 12), (12, 16), (16, 20)]
+    assert split_step_spans(one, 5) == [(0, 4), (4, 8), (8, 12), (12, 16), (16, 20)]
     one.window = 5
-    assert spans(one, 99) == [(0, 5), (5, 10), (10, 12), (12, 17), (17, 20)]
+    assert split_step_spans(one, 99) == [(0, 5), (5, 10), (10, 12), (12, 17), (17, 20)]
     one.steps_per_epoch, one.window = 1, 1
-    assert spans(one, 4) == [(0, 5), (5, 10), (10, 15), (15, 20)]
+    assert split_step_spans(one, 4) == [(0, 5), (5, 10), (10, 15), (15, 20)]
 
 
 @pytest.mark.parametrize(

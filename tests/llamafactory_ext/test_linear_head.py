@@ -28,7 +28,9 @@ class Small(torch.nn.Module):
 def test_the_head_computes_for_one_call_only():
     model, ids = Small(), torch.arange(6).view(2, 3)
     want = model(ids).logits.logsumexp(-1).sum()
-    got = linear_head.call(model, model, {"input_ids": ids}, lambda x, w, b: (x @ w.t()).logsumexp(-1).sum())
+    got = linear_head.run_headless_forward(
+        model, model, {"input_ids": ids}, lambda x, w, b: (x @ w.t()).logsumexp(-1).sum()
+    )
     torch.testing.assert_close(got, want)
     assert "forward" not in vars(model.lm_head)
     assert model(ids).logits.shape == (2, 3, 7)
@@ -41,31 +43,33 @@ def test_a_failure_inside_puts_the_head_back():
         raise RuntimeError("no")
 
     with pytest.raises(RuntimeError, match="no"):
-        linear_head.call(model, model, {"input_ids": torch.arange(3)}, fails)
+        linear_head.run_headless_forward(model, model, {"input_ids": torch.arange(3)}, fails)
     assert "forward" not in vars(model.lm_head)
 
 
 def test_a_model_that_scales_its_logits_is_refused():
     model = Small(scale=0.5)
     with pytest.raises(PatchRefused, match="changes its logits after the head"):
-        linear_head.call(model, model, {"input_ids": torch.arange(3)}, lambda x, w, b: (x @ w.t()).sum())
+        linear_head.run_headless_forward(
+            model, model, {"input_ids": torch.arange(3)}, lambda x, w, b: (x @ w.t()).sum()
+        )
 
 
 def test_auto_looks_at_the_size():
     model = Small()
-    assert linear_head.decide("auto", model, 1000, None).state == "not needed"
-    assert linear_head.decide("auto", model, 2**28 // 7 + 1, None).state == "applied"
-    assert linear_head.decide("on", model, 1, None).state == "applied"
-    assert linear_head.decide("off", model, 2**40, None).state == "off"
+    assert linear_head.decide_hidden_loss("auto", model, 1000, None).state == "not needed"
+    assert linear_head.decide_hidden_loss("auto", model, 2**28 // 7 + 1, None).state == "applied"
+    assert linear_head.decide_hidden_loss("on", model, 1, None).state == "applied"
+    assert linear_head.decide_hidden_loss("off", model, 2**40, None).state == "off"
 
 
 def test_what_stands_in_the_way():
     model = Small()
-    assert "an anchor" in linear_head.decide("auto", model, 2**40, "an anchor").reason
+    assert "an anchor" in linear_head.decide_hidden_loss("auto", model, 2**40, "an anchor").reason
     with pytest.raises(PatchRefused, match="an anchor.*off"):
-        linear_head.decide("on", model, 1, "an anchor")
+        linear_head.decide_hidden_loss("on", model, 1, "an anchor")
     odd = copy.deepcopy(model)
     odd.lm_head = torch.nn.Sequential(odd.lm_head)
-    assert linear_head.decide("auto", odd, 2**40, None).state == "refused"
+    assert linear_head.decide_hidden_loss("auto", odd, 2**40, None).state == "refused"
     model.lm_head.forward = lambda x: x
-    assert "another package" in linear_head.decide("auto", model, 2**40, None).reason
+    assert "another package" in linear_head.decide_hidden_loss("auto", model, 2**40, None).reason

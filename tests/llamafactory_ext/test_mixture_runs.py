@@ -11,10 +11,10 @@ import pytest
 from lf_assets import command, distance, environment, host_config, metrics, train
 
 from mindgpt_plugins.curriculum.base import Clock, Sampler
-from mindgpt_plugins.curriculum.bucketed import padding
-from mindgpt_plugins.curriculum.mixture import Change
-from mindgpt_plugins.llamafactory_ext.ordering import Loader, build
-from mindgpt_plugins.llamafactory_ext.settings import parse
+from mindgpt_plugins.curriculum.bucketed import measure_padding_share
+from mindgpt_plugins.curriculum.mixture import MixtureChange
+from mindgpt_plugins.llamafactory_ext.ordering import Loader, build_section_sampler
+from mindgpt_plugins.llamafactory_ext.settings import parse_section
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
@@ -43,7 +43,9 @@ def declared(section: dict[str, Any], data: list[dict[str, Any]], batch: int, st
     source = [row["source"] for row in data]
     difficulty = [row["difficulty"] for row in data]
     names = tuple(sorted(set(source)))
-    sampler = build(parse(section), source, source, names, difficulty=difficulty, length=None, seed=1)
+    sampler = build_section_sampler(
+        parse_section(section), source, source, names, difficulty=difficulty, length=None, seed=1
+    )
     sampler.attach(Clock(batch, len(data), steps))
     return sampler
 
@@ -85,9 +87,9 @@ def test_a_schedule_is_followed_within_epochs_and_over_them(world: Path, tmp_pat
     assert lines[-1]["share/domain"] == 0.0
 
 
-def recorded_changes(path: Path, names: tuple[str, ...]) -> list[Change]:
+def recorded_changes(path: Path, names: tuple[str, ...]) -> list[MixtureChange]:
     lines = [json.loads(line) for line in path.read_text().splitlines()]
-    return [Change(x["step"], x["from_step"] - 1, tuple(x["shares"][name] for name in names)) for x in lines]
+    return [MixtureChange(x["step"], x["from_step"] - 1, tuple(x["shares"][name] for name in names)) for x in lines]
 
 
 def resumed(config: dict[str, Any], stop: int, **env: str) -> Path:
@@ -192,7 +194,7 @@ def test_length_grouping_in_a_real_run(world: Path, tmp_path: Path) -> None:
         orders.append([place[uid] for line in lines for uid in json.loads(line)["uid"]])
     assert sorted(orders[0]) == sorted(orders[1]) == list(range(48))
     words = [len(row["messages"][1]["content"]) for row in data]
-    before, after = (padding(order, words, 2) for order in orders)
+    before, after = (measure_padding_share(order, words, 2) for order in orders)
     assert after < 0.6 * before
 
 

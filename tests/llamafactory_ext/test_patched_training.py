@@ -18,7 +18,9 @@ COUNTER = Path(__file__).parents[1] / "patches" / "encoder_count"
 def run(world: Path, folder: Path, mode: str, kind: str, **config: Any) -> tuple[Path, list[tuple[int, int]]]:
     """Output folder; pictures and distinct pictures of each call of the model's vision tower."""
     folder.mkdir()
-    section = {"patches": dict.fromkeys(catalog.modes({}, kind), mode) | {"liger_qwen3_vl": "off"}}  # it needs CUDA
+    section = {
+        "patches": dict.fromkeys(catalog.resolve_modes({}, kind), mode) | {"liger_qwen3_vl": "off"}
+    }  # it needs CUDA
     path = f"{environment()['PYTHONPATH']}:{COUNTER}"  # ours hands over to it
     sgd = {"optim": "sgd", "learning_rate": 0.1, "max_steps": 4}
     done = train(
@@ -35,11 +37,11 @@ def run(world: Path, folder: Path, mode: str, kind: str, **config: Any) -> tuple
 def test_on_is_off(world: Path, tmp_path: Path, kind: str) -> None:
     config = {"stage": "dpo", "dataset": "pairs"} if kind == "dpo" else {}
     (off, plain), (on, few) = (run(world, tmp_path / mode, mode, kind, **config) for mode in ("off", "on"))
-    outcomes = {one.name: one for one in records.read(on) if one.name != "liger_qwen3_vl"}
+    outcomes = {one.name: one for one in records.read_outcomes(on) if one.name != "liger_qwen3_vl"}
     assert {one.state for one in outcomes.values()} == {"applied"}
     for name in ("patch_embed_linear", "pos_embed_cache", "linear_cross_entropy"):
         assert max((outcomes[name].parity or {}).values()) <= 1e-5
-    assert {one.state for one in records.read(off)} == {"off"}
+    assert {one.state for one in records.read_outcomes(off)} == {"off"}
 
     assert distance(off, world / "model") > 1e-3
     assert distance(off, on) <= 1e-6

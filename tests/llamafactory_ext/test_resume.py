@@ -6,7 +6,7 @@ import torch
 
 from mindgpt_plugins.core.files import load_jsonl
 from mindgpt_plugins.llamafactory_ext import checkpoints
-from mindgpt_plugins.llamafactory_ext.callback import GuestCallback
+from mindgpt_plugins.llamafactory_ext.callback import HostTrainerCallback
 
 
 def checkpoint(folder, step, ranks=1):
@@ -21,8 +21,8 @@ def checkpoint(folder, step, ranks=1):
 
 def test_whole_checkpoints_are_left_alone(tmp_path):
     checkpoint(tmp_path, 3), checkpoint(tmp_path, 6)
-    assert checkpoints.set_aside_incomplete(tmp_path, 1) == []
-    assert checkpoints.set_aside_incomplete(tmp_path / "missing", 1) == []
+    assert checkpoints.set_aside_checkpoints(tmp_path, 1) == []
+    assert checkpoints.set_aside_checkpoints(tmp_path / "missing", 1) == []
 
 
 @pytest.mark.parametrize(
@@ -37,36 +37,36 @@ def test_whole_checkpoints_are_left_alone(tmp_path):
 def test_a_torn_one_is_set_aside_and_said(tmp_path, tear, why):
     old, torn = checkpoint(tmp_path, 9), checkpoint(tmp_path, 12)
     tear(torn)
-    (line,) = checkpoints.set_aside_incomplete(tmp_path, 1)
+    (line,) = checkpoints.set_aside_checkpoints(tmp_path, 1)
     assert why in line
     assert old.is_dir()
     assert not torn.exists()
     assert (tmp_path / "incomplete-checkpoint-12").is_dir()
-    assert checkpoints.set_aside_incomplete(tmp_path, 1) == []
+    assert checkpoints.set_aside_checkpoints(tmp_path, 1) == []
 
 
 def test_the_only_one_torn_means_from_the_start(tmp_path):
     (checkpoint(tmp_path, 2) / "trainer_state.json").unlink()
-    assert len(checkpoints.set_aside_incomplete(tmp_path, 1)) == 1
+    assert len(checkpoints.set_aside_checkpoints(tmp_path, 1)) == 1
     assert not list(tmp_path.glob("checkpoint-*"))
 
 
 def test_an_older_half_deleted_one_is_the_hosts_business(tmp_path):
     (checkpoint(tmp_path, 2) / "trainer_state.json").unlink()
     checkpoint(tmp_path, 4)
-    assert checkpoints.set_aside_incomplete(tmp_path, 1) == []
+    assert checkpoints.set_aside_checkpoints(tmp_path, 1) == []
 
 
 def test_every_rank_must_have_saved_its_random_state(tmp_path):
     path = checkpoint(tmp_path, 5, ranks=2)
-    assert checkpoints.problem(path, 2) is None
+    assert checkpoints.find_checkpoint_problem(path, 2) is None
     (path / "rng_state_1.pth").unlink()
-    assert "rank 1" in checkpoints.problem(path, 2)
+    assert "rank 1" in checkpoints.find_checkpoint_problem(path, 2)
 
 
 def test_a_log_line_has_our_names_and_six_digits(tmp_path):
     logs = {"loss": 1 / 3, "learning_rate": 0.1, "note": "text", "grad_norm": float("nan")}
-    callback = GuestCallback(SimpleNamespace(), tmp_path / "metrics.jsonl")
+    callback = HostTrainerCallback(SimpleNamespace(), tmp_path / "metrics.jsonl")
     state = SimpleNamespace(is_world_process_zero=True, global_step=2, max_steps=9)
     callback.on_log(None, state, None, logs=logs)
     (line,) = load_jsonl(tmp_path / "metrics.jsonl")

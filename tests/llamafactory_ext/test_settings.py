@@ -5,27 +5,27 @@ import pytest
 import yaml
 
 from mindgpt_plugins.core.registry import PluginError, RegistryError
-from mindgpt_plugins.llamafactory_ext.launch import main, read
+from mindgpt_plugins.llamafactory_ext.launch import main, read_host_arguments
 from mindgpt_plugins.llamafactory_ext.settings import (
+    LlamaFactorySettingsError,
     Section,
-    SettingsError,
-    check_against_host,
-    parse,
+    check_host_arguments,
+    parse_section,
 )
 
 STREAMING = {"streaming": True, "dataloader_num_workers": 1, "accelerator_config": {"dispatch_batches": False}}
 
 
 def test_a_choice_is_a_name_or_a_name_with_options():
-    section = parse(
+    section = parse_section(
         {"curriculum": "shuffled", "mixture": {"name": "fixed", "by": "dataset", "options": {"weights": {"a": 1}}}}
     )
     assert section.curriculum.written() == "shuffled"
     assert section.mixture.written() == {"name": "fixed", "by": "dataset", "options": {"weights": {"a": 1}}}
     assert Section.model_validate(section.model_dump()) == section
     assert section.loss.name == "weighted_ce"
-    assert parse({"loss": None}).loss is None
-    assert parse(None) == Section()
+    assert parse_section({"loss": None}).loss is None
+    assert parse_section(None) == Section()
 
 
 @pytest.mark.parametrize(
@@ -33,11 +33,11 @@ def test_a_choice_is_a_name_or_a_name_with_options():
     [
         (
             {"curiculum": "shuffled"},
-            SettingsError,
+            LlamaFactorySettingsError,
             "mindgpt.curiculum: unknown key 'curiculum'; did you mean 'curriculum'",
         ),
-        ({"kl": {"sources": ["a"], "betta": 1}}, SettingsError, "did you mean 'beta'"),
-        ({"kl": {"sources": ["a"], "beta": 0}}, SettingsError, "mindgpt.kl.beta"),
+        ({"kl": {"sources": ["a"], "betta": 1}}, LlamaFactorySettingsError, "did you mean 'beta'"),
+        ({"kl": {"sources": ["a"], "beta": 0}}, LlamaFactorySettingsError, "mindgpt.kl.beta"),
         ({"curriculum": "easy_to_hart"}, RegistryError, "did you mean 'easy_to_hard'"),
         (
             {"curriculum": {"name": "easy_to_hard", "options": {"pace": "root"}}},
@@ -50,7 +50,7 @@ def test_a_choice_is_a_name_or_a_name_with_options():
 )
 def test_bad_sections_name_place_and_fix(raw, error, message):
     with pytest.raises(error, match=message):
-        parse(raw)
+        parse_section(raw)
 
 
 @pytest.mark.parametrize(
@@ -101,38 +101,40 @@ def test_bad_sections_name_place_and_fix(raw, error, message):
     ],
 )
 def test_what_could_not_act_is_refused(raw, host, environment, message):
-    with pytest.raises(SettingsError, match=message):
-        check_against_host(parse(raw), host, environment)
+    with pytest.raises(LlamaFactorySettingsError, match=message):
+        check_host_arguments(parse_section(raw), host, environment)
 
 
 def test_ordinary_combinations_pass():
-    check_against_host(parse({"curriculum": "easy_to_hard"}), {"stage": "dpo"}, {})
-    check_against_host(
-        parse({"loss": {"name": "weighted_ce", "options": {"weights": {"a": 2.0}}}}), {"packing": True}, {}
+    check_host_arguments(parse_section({"curriculum": "easy_to_hard"}), {"stage": "dpo"}, {})
+    check_host_arguments(
+        parse_section({"loss": {"name": "weighted_ce", "options": {"weights": {"a": 2.0}}}}), {"packing": True}, {}
     )
-    check_against_host(parse({"curriculum": "easy_to_hard"}), {"neat_packing": True}, {})
-    check_against_host(parse({"sources": ["a"]}), STREAMING, {})
+    check_host_arguments(parse_section({"curriculum": "easy_to_hard"}), {"neat_packing": True}, {})
+    check_host_arguments(parse_section({"sources": ["a"]}), STREAMING, {})
     measured = {"eval_dataset": "dev", "eval_on_each_dataset": True, "eval_strategy": "steps"}
     dynamic = {"mixture": {"name": "dynamic", "options": {"weights": {"a": 1}, "signal": "eval_loss"}}}
-    check_against_host(parse(dynamic), {**measured, "stage": "dpo"}, {})
-    check_against_host(parse({"loss": None}), {"use_dft_loss": True}, {"USE_MCA": "0"})
+    check_host_arguments(parse_section(dynamic), {**measured, "stage": "dpo"}, {})
+    check_host_arguments(parse_section({"loss": None}), {"use_dft_loss": True}, {"USE_MCA": "0"})
 
 
 def test_what_a_section_needs_of_the_data():
-    assert not parse({}).needs_source()
-    assert parse({"loss": {"name": "weighted_ce", "options": {"weights": {"a": 1.0}}}}).needs_source()
-    assert not parse({"mixture": {"name": "fixed", "by": "dataset", "options": {"weights": {"a": 1}}}}).needs_source()
-    assert parse({"curriculum": "easy_to_hard"}).needs_difficulty()
-    assert not parse({"curriculum": "shuffled"}).needs_difficulty()
+    assert not parse_section({}).needs_source()
+    assert parse_section({"loss": {"name": "weighted_ce", "options": {"weights": {"a": 1.0}}}}).needs_source()
+    assert not parse_section(
+        {"mixture": {"name": "fixed", "by": "dataset", "options": {"weights": {"a": 1}}}}
+    ).needs_source()
+    assert parse_section({"curriculum": "easy_to_hard"}).needs_difficulty()
+    assert not parse_section({"curriculum": "shuffled"}).needs_difficulty()
 
 
 def test_overrides_reach_into_the_section(tmp_path):
     path = tmp_path / "x.yaml"
     path.write_text(yaml.safe_dump({"learning_rate": 1e-4, "mindgpt": {"curriculum": "shuffled"}}))
-    got = read(path, ["mindgpt.curriculum.name=easy_to_hard", "learning_rate=0.1"])
+    got = read_host_arguments(path, ["mindgpt.curriculum.name=easy_to_hard", "learning_rate=0.1"])
     assert got == {"learning_rate": 0.1, "mindgpt": {"curriculum": {"name": "easy_to_hard"}}}
-    with pytest.raises(SettingsError, match=r"missing\.yaml"):
-        read(tmp_path / "missing.yaml", [])
+    with pytest.raises(LlamaFactorySettingsError, match=r"missing\.yaml"):
+        read_host_arguments(tmp_path / "missing.yaml", [])
 
 
 def test_a_fault_is_one_line_and_exit_2(tmp_path, capsys):

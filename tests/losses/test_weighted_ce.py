@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from mindgpt_plugins.core.registry import check_options, get
+from mindgpt_plugins.core.registry import check_options, get_registered
 from mindgpt_plugins.curriculum.base import CurriculumError
 from mindgpt_plugins.losses.kl_anchor import KLAnchor
 from mindgpt_plugins.losses.weighted_ce import WeightedCE
@@ -121,7 +121,7 @@ def test_bad_anchors_are_refused():
 
 
 def test_registered():
-    assert get("loss", "weighted_ce") is WeightedCE
+    assert get_registered("loss", "weighted_ce") is WeightedCE
     check_options("loss", "weighted_ce", ["weights", "length_weighting"])
 
 

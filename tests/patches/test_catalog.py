@@ -7,11 +7,11 @@ import types
 
 import pytest
 import torch
-from mindgpt_patches import Outcome, PatchRefused, catalog, certificate, guard, records
+from mindgpt_patches import PatchOutcome, PatchRefused, catalog, certificate, guard, records
 from pydantic import TypeAdapter
 
 from mindgpt_plugins.core.patch_modes import Patches
-from mindgpt_plugins.core.registry import names
+from mindgpt_plugins.core.registry import list_registered_names
 
 
 def test_it_is_light():
@@ -22,7 +22,7 @@ def test_it_is_light():
 
 def test_every_entry_is_a_module_that_doctor_knows_too():
     for name, entry in catalog.CATALOG.items():
-        assert not entry.target or name in names("patch")
+        assert not entry.target or name in list_registered_names("patch")
         assert importlib.util.find_spec(f"mindgpt_patches.{name}") is not None
 
 
@@ -39,7 +39,7 @@ def test_yaml_reads_on_and_off_as_booleans():
 )
 def test_wrong_names(given, message):
     with pytest.raises(catalog.PatchesError, match=message):
-        catalog.modes(given, "sft")
+        catalog.resolve_modes(given, "sft")
 
 
 @pytest.fixture
@@ -47,20 +47,20 @@ def host(monkeypatch):
     """A host module with one function, and a patch of it that multiplies by ``factor``."""
     module = types.ModuleType("a_host")
     exec(compile("def triple(x):\n    return 3 * x\n", __file__, "exec"), module.__dict__)
-    monkeypatch.setattr(guard, "fingerprint", lambda function: function(1))
+    monkeypatch.setattr(guard, "fingerprint_function", lambda function: function(1))
 
     def patch(factor):
         mine = types.ModuleType("mindgpt_patches.a_patch")
 
         def apply():
-            guard.replace(module, "triple", {3: "a_host 1.0"}, lambda original: lambda x: factor * x)
+            guard.replace_function(module, "triple", {3: "a_host 1.0"}, lambda original: lambda x: factor * x)
             return "applied"
 
         def run():
             x = torch.ones(2).requires_grad_()
             return module.triple(x).sum(), [x]
 
-        mine.apply, mine.certify = apply, lambda: certificate.errors(module, "triple", run)
+        mine.apply, mine.certify = apply, lambda: certificate.measure_errors(module, "triple", run)
         monkeypatch.setitem(sys.modules, "mindgpt_patches.a_patch", mine)
         monkeypatch.setitem(catalog.CATALOG, "a_patch", catalog.Entry(("sft",), "accelerator", "", "a_host"))
         return module
@@ -70,34 +70,37 @@ def host(monkeypatch):
 
 def test_applied_with_a_certificate(host):
     module, original = host(3), host(3).triple
-    outcome = catalog.one("a_patch", "on", accelerator=False)
-    assert outcome == Outcome("a_patch", "applied", "", {"loss": 0.0, "gradients": 0.0})
+    outcome = catalog.apply_patch("a_patch", "on", accelerator=False)
+    assert outcome == PatchOutcome("a_patch", "applied", "", {"loss": 0.0, "gradients": 0.0})
     assert module.triple is not original
 
 
 def test_off_and_not_needed_leave_the_host_alone(host):
     module = host(3)
     original = module.triple
-    assert catalog.one("a_patch", "off", accelerator=True).state == "off"
-    assert catalog.one("a_patch", "auto", accelerator=False).state == "not needed"
+    assert catalog.apply_patch("a_patch", "off", accelerator=True).state == "off"
+    assert catalog.apply_patch("a_patch", "auto", accelerator=False).state == "not needed"
     assert module.triple is original
-    assert catalog.one("a_patch", "auto", accelerator=True).state == "applied"
+    assert catalog.apply_patch("a_patch", "auto", accelerator=True).state == "applied"
 
 
 def test_one_that_computes_something_else_is_taken_back(host):
     module = host(4)
     original = module.triple
-    outcome = catalog.one("a_patch", "auto", accelerator=True)
+    outcome = catalog.apply_patch("a_patch", "auto", accelerator=True)
     assert outcome.state == "refused" and "host's numbers" in outcome.reason
     assert module.triple is original
     with pytest.raises(PatchRefused, match=r"patches: \{a_patch: off\}"):
-        catalog.one("a_patch", "on", accelerator=True)
+        catalog.apply_patch("a_patch", "on", accelerator=True)
 
 
 def test_records_of_several_processes(tmp_path):
-    records.write([Outcome("a", "not needed"), Outcome("b", "applied", "", {"loss": 0.0})], tmp_path)
-    records.write([Outcome("a", "applied", "later")], tmp_path)
-    assert records.read(tmp_path) == [Outcome("a", "applied", "later"), Outcome("b", "applied", "", {"loss": 0.0})]
+    records.write_outcomes([PatchOutcome("a", "not needed"), PatchOutcome("b", "applied", "", {"loss": 0.0})], tmp_path)
+    records.write_outcomes([PatchOutcome("a", "applied", "later")], tmp_path)
+    assert records.read_outcomes(tmp_path) == [
+        PatchOutcome("a", "applied", "later"),
+        PatchOutcome("b", "applied", "", {"loss": 0.0}),
+    ]
 
 
 @pytest.mark.slow

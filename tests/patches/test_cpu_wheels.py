@@ -25,6 +25,6 @@ def test_never_on_a_cuda_build_of_torch(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "version.py").write_text("__version__ = '0.28.0+cu130'")
     monkeypatch.setattr(torch.version, "cuda", None)
     monkeypatch.setattr(torch.version, "hip", None)
-    assert wheels.mismatch(tmp_path, "torchvision")
+    assert wheels.has_build_mismatch(tmp_path, "torchvision")
     monkeypatch.setattr(torch.version, "cuda", "13.0")
-    assert not wheels.mismatch(tmp_path, "torchvision")
+    assert not wheels.has_build_mismatch(tmp_path, "torchvision")

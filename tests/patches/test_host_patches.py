@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 from mindgpt_patches import processor_typed_dict, verl_linear_log_probs, verl_tiled_mlp
-from mindgpt_patches.guard import restore
+from mindgpt_patches.guard import restore_function
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def validate():
     import transformers.processing_utils as module
 
     yield lambda *args: module.validate_typed_dict(*args)
-    restore(module, "validate_typed_dict")
+    restore_function(module, "validate_typed_dict")
 
 
 def fresh(total=False):
@@ -57,7 +57,7 @@ def fused():
     from verl.utils.experimental.torch_functional import FusedLinearForPPO
 
     yield FusedLinearForPPO(chunk_size=16)
-    restore(FusedLinearForPPO, "forward")
+    restore_function(FusedLinearForPPO, "forward")
 
 
 def test_verl_log_probs_and_entropy_are_the_same_and_dw_is_more_exact(fused):
@@ -109,13 +109,13 @@ def test_verl_builds_its_model_with_the_option(monkeypatch):
         assert seen == [{"num_shards": 3, "model_type": "qwen3"}]
     finally:
         for owner, name in places:
-            restore(owner, name)
+            restore_function(owner, name)
     assert [getattr(owner, name) for owner, name in places] == before
 
 
 def test_a_patch_waits_for_its_module():
     script = (
-        "import sys; from mindgpt_patches.guard import after_import\n"
+        "import sys; from mindgpt_patches.guard import run_after_import\n"
         "seen = []\n"
         "after_import('wave', lambda: seen.append(sys.modules['wave'].Wave_read))\n"
         "assert not seen and 'wave' not in sys.modules\n"

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 import torch
-from mindgpt_patches import Outcome, PatchRefused, catalog, liger_qwen3_vl
+from mindgpt_patches import PatchOutcome, PatchRefused, catalog, liger_qwen3_vl
 
 INTERPRETED = """
 import json
@@ -29,7 +29,7 @@ for module in (liger_kernel.ops.layer_norm, liger_kernel.ops.rms_norm):
     module.rsqrt = lambda x: tl.rsqrt(x)
 
 from mindgpt_patches import liger_qwen3_vl as patch
-from mindgpt_patches.certificate import seeded
+from mindgpt_patches.certificate import compute_seeded_run
 assert patch.apply() == patch.apply()
 calls = {}
 
@@ -45,11 +45,11 @@ for name in ("LigerRMSNormFunction", "LigerLayerNormFunction", "LigerSiLUMulFunc
     kernel.apply = counted(name, kernel.apply)
 found = {}
 for experts in (0, 4):
-    got = seeded(lambda: patch.small_run(experts))
-    modules = patch.replaced(patch.small_model(experts))
+    got = compute_seeded_run(lambda: patch.run_small_model(experts))
+    modules = patch.replaced(patch.make_small_model(experts))
     made = dict(calls)
-    patch.undo()
-    want = seeded(lambda: patch.small_run(experts))
+    patch.restore_host()
+    want = compute_seeded_run(lambda: patch.run_small_model(experts))
     assert calls == made
     patch.apply()
     calls.clear()
@@ -64,7 +64,7 @@ print("FOUND" + json.dumps(found))
 def host_left_as_found():
     originals = [(place.owner, place.name, vars(place.owner)[place.name]) for place in liger_qwen3_vl.places()]
     yield
-    liger_qwen3_vl.undo()
+    liger_qwen3_vl.restore_host()
     for owner, name, original in originals:
         assert vars(owner)[name] is original
 
@@ -92,10 +92,10 @@ def test_same_loss_and_gradients_as_transformers():
 def test_without_a_gpu_it_is_not_needed_and_on_is_refused(monkeypatch):
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert catalog.one("liger_qwen3_vl", "auto", accelerator=False).state == "not needed"
-    assert catalog.one("liger_qwen3_vl", "auto", accelerator=True).state == "not needed"
+    assert catalog.apply_patch("liger_qwen3_vl", "auto", accelerator=False).state == "not needed"
+    assert catalog.apply_patch("liger_qwen3_vl", "auto", accelerator=True).state == "not needed"
     with pytest.raises(PatchRefused, match=r"need CUDA.*patches: \{liger_qwen3_vl: off\}"):
-        catalog.one("liger_qwen3_vl", "on", accelerator=False)
+        catalog.apply_patch("liger_qwen3_vl", "on", accelerator=False)
 
 
 def test_without_liger(possible, monkeypatch):
@@ -108,38 +108,38 @@ def test_twice_is_once_and_tensors_on_the_cpu_stay_the_hosts(possible):
     assert liger_qwen3_vl.apply() == liger_qwen3_vl.apply()
     for place, original in zip(liger_qwen3_vl.places(), before, strict=True):
         assert vars(place.owner)[place.name].__wrapped__ is original
-    vision = liger_qwen3_vl.small_model().model.visual
+    vision = liger_qwen3_vl.make_small_model().model.visual
     assert type(vision.merger.norm) is type(vision.blocks[0].norm1) is liger_qwen3_vl.LayerNorm
     out = vision(torch.randn(16, 96), torch.tensor([[1, 4, 4]]))  # another patch's certificate may do so
-    liger_qwen3_vl.undo()
+    liger_qwen3_vl.restore_host()
     assert out.pooler_output.isfinite().all()
 
 
 def test_a_kernel_that_fails_puts_the_host_back(possible, monkeypatch):
     liger_qwen3_vl.apply()
     runs = iter([lambda: (torch.ones((), requires_grad=True),) * 2, lambda: 1 / 0])
-    monkeypatch.setattr(liger_qwen3_vl, "small_run", lambda: next(runs)())
+    monkeypatch.setattr(liger_qwen3_vl, "run_small_model", lambda: next(runs)())
     monkeypatch.setattr(liger_qwen3_vl, "_own_gpu", contextlib.nullcontext)
-    monkeypatch.setattr("mindgpt_patches.certificate.seeded", lambda run: run())
+    monkeypatch.setattr("mindgpt_patches.certificate.compute_seeded_run", lambda run: run())
     with pytest.raises(PatchRefused, match="a kernel of Liger fails here: ZeroDivisionError"):
         liger_qwen3_vl.certify()
     assert not any(hasattr(vars(p.owner)[p.name], "__mindgpt_patch__") for p in liger_qwen3_vl.places())
 
 
 def test_a_model_in_which_nothing_is_replaced(possible):
-    applied = [Outcome("liger_qwen3_vl", "applied", "liger-kernel 0.8.5"), Outcome("other", "applied", "x")]
+    applied = [PatchOutcome("liger_qwen3_vl", "applied", "liger-kernel 0.8.5"), PatchOutcome("other", "applied", "x")]
     liger_qwen3_vl.apply()
-    counted, other = catalog.confirm(applied, {}, liger_qwen3_vl.small_model())
+    counted, other = catalog.confirm_outcomes(applied, {}, liger_qwen3_vl.make_small_model())
     assert counted.reason.startswith("liger-kernel 0.8.5; 9 RMSNorm, 2 RoPE, 2 SwiGLU, 6 vision LayerNorm")
     assert other == applied[1]
-    outcome, _ = catalog.confirm(applied, {}, torch.nn.Linear(2, 2))
+    outcome, _ = catalog.confirm_outcomes(applied, {}, torch.nn.Linear(2, 2))
     assert outcome.state == "refused" and "nothing would be replaced" in outcome.reason
     with pytest.raises(PatchRefused, match="liger_qwen3_vl: off"):
-        catalog.confirm(applied, {"liger_qwen3_vl": "on"}, torch.nn.Linear(2, 2))
+        catalog.confirm_outcomes(applied, {"liger_qwen3_vl": "on"}, torch.nn.Linear(2, 2))
 
 
 def test_another_packages_forward_is_refused(possible):
-    model = liger_qwen3_vl.small_model()
+    model = liger_qwen3_vl.make_small_model()
     model.model.language_model.norm.forward = lambda x: x
     with pytest.raises(PatchRefused, match="replaced the forward of model.language_model.norm"):
         liger_qwen3_vl.replaced(model)

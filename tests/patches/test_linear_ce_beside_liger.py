@@ -8,7 +8,7 @@ import sys
 SCRIPT = """
 import json, torch
 from liger_kernel.transformers.functional import liger_fused_linear_cross_entropy
-from mindgpt_patches.linear_cross_entropy import linear_cross_entropy
+from mindgpt_patches.linear_cross_entropy import compute_linear_cross_entropy
 
 torch.manual_seed(0)
 found = {}
@@ -18,7 +18,7 @@ for reduction in ("sum", "none"):
     base = torch.randn(40, 16), torch.randn(300, 16)
     ours, theirs = ([t.clone().requires_grad_() for t in base] for _ in "ab")
     weights = torch.rand(40) if reduction == "none" else torch.ones(40)
-    one = linear_cross_entropy(*ours, labels, token_weights=weights, chunk_bytes=20_000).loss
+    one = compute_linear_cross_entropy(*ours, labels, token_weights=weights, chunk_bytes=20_000).loss
     other = (liger_fused_linear_cross_entropy(*theirs, labels, reduction=reduction) * (weights if reduction == "none" else 1)).sum()
     one.backward(); other.backward()
     found[reduction] = [abs(one.item() - other.item()) / abs(other.item())]

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from mindgpt_patches import patch_embed_linear, pos_embed_cache, vision_dedup
-from mindgpt_patches.guard import restore_all
+from mindgpt_patches.guard import restore_places
 from transformers.models.qwen3_vl import Qwen3VLConfig
 from transformers.models.qwen3_vl import modeling_qwen3_vl as dense
 
@@ -26,7 +26,7 @@ PATCHES = patch_embed_linear, pos_embed_cache, vision_dedup
 def host_left_as_found():
     yield
     for patch in PATCHES:
-        restore_all(patch.places())
+        restore_places(patch.places())
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 import torch
 from mindgpt_patches import PatchRefused, catalog, pos_embed_cache
-from mindgpt_patches.guard import fingerprint, replace, restore_all
+from mindgpt_patches.guard import fingerprint_function, replace_function, restore_places
 
 MODULES = {
     name: importlib.import_module(f"mindgpt_patches.{name}") for name, entry in catalog.CATALOG.items() if entry.target
@@ -23,7 +23,7 @@ def patch(request, monkeypatch):
     places = list(module.places())
     before = current(places)
     yield SimpleNamespace(name=request.param, module=module, places=places, before=before)
-    restore_all(places)
+    restore_places(places)
     assert current(places) == before
 
 
@@ -33,11 +33,11 @@ def current(places):
 
 def test_it_is_for_the_installed_host(patch):
     for place, original in zip(patch.places, patch.before, strict=True):
-        assert fingerprint(original) in place.known
+        assert fingerprint_function(original) in place.known
 
 
 def test_off_leaves_the_host_alone(patch):
-    assert catalog.one(patch.name, "off", accelerator=True).state == "off"
+    assert catalog.apply_patch(patch.name, "off", accelerator=True).state == "off"
     assert current(patch.places) == patch.before
 
 
@@ -48,7 +48,7 @@ def test_twice_is_once(patch):
     for mine, after, original in zip(once, current(patch.places), patch.before, strict=True):
         assert mine is after is not original
         assert mine.__wrapped__ is original
-    restore_all(patch.places)
+    restore_places(patch.places)
     assert current(patch.places) == patch.before
 
 
@@ -60,9 +60,9 @@ def test_one_changed_function_and_nothing_is_replaced(patch):
             with pytest.raises(PatchRefused, match="not the one this patch is for"):
                 patch.module.apply()
             assert current(patch.places) == found
-            assert catalog.one(patch.name, "auto", accelerator=True).state in ("refused", "not needed")
+            assert catalog.apply_patch(patch.name, "auto", accelerator=True).state in ("refused", "not needed")
             with pytest.raises(PatchRefused, match=rf"patches: \{{{patch.name}: off\}}"):
-                catalog.one(patch.name, "on", accelerator=True)
+                catalog.apply_patch(patch.name, "on", accelerator=True)
 
 
 # Liger's kernels compute in float32; they have a test of their own, in Triton's interpreter.
@@ -82,9 +82,9 @@ def test_in_float64_it_is_the_host_to_the_last_digits(name):
     finally:
         torch.set_default_dtype(torch.float32)
         pos_embed_cache._table.cache_clear()
-        restore_all(module.places())
+        restore_places(module.places())
 
 
 def test_a_function_that_is_gone():
     with pytest.raises(PatchRefused, match="a_host.gone does not exist; this patch is for a_host 1.0"):
-        replace(ModuleType("a_host"), "gone", {"0": "a_host 1.0"}, lambda original: original)
+        replace_function(ModuleType("a_host"), "gone", {"0": "a_host 1.0"}, lambda original: original)

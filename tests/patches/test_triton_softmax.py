@@ -13,7 +13,7 @@ from mindgpt_patches import row_softmax
 HEAD = """
 import json, sys, torch
 from mindgpt_patches import row_softmax
-from mindgpt_patches.linear_cross_entropy import linear_cross_entropy, linear_log_probs
+from mindgpt_patches.linear_cross_entropy import compute_linear_cross_entropy, compute_linear_log_probs
 
 def worst(a, b):
     return float((a.float() - b.float()).abs().max() / b.float().abs().max().clamp(min=1e-6))
@@ -43,8 +43,8 @@ for words in (1, 127, 128, 1000, 5003):
             keep = [0, 1, 3] if entropy else [0, 1, 2, 3]  # torch's entropy of a row with -inf is nan
             options = {k: v[keep] if k in ("up", "slope") else v for k, v in options.items()}
             wide, narrow = logits[keep].float(), logits[keep].clone()
-            want = row_softmax.scores(wide, targets[keep], **options)
-            got = triton_softmax.scores(narrow, targets[keep], **options)
+            want = row_softmax.compute_row_scores(wide, targets[keep], **options)
+            got = triton_softmax.compute_triton_scores(narrow, targets[keep], **options)
             errors = [worst(got[0], want[0])]
             if entropy:
                 errors.append(worst(got[1], want[1]))
@@ -70,18 +70,18 @@ for dtype in (torch.float32, torch.bfloat16):
         return [*values, *torch.autograd.grad(mixed, tensors)]
 
     def loss(h, w, b, options):
-        return [linear_cross_entropy(h, w, labels, token_weights=weights, bias=b, **options).loss]
+        return [compute_linear_cross_entropy(h, w, labels, token_weights=weights, bias=b, **options).loss]
 
     def log_probs(h, w, b, options):
-        return [linear_log_probs(h, w, labels, bias=b, temperature=0.8, **options)[0]]
+        return [compute_linear_log_probs(h, w, labels, bias=b, temperature=0.8, **options)[0]]
 
     def entropy(h, w, b, options):
-        return list(linear_log_probs(h, w, labels, bias=b, temperature=0.8, return_entropy=True, **options))
+        return list(compute_linear_log_probs(h, w, labels, bias=b, temperature=0.8, return_entropy=True, **options))
 
     for function in (loss, log_probs, entropy):
         pairs = zip(run(True, function), run(False, function))
         found[f"{dtype} {function.__name__}"] = [worst(a, b) for a, b in pairs]
-nothing = linear_cross_entropy(hidden, weight, torch.full((3, 11), -100), triton=True)
+nothing = compute_linear_cross_entropy(hidden, weight, torch.full((3, 11), -100), triton=True)
 assert nothing.loss == 0
 print("FOUND" + json.dumps(found))
 """
@@ -133,10 +133,10 @@ def test_it_compiles_for_an_h200(tmp_path):
 @pytest.fixture
 def kernel(monkeypatch):
     """Set what stands for the kernel's module, and forget what was found about it."""
-    fault = row_softmax.fault
+    fault = row_softmax.find_kernel_fault
 
     def use(function):
-        module = types.SimpleNamespace(scores=function)
+        module = types.SimpleNamespace(compute_triton_scores=function)
         monkeypatch.setattr(row_softmax.importlib, "import_module", {"mindgpt_patches.triton_softmax": module}.get)
         fault.cache_clear()
 
@@ -152,40 +152,42 @@ CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
 def test_when_it_is_chosen(kernel, monkeypatch):
     kernel("the kernel")
-    monkeypatch.setattr(row_softmax, "fault", lambda device, dtype: "")
-    assert row_softmax.choose(None, CUDA, torch.bfloat16) == ("the kernel", True)
-    reference = (row_softmax.scores, False)
-    assert row_softmax.choose(False, CUDA, torch.bfloat16) == reference
-    assert row_softmax.choose(None, CUDA, torch.float64) == reference
-    assert row_softmax.choose(None, CPU, torch.float32) == reference
+    monkeypatch.setattr(row_softmax, "find_kernel_fault", lambda device, dtype: "")
+    assert row_softmax.choose_row_softmax(None, CUDA, torch.bfloat16) == ("the kernel", True)
+    reference = (row_softmax.compute_row_scores, False)
+    assert row_softmax.choose_row_softmax(False, CUDA, torch.bfloat16) == reference
+    assert row_softmax.choose_row_softmax(None, CUDA, torch.float64) == reference
+    assert row_softmax.choose_row_softmax(None, CPU, torch.float32) == reference
     with pytest.raises(ValueError, match="tensors are on cpu"):
-        row_softmax.choose(True, CPU, torch.float32)
+        row_softmax.choose_row_softmax(True, CPU, torch.float32)
     monkeypatch.setenv("MINDGPT_TRITON", "0")
-    assert row_softmax.choose(None, CUDA, torch.bfloat16) == reference
+    assert row_softmax.choose_row_softmax(None, CUDA, torch.bfloat16) == reference
     monkeypatch.setattr(row_softmax.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match="triton is not installed"):
-        row_softmax.choose(True, CUDA, torch.float32)
+        row_softmax.choose_row_softmax(True, CUDA, torch.float32)
 
 
 def test_a_kernel_at_fault_is_not_used(kernel, monkeypatch):
-    monkeypatch.setattr(row_softmax, "fault", lambda device, dtype: "no compiler")
+    monkeypatch.setattr(row_softmax, "find_kernel_fault", lambda device, dtype: "no compiler")
     with pytest.warns(RuntimeWarning, match="uses torch, not Triton: no compiler"):
-        assert row_softmax.choose(None, CUDA, torch.bfloat16) == (row_softmax.scores, False)
+        assert row_softmax.choose_row_softmax(None, CUDA, torch.bfloat16) == (row_softmax.compute_row_scores, False)
     with pytest.raises(ValueError, match="cannot run here: no compiler"):
-        row_softmax.choose(True, CUDA, torch.bfloat16)
+        row_softmax.choose_row_softmax(True, CUDA, torch.bfloat16)
 
 
 def test_faults_are_found(kernel):
-    kernel(row_softmax.scores)
-    assert row_softmax.fault(CPU, torch.float32) == ""
-    assert "numbers are not torch's" in row_softmax.fault(CPU, torch.bfloat16)  # torch itself, all in 16 bits
+    kernel(row_softmax.compute_row_scores)
+    assert row_softmax.find_kernel_fault(CPU, torch.float32) == ""
+    assert "numbers are not torch's" in row_softmax.find_kernel_fault(
+        CPU, torch.bfloat16
+    )  # torch itself, all in 16 bits
 
     def half(logits, targets, **options):
-        found = row_softmax.scores(logits, targets, **options)
+        found = row_softmax.compute_row_scores(logits, targets, **options)
         logits.mul_(0.5)
         return found
 
     kernel(half)
-    assert "numbers are not torch's" in row_softmax.fault(CPU, torch.float32)
+    assert "numbers are not torch's" in row_softmax.find_kernel_fault(CPU, torch.float32)
     kernel(None)
-    assert row_softmax.fault(CPU, torch.float32).startswith("TypeError")
+    assert row_softmax.find_kernel_fault(CPU, torch.float32).startswith("TypeError")

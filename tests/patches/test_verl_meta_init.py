@@ -4,7 +4,7 @@ import accelerate
 import pytest
 import torch
 from mindgpt_patches import catalog, verl_meta_init
-from mindgpt_patches.guard import restore_all
+from mindgpt_patches.guard import restore_places
 from torch import nn
 from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
 
@@ -33,7 +33,7 @@ def folder(tmp_path_factory):
 def patched():
     assert verl_meta_init.apply() == verl_meta_init.apply() == "applied"
     yield
-    restore_all(verl_meta_init.places())
+    restore_places(verl_meta_init.places())
 
 
 def load(folder):
@@ -93,6 +93,6 @@ def test_an_accelerate_without_the_fault_is_left_alone(monkeypatch):
     module = verl_meta_init.places()[0].owner
     fixed = verl_meta_init._hiding_the_mark(module.init_on_device)
     monkeypatch.setattr(module, "init_on_device", fixed)
-    outcome = catalog.one("verl_meta_init", "auto", accelerator=False)
+    outcome = catalog.apply_patch("verl_meta_init", "auto", accelerator=False)
     assert (outcome.state, outcome.reason.split()[1]) == ("not needed", "accelerate")
     assert module.init_on_device is fixed

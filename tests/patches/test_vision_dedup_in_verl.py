@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from mindgpt_plugins.core.process import child_environment
+from mindgpt_plugins.core.process import build_child_environment
 
 pytestmark = pytest.mark.slow
 
@@ -53,7 +53,7 @@ print("FOUND" + json.dumps({"encoded": encoded, "loss": abs(got[0] / want[0] - 1
 
 def test_encoder_calls_are_unique_pictures_and_the_loss_is_the_same():
     pytest.importorskip("verl")
-    env = child_environment(cpu=True, offline=True, extra={})
+    env = build_child_environment(cpu=True, offline=True, extra={})
     done = subprocess.run([sys.executable, "-c", SCRIPT], env=os.environ | env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("FOUND")]

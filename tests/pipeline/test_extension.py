@@ -11,9 +11,9 @@ from rich.console import Console
 
 from mindgpt_plugins.core.errors import StageError
 from mindgpt_plugins.core.files import read_json
-from mindgpt_plugins.core.registry import get
+from mindgpt_plugins.core.registry import get_registered
 from mindgpt_plugins.pipeline import extension, plan, runner
-from mindgpt_plugins.recipe.loading import validate
+from mindgpt_plugins.recipe.loading import validate_recipe
 from mindgpt_plugins.recipe.schema import Recipe
 from mindgpt_plugins.stages.base import Command, Stage
 from mindgpt_plugins.stages.evaluate.config import EvaluateConfig
@@ -43,12 +43,12 @@ def recipe(tmp_path: Path, gate: dict[str, Any] | None = None, **stages: Any) ->
         },
         **stages,
     }
-    return validate({"name": "r", "device": "cpu", "stages": content}, tmp_path / "r.yaml")
+    return validate_recipe({"name": "r", "device": "cpu", "stages": content}, tmp_path / "r.yaml")
 
 
 def test_one_round_is_put_behind_the_gate_and_later_stages_follow_it(tmp_path: Path) -> None:
     before = recipe(tmp_path)
-    after = extension.extended(before, "eval_restore")
+    after = extension.extend_recipe(before, "eval_restore")
     assert list(after.stages) == [
         *("eval_base", "restore", "eval_restore", "restore.more1", "eval_restore.more1"),
         *("pairs", "align", "eval_align"),
@@ -61,7 +61,7 @@ def test_one_round_is_put_behind_the_gate_and_later_stages_follow_it(tmp_path: P
     assert after.inputs("pairs") == ["restore.more1"] and after.inputs("align") == ["restore.more1", "pairs"]
     assert after.inputs("eval_align") == ["eval_base", "eval_restore.more1", "align"]
     assert all(after.stages[name] == before.stages[name] for name in ("eval_base", "restore", "eval_restore"))
-    twice = extension.extended(after, "eval_restore.more1")
+    twice = extension.extend_recipe(after, "eval_restore.more1")
     last = twice.stages["eval_restore.more2"]
     assert isinstance(last, EvaluateConfig) and last.gate is not None
     assert (last.model, last.gate.on_fail, last.gate.extend) == ("restore.more2", "stop", None)
@@ -71,7 +71,7 @@ def test_one_round_is_put_behind_the_gate_and_later_stages_follow_it(tmp_path: P
 def test_dpo_keeps_its_reference(tmp_path: Path) -> None:
     gate = {"before": "eval_base", "on_fail": "extend", "extend": {"steps": 5}}
     judged = {"kind": "evaluate", "model": "align", "sets": ["data/dev"], "gate": gate}
-    after = extension.extended(recipe(tmp_path, eval_align=judged), "eval_align")
+    after = extension.extend_recipe(recipe(tmp_path, eval_align=judged), "eval_align")
     more = after.stages["align.more1"]
     assert (more.model, more.reference, more.max_steps, more.epochs) == ("align", "restore", 5, None)
 
@@ -89,7 +89,7 @@ def test_only_what_is_trained_here_can_be_extended(tmp_path: Path) -> None:
     with pytest.raises(
         StageError, match=r"stages.eval_restore: .*'hub/base' is no stage of this recipe that can be trained further"
     ):
-        plan.make(recipe(tmp_path, eval_restore=wrong, eval_align=None), tmp_path / "runs")
+        plan.make_run_plan(recipe(tmp_path, eval_restore=wrong, eval_align=None), tmp_path / "runs")
 
 
 WRITE = """
@@ -115,7 +115,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
         return [Command(("-c", WRITE, config.kind, verdicts.get(context.name, "passed")))]
 
     for kind in ("evaluate", "sft", "dpo", "preference_pairs"):
-        monkeypatch.setattr(get("stage", kind), "render", render)
+        monkeypatch.setattr(get_registered("stage", kind), "render", render)
     monkeypatch.setattr(runner, "check_data", lambda stage: [])
     return verdicts
 
@@ -125,8 +125,8 @@ def done(folder: Path) -> list[str]:
 
 
 def run(tmp_path: Path, **options: Any) -> Path:
-    planned = plan.make(recipe(tmp_path), tmp_path / "runs", **options)
-    return runner.run(planned, Console(quiet=True))
+    planned = plan.make_run_plan(recipe(tmp_path), tmp_path / "runs", **options)
+    return runner.run_plan(planned, Console(quiet=True))
 
 
 PLAIN = ["eval_base", "restore", "eval_restore", "pairs", "align", "eval_align"]
@@ -142,7 +142,7 @@ def test_a_failed_gate_is_extended_until_it_passes(tmp_path: Path, scripted: dic
     assert done(folder) == [*PLAIN[:3], "restore.more1", "eval_restore.more1", *PLAIN[3:]]
     record = read_json(next((tmp_path / "runs" / "stages").glob("align-*")) / "stage.json")
     assert list(record["inputs"]) == ["restore.more1", "pairs"]
-    again = plan.make(recipe(tmp_path), tmp_path / "runs")
+    again = plan.make_run_plan(recipe(tmp_path), tmp_path / "runs")
     assert again.run == folder and {stage.status for stage in again.stages} == {"reuse"}
     assert (tmp_path / "runs" / "r").resolve() == folder
 

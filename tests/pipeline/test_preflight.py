@@ -13,8 +13,8 @@ from PIL import Image
 
 from mindgpt_plugins.core.errors import StageError
 from mindgpt_plugins.pipeline import plan, preflight, preflight_all, runner
-from mindgpt_plugins.recipe.loading import load
-from mindgpt_plugins.sizing.pictures import vision_tokens
+from mindgpt_plugins.recipe.loading import load_recipe
+from mindgpt_plugins.sizing.pictures import count_vision_tokens
 from mindgpt_plugins.sizing.samples import read_samples
 from mindgpt_plugins.stages.base import TokenLimit
 
@@ -43,7 +43,7 @@ def dataset(tmp_path: Path) -> Path:
 
 
 def test_missing_and_corrupt_images_are_named(dataset: Path) -> None:
-    problems = preflight.image_problems(dataset, "all")
+    problems = preflight.find_image_problems(dataset, "all")
     assert len(problems) == 2
     assert "uid cut" in problems[0] and "cannot be read" in problems[0]
     assert "uid gone" in problems[1] and "does not exist" in problems[1]
@@ -58,24 +58,24 @@ def test_unknown_set_and_broken_file(dataset: Path) -> None:
 
 
 def test_the_sets_of_a_stage_are_looked_at_when_it_is_done(tmp_path: Path) -> None:
-    planned = plan.make(load("quickstart"), tmp_path, until="base")
+    planned = plan.make_run_plan(load_recipe("quickstart"), tmp_path, until="base")
     half = planned.stages[0].folder / "datasets"
     half.mkdir(parents=True)
     (half / "dataset_info.json").write_text("{}")  # killed before its first set was listed
-    preflight_all.require(planned)
-    assert [runner.commands(stage, tmp_path) for stage in planned.stages if stage.status != "not selected"]
+    preflight_all.check_planned_stages(planned)
+    assert [runner.render_stage_commands(stage, tmp_path) for stage in planned.stages if stage.status != "not selected"]
     world = {
         name: f"datasets/{Path(path).name}"
         for name, path in planned.stages[0].stage.artefacts(planned.stages[0].config, planned.stages[0].context).items()
     }
     (planned.stages[0].folder / "artefacts.json").write_text(json.dumps(world))
     with pytest.raises(StageError, match=r"lists no set 'general_train'"):
-        preflight_all.require(planned)
+        preflight_all.check_planned_stages(planned)
 
 
 def test_message_says_what_to_do() -> None:
     limit = TokenLimit("world/train", "base", 128, "stages.sft.cutoff_len")
-    text = preflight.too_long(preflight.Longest(limit, 140, "row 7", 10))
+    text = preflight.describe_long_row(preflight.Longest(limit, 140, "row 7", 10))
     assert "row 7 has 140 tokens" in text and "raise it to at least 140" in text
 
 
@@ -88,7 +88,7 @@ def test_vision_tokens_equal_the_processors(width: int, height: int, patch: tupl
         return
     low, high = 4 * side * side, 1024 * side * side
     h, w = smart_resize(height, width, factor=side, min_pixels=low, max_pixels=high)
-    assert vision_tokens(width, height, side=side, min_pixels=low, max_pixels=high) == h * w // side**2
+    assert count_vision_tokens(width, height, side=side, min_pixels=low, max_pixels=high) == h * w // side**2
 
 
 def turns(said: str = "answer: red") -> list[dict[str, str]]:
@@ -113,7 +113,7 @@ def validated(folder: Path) -> list[str]:
         },
     }
     (folder / "recipe.yaml").write_text(json.dumps(recipe))
-    (stage,) = plan.make(load(str(folder / "recipe.yaml")), folder / "runs").stages
+    (stage,) = plan.make_run_plan(load_recipe(str(folder / "recipe.yaml")), folder / "runs").stages
     return preflight.check_data(stage) + stage.stage.check(stage.config, stage.context)
 
 

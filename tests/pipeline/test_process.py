@@ -15,7 +15,7 @@ from mindgpt_plugins.core import process
 
 def test_what_outlived_a_killed_command_is_ended_by_the_next(tmp_path: Path) -> None:
     bystander = subprocess.Popen(["sleep", "60"], cwd=tmp_path)
-    first = process.start(["bash", "-c", "sleep 60 & echo $! > engine; wait"], folder=tmp_path, env={})
+    first = process.start_command(["bash", "-c", "sleep 60 & echo $! > engine; wait"], folder=tmp_path, env={})
     engine = tmp_path / "engine"
     while not (engine.is_file() and engine.read_text()):
         time.sleep(0.02)
@@ -24,7 +24,7 @@ def test_what_outlived_a_killed_command_is_ended_by_the_next(tmp_path: Path) -> 
     first.wait()
     assert orphan.is_running() and os.getsid(orphan.pid) == first.pid
     try:
-        second = process.start(["true"], folder=tmp_path, env={})
+        second = process.start_command(["true"], folder=tmp_path, env={})
         assert second.wait() == 0
         assert not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE
         assert bystander.poll() is None  # works in the folder too, in a session of its own

@@ -18,14 +18,14 @@ from mindgpt_plugins.core import folders, process
 from mindgpt_plugins.core.errors import StageError
 from mindgpt_plugins.core.files import read_json
 from mindgpt_plugins.pipeline import plan, runner
-from mindgpt_plugins.recipe.loading import load
+from mindgpt_plugins.recipe.loading import load_recipe
 
 Write = Callable[..., Path]
 CHAIN = "a: {kind: toy}\nb: {kind: toy, model: a}\nc: {kind: toy}\n"
 
 
 def make(path: Path, *overrides: str, **options: object) -> plan.Plan:
-    return plan.make(load(str(path), overrides), path.parent / "runs", **options)  # type: ignore[arg-type]
+    return plan.make_run_plan(load_recipe(str(path), overrides), path.parent / "runs", **options)  # type: ignore[arg-type]
 
 
 def statuses(planned: plan.Plan) -> dict[str, str]:
@@ -33,7 +33,7 @@ def statuses(planned: plan.Plan) -> dict[str, str]:
 
 
 def run(path: Path, *overrides: str, **options: object) -> Path:
-    return runner.run(make(path, *overrides, **options), Console(quiet=True))
+    return runner.run_plan(make(path, *overrides, **options), Console(quiet=True))
 
 
 def test_second_run_reuses_everything(write_recipe: Write) -> None:

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from mindgpt_plugins.core import sources
-from mindgpt_plugins.core.registry import get, names
+from mindgpt_plugins.core.registry import get_registered, list_registered_names
 from mindgpt_plugins.core.sources import find_code
 from mindgpt_plugins.pipeline import plan
-from mindgpt_plugins.recipe.loading import load
+from mindgpt_plugins.recipe.loading import load_recipe
 
 QUICKSTART = Path(__file__).parents[2] / "recipes" / "quickstart.yaml"
 
@@ -21,7 +21,7 @@ def hashes(tmp_path, monkeypatch):
     def made(*changed):
         digest = lambda module: "changed" if module.startswith(changed) else real(module)  # noqa: E731
         monkeypatch.setattr(sources, "digest_module", digest if changed else real)
-        return {stage.name: stage.digest for stage in plan.make(load(QUICKSTART), tmp_path).stages}
+        return {stage.name: stage.digest for stage in plan.make_run_plan(load_recipe(QUICKSTART), tmp_path).stages}
 
     return made
 
@@ -32,7 +32,7 @@ def test_the_walk_sees_what_is_imported_late_and_by_name():
 
 
 def test_a_module_that_is_run_by_name_counts_with_its_main():
-    assert "mindgpt_plugins.stages.evaluate.__main__" in get("stage", "evaluate").code()
+    assert "mindgpt_plugins.stages.evaluate.__main__" in get_registered("stage", "evaluate").code()
 
 
 @pytest.mark.parametrize(
@@ -60,19 +60,19 @@ def test_a_module_that_is_run_by_name_counts_with_its_main():
     ],
 )
 def test_a_stage_is_stamped_with_what_decides_its_numbers(kind, module):
-    assert module in get("stage", kind).code()
+    assert module in get_registered("stage", kind).code()
 
 
-@pytest.mark.parametrize("kind", names("stage"))
+@pytest.mark.parametrize("kind", list_registered_names("stage"))
 def test_a_stage_is_stamped_with_its_own_file_and_with_nothing_that_only_looks(kind):
-    code = get("stage", kind).code()
-    assert get("stage", kind).__module__ in code
+    code = get_registered("stage", kind).code()
+    assert get_registered("stage", kind).__module__ in code
     looking = ("mindgpt_plugins.cli", "mindgpt_plugins.workbench", "mindgpt_plugins.pipeline", "mindgpt_data.report")
     assert [one for one in code if one.startswith(looking)] == []
 
 
 def test_the_rl_stage_hangs_on_a_small_part_of_the_data_package():
-    data = [one for one in get("stage", "rl").code() if one.startswith("mindgpt_data")]
+    data = [one for one in get_registered("stage", "rl").code() if one.startswith("mindgpt_data")]
     assert len(data) < 30
 
 

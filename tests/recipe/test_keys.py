@@ -13,9 +13,9 @@ import yaml
 
 from mindgpt_plugins.core import registry, signatures
 from mindgpt_plugins.core.builtins import BUILTINS
-from mindgpt_plugins.recipe.loading import shipped_recipes
+from mindgpt_plugins.recipe.loading import list_shipped_recipes
 from mindgpt_plugins.workbench.keys import editor_schema, markdown
-from mindgpt_plugins.workbench.keys.collect import Section, section, section_names
+from mindgpt_plugins.workbench.keys.collect import KeySection, collect_section, list_section_names
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted((ROOT / "recipes").rglob("*.yaml"))
@@ -29,16 +29,16 @@ def mindgpt(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def is_built_in(kind: str, name: str) -> bool:
-    return registry.origin(kind, name) == "built in"
+    return registry.describe_origin(kind, name) == "built in"
 
 
 def faults(**recipe: object) -> list[str]:
     return [jsonschema.exceptions.best_match([fault]).message for fault in CHECK.iter_errors({"name": "r", **recipe})]
 
 
-@pytest.mark.parametrize("name", section_names())
+@pytest.mark.parametrize("name", list_section_names())
 def test_every_key_and_every_option_is_described(name: str):
-    found: Section = section(name)
+    found: KeySection = collect_section(name)
     # What other tests have registered in this process is not ours to describe.
     ours = [key for key in found.keys if not key.of or name == "schedule" or is_built_in(*key.of.split())]
     assert found.about and found.keys
@@ -51,9 +51,9 @@ def test_every_key_and_every_option_is_described(name: str):
 def test_names_and_options_are_read_as_python_has_them():
     for kind, names in BUILTINS.items():
         for name in names if kind not in ("stage", "patch") else ():
-            parameters = inspect.signature(registry.get(kind, name)).parameters.values()
+            parameters = inspect.signature(registry.get_registered(kind, name)).parameters.values()
             real = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
-            told = signatures.describe(kind, name)
+            told = signatures.describe_registered_name(kind, name)
             assert told.summary, f"{kind} {name} has no docstring"
             assert [option.name for option in told.options] == [p.name for p in real], f"{kind} {name}"
             assert [option.default is None for option in told.options] == [p.default is p.empty for p in real]
@@ -74,23 +74,25 @@ def test_a_plugins_name_is_described_too(tmp_path: Path):
         '        most: how often.\n    """\n'
     )
     registry.load_plugins([str(plugin)])
-    told = signatures.describe("gate", "described_gate")
+    told = signatures.describe_registered_name("gate", "described_gate")
     assert told.summary == "Keeps what is short."
     assert [(o.name, o.default, o.description) for o in told.options] == [
         ("word", "'x'", "what is counted."),
         ("most", None, "how often."),
     ]
-    assert any(key.of == "gate described_gate" for key in section("data").keys)
+    assert any(key.of == "gate described_gate" for key in collect_section("data").keys)
 
 
 def test_the_reference_page_is_current():
     page = (ROOT / "docs" / "recipe.md").read_text(encoding="utf-8")
-    assert page == markdown.page(), "run: mindgpt keys --markdown > docs/recipe.md"
+    assert page == markdown.render_keys_page(), "run: mindgpt keys --markdown > docs/recipe.md"
 
 
 def test_the_published_schema_is_current():
     published = (ROOT / "recipes" / "recipe.schema.json").read_text(encoding="utf-8")
-    assert published == editor_schema.text(), "run: mindgpt keys --json-schema > recipes/recipe.schema.json"
+    assert published == editor_schema.render_schema_text(), (
+        "run: mindgpt keys --json-schema > recipes/recipe.schema.json"
+    )
     jsonschema.Draft7Validator.check_schema(json.loads(published))
 
 
@@ -102,7 +104,7 @@ def test_a_shipped_recipe_names_the_schema_and_fits_it(path: Path):
         == f"# yaml-language-server: $schema={os.path.relpath(ROOT / 'recipes' / 'recipe.schema.json', path.parent)}"
     )
     assert [fault.message for fault in CHECK.iter_errors(yaml.safe_load(path.read_text(encoding="utf-8")))] == []
-    assert str(path.relative_to(ROOT / "recipes").with_suffix("")) in shipped_recipes()
+    assert str(path.relative_to(ROOT / "recipes").with_suffix("")) in list_shipped_recipes()
 
 
 @pytest.mark.parametrize(

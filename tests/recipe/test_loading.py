@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mindgpt_plugins.recipe.loading import RecipeError, find_stage, load, shipped_recipes
+from mindgpt_plugins.recipe.loading import RecipeError, find_stage, list_shipped_recipes, load_recipe
 from mindgpt_plugins.stages.rl.config import RLConfig
 
 Write = Callable[..., Path]
@@ -16,12 +16,12 @@ TWO = "a: {kind: toy}\nb: {kind: toy, model: a}\n"
 
 def problem(path: Path, *overrides: str) -> str:
     with pytest.raises(RecipeError) as caught:
-        load(str(path), overrides)
+        load_recipe(str(path), overrides)
     return str(caught.value)
 
 
 def test_overrides_reach_nested_keys(write_recipe: Write) -> None:
-    recipe = load(str(write_recipe(TWO)), ["stages.a.inner.rate=0.5", "seed=7"])
+    recipe = load_recipe(str(write_recipe(TWO)), ["stages.a.inner.rate=0.5", "seed=7"])
     assert recipe.stages["a"].inner.rate == 0.5  # type: ignore[attr-defined]
     assert recipe.seed == 7
     assert recipe.inputs("b") == ["a"]
@@ -29,7 +29,7 @@ def test_overrides_reach_nested_keys(write_recipe: Write) -> None:
 
 def test_a_side_may_be_any_that_a_stage_kind_runs_on(write_recipe: Write) -> None:
     path = write_recipe(TWO)
-    recipe = load(str(path), ["launch.quantise.python=env/q/bin/python", "launch.data.env.A=b"])
+    recipe = load_recipe(str(path), ["launch.quantise.python=env/q/bin/python", "launch.data.env.A=b"])
     assert recipe.launch_of("quantise").python == "env/q/bin/python"
     assert recipe.launch_of("data").env == {"A": "b"} and recipe.launch_of("rl").python is None
     said = problem(path, "launch.quantize.python=x")
@@ -41,23 +41,23 @@ def test_the_stage_that_a_command_is_about(write_recipe: Write) -> None:
     rl = "{{kind: rl, model: {model}, train: some/set, steps: {steps}}}\n"
     (write_recipe("").parent / "some").mkdir()
     one, two = (f"{name}: {rl.format(model='o/m', steps=steps)}" for name, steps in (("one", 3), ("two", 4)))
-    recipe = load(str(write_recipe(TWO + one)))
+    recipe = load_recipe(str(write_recipe(TWO + one)))
     assert find_stage(recipe, RLConfig).steps == 3
     with pytest.raises(RecipeError, match="which rl stage. Give --stage, one of: one$"):
         find_stage(recipe, RLConfig, "a")
-    both = load(str(write_recipe(TWO + one + two)))
+    both = load_recipe(str(write_recipe(TWO + one + two)))
     assert find_stage(both, RLConfig, "two").steps == 4
     with pytest.raises(RecipeError, match="one of: one, two$"):
         find_stage(both, RLConfig)
     with pytest.raises(RecipeError, match="none, it has no rl stage"):
-        find_stage(load(str(write_recipe(TWO))), RLConfig)
+        find_stage(load_recipe(str(write_recipe(TWO))), RLConfig)
 
 
 def test_extends_merges_and_drops_stages(write_recipe: Write, tmp_path: Path) -> None:
     write_recipe(TWO + "c: {kind: toy, steps: 9}\n", name="parent")
     child = tmp_path / "child.yaml"
     child.write_text("extends: parent.yaml\nname: child\nstages: {a: {steps: 5}, c: null}\n")
-    recipe = load(str(child))
+    recipe = load_recipe(str(child))
     assert list(recipe.stages) == ["a", "b"]
     assert recipe.stages["a"].steps == 5  # type: ignore[attr-defined]
 
@@ -116,6 +116,6 @@ def test_plugin_that_raises_is_named(write_recipe: Write, tmp_path: Path) -> Non
     assert "bad_plugin.py' raised on import: OSError: no licence" in problem(path)
 
 
-@pytest.mark.parametrize("name", sorted(shipped_recipes()))
+@pytest.mark.parametrize("name", sorted(list_shipped_recipes()))
 def test_every_shipped_recipe_loads(name: str) -> None:
-    assert load(name).stages
+    assert load_recipe(name).stages

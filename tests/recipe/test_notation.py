@@ -12,13 +12,13 @@ from mindgpt_data.schema.config import AllocatorChoice, DataSettings, EstimatorC
 from pydantic import BaseModel, ValidationError
 
 from mindgpt_plugins.advantage.config import AdvantageConfig
-from mindgpt_plugins.core.choice import Choice, choices, flow
+from mindgpt_plugins.core.choice import Choice, find_choices, format_flow_yaml
 from mindgpt_plugins.curriculum.config import GroupedMixtureChoice, SamplerChoice
 from mindgpt_plugins.llamafactory_ext.settings import Section
 from mindgpt_plugins.losses.config import LossChoice
-from mindgpt_plugins.recipe.loading import load, validate
+from mindgpt_plugins.recipe.loading import load_recipe, validate_recipe
 from mindgpt_plugins.stages.rl.config import RLConfig
-from mindgpt_plugins.verl_ext.settings import Settings
+from mindgpt_plugins.verl_ext.settings import VerlSettings
 
 ROOT = Path(__file__).parents[2]
 CHOICES: dict[str, type[Choice]] = {
@@ -46,7 +46,7 @@ DATA = {"images": {"path": "."}}
         (RLConfig, RL, "curriculum"),
         (RLConfig, RL, "mixture"),
         (RLConfig, RL, "advantage"),
-        (Settings, {"curriculum": "shuffled"}, "mixture"),
+        (VerlSettings, {"curriculum": "shuffled"}, "mixture"),
         (DataSettings, DATA, "density.estimator"),
         (DataSettings, DATA, "budget.allocator"),
         (DataSettings, DATA, "generate.teacher"),
@@ -59,7 +59,7 @@ def test_a_bare_name_and_a_mapping_mean_the_same_in_every_place(schema: type[Bas
 
     bare, mapped = read("one"), read({"name": "one", "options": {}})
     assert bare == mapped
-    place, choice = next((p, c) for p, c in choices(read({"name": "one", "options": {"x": 2}})) if p == key)
+    place, choice = next((p, c) for p, c in find_choices(read({"name": "one", "options": {"x": 2}})) if p == key)
     assert (place, choice.name, choice.options) == (key, "one", {"x": 2})
     assert choice.written() == {"name": "one", "options": {"x": 2}}
 
@@ -152,19 +152,19 @@ def test_an_override_below_a_bare_name_keeps_the_name(tmp_path: Path):
         ("options.pacing=linear", ("easy_to_hard", {"pacing": "linear"})),
         ("name=shuffled", ("shuffled", {})),
     ):
-        curriculum = load(str(recipe), [f"stages.tune.curriculum.{key}"]).stages["tune"].curriculum  # type: ignore[attr-defined]
+        curriculum = load_recipe(str(recipe), [f"stages.tune.curriculum.{key}"]).stages["tune"].curriculum  # type: ignore[attr-defined]
         assert (curriculum.name, curriculum.options) == wanted
 
 
 def test_a_resolved_recipe_is_a_recipe(tmp_path: Path):
-    recipe = load("quickstart")
+    recipe = load_recipe("quickstart")
     plain = {name: config.model_dump(mode="json") for name, config in recipe.stages.items()}
-    assert validate({"name": "again", "stages": plain}, recipe.path).stages == recipe.stages
+    assert validate_recipe({"name": "again", "stages": plain}, recipe.path).stages == recipe.stages
 
 
 def test_values_are_shown_as_yaml_in_one_line():
     value = {"name": "x", "options": {"a": ["b", 1.5, None, True], "long": "word " * 60}}
-    assert flow(value).count("\n") == 0 and flow(value).startswith(
+    assert format_flow_yaml(value).count("\n") == 0 and format_flow_yaml(value).startswith(
         "{name: x, options: {a: [b, 1.5, null, true], long: "
     )
 

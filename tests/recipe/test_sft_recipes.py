@@ -9,18 +9,18 @@ import pytest
 import yaml
 
 from mindgpt_plugins.pipeline import plan, runner
-from mindgpt_plugins.recipe.loading import load, shipped_recipes
+from mindgpt_plugins.recipe.loading import list_shipped_recipes, load_recipe
 
-RECIPES = sorted(name for name in shipped_recipes() if name.startswith("sft/qwen3_vl"))
+RECIPES = sorted(name for name in list_shipped_recipes() if name.startswith("sft/qwen3_vl"))
 
 
 def host_configs(name: str, folder: Path) -> dict[str, dict[str, Any]]:
     """Stage → LLaMA-Factory's configuration."""
     found = {}
-    for stage in plan.make(load(name), folder / "runs").stages:
+    for stage in plan.make_run_plan(load_recipe(name), folder / "runs").stages:
         if stage.config.kind in ("sft", "dpo"):
             (folder / stage.name).mkdir()
-            runner.commands(stage, folder / stage.name)
+            runner.render_stage_commands(stage, folder / stage.name)
             found[stage.name] = yaml.safe_load((folder / stage.name / "train.yaml").read_text())
     return found
 
@@ -33,7 +33,7 @@ def test_every_size_and_method_is_there() -> None:
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_one_key_names_the_model(name: str, tmp_path: Path) -> None:
-    recipe = load(name, ["stages.eval_base.model=org/other"])
+    recipe = load_recipe(name, ["stages.eval_base.model=org/other"])
     models = {str(stage.model) for stage in recipe.stages.values() if hasattr(stage, "model")}
     assert "org/other" in models and not [model for model in models if model.startswith("Qwen/")]
 
@@ -49,7 +49,7 @@ def test_the_method_and_the_sharding(name: str, tmp_path: Path) -> None:
 
 def test_every_micro_batch_is_whole(tmp_path: Path) -> None:
     for name in RECIPES:
-        for stage in plan.make(load(name), tmp_path / "runs").stages:
+        for stage in plan.make_run_plan(load_recipe(name), tmp_path / "runs").stages:
             assert stage.stage.check(stage.config, stage.context) == [], (name, stage.name)
 
 
@@ -57,9 +57,9 @@ def test_distillation_is_verls_own_configuration(tmp_path: Path) -> None:
     from hydra import compose, initialize_config_module
     from verl.utils.config import omega_conf_to_dataclass
 
-    (stage,) = plan.make(load("sft/restore_by_distillation"), tmp_path / "runs").stages
+    (stage,) = plan.make_run_plan(load_recipe("sft/restore_by_distillation"), tmp_path / "runs").stages
     assert stage.stage.check(stage.config, stage.context) == []
-    argv = list(runner.commands(stage, tmp_path)[0].argv)
+    argv = list(runner.render_stage_commands(stage, tmp_path)[0].argv)
     at = argv.index("--config-name")
     with initialize_config_module("mindgpt_plugins.verl_ext.conf", version_base=None):
         config = compose(argv[at + 1], overrides=argv[at + 2 :])

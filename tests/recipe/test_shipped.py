@@ -12,25 +12,25 @@ import pytest
 import yaml
 
 from mindgpt_plugins.pipeline import plan, runner
-from mindgpt_plugins.recipe.loading import load, shipped_recipes
+from mindgpt_plugins.recipe.loading import list_shipped_recipes, load_recipe
 
-RECIPES = sorted(name for name in shipped_recipes() if not name.startswith("example_data"))
+RECIPES = sorted(name for name in list_shipped_recipes() if not name.startswith("example_data"))
 TRAINING = ("sft", "dpo")
 
 
 def having(*kinds: str) -> list[str]:
     """Shipped recipes with a stage of one of these kinds."""
-    return [name for name in RECIPES if any(stage.kind in kinds for stage in load(name).stages.values())]
+    return [name for name in RECIPES if any(stage.kind in kinds for stage in load_recipe(name).stages.values())]
 
 
 def rendered(name: str, folder: Path, kinds: tuple[str, ...]) -> list[tuple[Path, list[Any]]]:
     """Folder and commands of every stage of some kinds, rendered as a dry run does."""
     found = []
-    for stage in plan.make(load(name), folder / "runs").stages:
+    for stage in plan.make_run_plan(load_recipe(name), folder / "runs").stages:
         if stage.config.kind in kinds:
             scratch = folder / stage.name
             scratch.mkdir()
-            found.append((scratch, runner.commands(stage, scratch)))
+            found.append((scratch, runner.render_stage_commands(stage, scratch)))
     return found
 
 
@@ -91,12 +91,12 @@ def test_verl_accepts_every_rl_stage(name: str, tmp_path: Path, monkeypatch: pyt
 
 def test_the_stages_of_rl_hand_their_weights_on(tmp_path: Path) -> None:
     for name in ("rl/three_stages_4b", "rl/three_stages_4b_lora", "rl/three_stages_30b_a3b"):
-        stages = {stage.name: stage for stage in plan.make(load(name), tmp_path / "runs").stages}
+        stages = {stage.name: stage for stage in plan.make_run_plan(load_recipe(name), tmp_path / "runs").stages}
         for before, after in (("reasoning", "perception"), ("perception", "experience")):
             scratch = tmp_path / name / after
             scratch.mkdir(parents=True)
             made = stages[before].context.folder
-            argv = runner.commands(stages[after], scratch)[0].argv
+            argv = runner.render_stage_commands(stages[after], scratch)[0].argv
             path = next(a for a in argv if a.startswith("actor_rollout_ref.model.path="))
             assert str(made) in path
 

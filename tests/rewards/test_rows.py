@@ -13,10 +13,10 @@ from PIL import Image
 from pyarrow import parquet
 
 from mindgpt_plugins.rewards import recorded
-from mindgpt_plugins.rewards.rows import images_in, rollout_from_row
+from mindgpt_plugins.rewards.rows import make_image_loader, make_rollout_from_row
 from mindgpt_plugins.rewards.sdk import Rollout
 from mindgpt_plugins.stages.rl.evidence import _gold_replies
-from mindgpt_plugins.verl_ext.step.rows import rollout_from_verl
+from mindgpt_plugins.verl_ext.step.rows import make_rollout_from_verl
 
 ROW = Row(
     uid="r1", image=["images/a.png"], question="Where is it?", answer="[1, 2, 3, 4]",
@@ -37,7 +37,7 @@ def folder(tmp_path: Path) -> Path:
 def of_verl(folder: Path) -> Rollout:
     (row,) = parquet.read_table(folder / "train.parquet").to_pylist()
     prompt = [{"role": "user", "content": [{"type": "image", "image": Image.open(folder / "images" / "a.png")}]}]
-    return rollout_from_verl(row, ROW.response, TOKENS, 3, 5, prompt=prompt)
+    return make_rollout_from_verl(row, ROW.response, TOKENS, 3, 5, prompt=prompt)
 
 
 def of_dump(folder: Path) -> Rollout:
@@ -49,7 +49,7 @@ def of_dump(folder: Path) -> Rollout:
         "difficulty": r.difficulty, "image": ROW.image, "group": "g", "tokens": r.length,
     }  # fmt: skip
     (folder / "3.jsonl").write_text(json.dumps(line) + "\n")
-    (found,) = recorded.read(folder / "3.jsonl", total_steps=5, images=folder)
+    (found,) = recorded.read_recorded_rollouts(folder / "3.jsonl", total_steps=5, images=folder)
     assert found.guessed == ()
     return found.rollout
 
@@ -70,18 +70,18 @@ def test_every_field_is_filled_and_the_same(folder: Path) -> None:
 
 
 def test_what_a_row_does_not_say_has_the_rollouts_default() -> None:
-    bare = rollout_from_row({"answer_type": "", "labels": None, "difficulty": None}, "a b", step=0, progress=0.0)
+    bare = make_rollout_from_row({"answer_type": "", "labels": None, "difficulty": None}, "a b", step=0, progress=0.0)
     assert bare == Rollout("a b", "", length=2)
-    assert rollout_from_row({"answer": 0, "uid": 0}, "", step=0, progress=0.0) == Rollout("", "0", uid="0")
+    assert make_rollout_from_row({"answer": 0, "uid": 0}, "", step=0, progress=0.0) == Rollout("", "0", uid="0")
 
 
 def test_one_picture_may_stand_without_a_list(folder: Path) -> None:
     for row in ({"image": "images/a.png"}, {"image": ["images/a.png"]}):
-        assert len(images_in(folder, row)()) == 1
-    assert images_in(folder, {})() == []
+        assert len(make_image_loader(folder, row)()) == 1
+    assert make_image_loader(folder, {})() == []
 
 
 def test_a_dump_with_token_ids_gives_them_to_rewards(tmp_path: Path) -> None:
     (tmp_path / "x.jsonl").write_text(json.dumps({"text": "a b", "target": "a", "token_ids": TOKENS, "step": 1}))
-    (one,) = recorded.read(tmp_path / "x.jsonl")
+    (one,) = recorded.read_recorded_rollouts(tmp_path / "x.jsonl")
     assert (one.rollout.token_ids, one.rollout.length) == (TOKENS, 4) and "length" not in one.guessed

@@ -4,7 +4,15 @@ import pytest
 
 from mindgpt_plugins.core import registry
 from mindgpt_plugins.core.registry import RegistryError
-from mindgpt_plugins.rewards.sdk import Group, RewardError, Rollout, Score, checked, reward, spec_of
+from mindgpt_plugins.rewards.sdk import (
+    Group,
+    RewardError,
+    Rollout,
+    Score,
+    check_reward_result,
+    find_reward_spec,
+    reward,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -20,8 +28,8 @@ def test_the_decorator_registers_with_role_and_scope():
     def short(group: Group, *, budget: int = 8) -> list[Score | None]:
         return [None] * len(group.rollouts)
 
-    assert registry.get("reward", "brief") is short
-    spec = spec_of("brief", short)
+    assert registry.get_registered("reward", "brief") is short
+    spec = find_reward_spec("brief", short)
     assert (spec.role, spec.scope, spec.penalty) == ("modulator", "group", True)
 
 
@@ -30,7 +38,7 @@ def test_without_parentheses_the_function_name_counts():
     def unit_match(r: Rollout) -> float:
         return 1.0
 
-    assert registry.get("reward", "unit_match") is unit_match
+    assert registry.get_registered("reward", "unit_match") is unit_match
 
 
 def test_options_must_be_keyword_only():
@@ -71,7 +79,7 @@ def test_unusable_values_name_the_reward_and_the_sample(value: object):
 
     rollout = Rollout(text="a reply", target="x", uid="row-7")
     with pytest.raises(RewardError, match=r"reward 'odd', sample 'row-7' \(reply 'a reply'\)"):
-        checked(spec_of("odd", odd), Score(value), rollout)  # type: ignore[arg-type]
+        check_reward_result(find_reward_spec("odd", odd), Score(value), rollout)  # type: ignore[arg-type]
 
 
 def test_a_gate_is_zero_or_one_and_adversarial_tasks_may_be_negative():
@@ -84,14 +92,16 @@ def test_a_gate_is_zero_or_one_and_adversarial_tasks_may_be_negative():
         return -1.0
 
     with pytest.raises(RewardError, match="must return 0 or 1"):
-        checked(spec_of("half_gate", half_gate), 0.5, Rollout("", ""))
-    assert checked(spec_of("harsh", harsh), -1.0, Rollout("", "", type="adversarial")) == Score(-1.0)
-    assert checked(spec_of("harsh", harsh), None, Rollout("", "")) is None
+        check_reward_result(find_reward_spec("half_gate", half_gate), 0.5, Rollout("", ""))
+    assert check_reward_result(find_reward_spec("harsh", harsh), -1.0, Rollout("", "", type="adversarial")) == Score(
+        -1.0
+    )
+    assert check_reward_result(find_reward_spec("harsh", harsh), None, Rollout("", "")) is None
 
 
 def test_an_undecorated_reward_is_refused():
     with pytest.raises(RewardError, match="write `@reward`"):
-        spec_of("plain", lambda r: 1.0)
+        find_reward_spec("plain", lambda r: 1.0)
 
 
 def test_images_are_absent_in_group_scope():

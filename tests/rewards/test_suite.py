@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from mindgpt_plugins.core import registry
 from mindgpt_plugins.core.registry import RegistryError
-from mindgpt_plugins.core.schedule import Constant, Piecewise, Ramp, progress_of, value_at
+from mindgpt_plugins.core.schedule import Constant, Piecewise, Ramp, compute_progress, evaluate_schedule
 from mindgpt_plugins.rewards.sdk import Group, RewardError, Rollout, reward
 from mindgpt_plugins.rewards.suite import GroupScores, RewardConfig, Suite
 
@@ -114,15 +114,15 @@ def test_a_group_reward_must_return_one_score_per_reply(temporary):
 
 
 def test_schedule_values():
-    assert value_at(0.3, 0.9) == 0.3
-    assert value_at(Constant(kind="constant", value=2.0), 0.5) == 2.0
+    assert evaluate_schedule(0.3, 0.9) == 0.3
+    assert evaluate_schedule(Constant(kind="constant", value=2.0), 0.5) == 2.0
     ramp = Ramp(kind="linear", start=0.5, end=0.0, begin=0.2, finish=0.6)
     assert [round(ramp.at(p), 6) for p in (0.0, 0.2, 0.4, 0.6, 1.0)] == [0.5, 0.5, 0.25, 0.0, 0.0]
     assert round(Ramp(kind="cosine", start=0.0, end=1.0).at(0.5), 6) == 0.5
     steps = Piecewise(kind="piecewise", points=[(0.25, 0.0), (0.5, 1.0), (0.75, 0.5)])
     assert [round(steps.at(p), 6) for p in (0.0, 0.25, 0.375, 0.5, 0.625, 1.0)] == [0.0, 0.0, 0.5, 1.0, 0.75, 0.5]
-    assert [progress_of(s, 5) for s in (1, 3, 5, 9)] == [0.0, 0.5, 1.0, 1.0]
-    assert progress_of(1, 1) == 0.0
+    assert [compute_progress(s, 5) for s in (1, 3, 5, 9)] == [0.0, 0.5, 1.0, 1.0]
+    assert compute_progress(1, 1) == 0.0
 
 
 def test_bad_schedules_are_refused():

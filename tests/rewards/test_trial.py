@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from mindgpt_plugins.cli import verbs
-from mindgpt_plugins.rewards.recorded import RecordedError, grouped, read
+from mindgpt_plugins.cli import build_cli_app
+from mindgpt_plugins.rewards.recorded import RecordedError, group_recorded_rollouts, read_recorded_rollouts
 from mindgpt_plugins.rewards.suite import RewardConfig, Suite
-from mindgpt_plugins.rewards.trial import components, score
+from mindgpt_plugins.rewards.trial import score_recorded_rollouts, summarise_components
 
 DUMP = {
     "input": "What colour?", "output": "It is red. answer: red", "gts": "red", "score": 1.0, "step": 3, "row": "r-1",
@@ -39,11 +39,11 @@ def suite(**rewards: dict) -> Suite:
 def test_a_byte_order_mark_before_recorded_replies_is_skipped(tmp_path: Path):
     path = lines(tmp_path / "3.jsonl", DUMP)
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
-    assert [one.rollout.uid for one in read(path)] == [DUMP["row"]]
+    assert [one.rollout.uid for one in read_recorded_rollouts(path)] == [DUMP["row"]]
 
 
 def test_our_dump_is_read(tmp_path: Path):
-    (one,) = read(lines(tmp_path / "3.jsonl", DUMP), total_steps=5)
+    (one,) = read_recorded_rollouts(lines(tmp_path / "3.jsonl", DUMP), total_steps=5)
     r = one.rollout
     assert (r.text, r.target, r.prompt, r.uid, r.length) == (DUMP["output"], "red", "What colour?", "r-1", 9)
     assert (r.progress, one.group, one.components, one.guessed) == (0.5, "s3p0", {"accuracy": 1.0}, ("answer_type",))
@@ -51,9 +51,9 @@ def test_our_dump_is_read(tmp_path: Path):
 
 def test_plain_lines_are_read_and_grouped_by_prompt(tmp_path: Path):
     plain = [{"prompt_id": i // 2, "text": f"answer: {i}", "target": "1", "answer_type": "number"} for i in range(4)]
-    found = read(lines(tmp_path / "x.jsonl", *plain), progress=0.25)
+    found = read_recorded_rollouts(lines(tmp_path / "x.jsonl", *plain), progress=0.25)
     assert [one.rollout.uid for one in found] == ["0", "0", "1", "1"]
-    assert list(grouped(found)) == [[0, 1], [2, 3]]
+    assert list(group_recorded_rollouts(found)) == [[0, 1], [2, 3]]
     assert found[0].rollout.length == 2 and found[0].guessed == ("type", "length")
     assert found[0].rollout.progress == 0.25
 
@@ -61,7 +61,7 @@ def test_plain_lines_are_read_and_grouped_by_prompt(tmp_path: Path):
 def test_a_folder_is_read_in_the_order_of_its_steps(tmp_path: Path):
     for step in (10, 2, 1):
         lines(tmp_path / f"{step}.jsonl", DUMP | {"step": step})
-    assert [one.rollout.step for one in read(tmp_path)] == [1, 2, 10]
+    assert [one.rollout.step for one in read_recorded_rollouts(tmp_path)] == [1, 2, 10]
 
 
 @pytest.mark.parametrize(
@@ -79,9 +79,9 @@ def test_a_folder_is_read_in_the_order_of_its_steps(tmp_path: Path):
 def test_bad_files_name_the_line(tmp_path: Path, content: str, why: str):
     (tmp_path / "x.jsonl").write_text(content)
     with pytest.raises(RecordedError, match=why):
-        read(tmp_path / "x.jsonl")
+        read_recorded_rollouts(tmp_path / "x.jsonl")
     with pytest.raises(RecordedError, match="no such file"):
-        read(tmp_path / "y.jsonl")
+        read_recorded_rollouts(tmp_path / "y.jsonl")
 
 
 def test_groups_are_modulated_and_differences_to_the_record_counted(tmp_path: Path):
@@ -89,10 +89,10 @@ def test_groups_are_modulated_and_differences_to_the_record_counted(tmp_path: Pa
         [(10, "answer: red"), (50, "answer: red"), (5, "answer: blue")]
     )]  # fmt: skip
     s = suite(accuracy={}, conciseness={"weight": 0.3, "options": {"budget": 40}})
-    found = score(s, read(lines(tmp_path / "x.jsonl", *rows)))
+    found = score_recorded_rollouts(s, read_recorded_rollouts(lines(tmp_path / "x.jsonl", *rows)))
     assert [one.score for one in found] == [1.0, 1.0, 0.0]
     assert [one.modulated for one in found] == pytest.approx([1.0, 1.0 - 0.3 * 2 / 3, 0.0])
-    accuracy, concise = components(s, found)
+    accuracy, concise = summarise_components(s, found)
     assert (accuracy.mean, accuracy.scored, accuracy.changed) == (pytest.approx(2 / 3), 3, 1)
     assert (concise.role, concise.high) == ("modulator", pytest.approx(2 / 3))
 
@@ -113,7 +113,7 @@ def recipe(tmp_path: Path) -> Path:
 def test_the_command_shows_scores_and_writes_them(recipe: Path):
     on = lines(recipe.with_name("r.jsonl"), DUMP, DUMP | {"session": 1, "output": "answer: green"})
     out = recipe.with_name("scored.jsonl")
-    done = CliRunner().invoke(verbs(), ["rewards", "try", str(recipe), "--on", str(on), "--out", str(out)])
+    done = CliRunner().invoke(build_cli_app(), ["rewards", "try", str(recipe), "--on", str(on), "--out", str(out)])
     assert done.exit_code == 0, done.output
     assert "2 replies, mean r 0.75" in done.output and "2 lines have no answer_type" in done.output
     rows = [json.loads(line) for line in out.read_text().splitlines()]
@@ -126,12 +126,14 @@ def test_the_command_shows_scores_and_writes_them(recipe: Path):
 
 def test_a_failing_reward_is_shown_and_is_the_exit_status(recipe: Path):
     on = lines(recipe.with_name("r.jsonl"), DUMP, DUMP | {"session": 1, "output": "answer: blue"})
-    done = CliRunner().invoke(verbs(), ["rewards", "try", str(recipe), "--on", str(on)])
+    done = CliRunner().invoke(build_cli_app(), ["rewards", "try", str(recipe), "--on", str(on)])
     assert done.exit_code == 1
     told = " ".join(done.output.split())
     assert "1 of 2 replies failed" in told and "raised ValueError: cannot see blue" in told and "'r-1'" in told
     lenient = "stages.rl.rewards.flaky_on_blue.on_error=none"
-    done = CliRunner().invoke(verbs(), ["rewards", "try", str(recipe), lenient, "--on", str(on), "--limit", "0"])
+    done = CliRunner().invoke(
+        build_cli_app(), ["rewards", "try", str(recipe), lenient, "--on", str(on), "--limit", "0"]
+    )
     assert done.exit_code == 0, done.output
 
 
@@ -139,5 +141,5 @@ def test_a_settings_file_of_a_run_will_do(tmp_path: Path):
     settings = tmp_path / "settings.json"
     settings.write_text(json.dumps({"rewards": {"accuracy": {}}}))
     on = lines(tmp_path / "r.jsonl", DUMP, DUMP | {"group": "s3p1"})
-    done = CliRunner().invoke(verbs(), ["rewards", "try", str(settings), "--on", str(on), "--group", "s3p1"])
+    done = CliRunner().invoke(build_cli_app(), ["rewards", "try", str(settings), "--on", str(on), "--group", "s3p1"])
     assert done.exit_code == 0 and "1 replies, mean r 1" in done.output

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mindgpt_plugins.stages.evaluate.branches import document
+from mindgpt_plugins.stages.evaluate.branches import build_branch_document
 
 
 def answers(axis: str, label: str, right: int, wrong: int, name: str = "dev") -> list[dict[str, Any]]:
@@ -30,5 +30,5 @@ def answers(axis: str, label: str, right: int, wrong: int, name: str = "dev") ->
 def write(path: Path, *told: tuple[str, str, int, int] | tuple[str, str, int, int, str]) -> Path:
     """A ``branches.json`` about (axis, label, right, wrong[, set])."""
     predictions = [line for one in told for line in answers(*one)]
-    path.write_text(json.dumps(document("m", sorted({p["set"] for p in predictions}), predictions)))
+    path.write_text(json.dumps(build_branch_document("m", sorted({p["set"] for p in predictions}), predictions)))
     return path

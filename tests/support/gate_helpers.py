@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from mindgpt_data.client.request import Answer, Done, Failed, Request
 from mindgpt_data.gates.batch import Batch
-from mindgpt_data.io.images import content_hash
+from mindgpt_data.io.images import hash_rgb_pixels
 from mindgpt_data.schema.config import DataSettings
 from mindgpt_data.schema.record import ImageRecord
 from mindgpt_data.schema.rows import Row
-from mindgpt_data.steps.filter import as_item
+from mindgpt_data.steps.filter import make_gate_item
 from PIL import Image
 
 Reply = Callable[[Request], "list[str] | Answer | Exception"]
@@ -34,7 +34,7 @@ def noise(size: tuple[int, int] = (64, 64), seed: int = 0) -> Image.Image:
 def record(folder: Path, name: str, colour: int = 0, **more: Any) -> ImageRecord:
     image = noise((48, 32)) if colour < 0 else Image.new("RGB", (48, 32), (colour, 9, 9))
     image.save(folder / name)
-    return ImageRecord(name, [str(folder / name)], 48, 32, content_hash(image), **more)
+    return ImageRecord(name, [str(folder / name)], 48, 32, hash_rgb_pixels(image), **more)
 
 
 def batch(folder: Path, rows: list[Row], reply: Reply | None = None, **settings: Any) -> Batch:
@@ -44,7 +44,7 @@ def batch(folder: Path, rows: list[Row], reply: Reply | None = None, **settings:
     found = DataSettings.model_validate(
         {"images": {"path": str(folder)}, "endpoints": {"teacher": [endpoint]}, **settings}
     )
-    items = [as_item(one, records, 10_000) for one in rows]
+    items = [make_gate_item(one, records, 10_000) for one in rows]
     return Batch(items, records, found, folder, ask=Scripted(reply))
 
 

@@ -9,22 +9,22 @@ from pathlib import Path
 from typing import Any
 
 from mindgpt_data.budget.density import density as by_density
-from mindgpt_data.budget.split import split
+from mindgpt_data.budget.split import split_image_budget
 from mindgpt_data.client.request import Answer
 from mindgpt_data.client.store import Record, Store
 from mindgpt_data.density.pixels import pixels
-from mindgpt_data.density.score import Picture, information_density
-from mindgpt_data.gates.duplicates import normalise
+from mindgpt_data.density.score import Picture, compute_information_density
+from mindgpt_data.gates.duplicates import normalise_question
 from mindgpt_data.io.work import BUDGET_COLUMNS, DENSITY_COLUMNS, Drop, Work
 from mindgpt_data.pictures import KINDS
 from mindgpt_data.schema.record import ImageRecord
 from mindgpt_data.schema.rows import Row
 from mindgpt_data.teachers.annotations import Annotations
 from mindgpt_data.teachers.base import Candidate, Job
-from mindgpt_data.teachers.plan import label
+from mindgpt_data.teachers.plan import make_label
 from mindgpt_data.world import domain, draw, general
-from mindgpt_data.world.folder import truth
-from mindgpt_data.world.labels import labels
+from mindgpt_data.world.folder import make_manifest_line
+from mindgpt_data.world.labels import load_world_tree
 from mindgpt_data.world.scene import Scene
 from PIL import Image
 
@@ -41,13 +41,13 @@ def build(folder: Path, images: int = 40, seed: int = 0) -> Work:
     records = []
     (folder / "pictures").mkdir(parents=True, exist_ok=True)
     for i in range(images):
-        kind = general if i % 3 == 0 else domain
-        scene = enlarged(kind.sample(rng, rng.random(), 72))
+        sample = general.sample_general_scene if i % 3 == 0 else domain.sample_domain_scene
+        scene = enlarged(sample(rng, rng.random(), 72))
         if i in (1, 2):  # a copy, and nearly one
             scene = scenes[records[0].image]
         name = f"{scene.world}/scene_{i:05d}.png"
         path = folder / "pictures" / f"{i:05d}.png"
-        picture = draw.draw(scene)
+        picture = draw.draw_scene(scene)
         if i == 2:
             picture.putpixel((0, 0), (1, 2, 3))
         picture.save(path)
@@ -61,8 +61,8 @@ def build(folder: Path, images: int = 40, seed: int = 0) -> Work:
 
     scores: dict[str, dict[str, float]] = {}
     for record in records:
-        sub = pixels(Picture(draw.draw(scenes[record.image])))
-        scores[record.image] = {**sub, "ids": information_density(sub)}
+        sub = pixels(Picture(draw.draw_scene(scenes[record.image])))
+        scores[record.image] = {**sub, "ids": compute_information_density(sub)}
     files.write_table(work.density, [{"image": i, **s} for i, s in scores.items()], DENSITY_COLUMNS)
     work.write_summary("density", {"images": images, "seconds": 12.0})
 
@@ -85,7 +85,8 @@ def build(folder: Path, images: int = 40, seed: int = 0) -> Work:
     counts = by_density([s["ids"] for s in scores.values()], 4 * images)
     carry: dict[str, float] = {}
     budget = [
-        {"image": image, "items": n, **split(n, scores[image], carry)} for image, n in zip(scores, counts, strict=True)
+        {"image": image, "items": n, **split_image_budget(n, scores[image], carry)}
+        for image, n in zip(scores, counts, strict=True)
     ]
     files.write_table(work.budget, budget, BUDGET_COLUMNS)
     work.write_summary(
@@ -143,12 +144,14 @@ def _export(work: Work, kept: list[Row], pictures: dict[str, Path]) -> None:
 
 def proposals(record: ImageRecord, scene: Scene) -> list[Candidate]:
     """What teacher ``annotations`` asks about a scene, with the topics that it truly shows."""
-    told = truth(scene, record.image)
+    told = make_manifest_line(scene, record.image)
     known = dataclasses.replace(record, **{key: told[key] for key in ("objects", "texts", "tags", "captions")})
     shown = {KINDS[t.name].leaf: f"{t.name} sign".replace("_", " ") if t.family == "sign" else t.name
              for t in scene.things if t.name in KINDS}  # fmt: skip
-    topics = tuple(label(labels("knowledge"), leaf) for leaf in shown)
-    capabilities = {leaf: label(labels("capability"), leaf) for leaf in labels("capability").leaves}
+    topics = tuple(make_label(load_world_tree("knowledge"), leaf) for leaf in shown)
+    capabilities = {
+        leaf: make_label(load_world_tree("capability"), leaf) for leaf in load_world_tree("capability").leaves
+    }
     job = Job(known, 0.5, {}, 1, {}, topics=topics, evidence=shown, capabilities=capabilities)
     return Annotations().propose(job)
 
@@ -188,7 +191,7 @@ def _rows(
 def _filter(rows: list[Row], rng: random.Random) -> tuple[list[Row], list[Drop]]:
     kept, drops, asked = [], [], Counter[tuple[str, str]]()
     for row in rows:
-        question = (row.image[0], normalise(row.question))
+        question = (row.image[0], normalise_question(row.question))
         detail = f"{row.question} → {row.answer}"
         if not row.response.endswith(f"answer: {row.answer}"):
             drops.append(Drop("filter", "rules", "reply does not end with its answer", row.uid, detail))

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from mindgpt_plugins.cli.new_reward import write
+from mindgpt_plugins.cli.new_reward import write_reward_package
 from mindgpt_plugins.core.registry import RegistryError
 
 
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write("says_target", tmp_path_factory.mktemp("new") / "package")
+    return write_reward_package("says_target", tmp_path_factory.mktemp("new") / "package")
 
 
 def run(package: Path, *command: str) -> subprocess.CompletedProcess[str]:
@@ -30,7 +30,7 @@ def test_its_own_tests_pass(package: Path):
 
 
 def test_its_tests_fail_when_the_reward_breaks(tmp_path: Path):
-    package = write("says_target", tmp_path / "package")
+    package = write_reward_package("says_target", tmp_path / "package")
     module = package / "src/mindgpt_says_target/rewards.py"
     module.write_text(module.read_text().replace("Score(1.0 if", "Score(2.0 if"))
     done = run(package, "pytest", "-q", "-p", "no:cacheprovider")
@@ -56,10 +56,10 @@ def test_its_entry_point_leads_to_the_reward(package: Path):
 )
 def test_impossible_names_are_refused(tmp_path: Path, name: str, why: str):
     with pytest.raises(RegistryError, match=why):
-        write(name, tmp_path / "x")
+        write_reward_package(name, tmp_path / "x")
 
 
 def test_nothing_is_overwritten(tmp_path: Path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(RegistryError, match="not an empty folder"):
-        write("says_target", tmp_path)
+        write_reward_package("says_target", tmp_path)

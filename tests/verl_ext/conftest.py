@@ -14,7 +14,7 @@ def world(tmp_path_factory) -> Path:
     from PIL import Image
 
     from mindgpt_plugins.stages.model.config import ModelConfig
-    from mindgpt_plugins.stages.model.run import build
+    from mindgpt_plugins.stages.model.run import build_model
 
     root = tmp_path_factory.mktemp("world")
     images = root / "data" / "images"
@@ -33,7 +33,7 @@ def world(tmp_path_factory) -> Path:
     write_set(rows, root / "data", "train")
     # 32 per head: the least that vLLM has an attention kernel for.
     sizes = ModelConfig(kind="model", tokenizer_from=["data/train"], hidden_size=64, heads=2, layers=2, vision_layers=2)
-    build(sizes, [row.question + " " + row.response for row in rows], root / "model", 0, 32 * 32, 96 * 96)
+    build_model(sizes, [row.question + " " + row.response for row in rows], root / "model", 0, 32 * 32, 96 * 96)
     return root
 
 

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 pytest.importorskip("transfer_queue")
 
 from mindgpt_plugins.verl_ext import guest, replies  # noqa: E402
-from mindgpt_plugins.verl_ext.settings import SettingsError  # noqa: E402
+from mindgpt_plugins.verl_ext.settings import VerlSettingsError  # noqa: E402
 from mindgpt_plugins.verl_ext.step.hybrid import RolloutError  # noqa: E402
 from mindgpt_plugins.verl_ext.step.reward_fields import ASKED, ERROR, LOG, PID, PREFIX  # noqa: E402
 
@@ -69,7 +69,7 @@ class Host:
         return {"validated": len(sample_uids)}
 
 
-class Trainer(guest.Guest, Host):
+class Trainer(guest.VerlTrainerMixin, Host):
     mode = "sync"
 
 
@@ -213,7 +213,7 @@ def test_a_failed_reward_and_a_foreign_scorer_stop_the_step(queue, tmp_path):
     with pytest.raises(RolloutError, match=r'(?s)1 of 2 replies.*ValueError: no.*"uid": "u9".*No update was made'):
         t._compute_advantage(rows, {})
     queue.rows["a_1_0"]["extra_fields"] = {"reward_extra_info": {"score": 1.0}}
-    with pytest.raises(SettingsError, match="1 replies were scored by other code than ours"):
+    with pytest.raises(VerlSettingsError, match="1 replies were scored by other code than ours"):
         t._compute_advantage(rows, {})
     assert "advantages" not in queue.rows["a_0_0"]
     with pytest.raises(RolloutError, match="1 of 1 replies"):
@@ -275,7 +275,7 @@ def test_each_prompt_asks_for_its_number_and_gets_an_id_of_its_place(tmp_path):
     t.global_steps = 2
     assert column(prompts_of(t, [0.1]), "uid") == ["s2p00000"]
     assert "__rollout_n__" not in prompts_of(trainer(tmp_path), [0.1]).keys()  # noqa: SIM118
-    with pytest.raises(SettingsError, match="1 of 2 prompts have no difficulty"):
+    with pytest.raises(VerlSettingsError, match="1 of 2 prompts have no difficulty"):
         prompts_of(t, [0.1, None])
 
 

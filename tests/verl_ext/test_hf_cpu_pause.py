@@ -9,7 +9,7 @@ import torch
 pytest.importorskip("verl.workers.rollout.replica")
 
 from mindgpt_plugins.stages.model.config import ModelConfig  # noqa: E402
-from mindgpt_plugins.stages.model.run import build  # noqa: E402
+from mindgpt_plugins.stages.model.run import build_model  # noqa: E402
 from mindgpt_plugins.verl_ext.hf_cpu import HFServer  # noqa: E402
 
 LENGTH = 200
@@ -19,7 +19,7 @@ LENGTH = 200
 def server(tmp_path_factory) -> HFServer:
     folder = tmp_path_factory.mktemp("tiny")
     sizes = ModelConfig(kind="model", tokenizer_from=["x/x"], hidden_size=64, layers=1, vision_layers=1)
-    build(sizes, ["what colour is it?"], folder, 0, 32 * 32, 96 * 96)
+    build_model(sizes, ["what colour is it?"], folder, 0, 32 * 32, 96 * 96)
     server = HFServer(SimpleNamespace(max_num_seqs=64, response_length=LENGTH), str(folder), 0)
     server.banned = torch.cat([server.banned, torch.tensor([server.tokenizer.eos_token_id])])  # every reply is long
     return server

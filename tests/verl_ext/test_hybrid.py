@@ -231,7 +231,9 @@ def test_unusable_scores_and_advantages_stop_the_step():
 
 def test_an_advantage_of_the_wrong_shape_is_named(monkeypatch):
     own = hybrid(k=2)
-    monkeypatch.setattr("mindgpt_plugins.advantage.call.get", lambda *_: lambda groups, **_: groups.raw[:, :1] / 0)
+    monkeypatch.setattr(
+        "mindgpt_plugins.advantage.call.get_registered", lambda *_: lambda groups, **_: groups.raw[:, :1] / 0
+    )
     with pytest.raises(
         AdvantageError, match=r"advantage 'modulated' returned \(1, 1\) with 1 values that are not finite"
     ):

@@ -4,9 +4,15 @@ import pytest
 import torch
 
 from mindgpt_plugins.verl_ext.seeded_choice import SeededChoice
-from mindgpt_plugins.verl_ext.settings import Settings, SettingsError, parse, read, write
-from mindgpt_plugins.verl_ext.step.rows import rollout_from_verl
-from mindgpt_plugins.verl_ext.step.seeds import sample_seed
+from mindgpt_plugins.verl_ext.settings import (
+    VerlSettings,
+    VerlSettingsError,
+    parse_verl_settings,
+    read_settings_file,
+    write_settings_file,
+)
+from mindgpt_plugins.verl_ext.step.rows import make_rollout_from_verl
+from mindgpt_plugins.verl_ext.step.seeds import derive_sample_seed
 
 NOTHING = torch.tensor([], dtype=torch.long)
 
@@ -14,9 +20,9 @@ NOTHING = torch.tensor([], dtype=torch.long)
 def test_seeds_differ_by_everything_that_identifies_a_reply():
     base = (0, 3, 1, 7)
     others = [(1, 3, 1, 7), (0, 4, 1, 7), (0, 3, 2, 7), (0, 3, 1, 8)]
-    assert sample_seed(*base) == sample_seed(*base)
-    assert len({sample_seed(*args) for args in [base, *others]}) == 5
-    assert 0 <= sample_seed(*base) < 2**63
+    assert derive_sample_seed(*base) == derive_sample_seed(*base)
+    assert len({derive_sample_seed(*args) for args in [base, *others]}) == 5
+    assert 0 <= derive_sample_seed(*base) < 2**63
 
 
 def choose(logits: torch.Tensor, seeds: list[int], steps: int = 1, banned: torch.Tensor = NOTHING, **options) -> list:
@@ -61,19 +67,19 @@ def test_log_probs_are_those_at_the_sampling_temperature():
 def test_rows_become_rollouts():
     extra = {"uid": "u", "answer_type": "number", "difficulty": 0.5, "capability": "perception.count", "question": "?"}
     row = {"extra_info": extra, "reward_model": {"ground_truth": "2"}, "data_source": "domain"}
-    rollout = rollout_from_verl(row, "answer: 2", [1, 2, 3], 3, 5)
+    rollout = make_rollout_from_verl(row, "answer: 2", [1, 2, 3], 3, 5)
     assert (rollout.length, rollout.target, rollout.source, rollout.progress) == (3, "2", "domain", 0.5)
     assert rollout.labels == {"capability": "perception.count"}
-    bare = rollout_from_verl({"extra_info": {"index": 4}, "reward_model": {"ground_truth": "2"}}, "x", [1], 1, 1)
+    bare = make_rollout_from_verl({"extra_info": {"index": 4}, "reward_model": {"ground_truth": "2"}}, "x", [1], 1, 1)
     assert (bare.uid, bare.answer_type, bare.type) == ("4", "text", "verifiable")
 
 
 def test_settings_survive_writing(tmp_path):
-    settings = parse(
+    settings = parse_verl_settings(
         {"rewards": {"accuracy": {}}, "advantage": {"lambda": {"kind": "cosine", "start": 1, "end": 0}}}, "x"
     )
-    write(settings, tmp_path / "s.json")
-    assert read(tmp_path / "s.json") == settings
+    write_settings_file(settings, tmp_path / "s.json")
+    assert read_settings_file(tmp_path / "s.json") == settings
 
 
 @pytest.mark.parametrize(
@@ -85,15 +91,15 @@ def test_settings_survive_writing(tmp_path):
     ],
 )
 def test_bad_settings_say_where(data: object, message: str):
-    with pytest.raises(SettingsError, match=f"file.yaml: .*{message}" if isinstance(data, dict) else message):
-        parse(data, "file.yaml")
+    with pytest.raises(VerlSettingsError, match=f"file.yaml: .*{message}" if isinstance(data, dict) else message):
+        parse_verl_settings(data, "file.yaml")
 
 
 def test_missing_settings_file(tmp_path):
-    with pytest.raises(SettingsError, match="is not a file; give an absolute path"):
-        read(tmp_path / "none.yaml")
+    with pytest.raises(VerlSettingsError, match="is not a file; give an absolute path"):
+        read_settings_file(tmp_path / "none.yaml")
 
 
 def test_defaults_are_the_documented_ones():
-    settings = Settings.model_validate({"rewards": {"accuracy": {}}})
+    settings = VerlSettings.model_validate({"rewards": {"accuracy": {}}})
     assert (settings.advantage.name, settings.advantage.k, settings.curriculum) == ("modulated", 4, None)

@@ -18,7 +18,7 @@ from mindgpt_plugins.advantage.perception_config import PerceptionConfig
 from mindgpt_plugins.rewards.sdk import Rollout
 from mindgpt_plugins.verl_ext import perception
 from mindgpt_plugins.verl_ext.perception import PARTITION, PerceptionPass
-from mindgpt_plugins.verl_ext.settings import SettingsError
+from mindgpt_plugins.verl_ext.settings import VerlSettingsError
 from mindgpt_plugins.verl_ext.step.scored_reply import ScoredReply
 
 COLOURS = ("red", "green", "blue", "yellow")
@@ -79,13 +79,13 @@ def world(tmp_path_factory):
     from transformers import AutoProcessor, Qwen3VLForConditionalGeneration
 
     from mindgpt_plugins.stages.model.config import ModelConfig
-    from mindgpt_plugins.stages.model.run import build
+    from mindgpt_plugins.stages.model.run import build_model
 
     folder: Path = tmp_path_factory.mktemp("model") / "m"
     sizes = ModelConfig(kind="model", tokenizer_from=["x"], hidden_size=64, layers=2, vision_layers=2)
     texts = [f"{SEEN} {KNOWN} answer: {word}" for word in (*COLOURS, "four")]
     torch.manual_seed(0)
-    build(sizes, texts, folder, 0, 32 * 32, 96 * 96)
+    build_model(sizes, texts, folder, 0, 32 * 32, 96 * 96)
     model, processor = Qwen3VLForConditionalGeneration.from_pretrained(folder), AutoProcessor.from_pretrained(folder)
     examples = [example(processor, question, colour) for colour in COLOURS for question in (SEEN, KNOWN)]
     optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3)
@@ -297,5 +297,5 @@ def queue_of_the_step(monkeypatch):
 
 def test_a_model_without_patches_is_refused():
     host = OmegaConf.create({})
-    with pytest.raises(SettingsError, match="perception: masks patches as Qwen-VL processors lay them out"):
+    with pytest.raises(VerlSettingsError, match="perception: masks patches as Qwen-VL processors lay them out"):
         PerceptionPass(PerceptionConfig(), 0, SimpleNamespace(image_processor=object()), host, None)

@@ -5,7 +5,7 @@ import pytest
 from mindgpt_plugins.stages.base import Context
 from mindgpt_plugins.stages.rl.config import RLConfig
 from mindgpt_plugins.stages.rl.stage import RL
-from mindgpt_plugins.verl_ext.settings import read
+from mindgpt_plugins.verl_ext.settings import read_settings_file
 
 BASE = {"kind": "rl", "model": "base", "train": "world/rl_train", "steps": 10}
 
@@ -14,7 +14,7 @@ def render(folder, **changes):
     inputs = {"base": {"model": "/models/base"}, "world": {"datasets": "/data/world"}}
     config = RLConfig.model_validate(BASE | changes)
     RL().render(config, Context(name="rl", folder=folder, inputs=inputs, seed=0))
-    return read(folder / "settings.json").perception
+    return read_settings_file(folder / "settings.json").perception
 
 
 def test_the_section_reaches_verls_processes(tmp_path):

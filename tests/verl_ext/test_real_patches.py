@@ -50,11 +50,11 @@ def test_on_is_off(world: Path, tmp_path: Path, spread: str) -> None:
     off, on = tmp_path / "off", tmp_path / "on"
     plain, few = run(world, off, spread, "off"), run(world, on, spread, "on")
 
-    outcomes = {one.name: one for one in records.read(on)}
+    outcomes = {one.name: one for one in records.read_outcomes(on)}
     assert {outcomes[name].state for name in (*PATCHES, "verl_equal_length")} == {"applied"}
     for name in ("vision_dedup", "verl_linear_log_probs", "pos_embed_cache"):
         assert max((outcomes[name].parity or {"none": 1}).values()) <= 1e-5
-    assert {one.state for one in records.read(off) if one.name in PATCHES} == {"off"}
+    assert {one.state for one in records.read_outcomes(off) if one.name in PATCHES} == {"off"}
 
     before, after = weights(off), weights(on)
     start = weights_of(world / "model")

@@ -20,7 +20,7 @@ def pairs(tmp_path_factory) -> Path:
     from PIL import Image, ImageDraw
 
     from mindgpt_plugins.stages.model.config import ModelConfig
-    from mindgpt_plugins.stages.model.run import build
+    from mindgpt_plugins.stages.model.run import build_model
 
     root = tmp_path_factory.mktemp("pairs")
     images = root / "data" / "images"
@@ -49,7 +49,7 @@ def pairs(tmp_path_factory) -> Path:
             )  # fmt: skip
     write_set(rows, root / "data", "train")
     sizes = ModelConfig(kind="model", tokenizer_from=["data/train"], hidden_size=64, layers=2, vision_layers=2)
-    build(sizes, [row.question + " " + row.response for row in rows], root / "model", 0, 32 * 32, 96 * 96)
+    build_model(sizes, [row.question + " " + row.response for row in rows], root / "model", 0, 32 * 32, 96 * 96)
     return root
 
 

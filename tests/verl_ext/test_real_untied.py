@@ -9,7 +9,7 @@ from real_verl import lines, run, stage
 from safetensors.torch import load_file
 from support import hub_folders
 
-from mindgpt_plugins.workbench.rehearse.shrink import shrink
+from mindgpt_plugins.workbench.rehearse.shrink import shrink_model
 
 pytest.importorskip("transfer_queue")
 pytest.importorskip("qwen_vl_utils")
@@ -19,14 +19,14 @@ LR = 1e-4
 
 def test_two_ranks_of_an_untied_model_train_the_same_as_one(world: Path, tmp_path: Path, spread: str) -> None:
     model = tmp_path / "model"
-    shrink(hub_folders.make("qwen3_vl_8b", tmp_path / "hub"), model)
+    shrink_model(hub_folders.make("qwen3_vl_8b", tmp_path / "hub"), model)
     start, found = load_file(model / "model.safetensors"), []
     assert "lm_head.weight" in start
     for workers in (2, 1):
         changes = {"workers": workers, "micro_batch": 4, "steps": 1, "lr": LR, "max_prompt_tokens": 256}
         folder = tmp_path / f"rl{workers}"
         (metrics,) = run(folder, stage(world, model=str(model), **changes), (spread,))
-        outcomes = {one.name: one.state for one in records.read(folder)}
+        outcomes = {one.name: one.state for one in records.read_outcomes(folder)}
         assert outcomes["verl_meta_init"] == "applied"
         step = folder / "checkpoints/global_step_1/actor"
         found.append((metrics, lines(folder / "rollouts/1.jsonl"), load_file(step / "huggingface/model.safetensors")))

@@ -7,7 +7,7 @@ import pytest
 
 from mindgpt_plugins.stages.base import Context
 from mindgpt_plugins.stages.rl.config import RLConfig
-from mindgpt_plugins.stages.rl.hydra_overrides import flatten, render_override
+from mindgpt_plugins.stages.rl.hydra_overrides import flatten_keys, render_override
 from mindgpt_plugins.stages.rl.stage import RL
 
 BASE = {"kind": "rl", "model": "base", "train": "world/rl_train", "steps": 10}
@@ -146,7 +146,7 @@ def test_override_values_are_quoted_for_hydra():
     assert render_override("a", "null") == "a='null'"
     assert render_override("a", "12") == "a='12'"
     assert render_override("a", [1, None, True, "x y"]) == "a=[1,null,true,'x y']"
-    assert flatten({"a": {"+b": {"c": 1}}, "d": {}}) == {"+a.b.c": 1, "d": {}}
+    assert flatten_keys({"a": {"+b": {"c": 1}}, "d": {}}) == {"+a.b.c": 1, "d": {}}
 
 
 @pytest.mark.parametrize(

@@ -6,19 +6,19 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from mindgpt_plugins.stages.rl.config import RLConfig
-from mindgpt_plugins.verl_ext.settings import SettingsError, load
-from mindgpt_plugins.verl_ext.step.group_size import group_size_of
+from mindgpt_plugins.verl_ext.settings import VerlSettingsError, load_verl_settings
+from mindgpt_plugins.verl_ext.step.group_size import choose_group_size
 from mindgpt_plugins.verl_ext.step.hybrid import RolloutError
-from mindgpt_plugins.verl_ext.step.keys import final_rows, split_key
-from mindgpt_plugins.verl_ext.step.mini_batches import multiple_for, rows_of_updates, rows_without_loss
-from mindgpt_plugins.verl_ext.step.siblings import Sibling, refuse_incomplete, version_figures
-from mindgpt_plugins.verl_ext.takeover import check
+from mindgpt_plugins.verl_ext.step.keys import find_final_rows, split_key
+from mindgpt_plugins.verl_ext.step.mini_batches import compute_row_multiple, mark_rows_without_loss, split_update_rows
+from mindgpt_plugins.verl_ext.step.siblings import Sibling, compute_version_figures, refuse_incomplete_groups
+from mindgpt_plugins.verl_ext.takeover import check_verl_config
 
 
 def test_the_last_trajectory_of_a_session_counts():
     assert split_key("s3p00001_2_0") == ("s3p00001", 2, 0)
     keys = ["b_0_0", "a_1_1", "a_0_0", "a_1_0"]
-    assert final_rows(keys, [0, 1, 2, 3]) == {("a", 0): 2, ("a", 1): 1, ("b", 0): 0}
+    assert find_final_rows(keys, [0, 1, 2, 3]) == {("a", 0): 2, ("a", 1): 1, ("b", 0): 0}
 
 
 def group(name: str, found: int, asked: int, submitted: int = 1) -> list[Sibling]:
@@ -26,7 +26,7 @@ def group(name: str, found: int, asked: int, submitted: int = 1) -> list[Sibling
 
 
 def test_whole_groups_of_different_sizes_pass():
-    refuse_incomplete(group("a", 4, 4) + group("b", 16, 16), 2)
+    refuse_incomplete_groups(group("a", 4, 4) + group("b", 16, 16), 2)
 
 
 @pytest.mark.parametrize(
@@ -41,12 +41,12 @@ def test_whole_groups_of_different_sizes_pass():
 )
 def test_groups_that_are_not_whole_stop_the_step(replies: list[Sibling], message: str):
     with pytest.raises(RolloutError, match=message):
-        refuse_incomplete(replies, 2)
+        refuse_incomplete_groups(replies, 2)
 
 
 def test_ages_of_the_weights():
     tags = [{"min_global_steps": 3, "max_global_steps": 4}, {"min_global_steps": 4, "max_global_steps": 4}]
-    assert version_figures(tags, 5) == {
+    assert compute_version_figures(tags, 5) == {
         "reply/weight_versions/mean": 1.5,
         "reply/weight_versions/max": 2.0,
         "reply/steps_behind/mean": 0.5,
@@ -57,7 +57,7 @@ def test_ages_of_the_weights():
 @given(workers=st.integers(1, 4), updates=st.integers(1, 4), per=st.integers(1, 5))
 def test_updates_share_out_all_rows(workers: int, updates: int, per: int):
     rows = workers * updates * per
-    parts = rows_of_updates(rows, workers, updates)
+    parts = split_update_rows(rows, workers, updates)
     assert sorted(i for part in parts for i in part) == list(range(rows))
     assert {len(part) for part in parts} == {workers * per}
     # A worker holds a run of rows and takes its first ones into the first update.
@@ -66,20 +66,20 @@ def test_updates_share_out_all_rows(workers: int, updates: int, per: int):
 
 def test_an_update_is_never_emptied():
     updates = [[0, 1], [2, 3]]
-    assert rows_without_loss([True, False, True, True], [False] * 4, updates) == [True, False, False, False]
-    assert rows_without_loss([True, True, True, False], [False, False, False, True], updates) == [False] * 4
-    assert rows_without_loss([True, True, False, False], [False] * 4, [[0, 1, 2, 3]]) == [True, True, False, False]
+    assert mark_rows_without_loss([True, False, True, True], [False] * 4, updates) == [True, False, False, False]
+    assert mark_rows_without_loss([True, True, True, False], [False, False, False, True], updates) == [False] * 4
+    assert mark_rows_without_loss([True, True, False, False], [False] * 4, [[0, 1, 2, 3]]) == [True, True, False, False]
 
 
 def test_rows_come_out_even():
-    assert multiple_for(2, 1, [8, 12]) == 48
-    assert multiple_for(2, 3, []) == 6
+    assert compute_row_multiple(2, 1, [8, 12]) == 48
+    assert compute_row_multiple(2, 3, []) == 6
 
 
 def test_sizes_follow_the_highest_threshold_reached():
     by = {0.5: 12, 0.8: 16}
-    assert [group_size_of(d, 4, by) for d in (0.0, 0.49, 0.5, 0.79, 0.8, 3.0)] == [4, 4, 12, 12, 16, 16]
-    assert group_size_of(0.9, 4, {}) == 4
+    assert [choose_group_size(d, 4, by) for d in (0.0, 0.49, 0.5, 0.79, 0.8, 3.0)] == [4, 4, 12, 12, 16, 16]
+    assert choose_group_size(0.9, 4, {}) == 4
 
 
 def host(**changes):
@@ -107,22 +107,22 @@ def host(**changes):
     ],
 )
 def test_what_would_bypass_us_is_refused(mode, changes: dict, message: str):
-    check(host(), mode)
-    with pytest.raises(SettingsError, match=message):
-        check(host(**changes), mode)
+    check_verl_config(host(), mode)
+    with pytest.raises(VerlSettingsError, match=message):
+        check_verl_config(host(**changes), mode)
 
 
 @pytest.mark.parametrize("mode", ["sync", "colocate_async", "separate_async"])
 def test_settings_are_found_under_the_mode_before_and_after_it_is_renamed(mode: str):
     config = host(trainer__v1__trainer_mode=f"mindgpt_{mode}")
     with pytest.raises(
-        SettingsError, match=rf"mindgpt_{mode} needs rewards: pass \+trainer.v1.mindgpt_{mode}.settings"
+        VerlSettingsError, match=rf"mindgpt_{mode} needs rewards: pass \+trainer.v1.mindgpt_{mode}.settings"
     ):
-        load(config)
+        load_verl_settings(config)
     OmegaConf.update(config, f"trainer.v1.mindgpt_{mode}.settings", {"rewards": {"format": {}}}, force_add=True)
-    assert list(load(config).rewards) == ["format"]
+    assert list(load_verl_settings(config).rewards) == ["format"]
     config.trainer.v1.trainer_mode = mode
-    assert list(load(config).rewards) == ["format"]
+    assert list(load_verl_settings(config).rewards) == ["format"]
 
 
 def test_group_sizes_are_checked_by_the_schema():

@@ -8,7 +8,7 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 from mindgpt_plugins.curriculum.base import CurriculumError
 from mindgpt_plugins.curriculum.config import MixtureChoice, SamplerChoice
 from mindgpt_plugins.verl_ext.sampler import CurriculumSampler
-from mindgpt_plugins.verl_ext.step.twins import TwinError, Twins
+from mindgpt_plugins.verl_ext.step.twins import PairedCounterfactualError, PairedCounterfactuals
 
 
 def rows(pairs: int, singles: int) -> list[dict]:
@@ -29,12 +29,12 @@ def parted(order: list[int], family: list[str], batch: int) -> list[str]:
 def test_twins_share_a_step_and_every_row_comes_once(pairs: int, singles: int, batch: int, rng: random.Random):
     found = rows(pairs, singles)
     family = [row["twin_uid"] or row["uid"] for row in found]
-    twins = Twins.of(found, batch)
+    twins = PairedCounterfactuals.of(found, batch)
     order = list(range(len(found)))
     rng.shuffle(order)
     try:
         twins.check(order)
-    except TwinError:
+    except PairedCounterfactualError:
         assert batch % 2
         assert singles < len(found) // batch
         return
@@ -48,11 +48,11 @@ def test_twins_share_a_step_and_every_row_comes_once(pairs: int, singles: int, b
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=25), st.integers(4, 10), st.randoms())
 def test_larger_families_too(sizes: list[int], batch: int, rng: random.Random):
     family = [f"f{i}" for i, size in enumerate(sizes) for _ in range(size)]
-    twins, order = Twins(family, batch), list(range(len(family)))
+    twins, order = PairedCounterfactuals(family, batch), list(range(len(family)))
     rng.shuffle(order)
     try:
         twins.check(order)
-    except TwinError:
+    except PairedCounterfactualError:
         return
     arranged = twins.arrange(order)
     assert sorted(arranged) == order or sorted(arranged) == sorted(order)
@@ -63,43 +63,47 @@ def test_larger_families_too(sizes: list[int], batch: int, rng: random.Random):
 
 def test_without_twins_nothing_moves():
     order = [3, 1, 0, 2, 4]
-    twins = Twins.of(rows(0, 5), 2)
+    twins = PairedCounterfactuals.of(rows(0, 5), 2)
     assert not twins
     assert twins.arrange(order) == order
 
 
 def test_the_order_stays_close_to_the_curriculums():
     found = rows(20, 180)
-    twins, order = Twins.of(found, 16), sorted(range(220), key=lambda row: (row % 200, row))
+    twins, order = PairedCounterfactuals.of(found, 16), sorted(range(220), key=lambda row: (row % 200, row))
     arranged = twins.arrange(order)
     assert max(abs(arranged.index(row) - place) for place, row in enumerate(order)) <= 32
 
 
 def test_a_step_of_one_prompt_cannot_hold_a_pair():
-    with pytest.raises(TwinError, match=r"'q0' and its adversarial twins are 2 prompts, .* prompts_per_step = 1"):
-        Twins.of(rows(1, 3), 1)
+    with pytest.raises(
+        PairedCounterfactualError, match=r"'q0' and its adversarial twins are 2 prompts, .* prompts_per_step = 1"
+    ):
+        PairedCounterfactuals.of(rows(1, 3), 1)
 
 
 def test_odd_steps_of_pairs_only_are_refused_with_the_way_out():
-    twins = Twins.of(rows(9, 1), 3)
-    with pytest.raises(TwinError, match="may take 6 prompts without a twin, and there are 1; use an even one"):
+    twins = PairedCounterfactuals.of(rows(9, 1), 3)
+    with pytest.raises(
+        PairedCounterfactualError, match="may take 6 prompts without a twin, and there are 1; use an even one"
+    ):
         twins.check(range(19))
 
 
 def test_a_twin_without_its_partner_is_said():
     with pytest.warns(UserWarning, match=r"1 adversarial prompts \(blank-0…\) have no answerable twin"):
-        twins = Twins.of([{"uid": "blank-0", "twin_uid": "q0"}, {"uid": "q1", "twin_uid": None}], 2)
+        twins = PairedCounterfactuals.of([{"uid": "blank-0", "twin_uid": "q0"}, {"uid": "q1", "twin_uid": None}], 2)
     assert not twins
 
 
 def test_rows_that_only_share_a_uid_are_no_family():
-    assert not Twins.of([{"uid": "a", "twin_uid": None}, {"uid": "a", "twin_uid": None}, {}, {}], 1)
+    assert not PairedCounterfactuals.of([{"uid": "a", "twin_uid": None}, {"uid": "a", "twin_uid": None}, {}, {}], 1)
 
 
 @given(st.integers(1, 20), st.integers(1, 20), st.integers(1, 60), st.integers(0, 5))
 def test_a_subset_splits_no_pair_and_has_its_size(pairs: int, singles: int, draws: int, seed: int):
     found = rows(pairs, singles)
-    chosen = Twins.of(found, 4).subset(draws, seed)
+    chosen = PairedCounterfactuals.of(found, 4).subset(draws, seed)
     assert len(chosen) >= min(draws, len(found)) - 1
     assert len(set(chosen)) == len(chosen) <= max(draws, len(found))
     names = {found[row]["twin_uid"] or found[row]["uid"] for row in chosen}
@@ -114,7 +118,7 @@ def loader(batch: int = 4, pairs: int = 10, steps: int = 10, mixture=None) -> St
     found = rows(pairs, 40 - 2 * pairs)
     sampler = CurriculumSampler(
         [((row * 17) % 40) / 40 for row in range(40)], ["a"] * 40, SamplerChoice(name="easy_to_hard"), mixture, seed=0,
-        prompts_per_step=batch, steps=steps, twins=Twins.of(found, batch),
+        prompts_per_step=batch, steps=steps, twins=PairedCounterfactuals.of(found, batch),
     )  # fmt: skip
     return StatefulDataLoader(list(range(40)), batch_size=batch, sampler=sampler, drop_last=True, collate_fn=list)
 

@@ -28,7 +28,7 @@ def _run(folder: Path) -> Path:
     """A run in whose files names, labels, questions, replies, reasons and settings are hostile."""
     import synthetic
 
-    from mindgpt_plugins.workbench.report import build
+    from mindgpt_plugins.workbench.report import build_report
 
     run = synthetic.make(folder, per_task=20)
     inside = json.dumps(HOSTILE)[1:-1]
@@ -54,15 +54,15 @@ def _run(folder: Path) -> Path:
             path.write_text(path.read_text() + HOSTILE)
     manifest = json.loads((run / "manifest.json").read_text())
     (run / "manifest.json").write_text(json.dumps(manifest | {"recipe": HOSTILE}))
-    build(run)
+    build_report(run)
     return run
 
 
 def data_report(folder: Path) -> Path:
     from mindgpt_data.io.work import Drop
-    from mindgpt_data.report.build import build
+    from mindgpt_data.report.build import write_data_report
     from mindgpt_data.schema.config import DataSettings
-    from mindgpt_data.tree.checks import build as tree_of
+    from mindgpt_data.tree.checks import build_tree as tree_of
     from support.report_folder import build as work_folder
 
     from mindgpt_plugins.core import files
@@ -88,15 +88,15 @@ def data_report(folder: Path) -> Path:
         "capability": tree_of("capability", [*tree[:2], tree[2] | {"density": "text"}]),
     }
     settings = DataSettings.model_validate({"images": {"path": "x"}, "tree": {"knowledge": "x", "capability": "x"}})
-    return build(work, settings, trees)[0]
+    return write_data_report(work, settings, trees)[0]
 
 
 def explain(folder: Path) -> Path:
     from mindgpt_plugins.advantage.config import AdvantageConfig
     from mindgpt_plugins.rewards import recorded
     from mindgpt_plugins.rewards.config import RewardConfig
-    from mindgpt_plugins.workbench.explain.explain import explain
-    from mindgpt_plugins.workbench.explain.page import render
+    from mindgpt_plugins.workbench.explain.explain import explain_rollouts
+    from mindgpt_plugins.workbench.explain.page import render_explain_page
     from mindgpt_plugins.workbench.explain.setup import Setup
 
     rng = random.Random(0)
@@ -112,57 +112,57 @@ def explain(folder: Path) -> Path:
     first, second = (
         Setup(HOSTILE, rewards, AdvantageConfig.model_validate({"name": name}), 4) for name in ("modulated", "gdpo")
     )
-    data = explain(recorded.read(path, total_steps=4, progress=0.5), first, second)
-    return _written(folder, render(data))
+    data = explain_rollouts(recorded.read_recorded_rollouts(path, total_steps=4, progress=0.5), first, second)
+    return _written(folder, render_explain_page(data))
 
 
 def parallel(folder: Path) -> Path:
-    from mindgpt_plugins.sizing.model import read
+    from mindgpt_plugins.sizing.model import read_model_sizes
     from mindgpt_plugins.workbench.parallel import page, plan
-    from mindgpt_plugins.workbench.parallel.request import Request
+    from mindgpt_plugins.workbench.parallel.request import ParallelRequest
 
-    known = read(str(Path(__file__).parents[1] / "workbench/parallel/configs/qwen3_8b.json"))
-    made = plan.make(dataclasses.replace(known, name=HOSTILE, notes=(HOSTILE,)), Request(gpus=8))
-    return _written(folder, page.page(dataclasses.replace(made, killed=Counter([HOSTILE])), 4))
+    known = read_model_sizes(str(Path(__file__).parents[1] / "workbench/parallel/configs/qwen3_8b.json"))
+    made = plan.make_parallel_plan(dataclasses.replace(known, name=HOSTILE, notes=(HOSTILE,)), ParallelRequest(gpus=8))
+    return _written(folder, page.render_parallel_page(dataclasses.replace(made, killed=Counter([HOSTILE])), 4))
 
 
 def rehearsal(folder: Path) -> Path:
-    from mindgpt_plugins.stages.rehearsal import Change, Finding
+    from mindgpt_plugins.stages.rehearsal import Finding, RecipeDifference
     from mindgpt_plugins.workbench.cost.estimate import StageCost
     from mindgpt_plugins.workbench.rehearse.rehearse import Rehearsal
-    from mindgpt_plugins.workbench.rehearse.report import render
+    from mindgpt_plugins.workbench.rehearse.report import render_rehearsal_page
 
     cut = {"architecture": HOSTILE, "original_parameters": 9, "parameters": 1, "cut": {HOSTILE: (HOSTILE, 2)}}
     result = Rehearsal(
         HOSTILE,
         folder,
         [Finding(HOSTILE, HOSTILE, "failed", HOSTILE)],
-        [Change(HOSTILE, HOSTILE, HOSTILE, None, "stand-in", HOSTILE)],
+        [RecipeDifference(HOSTILE, HOSTILE, HOSTILE, None, "stand-in", HOSTILE)],
         [(HOSTILE, HOSTILE)],
         {HOSTILE: cut},
     )
-    return _written(folder, render(result, [StageCost(HOSTILE, "sft", 1, assumptions=[HOSTILE])]))
+    return _written(folder, render_rehearsal_page(result, [StageCost(HOSTILE, "sft", 1, assumptions=[HOSTILE])]))
 
 
 def curriculum(folder: Path) -> Path:
-    from mindgpt_plugins.cli.plan import page
+    from mindgpt_plugins.cli.plan import render_forecast_page
     from mindgpt_plugins.llamafactory_ext.forecast import Forecast
 
     series, hard = {HOSTILE: [4] * 9, "b": [0] * 9}, {HOSTILE: [0.1 * i for i in range(9)]}
     forecast = Forecast(9, 9, 4, 36, HOSTILE, HOSTILE, 1, series, series, [0.5] * 9, hard, None, [HOSTILE])
-    return _written(folder, page({HOSTILE: forecast}))
+    return _written(folder, render_forecast_page({HOSTILE: forecast}))
 
 
 def preview(folder: Path) -> Path:
     from mindgpt_data.schema.record import ImageRecord
     from mindgpt_data.schema.rows import SUB_SCORES
-    from mindgpt_data.steps.preview import Shown, page
+    from mindgpt_data.steps.preview import Shown, write_preview_page
     from mindgpt_data.teachers.base import Candidate, Job, Slot
 
     record = ImageRecord(HOSTILE, [str(folder / HOSTILE.replace("/", "_"))], 8, 8, "c")
     job = Job(record, 0.5, dict.fromkeys(SUB_SCORES, 1.0), 1, {}, slots=(Slot(0, HOSTILE, HOSTILE),))
     one = Shown(job, [(HOSTILE, HOSTILE)], [Candidate(HOSTILE, HOSTILE, HOSTILE)], [HOSTILE])
-    page([one], folder / "page.html")
+    write_preview_page([one], folder / "page.html")
     return folder / "page.html"
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mindgpt_data.client.request import Request, Task
 from mindgpt_data.client.run import ask_all
-from mindgpt_data.client.structured import parse_as, schema_of
+from mindgpt_data.client.structured import make_answer_parser, make_answer_schema
 from mindgpt_data.schema.config import EndpointSettings
 from pydantic import BaseModel
 
@@ -32,7 +32,7 @@ def task(i: int) -> Task[QA]:
     return Task(f"row-{i}", "1", build, PARSE)
 
 
-SCHEMA, PARSE = schema_of(QA), parse_as(QA)
+SCHEMA, PARSE = make_answer_schema(QA), make_answer_parser(QA)
 
 if __name__ == "__main__":
     url, rows, in_flight = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])

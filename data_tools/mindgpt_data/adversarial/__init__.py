@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from mindgpt_data.adversarial.kinds import KINDS, Change, Corpus
-from mindgpt_data.corpus.truth import read
+from mindgpt_data.adversarial.kinds import KINDS, Change, CorpusLookup
+from mindgpt_data.corpus.truth import read_truth
 from mindgpt_data.schema.record import ImageRecord
 from mindgpt_data.schema.rows import Row
 
@@ -20,7 +20,7 @@ ANSWER_TYPES = ("text", "choice", "box")
 """Partners' answer types. "How many?" and "is there?" stay answerable without the thing: none, no."""
 
 
-def twins(
+def make_twins(
     rows: Sequence[Row], records: Mapping[str, ImageRecord], folder: Path, *, share: float, seed: int = 0
 ) -> list[Row]:
     """``round(share · len(rows))`` twins, fewer when not enough rows allow one; kinds as even as the rows allow.
@@ -42,7 +42,7 @@ def twins(
     wanted = round(share * len(rows))
     if not wanted:
         return []
-    corpus = Corpus({image: read(record) for image, record in records.items()}, records, folder)
+    corpus = CorpusLookup({image: read_truth(record) for image, record in records.items()}, records, folder)
     partners = sorted((row for row in rows if _partner(row, records)), key=lambda row: _digest(seed, row.uid))
     made: dict[str, Row] = {}
     # The kinds that fit fewest rows choose first; what they leave of their share goes to the next.

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from mindgpt_data.adversarial.pictures import blank_picture, covered_picture
-from mindgpt_data.corpus.truth import Thing, Truth, absent, article, mentions, plural
+from mindgpt_data.adversarial.pictures import save_blank_picture, save_covered_picture
+from mindgpt_data.corpus.truth import Thing, Truth, add_article, draw_absent_labels, mentions_phrase, pluralise_label
 from mindgpt_data.schema.record import ImageRecord
 from mindgpt_data.schema.rows import Row
 
@@ -28,7 +28,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Corpus:
+class CorpusLookup:
     """What the kinds look things up in.
 
     Attributes:
@@ -52,25 +52,25 @@ class Corpus:
         return [i for i, truth in self.truths.items() if truth.things and len(self.records[i].paths) == 1]
 
 
-def blank(row: Row, corpus: Corpus, rng: random.Random) -> Change | None:
+def erase_picture(row: Row, corpus: CorpusLookup, rng: random.Random) -> Change | None:
     """The picture is one even colour; fits every question."""
     record = corpus.records[row.image[0]]
-    image = blank_picture(record.width, record.height, rng.randrange(40, 216), corpus.folder)
+    image = save_blank_picture(record.width, record.height, rng.randrange(40, 216), corpus.folder)
     return Change(image, row.question, "the picture is blank")
 
 
-def swapped(row: Row, corpus: Corpus, rng: random.Random) -> Change | None:
+def swap_picture(row: Row, corpus: CorpusLookup, rng: random.Random) -> Change | None:
     """The picture is another one, about which the corpus mentions nothing that the question names."""
     named = _named(row, corpus)
     if not named:
         return None
     for other in rng.sample(corpus.images, min(TRIES, len(corpus.images))):
-        if not any(mentions(corpus.truths[other].words, label) for label in named):
+        if not any(mentions_phrase(corpus.truths[other].words, label) for label in named):
             return Change(other, row.question, _missing(named[0]))
     return None
 
 
-def covered(row: Row, corpus: Corpus, rng: random.Random) -> Change | None:
+def cover_evidence(row: Row, corpus: CorpusLookup, rng: random.Random) -> Change | None:
     """A grey box lies over everything the question's first label names, or over the text it asks for."""
     truth = corpus.truths[row.image[0]]
     evidence = [text for text in truth.texts if text.label == row.answer]
@@ -82,36 +82,36 @@ def covered(row: Row, corpus: Corpus, rng: random.Random) -> Change | None:
     if not boxes or len(boxes) < len(evidence):
         return None
     record = corpus.records[row.image[0]]
-    image = covered_picture(Path(record.paths[0]), boxes, corpus.folder)
+    image = save_covered_picture(Path(record.paths[0]), boxes, corpus.folder)
     return Change(image, row.question, "the part of the picture that it is about is covered")
 
 
-def false_premise(row: Row, corpus: Corpus, rng: random.Random) -> Change | None:
+def falsify_premise(row: Row, corpus: CorpusLookup, rng: random.Random) -> Change | None:
     """The question speaks of a thing that is not there instead of the one that is."""
     named = _named(row, corpus)
     if not named:
         return None
-    others = absent(corpus.truths[row.image[0]], corpus.labels, rng, 1)
-    if not others or mentions(row.question, others[0]):
+    others = draw_absent_labels(corpus.truths[row.image[0]], corpus.labels, rng, 1)
+    if not others or mentions_phrase(row.question, others[0]):
         return None
     return Change(row.image[0], _renamed(row.question, named[0], others[0]), _missing(others[0]))
 
 
-KINDS: dict[str, Callable[[Row, Corpus, random.Random], Change | None]] = {
-    "covered": covered,
-    "false_premise": false_premise,
-    "swapped": swapped,
-    "blank": blank,
+KINDS: dict[str, Callable[[Row, CorpusLookup, random.Random], Change | None]] = {
+    "covered": cover_evidence,
+    "false_premise": falsify_premise,
+    "swapped": swap_picture,
+    "blank": erase_picture,
 }
 """Those that fit fewest rows first."""
 
 
-def _named(row: Row, corpus: Corpus) -> list[str]:
+def _named(row: Row, corpus: CorpusLookup) -> list[str]:
     """Labels of the picture's things that the question names, the first named first."""
     things: tuple[Thing, ...] = corpus.truths[row.image[0]].things
-    found = {thing.label for thing in things if mentions(row.question, thing.label)}
+    found = {thing.label for thing in things if mentions_phrase(row.question, thing.label)}
     # "sign" inside "stop sign" is not named by itself.
-    whole = [label for label in found if not any(other != label and mentions(other, label) for other in found)]
+    whole = [label for label in found if not any(other != label and mentions_phrase(other, label) for other in found)]
     return sorted(whole, key=lambda label: (row.question.casefold().find(label.casefold()), label))
 
 
@@ -120,7 +120,7 @@ def _missing(label: str) -> str:
 
 
 def _renamed(question: str, label: str, other: str) -> str:
-    for old, new in ((plural(label), plural(other)), (label, other)):
-        question = re.sub(rf"\b(a|an) {re.escape(old)}\b", article(new), question, flags=re.IGNORECASE)
+    for old, new in ((pluralise_label(label), pluralise_label(other)), (label, other)):
+        question = re.sub(rf"\b(a|an) {re.escape(old)}\b", add_article(new), question, flags=re.IGNORECASE)
         question = re.sub(rf"(?<!\w){re.escape(old)}(?!\w)", new, question, flags=re.IGNORECASE)
     return question

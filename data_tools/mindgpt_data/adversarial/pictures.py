@@ -20,7 +20,7 @@ MARGIN = 0.05
 """Of a box's sides, covered beyond them: annotated boxes cut edges off."""
 
 
-def blank_picture(width: int, height: int, shade: int, folder: Path) -> str:
+def save_blank_picture(width: int, height: int, shade: int, folder: Path) -> str:
     """A picture of one grey in the partner's proportions; returns its name relative to ``folder``."""
     from PIL import Image
 
@@ -29,7 +29,7 @@ def blank_picture(width: int, height: int, shade: int, folder: Path) -> str:
     return _save(Image.new("RGB", size, (shade, shade, shade)), folder)
 
 
-def covered_picture(path: Path, boxes: Sequence[Sequence[float]], folder: Path) -> str:
+def save_covered_picture(path: Path, boxes: Sequence[Sequence[float]], folder: Path) -> str:
     """The picture with grey boxes; returns its name relative to ``folder``.
 
     Raises:
@@ -37,7 +37,7 @@ def covered_picture(path: Path, boxes: Sequence[Sequence[float]], folder: Path) 
     """
     from PIL import ImageDraw
 
-    from mindgpt_data.client.images import fit
+    from mindgpt_data.client.images import shrink_image
     from mindgpt_data.io.images import open_image
 
     image = open_image(path).copy()
@@ -45,7 +45,7 @@ def covered_picture(path: Path, boxes: Sequence[Sequence[float]], folder: Path) 
     for x0, y0, x1, y1 in boxes:
         dx, dy = 1 + MARGIN * (x1 - x0), 1 + MARGIN * (y1 - y0)
         pen.rectangle((x0 - dx, y0 - dy, x1 + dx, y1 + dy), fill=GREY)
-    return _save(fit(image, MAX_PIXELS), folder)
+    return _save(shrink_image(image, MAX_PIXELS), folder)
 
 
 def _save(image: Image, folder: Path) -> str:

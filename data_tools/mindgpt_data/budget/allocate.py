@@ -11,7 +11,7 @@ from mindgpt_data.schema.config import AllocatorChoice
 from mindgpt_plugins.core import registry
 
 
-def allocate(
+def run_allocator(
     choice: AllocatorChoice,
     scores: Sequence[float],
     total: int,
@@ -35,7 +35,7 @@ def allocate(
         RegistryError: no such allocator, or it does not know a bound or an option.
     """
     name = choice.name
-    allocator = registry.get("allocator", name)
+    allocator = registry.get_registered("allocator", name)
     registry.check_options("allocator", name, {**bounds, **choice.options})
     known = inspect.signature(allocator).parameters
     more: dict[str, Any] = {"seed": seed} if "seed" in known else {}

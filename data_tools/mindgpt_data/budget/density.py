@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mindgpt_data.budget.rounding import apportion, weighted
+from mindgpt_data.budget.rounding import apportion_total, weigh_shares
 
 
 def density(
@@ -29,4 +29,4 @@ def density(
     Raises:
         BudgetError: B is outside [M·n_min, M·n_max].
     """
-    return apportion(weighted([score**gamma for score in scores], weights), total, n_min, n_max)
+    return apportion_total(weigh_shares([score**gamma for score in scores], weights), total, n_min, n_max)

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from mindgpt_data.budget.density import density
 
 
-def per_image(score: float, *, n_min: int = 1, n_max: int = 8, gamma: float = 1.0) -> int:
+def compute_image_budget(score: float, *, n_min: int = 1, n_max: int = 8, gamma: float = 1.0) -> int:
     """Return n = clip(round(n_min + (n_max − n_min)·IDS^γ), n_min, n_max)."""
     wanted = round(n_min + (n_max - n_min) * float(score**gamma))
     return min(n_max, max(n_min, wanted))
 
 
-def per_images(
+def compute_image_budgets(
     scores: Sequence[float],
     *,
     n_min: int = 1,
@@ -21,8 +21,8 @@ def per_images(
     gamma: float = 1.0,
     weights: Sequence[float] | None = None,
 ) -> list[int]:
-    """:func:`per_image` of every score; ``weights`` (a focus) spread the same total anew, in proportion to IDS^γ·w."""
-    counts = [per_image(score, n_min=n_min, n_max=n_max, gamma=gamma) for score in scores]
+    """:func:`compute_image_budget` of every score; ``weights`` (a focus) spread the total in proportion to IDS^γ·w."""
+    counts = [compute_image_budget(score, n_min=n_min, n_max=n_max, gamma=gamma) for score in scores]
     if weights is None:
         return counts
     return density(scores, sum(counts), n_min=n_min, n_max=n_max, gamma=gamma, weights=weights)

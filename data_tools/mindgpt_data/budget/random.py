@@ -5,7 +5,7 @@ from __future__ import annotations
 import random as _random
 from collections.abc import Sequence
 
-from mindgpt_data.budget.rounding import apportion
+from mindgpt_data.budget.rounding import apportion_total
 
 
 def random(
@@ -24,6 +24,6 @@ def random(
     Raises:
         BudgetError: ``total`` is outside [M·n_min, M·n_max].
     """
-    counts = apportion([score**gamma for score in scores], total, n_min, n_max)
+    counts = apportion_total([score**gamma for score in scores], total, n_min, n_max)
     _random.Random(f"random allocator {seed}").shuffle(counts)
     return counts

@@ -9,7 +9,7 @@ class BudgetError(ValueError):
     """A budget that cannot be met; the message says which values can."""
 
 
-def check(images: int, total: int, n_min: int, n_max: int) -> None:
+def check_corpus_budget(images: int, total: int, n_min: int, n_max: int) -> None:
     """Refuse a corpus budget that no allocation can meet.
 
     Raises:
@@ -25,16 +25,16 @@ def check(images: int, total: int, n_min: int, n_max: int) -> None:
         )
 
 
-def apportion(weights: Sequence[float], total: int, n_min: int, n_max: int) -> list[int]:
+def apportion_total(weights: Sequence[float], total: int, n_min: int, n_max: int) -> list[int]:
     """``n_min`` each and the rest in proportion to ``weights``, at most ``n_max``, summing to exactly ``total``.
 
     Excess over a cap is redistributed among the uncapped in proportion; fractions go to the largest remainder, ties to
     the earlier image. All-zero weights mean equal shares.
 
     Raises:
-        BudgetError: see :func:`check`; or a weight is negative.
+        BudgetError: see :func:`check_corpus_budget`; or a weight is negative.
     """
-    check(len(weights), total, n_min, n_max)
+    check_corpus_budget(len(weights), total, n_min, n_max)
     if any(w < 0 for w in weights):
         raise BudgetError("allocation weights must not be negative")
     share = [0.0] * len(weights)
@@ -63,6 +63,6 @@ def apportion(weights: Sequence[float], total: int, n_min: int, n_max: int) -> l
     return [n_min + c for c in counts]
 
 
-def weighted(shares: list[float], weights: Sequence[float] | None) -> list[float]:
+def weigh_shares(shares: list[float], weights: Sequence[float] | None) -> list[float]:
     """Shares times weights; as they are without any."""
     return shares if weights is None else [share * weight for share, weight in zip(shares, weights, strict=True)]

@@ -7,7 +7,9 @@ from collections.abc import Mapping, MutableMapping
 from mindgpt_data.schema.rows import SUB_SCORES
 
 
-def split(count: int, sub_scores: Mapping[str, float], carry: MutableMapping[str, float]) -> dict[str, int]:
+def split_image_budget(
+    count: int, sub_scores: Mapping[str, float], carry: MutableMapping[str, float]
+) -> dict[str, int]:
     """Largest remainder on s_d / Σ s_d; ``carry`` hands what rounding cut off to the next image.
 
     Without the carry, images with one QA each would all ask about their strongest dimension.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mindgpt_data.budget.rounding import apportion, weighted
+from mindgpt_data.budget.rounding import apportion_total, weigh_shares
 
 
 def uniform(
@@ -31,4 +31,4 @@ def uniform(
     Raises:
         BudgetError: ``total`` is outside [M·n_min, M·n_max].
     """
-    return apportion(weighted([1.0] * len(scores), weights), total, n_min, n_max)
+    return apportion_total(weigh_shares([1.0] * len(scores), weights), total, n_min, n_max)

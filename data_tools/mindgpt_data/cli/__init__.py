@@ -23,7 +23,7 @@ VERBS = (
 )
 
 
-def app() -> typer.Typer:
+def build_data_app() -> typer.Typer:
     """The ``data`` command with every verb."""
     made = typer.Typer(
         name="data",

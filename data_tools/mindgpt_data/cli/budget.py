@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from mindgpt_data.cli.options import ConfigOption, OverridesArgument, SeedOption, WorkOption, settings
+from mindgpt_data.cli.options import ConfigOption, OverridesArgument, SeedOption, WorkOption, resolve_settings
 
 
 def add(app: typer.Typer) -> None:
@@ -32,7 +32,7 @@ def budget(
     from mindgpt_data.io.work import Work
     from mindgpt_data.steps.budget import run
 
-    found = settings(config, overrides)
+    found = resolve_settings(config, overrides)
     folder = Work(work)
     summary = run(folder, found, seed=seed)
     console = Console()

@@ -28,7 +28,7 @@ def demo(
 
     Then try:  mindgpt data run images.path=FOLDER/manifest.jsonl --work work
     """
-    from mindgpt_data.world.folder import write
+    from mindgpt_data.world.folder import write_source_corpus
 
-    manifest = write(folder, images, source=source, seed=seed, size=size)
+    manifest = write_source_corpus(folder, images, source=source, seed=seed, size=size)
     print(f"{images} pictures and {manifest}")

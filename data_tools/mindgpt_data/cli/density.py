@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mindgpt_data.cli.options import ConfigOption, SeedOption, progress_line, settings
+from mindgpt_data.cli.options import ConfigOption, SeedOption, resolve_settings, show_progress_line
 
 if TYPE_CHECKING:
     from mindgpt_data.io.work import Work
@@ -68,13 +68,15 @@ def density(
     # A work folder alone knows its pictures: the settings' corpus is then only a name.
     place = corpus or (None if config else str(folder.folder))
     images = None if place is None else {"path": place}
-    resolved = settings(config, overrides, images=images, density=estimator and {"estimator": {"name": estimator}})
+    resolved = resolve_settings(
+        config, overrides, images=images, density=estimator and {"estimator": {"name": estimator}}
+    )
     if corpus or not folder.images.is_file():
         _read(folder, resolved, seed, console)
     if compare:
         _compare(folder, resolved, compare, out, seed, console)
         return
-    with progress_line("density") as progress:
+    with show_progress_line("density") as progress:
         summary = run(folder, resolved, seed=seed, progress=progress)
     console.print(f"[bold]{summary['images']}[/] pictures scored by {resolved.density.estimator.name}; means:")
     console.print("  " + " · ".join(f"{name} {value:.2f}" for name, value in summary["mean"].items()))
@@ -109,7 +111,7 @@ def _read(folder: Work, resolved: DataSettings, seed: int, console: Any) -> None
 
     if resolved.images.path == str(folder.folder):
         raise DensityError(f"{folder.images} does not exist: name a corpus, or run `mindgpt data images` first")
-    with progress_line("images") as progress:
+    with show_progress_line("images") as progress:
         summary = images.run(folder, resolved, seed=seed, progress=progress)
     _print_drops(console, summary, folder.drops("images"))
 
@@ -127,7 +129,7 @@ def _compare(folder: Work, resolved: DataSettings, names: str, out: Path | None,
     from rich.table import Table
 
     from mindgpt_data.density.compare import COLUMNS
-    from mindgpt_data.density.compare import compare as compare_tables
+    from mindgpt_data.density.compare import compare_scores as compare_tables
     from mindgpt_data.io.work import Work
     from mindgpt_data.schema.config import EstimatorChoice
     from mindgpt_data.steps.density import run
@@ -146,7 +148,7 @@ def _compare(folder: Work, resolved: DataSettings, names: str, out: Path | None,
         named = resolved.density.estimator
         update = {"estimator": named if name == named.name else EstimatorChoice(name=name)}
         chosen = resolved.model_copy(update={"density": resolved.density.model_copy(update=update)})
-        with progress_line(name) as progress:
+        with show_progress_line(name) as progress:
             summary = run(own, chosen, seed=seed, progress=progress)
         _print_drops(console, summary, own.drops("density"))
         tables.append(own.read_density())

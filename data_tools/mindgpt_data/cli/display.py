@@ -18,7 +18,7 @@ EVERY = 5.0
 
 
 @contextmanager
-def shown(verb: str) -> Iterator[Listener]:
+def show_updates(verb: str) -> Iterator[Listener]:
     """A listener that shows the updates of ``verb``."""
     console = Console(stderr=True)
     if console.is_terminal:
@@ -37,7 +37,7 @@ def shown(verb: str) -> Iterator[Listener]:
                     description=str(update.get("stage", verb)),
                     completed=update.get("step"),
                     total=update.get("total"),
-                    more=details(update),
+                    more=format_progress_details(update),
                 )
 
             yield live
@@ -72,11 +72,11 @@ class _Log:
     def _print(self) -> None:
         total = self.last.get("total")
         text = f"{self.last.get('stage', self.verb)}: {self.last.get('step', 0)}{f' of {total}' if total else ''}"
-        print(" · ".join(filter(None, (text, details(self.last)))), file=sys.stderr, flush=True)
+        print(" · ".join(filter(None, (text, format_progress_details(self.last)))), file=sys.stderr, flush=True)
         self.at, self.printed, self.last = time.monotonic(), True, {}
 
 
-def details(update: dict[str, Any]) -> str:
+def format_progress_details(update: dict[str, Any]) -> str:
     """``41.2/s · failed 3 · $0.12 · 00:41 left``, whatever of it the update holds."""
     parts = []
     if update.get("rate"):

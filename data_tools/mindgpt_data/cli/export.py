@@ -6,7 +6,14 @@ from pathlib import Path
 
 import typer
 
-from mindgpt_data.cli.options import ConfigOption, OverridesArgument, SeedOption, WorkOption, progress_line, settings
+from mindgpt_data.cli.options import (
+    ConfigOption,
+    OverridesArgument,
+    SeedOption,
+    WorkOption,
+    resolve_settings,
+    show_progress_line,
+)
 
 
 def add(app: typer.Typer) -> None:
@@ -38,8 +45,8 @@ def export(
     from mindgpt_data.io.work import Work
     from mindgpt_data.steps.export import run
 
-    found, folder = settings(config, overrides), Work(work)
-    with progress_line("export") as progress:
+    found, folder = resolve_settings(config, overrides), Work(work)
+    with show_progress_line("export") as progress:
         summary = run(folder, found, seed=seed, progress=progress)
     table = Table("set", "items", "images", title="Datasets")
     for name, counts in summary["sets"].items():

@@ -7,7 +7,14 @@ from typing import Any
 
 import typer
 
-from mindgpt_data.cli.options import ConfigOption, OverridesArgument, SeedOption, WorkOption, progress_line, settings
+from mindgpt_data.cli.options import (
+    ConfigOption,
+    OverridesArgument,
+    SeedOption,
+    WorkOption,
+    resolve_settings,
+    show_progress_line,
+)
 
 
 def add(app: typer.Typer) -> None:
@@ -34,8 +41,8 @@ def filter_(
     from mindgpt_data.io.work import Work
     from mindgpt_data.steps.filter import run
 
-    found, folder = settings(config, overrides), Work(work)
-    with progress_line("filter") as progress:
+    found, folder = resolve_settings(config, overrides), Work(work)
+    with show_progress_line("filter") as progress:
         summary = run(folder, found, seed=seed, progress=progress)
     _show(summary)
     print(f"written: {folder.kept}, {folder.drops('filter')}")

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mindgpt_data.cli.options import ConfigOption, OverridesArgument, SeedOption, WorkOption, progress_line, settings
+from mindgpt_data.cli.options import (
+    ConfigOption,
+    OverridesArgument,
+    SeedOption,
+    WorkOption,
+    resolve_settings,
+    show_progress_line,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -49,9 +56,9 @@ def generate(
     from mindgpt_data.io.work import Work
     from mindgpt_data.steps import generate as step
 
-    found, folder, console = settings(config, overrides), Work(work), Console(highlight=False)
+    found, folder, console = resolve_settings(config, overrides), Work(work), Console(highlight=False)
     if batch_out is not None:
-        paths = step.batch_out(folder, found, batch_out, seed=seed)
+        paths = step.export_batch(folder, found, batch_out, seed=seed)
         for path in paths:
             console.print(f"written: {path}")
         if not paths:
@@ -61,18 +68,18 @@ def generate(
         files = sorted(batch_in.glob("*.jsonl")) if batch_in.is_dir() else [batch_in]
         home = batch_in if (batch_in / "generate.tasks.jsonl").is_file() else batch_in.parent
         files = [file for file in files if not file.name.startswith("generate")]
-        got = step.batch_in(folder, found, files, home)
+        got = step.import_batch(folder, found, files, home)
         console.print(
             f"read {got.done} answers ({got.failed} failed, {got.known} known, {got.missing} missing, "
             f"{len(got.unknown)} unknown)"
         )
-    expected = step.estimate(folder, found, seed=seed)
+    expected = step.estimate_first_requests(folder, found, seed=seed)
     if expected is not None:
         show_estimate(console, expected)
     if dry_run:
         console.print("nothing was sent")
         return
-    with progress_line("generate") as progress:
+    with show_progress_line("generate") as progress:
         summary = step.run(folder, found, seed=seed, progress=progress)
     console.print(f"[bold]{summary['items']}[/] of {summary['asked']} QA about {summary['images']} images")
     for line in summary.get("usage", []):

@@ -32,13 +32,13 @@ def add(app: typer.Typer) -> None:
         """
         from rich.console import Console
 
-        from mindgpt_data.cli.options import progress_line, settings
+        from mindgpt_data.cli.options import resolve_settings, show_progress_line
         from mindgpt_data.io.work import Work
         from mindgpt_data.steps.images import run
 
-        resolved = settings(config, overrides, images=None if path is None else {"path": path})
+        resolved = resolve_settings(config, overrides, images=None if path is None else {"path": path})
         folder = Work(work)
-        with progress_line("images") as progress:
+        with show_progress_line("images") as progress:
             summary = run(folder, resolved, seed=seed, progress=progress)
         console = Console()
         console.print(f"{summary['images']} pictures → {folder.images}")

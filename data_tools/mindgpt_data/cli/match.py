@@ -6,7 +6,14 @@ from pathlib import Path
 
 import typer
 
-from mindgpt_data.cli.options import ConfigOption, OverridesArgument, SeedOption, WorkOption, progress_line, settings
+from mindgpt_data.cli.options import (
+    ConfigOption,
+    OverridesArgument,
+    SeedOption,
+    WorkOption,
+    resolve_settings,
+    show_progress_line,
+)
 
 
 def add(app: typer.Typer) -> None:
@@ -34,9 +41,9 @@ def match(
     from mindgpt_data.io.work import Work
     from mindgpt_data.steps.match import run
 
-    found = settings(config, overrides)
+    found = resolve_settings(config, overrides)
     folder = Work(work)
-    with progress_line("match") as progress:
+    with show_progress_line("match") as progress:
         summary = run(folder, found, seed=seed, progress=progress)
     console = Console(highlight=False)
     console.print(

@@ -27,7 +27,7 @@ OverridesArgument = Annotated[
 SeedOption = Annotated[int, typer.Option("--seed", help="The only source of chance.")]
 
 
-def settings(config: Path | None, overrides: list[str] | None, **given: Any) -> DataSettings:
+def resolve_settings(config: Path | None, overrides: list[str] | None, **given: Any) -> DataSettings:
     """Settings from ``--config``, then ``KEY=VALUE``, then values the verb was given itself.
 
     Args:
@@ -39,15 +39,17 @@ def settings(config: Path | None, overrides: list[str] | None, **given: Any) -> 
     Raises:
         SettingsError: unreadable, or a key or value that does not fit; every problem is named.
     """
-    from mindgpt_data.steps.settings import load
+    from mindgpt_data.steps.settings import load_data_settings
 
-    return load(config, overrides or [], {key: value for key, value in given.items() if value is not None})
+    return load_data_settings(
+        config, overrides or [], {key: value for key, value in given.items() if value is not None}
+    )
 
 
 @contextmanager
-def progress_line(verb: str) -> Iterator[Progress]:
+def show_progress_line(verb: str) -> Iterator[Progress]:
     """A live line with done, failed, rate, cost and time left; plain lines when the output is no terminal."""
-    from mindgpt_data.cli.display import shown
+    from mindgpt_data.cli.display import show_updates
 
-    with shown(verb) as listener:
+    with show_updates(verb) as listener:
         yield listener

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mindgpt_data.cli.options import ConfigOption, OverridesArgument, SeedOption, WorkOption, settings
+from mindgpt_data.cli.options import ConfigOption, OverridesArgument, SeedOption, WorkOption, resolve_settings
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -43,11 +43,11 @@ def preview(
     from mindgpt_data.steps import preview as previewing
 
     folder, console = Work(work), Console(highlight=False)
-    shown = previewing.preview(folder, settings(config, overrides), number, seed=seed, ask=ask)
+    shown = previewing.preview_generation(folder, resolve_settings(config, overrides), number, seed=seed, ask=ask)
     for one in shown:
         _print(console, one)
     path = folder.folder / "preview.html"
-    previewing.page(shown, path)
+    previewing.write_preview_page(shown, path)
     console.print(f"written: {path}" + ("" if ask else " (nothing was sent)"))
 
 

@@ -28,12 +28,12 @@ def add(app: typer.Typer) -> None:
         """
         from rich.console import Console
 
-        from mindgpt_data.cli.options import settings
+        from mindgpt_data.cli.options import resolve_settings
         from mindgpt_data.io.work import Work
         from mindgpt_data.steps.report import run
 
         # Where the pictures came from is in images.jsonl: without a config, any path will do.
-        resolved = settings(config, overrides, images=None if config else {"path": str(work)})
+        resolved = resolve_settings(config, overrides, images=None if config else {"path": str(work)})
         made = run(Work(work), resolved, seed=seed)
         console = Console()
         console.print(f"report → {made['page']} ({made['bytes'] / 1e6:.1f} MB, {made['seconds']:.1f} s)")

@@ -70,8 +70,8 @@ def run(
 
     console = Console()
     registry.load_plugins(plugins or [])
-    settings = options.settings(config, overrides, focus=_focus(focus, target))
-    check.require(settings)
+    settings = options.resolve_settings(config, overrides, focus=_focus(focus, target))
+    check.require_valid_settings(settings)
     show_focus(settings, console, dry_run)
     if dry_run:
         return
@@ -81,9 +81,9 @@ def run(
         if state == "running":
             console.print(f"[bold]{step}[/] …")
         elif summary is not None:
-            console.print(f"[bold]{step}[/] {state}: {pipeline_line(summary)}")
+            console.print(f"[bold]{step}[/] {state}: {format_step_counts(summary)}")
 
-    with engines.use(engine), options.progress_line("run") as progress:
+    with engines.use_engine(engine), options.show_progress_line("run") as progress:
         pipeline.run(
             folder,
             settings,
@@ -124,11 +124,11 @@ def show_focus(settings: DataSettings, console: Console, whole: bool) -> None:
                 "--dry-run shows what a focus would do: give --focus FILE (branches.json) or focus.file"
             )
         return
-    focus = weights.of(settings)
+    focus = weights.load_run_focus(settings)
     if focus is None:
         console.print(f"focus: nothing in {settings.focus.file} is weak; going on without one", soft_wrap=True)
         return
-    rows, asked = table.weak(focus), table.deepest(focus.branches)
+    rows, asked = table.list_weak_branches(focus), table.select_deepest_branches(focus.branches)
     console.print(
         f"focus: {len(rows)} of {len(asked)} leaves are weak (lower bound under {settings.focus.target}, few answers "
         f"taken with their parents'); the weakest: {rows[0]['label'] if rows else 'branches only'}",
@@ -145,7 +145,7 @@ def show_focus(settings: DataSettings, console: Console, whole: bool) -> None:
         console.print(shown)
 
 
-def pipeline_line(summary: dict[str, Any]) -> str:
+def format_step_counts(summary: dict[str, Any]) -> str:
     """The counts of a step's summary in one line."""
     numbers = {k: v for k, v in summary.items() if isinstance(v, (int, float)) and not isinstance(v, bool)}
     return ", ".join(f"{key} {value:,}" for key, value in numbers.items())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mindgpt_data.cli.options import ConfigOption, OverridesArgument, progress_line
+from mindgpt_data.cli.options import ConfigOption, OverridesArgument, show_progress_line
 
 if TYPE_CHECKING:
     from mindgpt_data.tree.model import Tree
@@ -56,10 +56,10 @@ def build(
 
     Each file brings its own level-1 nodes. Orphans, cycles, duplicates and labels without leaves are refused.
     """
-    from mindgpt_data.tree.files import SEEDS, merge
+    from mindgpt_data.tree.files import SEEDS, merge_trees
 
     parts = [*([SEEDS[dimension.value]] if seeds or not files else []), *(files or [])]
-    _save(merge(dimension.value, parts), out)
+    _save(merge_trees(dimension.value, parts), out)
 
 
 def import_(
@@ -72,9 +72,9 @@ def import_(
 
     Every complaint names the line. Example: mindgpt data tree import topics.txt -o tree.parquet
     """
-    from mindgpt_data.tree.files import merge
+    from mindgpt_data.tree.files import merge_trees
 
-    _save(merge(dimension.value, [file], whole=not unfinished), out)
+    _save(merge_trees(dimension.value, [file], whole=not unfinished), out)
 
 
 def export(
@@ -107,9 +107,9 @@ def expand(
     from rich.console import Console
 
     from mindgpt_data.cli.generate import show_estimate
-    from mindgpt_data.cli.options import settings
-    from mindgpt_data.tree.files import load
-    from mindgpt_data.tree.growing import first_round, grow
+    from mindgpt_data.cli.options import resolve_settings
+    from mindgpt_data.tree.files import load_tree
+    from mindgpt_data.tree.growing import estimate_first_round, grow_tree
     from mindgpt_data.tree.model import TreeError
     from mindgpt_plugins.core.files import write_jsonl
 
@@ -122,16 +122,16 @@ def expand(
         raise TreeError(f"--levels {levels}: give 3, or 2,3")
     wanted = [int(level) for level in levels.split(",")]
     more = [f"tree.expand.cap={cap}"] if cap else []
-    given = settings(config, [*(overrides or []), *more], images={"path": "."})  # pictures are not needed here
-    tree = load(dimension.value, file, whole=False)
+    given = resolve_settings(config, [*(overrides or []), *more], images={"path": "."})  # pictures are not needed here
+    tree = load_tree(dimension.value, file, whole=False)
     console.print(f"first of at most {given.tree.expand.rounds} rounds, without the critic:")
-    show_estimate(console, first_round(tree, given, under=under or (), levels=wanted))
+    show_estimate(console, estimate_first_round(tree, given, under=under or (), levels=wanted))
     if dry_run:
         console.print("nothing was sent")
         return
-    with progress_line("tree") as progress:
+    with show_progress_line("tree") as progress:
         store = out.with_name(f"{out.name}.answers.sqlite")
-        grown = grow(tree, given, store, under=under or (), levels=wanted, progress=progress)
+        grown = grow_tree(tree, given, store, under=under or (), levels=wanted, progress=progress)
     write_jsonl(out.with_name(f"{out.name}.drops.jsonl"), (vars(drop) for drop in grown.drops))
     _save(grown.tree, out)
     counts = grown.summary
@@ -152,11 +152,11 @@ def show(
     """Print a tree. Example: mindgpt data tree show --under automotive --depth 3, or --search brake."""
     from rich.console import Console
 
-    from mindgpt_data.tree.printing import as_rich
+    from mindgpt_data.tree.printing import render_rich_tree
 
     # Ids are longer than a narrow terminal; a pipe gets whole lines.
     console = Console(width=None if Console().is_terminal else 200)
-    console.print(as_rich(_load(file, dimension), depth, under, search))
+    console.print(render_rich_tree(_load(file, dimension), depth, under, search))
 
 
 def stats(
@@ -169,21 +169,21 @@ def stats(
     """Size, sibling overlap; with --rows, coverage and evenness. Example: mindgpt data tree stats --rows kept.jsonl."""
     from rich.console import Console
 
-    from mindgpt_data.embed import embedder
-    from mindgpt_data.tree.printing import table
-    from mindgpt_data.tree.stats import counts_of, overlap, sizes
+    from mindgpt_data.embed import load_embedder
+    from mindgpt_data.tree.printing import make_domain_table
+    from mindgpt_data.tree.stats import count_leaf_items, count_tree_nodes, measure_sibling_overlap
 
     tree, console = _load(file, dimension), Console()
-    found = sizes(tree)
-    console.print(table(found["domains"]))
+    found = count_tree_nodes(tree)
+    console.print(make_domain_table(found["domains"]))
     console.print(f"level 1: {found['levels'][0]}, level 2: {found['levels'][1]}, leaves: {found['levels'][2]}")
-    near = overlap(tree, embedder(embedder_), similarity)
+    near = measure_sibling_overlap(tree, load_embedder(embedder_), similarity)
     console.print(f"siblings at cosine ≥ {similarity}: {near['rate']:.2%} of leaves; mean highest {near['mean']:.2f}")
     console.print(
         "closest: " + ", ".join(f"{leaf} {cosine:.2f}" for leaf, cosine in near["worst"][:4]), highlight=False
     )
     if rows is not None:
-        counts = counts_of(rows, dimension.value)
+        counts = count_leaf_items(rows, dimension.value)
         cover = tree.coverage(counts)
         unknown = sum(number for leaf, number in counts.items() if leaf not in tree.row_of)
         console.print(f"covered: {cover['covered']:.1%} of leaves; normalised entropy {cover['entropy']:.3f}")
@@ -192,14 +192,14 @@ def stats(
 
 
 def _load(file: Path | None, dimension: Dimension) -> Tree:
-    from mindgpt_data.tree.files import load
+    from mindgpt_data.tree.files import load_tree
 
-    return load(dimension.value, file, whole=False)
+    return load_tree(dimension.value, file, whole=False)
 
 
 def _save(tree: Tree, out: Path) -> None:
-    from mindgpt_data.tree.exporting import write
+    from mindgpt_data.tree.exporting import write_tree
 
-    write(tree, out)
+    write_tree(tree, out)
     levels = [int((tree.columns.levels == level).sum()) for level in (1, 2, 3)]
     typer.echo(f"{out}: {levels[0]} domains, {levels[1]} at level 2, {levels[2]} leaves ({tree.dimension})")

@@ -59,7 +59,7 @@ class Imported:
     unreadable: int = 0
 
 
-def write(
+def write_batch_requests(
     tasks: Iterable[Task[T]],
     folder: Path,
     *,
@@ -98,10 +98,10 @@ def write(
                 request = task.build()
                 messages = wire.encode_messages(request)
             except (ValueError, OSError) as error:
-                told = wire.brief(f"the request cannot be built: {error}")
+                told = wire.shorten_message(f"the request cannot be built: {error}")
                 stored.save(step, [Record(task.key, task.fingerprint, None, told, attempts=0)])
                 continue
-            body = wire.encode(messages, request, endpoint.model, endpoint.extra_body)
+            body = wire.encode_request(messages, request, endpoint.model, endpoint.extra_body)
             head = {"custom_id": task.key, "method": "POST", "url": "/v1/chat/completions"}
             files.add(json.dumps(head)[:-1].encode() + b', "body": ' + body + b"}\n", task.key)
             index.write(json.dumps({"key": task.key, "fingerprint": task.fingerprint, **_expected(request)}) + "\n")
@@ -109,14 +109,14 @@ def write(
     return files.paths
 
 
-def read(
+def read_batch_answers(
     answers: Sequence[Path], folder: Path, *, step: str, store: Path, endpoint: EndpointSettings | None = None
 ) -> Imported:
     """Put answers into the store; reading the same files again changes nothing.
 
     Args:
         answers: output and error files, in any order.
-        folder: where :func:`write` left ``<step>.tasks.jsonl``.
+        folder: where :func:`write_batch_requests` left ``<step>.tasks.jsonl``.
         step: the same.
         store: the same.
         endpoint: for its prices.
@@ -185,7 +185,7 @@ def _tasks_file(folder: Path, step: str) -> Path:
 
 
 def _expected(request: Request) -> dict[str, Any]:
-    """What :func:`mindgpt_data.client.wire.decode` must know of a request to read its answer."""
+    """What :func:`mindgpt_data.client.wire.decode_completion` must know of a request to read its answer."""
     expected = {"max_tokens": request.max_tokens, "top_logprobs": request.top_logprobs, "scored": request.scored}
     # Of a scored request the length of the last message counts; of a schema only that there is one.
     last = [{"content": request.messages[-1]["content"]}] if request.scored else []
@@ -204,11 +204,11 @@ def _record(line: dict[str, Any], task: dict[str, Any], endpoint: EndpointSettin
     body = response.get("body", response)  # some tools leave the wrapping out
     status = response.get("status_code", 200)
     if line.get("error") or status != 200 or not body:
-        told = wire.error_message(json.dumps(line.get("error") or body or "no answer").encode())
+        told = wire.find_error_message(json.dumps(line.get("error") or body or "no answer").encode())
         return Record(key, fingerprint, None, f"batch: {told}" if status == 200 else f"batch: {status}: {told}")
     request = Request(**{name: value for name, value in task.items() if name not in ("key", "fingerprint")})
     try:
-        answer, fault = wire.decode(json.dumps(body).encode(), request)
+        answer, fault = wire.decode_completion(json.dumps(body).encode(), request)
     except ValueError as error:
         return Record(key, fingerprint, None, f"batch: {error}")
     cost = endpoint.cost(answer.prompt_tokens, answer.completion_tokens) if endpoint else 0.0

@@ -39,7 +39,7 @@ class Trouble(ValueError):
     """This attempt failed; another may not."""
 
 
-class Endpoint:
+class EndpointState:
     """A server as one run sees it.
 
     Attributes:
@@ -87,7 +87,7 @@ class Endpoint:
 
         Args:
             session: of the run.
-            body: from :func:`mindgpt_data.client.wire.encode`.
+            body: from :func:`mindgpt_data.client.wire.encode_request`.
             tokens: estimate to reserve.
 
         Raises:
@@ -110,7 +110,7 @@ class Endpoint:
             raise self._trouble(f"no answer within {self.settings.timeout:g} s", started) from error
         except (aiohttp.ClientError, OSError) as error:
             told = _redact(f"{type(error).__name__}: {error}".encode(), key)
-            raise self._trouble(wire.brief(told), started) from None
+            raise self._trouble(wire.shorten_message(told), started) from None
         content = _redact(content, key)
         if response.status == 200:
             self.answered, self._failures, self._probes = True, 0, 0
@@ -119,15 +119,15 @@ class Endpoint:
         raise self._error(response.status, content, response.headers.get("Retry-After"), started)
 
     def _error(self, status: int, content: bytes, after: str | None, started: float) -> ValueError:
-        message = f"{status}: {wire.error_message(content) or 'no message'}"
-        if wire.hopeless(status, content, self.answered):
+        message = f"{status}: {wire.find_error_message(content) or 'no message'}"
+        if wire.is_fatal_error(status, content, self.answered):
             return EndpointError(f"{self.name} refuses every request with {message}{self._hint(status)}")
-        if not wire.worth_repeating(status, content):
+        if not wire.is_worth_repeating(status, content):
             return Refused(message)
         throttled = status == 429 and self._limit > 1
         if throttled and started >= self._cut:  # once for all that were sent together
             self._limit, self._cut = max(1.0, self._limit * CUT), time.monotonic()
-        seconds = wire.retry_after(after)
+        seconds = wire.parse_retry_after(after)
         if seconds is not None and seconds > LONGEST_RETRY_AFTER:
             return EndpointError(f"{self.name} asks to come back in {seconds / 3600:.1f} h ({message})")
         if seconds is not None:
@@ -173,7 +173,7 @@ class Pool:
     """Several servers of the same role: they share the load, and stand in for each other."""
 
     def __init__(self, settings: Sequence[EndpointSettings]) -> None:
-        self.endpoints = [Endpoint(one) for one in settings]
+        self.endpoints = [EndpointState(one) for one in settings]
         self._freed = asyncio.Event()
 
     @property
@@ -181,7 +181,7 @@ class Pool:
         """Requests under way."""
         return sum(endpoint.in_flight for endpoint in self.endpoints)
 
-    async def take(self, avoid: Endpoint | None = None) -> Endpoint:
+    async def take(self, avoid: EndpointState | None = None) -> EndpointState:
         """The freest healthy endpoint, preferably not ``avoid``; hand it back with :meth:`release`.
 
         Raises:
@@ -201,7 +201,7 @@ class Pool:
         chosen.in_flight += 1
         return chosen
 
-    def release(self, endpoint: Endpoint) -> None:
+    def release(self, endpoint: EndpointState) -> None:
         """The request is over."""
         endpoint.in_flight -= 1
         self._freed.set()

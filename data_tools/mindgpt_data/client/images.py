@@ -21,7 +21,7 @@ FEW_COLOURS = 4096
 JPEG_QUALITY = 90
 
 
-def data_url(path: Path, max_pixels: int) -> str:
+def make_data_url(path: Path, max_pixels: int) -> str:
     """The picture as a ``data:`` URL.
 
     Args:
@@ -35,12 +35,12 @@ def data_url(path: Path, max_pixels: int) -> str:
     """
     from mindgpt_data.io.images import open_image
 
-    return encode(open_image(path), max_pixels)
+    return encode_image(open_image(path), max_pixels)
 
 
-def encode(image: Image.Image, max_pixels: int) -> str:
+def encode_image(image: Image.Image, max_pixels: int) -> str:
     """The same for a picture in memory (RGB, upright)."""
-    image = fit(image, max_pixels)
+    image = shrink_image(image, max_pixels)
     buffer = io.BytesIO()
     kind = "png" if _is_drawing(image) else "jpeg"
     if kind == "png":
@@ -50,7 +50,7 @@ def encode(image: Image.Image, max_pixels: int) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def fit(image: Image.Image, max_pixels: int) -> Image.Image:
+def shrink_image(image: Image.Image, max_pixels: int) -> Image.Image:
     """Scale down to at most ``max_pixels``, keeping proportions; smaller pictures stay as they are."""
     from PIL import Image
 

@@ -19,8 +19,8 @@ from typing import Generic, TypeVar
 
 from mindgpt_data.client import wire
 from mindgpt_data.client.request import Done, Failed, Task
-from mindgpt_data.client.sender import Item, Sender
-from mindgpt_data.client.spend import request_tokens
+from mindgpt_data.client.sender import PendingTask, Sender
+from mindgpt_data.client.spend import estimate_request_tokens
 from mindgpt_data.client.store import Record, Store
 from mindgpt_data.client.tally import Tally
 from mindgpt_data.schema.config import EndpointSettings
@@ -140,12 +140,12 @@ class _Run(Generic[T]):
             request = task.build()
             messages = wire.encode_messages(request)
         except (ValueError, OSError) as error:
-            told = wire.brief(f"the request cannot be built: {error}")
+            told = wire.shorten_message(f"the request cannot be built: {error}")
             record = Record(task.key, task.fingerprint, None, told, attempts=0)
             self._deliver(record, Failed(task.key, told, 0))
             return
-        tokens = request_tokens(request) if self.sender.counts_tokens else 0
-        item = Item(task, request, messages, tokens)
+        tokens = estimate_request_tokens(request) if self.sender.counts_tokens else 0
+        item = PendingTask(task, request, messages, tokens)
         if not self.stopping:
             self.sender.submit(item)
 

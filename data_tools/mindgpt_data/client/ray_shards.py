@@ -12,9 +12,9 @@ from mindgpt_data.client.local import ask_from_here
 from mindgpt_data.client.request import Done, Failed, Task
 from mindgpt_data.client.store import Store
 from mindgpt_data.client.tally import Tally
-from mindgpt_data.engines.context import plugins
-from mindgpt_data.engines.ray_data import dataset_of, dump
-from mindgpt_data.io.progress import silent
+from mindgpt_data.engines.context import get_worker_plugins
+from mindgpt_data.engines.ray_data import make_ray_dataset, pickle_value
+from mindgpt_data.io.progress import ignore_update
 from mindgpt_data.schema.config import EndpointSettings
 from mindgpt_plugins.core.registry import load_plugins
 
@@ -45,11 +45,11 @@ def ask_in_shards(
                 shards[zlib.crc32(task.key.encode("utf-8", "backslashreplace")) % SHARDS].append(task)
             else:
                 yield Done(task.key, cast(T, value), answer, stored=True)
-        rows = [{"number": number, "tasks": dump(shard)} for number, shard in enumerate(shards) if shard]
+        rows = [{"number": number, "tasks": pickle_value(shard)} for number, shard in enumerate(shards) if shard]
         try:
             if rows:
-                ask = _Ask(step, store, [_share(endpoint, len(rows)) for endpoint in endpoints], plugins())
-                for row in dataset_of(rows).map_batches(ask, batch_size=1).iter_rows():
+                ask = _Ask(step, store, [_share(endpoint, len(rows)) for endpoint in endpoints], get_worker_plugins())
+                for row in make_ray_dataset(rows).map_batches(ask, batch_size=1).iter_rows():
                     outcome = pickle.loads(row["value"])
                     if isinstance(outcome, Exception):
                         raise outcome
@@ -78,12 +78,12 @@ class _Ask:
             store = _shard(self.store, int(number))
             try:
                 for outcome in self._ask(pickle.loads(tasks), store):
-                    yield {"value": [dump(outcome)]}
+                    yield {"value": [pickle_value(outcome)]}
             except Exception as error:  # a refusal of the whole run (a wrong key, say) is raised in the driver
-                yield {"value": [dump(error)]}
+                yield {"value": [pickle_value(error)]}
 
     def _ask(self, tasks: list[Task[Any]], store: Path) -> Iterator[Done[Any] | Failed]:
-        tally = Tally(self.step, None, silent)
+        tally = Tally(self.step, None, ignore_update)
         return ask_from_here(tasks, step=self.step, store=store, endpoints=self.endpoints, tally=tally)
 
 

@@ -10,7 +10,7 @@ from mindgpt_data import engines
 from mindgpt_data.client.local import ask_from_here
 from mindgpt_data.client.request import Done, Failed, Task
 from mindgpt_data.client.tally import Tally
-from mindgpt_data.io.progress import Progress, silent
+from mindgpt_data.io.progress import Progress, ignore_update
 from mindgpt_data.schema.config import EndpointSettings
 
 T = TypeVar("T")
@@ -22,7 +22,7 @@ def ask_all(
     step: str,
     store: Path,
     endpoints: Sequence[EndpointSettings],
-    progress: Progress = silent,
+    progress: Progress = ignore_update,
     total: int | None = None,
 ) -> Iterator[Done[T] | Failed]:
     """Do every task once and yield outcomes as they complete.
@@ -50,7 +50,7 @@ def ask_all(
     if not endpoints:
         raise ValueError(f"{step}: no endpoint is configured")
     tally = Tally(step, total, progress)
-    if engines.current() != "ray":
+    if engines.get_engine_name() != "ray":
         yield from ask_from_here(tasks, step=step, store=store, endpoints=endpoints, tally=tally)
         return
     from mindgpt_data.client.ray_shards import ask_in_shards

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from mindgpt_data.client import wire
-from mindgpt_data.client.endpoint import Endpoint, EndpointError, Pool, Refused, Trouble
+from mindgpt_data.client.endpoint import EndpointError, EndpointState, Pool, Refused, Trouble
 from mindgpt_data.client.request import Answer, Done, Failed, Request, Task
 from mindgpt_data.client.store import Record
 from mindgpt_data.schema.config import EndpointSettings
@@ -33,7 +33,7 @@ ALL_REFUSED = 20
 
 
 @dataclass
-class Item(Generic[T]):
+class PendingTask(Generic[T]):
     """A task on its way: its request, the encoded messages, and what it has cost so far.
 
     Attributes:
@@ -74,10 +74,10 @@ class Sender(Generic[T]):
         self._deliver = deliver
         self._refused = 0
         self._stopped = asyncio.Event()
-        self._inbox: asyncio.Queue[Item[T]] = asyncio.Queue()
+        self._inbox: asyncio.Queue[PendingTask[T]] = asyncio.Queue()
         self._loop = asyncio.new_event_loop()
 
-    def submit(self, item: Item[T]) -> None:
+    def submit(self, item: PendingTask[T]) -> None:
         """Ask it, some time (any thread)."""
         self._loop.call_soon_threadsafe(self._inbox.put_nowait, item)
 
@@ -131,9 +131,9 @@ class Sender(Generic[T]):
             outcome = failed if answer is None else Done(task.key, value, answer)
             self._deliver(record, outcome)
 
-    async def _ask(self, session: aiohttp.ClientSession, item: Item[T]) -> tuple[Answer | None, Any]:
+    async def _ask(self, session: aiohttp.ClientSession, item: PendingTask[T]) -> tuple[Answer | None, Any]:
         """Attempts until a valid answer, a refusal or the last; what they cost and the last error stay on the item."""
-        last: Endpoint | None = None
+        last: EndpointState | None = None
         while item.attempts < self._max_attempts:
             endpoint = await self.pool.take(avoid=last)
             try:
@@ -151,7 +151,7 @@ class Sender(Generic[T]):
             except ValueError as error:
                 if isinstance(error, EndpointError):
                     raise
-                item.error = wire.brief(f"invalid answer: {error}")
+                item.error = wire.shorten_message(f"invalid answer: {error}")
                 item.invalid += 1
                 last = None
             finally:
@@ -164,10 +164,12 @@ class Sender(Generic[T]):
             raise EndpointError(f"no request has been answered yet; the last try: {item.error}; is the server running?")
         return None, None
 
-    async def _attempt(self, session: aiohttp.ClientSession, item: Item[T], endpoint: Endpoint) -> tuple[Answer, T]:
+    async def _attempt(
+        self, session: aiohttp.ClientSession, item: PendingTask[T], endpoint: EndpointState
+    ) -> tuple[Answer, T]:
         settings = endpoint.settings
-        body = wire.encode(item.messages, item.request, settings.model, settings.extra_body, item.invalid)
-        answer, fault = wire.decode(await endpoint.post(session, body, item.tokens), item.request)
+        body = wire.encode_request(item.messages, item.request, settings.model, settings.extra_body, item.invalid)
+        answer, fault = wire.decode_completion(await endpoint.post(session, body, item.tokens), item.request)
         used = answer.prompt_tokens + answer.completion_tokens
         endpoint.tokens.correct(used - item.tokens)
         item.prompt_tokens += answer.prompt_tokens
@@ -178,7 +180,7 @@ class Sender(Generic[T]):
             raise ValueError(fault)
         return answer, item.task.parse(answer)
 
-    def _count_refusal(self, endpoint: Endpoint, message: str) -> None:
+    def _count_refusal(self, endpoint: EndpointState, message: str) -> None:
         self._refused += 1
         if self._refused >= ALL_REFUSED and not any(one.answered for one in self.pool.endpoints):
             raise EndpointError(

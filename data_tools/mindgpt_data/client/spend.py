@@ -45,17 +45,17 @@ class Estimate:
     seconds: float
 
 
-def request_tokens(request: Request) -> int:
+def estimate_request_tokens(request: Request) -> int:
     """Prompt tokens (characters / 4, image pixels / 1,024) plus the expected answer."""
-    return prompt_tokens(request) + answer_tokens(request)
+    return estimate_prompt_tokens(request) + estimate_answer_tokens(request)
 
 
-def answer_tokens(request: Request) -> int:
+def estimate_answer_tokens(request: Request) -> int:
     """Expected length of the answers."""
     return request.n * (1 if request.scored else math.ceil(request.max_tokens * ANSWER_SHARE))
 
 
-def prompt_tokens(request: Request) -> int:
+def estimate_prompt_tokens(request: Request) -> int:
     """Estimate of what the server will count."""
     characters = pixels = 0
     for message in request.messages:
@@ -79,7 +79,7 @@ def _pixels(url: str) -> int:
         return int(image.width * image.height)
 
 
-def estimate(
+def estimate_spend(
     tasks: Iterable[Task[Any]],
     total: int,
     endpoints: Sequence[EndpointSettings],
@@ -99,8 +99,8 @@ def estimate(
     requests = [task.build() for task in islice(tasks, sample)]
     if not requests or not total:
         return Estimate(0, 0, 0, 0.0, 0.0)
-    read = round(sum(map(prompt_tokens, requests)) / len(requests) * total)
-    written = round(sum(map(answer_tokens, requests)) / len(requests) * total)
+    read = round(sum(map(estimate_prompt_tokens, requests)) / len(requests) * total)
+    written = round(sum(map(estimate_answer_tokens, requests)) / len(requests) * total)
     cost = max(one.cost(read, written) for one in endpoints)
     # Requests per second that the endpoints allow together: the narrowest of concurrency, requests and tokens each.
     each = (read + written) / total
@@ -115,7 +115,7 @@ def estimate(
     return Estimate(total, read, written, cost, total / sum(rates))
 
 
-def usage(store: Path) -> list[dict[str, Any]]:
+def read_usage(store: Path) -> list[dict[str, Any]]:
     """What was paid so far, per step and model: ``done, failed, attempts, prompt_tokens, completion_tokens, cost``."""
     if not store.is_file():
         return []

@@ -18,7 +18,9 @@ MAX_ITEMS = 16
 _NOISE = ("title", "default", "examples")
 
 
-def schema_of(model: type[BaseModel], max_length: int = MAX_LENGTH, max_items: int = MAX_ITEMS) -> dict[str, Any]:
+def make_answer_schema(
+    model: type[BaseModel], max_length: int = MAX_LENGTH, max_items: int = MAX_ITEMS
+) -> dict[str, Any]:
     """JSON schema for :attr:`~mindgpt_data.client.request.Request.schema`.
 
     Every object is closed and all its fields required (OpenAI's strict mode asks for both), every string and array is
@@ -71,7 +73,7 @@ def schema_of(model: type[BaseModel], max_length: int = MAX_LENGTH, max_items: i
     return found
 
 
-def parse_as(model: type[Model]) -> Callable[[Answer], Model]:
+def make_answer_parser(model: type[Model]) -> Callable[[Answer], Model]:
     """Parser for :attr:`~mindgpt_data.client.request.Task.parse`: the first text as ``model``.
 
     Code fences and text around the outermost braces are forgiven: servers without a grammar add them.

@@ -22,7 +22,7 @@ def encode_messages(request: Request) -> bytes:
     return b'{"messages":' + json.dumps(request.messages, ensure_ascii=False, separators=(",", ":")).encode() + b","
 
 
-def encode(messages: bytes, request: Request, model: str, extra: dict[str, Any], repeat: int = 0) -> bytes:
+def encode_request(messages: bytes, request: Request, model: str, extra: dict[str, Any], repeat: int = 0) -> bytes:
     """The whole body.
 
     Args:
@@ -54,7 +54,7 @@ def encode(messages: bytes, request: Request, model: str, extra: dict[str, Any],
     return messages + json.dumps(fields, ensure_ascii=False, separators=(",", ":"))[1:].encode()
 
 
-def decode(body: bytes, request: Request) -> tuple[Answer, str | None]:
+def decode_completion(body: bytes, request: Request) -> tuple[Answer, str | None]:
     """Read a chat completion.
 
     Returns:
@@ -74,7 +74,7 @@ def decode(body: bytes, request: Request) -> tuple[Answer, str | None]:
         else:
             logprobs = tuple(_logprobs(choice) for choice in choices) if request.top_logprobs else ()
         answer = Answer(
-            texts=tuple(whole(choice["message"].get("content") or "") for choice in choices),
+            texts=tuple(replace_half_characters(choice["message"].get("content") or "") for choice in choices),
             prompt_tokens=usage.get("prompt_tokens") or 0,
             completion_tokens=usage.get("completion_tokens") or 0,
             model=data.get("model") or "",
@@ -84,9 +84,9 @@ def decode(body: bytes, request: Request) -> tuple[Answer, str | None]:
             return answer, None if answer.logprobs else "the server sent no prompt_logprobs (vLLM does)"
         faults = [_fault(choice, request) for choice in choices]
     except json.JSONDecodeError as error:
-        raise ValueError(f"the server's response is no JSON ({error}): {brief(body)}") from error
+        raise ValueError(f"the server's response is no JSON ({error}): {shorten_message(body)}") from error
     except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"the server's response is no chat completion: {brief(body)}") from error
+        raise ValueError(f"the server's response is no chat completion: {shorten_message(body)}") from error
     if not faults:
         return answer, "the server sent no answer"
     return answer, faults[0] if all(faults) else None
@@ -95,7 +95,7 @@ def decode(body: bytes, request: Request) -> tuple[Answer, str | None]:
 def _fault(choice: dict[str, Any], request: Request) -> str | None:
     finish, message = choice.get("finish_reason"), choice["message"]
     if message.get("refusal"):
-        return f"the model refused: {brief(message['refusal'])}"
+        return f"the model refused: {shorten_message(message['refusal'])}"
     if finish == "content_filter":
         return "the server's content filter withheld the answer"
     if finish == "length" and not (request.top_logprobs and request.schema is None):
@@ -107,9 +107,11 @@ def _logprobs(choice: dict[str, Any]) -> tuple[dict[str, Any], ...]:
     tokens = (choice.get("logprobs") or {}).get("content") or ()
     return tuple(
         {
-            "token": whole(token["token"]),
+            "token": replace_half_characters(token["token"]),
             "logprob": token["logprob"],
-            "top": {whole(other["token"]): other["logprob"] for other in token.get("top_logprobs") or ()},
+            "top": {
+                replace_half_characters(other["token"]): other["logprob"] for other in token.get("top_logprobs") or ()
+            },
         }
         for token in tokens
     )
@@ -123,43 +125,46 @@ def _prompt_logprobs(tokens: list[dict[str, Any] | None] | None, request: Reques
     last = request.messages[-1]["content"]
     size = len((last if isinstance(last, str) else "".join(part.get("text", "") for part in last)).encode()) + 16
     chosen = [next(iter(token.values())) for token in (tokens or ())[-size:] if token]
-    return tuple({"token": whole(one["decoded_token"] or ""), "logprob": one["logprob"], "top": {}} for one in chosen)
+    return tuple(
+        {"token": replace_half_characters(one["decoded_token"] or ""), "logprob": one["logprob"], "top": {}}
+        for one in chosen
+    )
 
 
-def whole(text: str) -> str:
+def replace_half_characters(text: str) -> str:
     """The text without half characters: a model cut inside an emoji sends one, and no file or database takes it."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
-def brief(text: str | bytes, limit: int = 300) -> str:
+def shorten_message(text: str | bytes, limit: int = 300) -> str:
     """A message short enough for a log, without image bytes (servers like to echo what they refuse)."""
     if isinstance(text, bytes):
         text = text.decode(errors="replace")
-    text = " ".join(_DATA_URL.sub("<image>", whole(text)).split())
+    text = " ".join(_DATA_URL.sub("<image>", replace_half_characters(text)).split())
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def error_message(body: bytes) -> str:
+def find_error_message(body: bytes) -> str:
     """The server's own words in an error body: OpenAI's ``error.message``, vLLM's ``message``, FastAPI's ``detail``."""
     try:
         data = json.loads(body)
     except ValueError:
-        return brief(body)
+        return shorten_message(body)
     for path in (("error", "message"), ("message",), ("detail",), ("error",)):
         found: Any = data
         for name in path:
             found = found.get(name) if isinstance(found, dict) else None
         if found:
-            return brief(found if isinstance(found, str) else json.dumps(found, ensure_ascii=False))
-    return brief(body)
+            return shorten_message(found if isinstance(found, str) else json.dumps(found, ensure_ascii=False))
+    return shorten_message(body)
 
 
-def worth_repeating(status: int, body: bytes) -> bool:
+def is_worth_repeating(status: int, body: bytes) -> bool:
     """Whether the same request may succeed later."""
-    return (status in _RETRY or status >= 500) and not hopeless(status, body)
+    return (status in _RETRY or status >= 500) and not is_fatal_error(status, body)
 
 
-def hopeless(status: int, body: bytes, answered: bool = False) -> bool:
+def is_fatal_error(status: int, body: bytes, answered: bool = False) -> bool:
     """Whether every other request to this endpoint would fail the same way: wrong key, no credit, no such model.
 
     Args:
@@ -170,7 +175,7 @@ def hopeless(status: int, body: bytes, answered: bool = False) -> bool:
     return status in _FATAL or (status == 403 and not answered) or (status == 429 and b"insufficient_quota" in body)
 
 
-def retry_after(value: str | None) -> float | None:
+def parse_retry_after(value: str | None) -> float | None:
     """Seconds that a ``Retry-After`` header asks for: a number or an HTTP date; None without a readable one."""
     if not value:
         return None

@@ -8,10 +8,10 @@ from mindgpt_data.corpus import coco, folder, manifest
 from mindgpt_data.corpus.base import Corpus, CorpusError
 from mindgpt_data.schema.record import ImageRecord
 
-__all__ = ["Corpus", "CorpusError", "read"]
+__all__ = ["Corpus", "CorpusError", "read_corpus"]
 
 
-def read(path: Path, source: str = "domain") -> Corpus:
+def read_corpus(path: Path, source: str = "domain") -> Corpus:
     """Read a corpus.
 
     Args:
@@ -22,11 +22,11 @@ def read(path: Path, source: str = "domain") -> Corpus:
         CorpusError: missing, unreadable, of no known kind, or an image id occurs twice.
     """
     if path.is_dir():
-        corpus = folder.read(path, source)
+        corpus = folder.read_picture_folder(path, source)
     elif path.suffix.lower() in (".jsonl", ".ndjson") and path.is_file():
-        corpus = manifest.read(path, source)
+        corpus = manifest.read_manifest(path, source)
     elif path.suffix.lower() == ".json" and path.is_file():
-        corpus = coco.read(path, source)
+        corpus = coco.read_coco_file(path, source)
     elif path.exists():
         raise CorpusError(f"{path} is no corpus: give a folder of pictures, a manifest (.jsonl) or COCO (.json)")
     else:

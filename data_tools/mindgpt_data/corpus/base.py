@@ -30,14 +30,14 @@ class Corpus:
 
     def drop(self, gate: str, reason: str, key: str, detail: str = "") -> None:
         """Leave one thing out."""
-        self.drops.append(Drop(STEP, gate, reason, printable(key), detail))
+        self.drops.append(Drop(STEP, gate, reason, escape_file_name(key), detail))
 
 
-def image_id(paths: Iterable[Path], folder: Path) -> str:
+def make_image_id(paths: Iterable[Path], folder: Path) -> str:
     """Id of a record: its path from the corpus folder with ``/`` (several joined by ``+``); absolute if outside."""
     return "+".join((p.relative_to(folder) if p.is_relative_to(folder) else p).as_posix() for p in paths)
 
 
-def printable(name: str) -> str:
+def escape_file_name(name: str) -> str:
     """``name`` with bytes that are no UTF-8 shown as escapes, so that it can be written down."""
     return name.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -6,12 +6,12 @@ import math
 from pathlib import Path
 from typing import Any
 
-from mindgpt_data.corpus.base import Corpus, CorpusError, image_id
+from mindgpt_data.corpus.base import Corpus, CorpusError, make_image_id
 from mindgpt_data.schema.record import ImageRecord
 from mindgpt_plugins.core.files import FileError, read_json
 
 
-def read(path: Path, source: str) -> Corpus:
+def read_coco_file(path: Path, source: str) -> Corpus:
     """Read a COCO file; pictures lie beside it or in its folder ``images``.
 
     ``bbox`` becomes ``[x0, y0, x1, y1]``, ``caption`` a caption, ``utf8_string`` (COCO-Text) a text. An annotation
@@ -36,7 +36,7 @@ def read(path: Path, source: str) -> Corpus:
         file = folder / image["file_name"]
         if not file.exists() and (folder / "images" / image["file_name"]).exists():
             file = folder / "images" / image["file_name"]
-        records[image["id"]] = ImageRecord(image_id([file], folder), [str(file)], 0, 0, "", source=source)
+        records[image["id"]] = ImageRecord(make_image_id([file], folder), [str(file)], 0, 0, "", source=source)
     for number, annotation in enumerate(data.get("annotations", [])):
         problem = _annotate(annotation, records, names)
         if problem:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from mindgpt_data.corpus.base import Corpus, CorpusError, image_id
+from mindgpt_data.corpus.base import Corpus, CorpusError, make_image_id
 from mindgpt_data.schema.record import ImageRecord
 
 SUFFIXES = frozenset(
@@ -18,7 +18,7 @@ SUFFIXES = frozenset(
 """Files with other endings are no pictures of the corpus: captions and licences lie there too."""
 
 
-def read(folder: Path, source: str) -> Corpus:
+def read_picture_folder(folder: Path, source: str) -> Corpus:
     """Every picture below ``folder``, sorted by path; hidden files and folders are left alone.
 
     Raises:
@@ -30,7 +30,9 @@ def read(folder: Path, source: str) -> Corpus:
     def refused(error: OSError) -> None:
         if Path(error.filename) == folder:
             raise CorpusError(f"{folder} cannot be listed: {error.strerror}; check its permissions") from None
-        corpus.drop("folder", "folder cannot be listed", image_id([Path(error.filename)], folder), str(error.strerror))
+        corpus.drop(
+            "folder", "folder cannot be listed", make_image_id([Path(error.filename)], folder), str(error.strerror)
+        )
 
     for at, folders, files in os.walk(folder, onerror=refused):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -39,9 +41,9 @@ def read(folder: Path, source: str) -> Corpus:
             if name.startswith(".") or path.suffix.lower() not in SUFFIXES:
                 continue
             if not _is_text(name) or not _is_text(at):
-                corpus.drop("folder", "file name is not UTF-8", image_id([path], folder), "rename it")
+                corpus.drop("folder", "file name is not UTF-8", make_image_id([path], folder), "rename it")
                 continue
-            name_in_corpus = image_id([path], folder)
+            name_in_corpus = make_image_id([path], folder)
             corpus.records.append(ImageRecord(name_in_corpus, [str(path)], 0, 0, "", source=source))
     if not corpus.records and not corpus.drops:
         raise CorpusError(f"{folder} holds no picture ({', '.join(sorted(SUFFIXES))})")

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 
-from mindgpt_data.corpus.base import Corpus, CorpusError, image_id
+from mindgpt_data.corpus.base import Corpus, CorpusError, make_image_id
 from mindgpt_data.schema.record import ImageRecord
 from mindgpt_plugins.core.files import BYTE_ORDER_MARK
 from mindgpt_plugins.core.schema import Strict
@@ -19,7 +19,7 @@ from mindgpt_plugins.core.schema import Strict
 Box = tuple[float, float, float, float]
 
 
-class Thing(Strict):
+class ManifestObject(Strict):
     """An object: its label, its box in pixels, and what else is known of it."""
 
     label: str = Field(min_length=1)
@@ -34,7 +34,7 @@ class Words(Strict):
     box: Box | None = None
 
 
-class Line(Strict):
+class ManifestLine(Strict):
     """One line of a manifest."""
 
     image: str | list[str] = Field(description="Path from the manifest's folder, or absolute; several in order.")
@@ -42,7 +42,7 @@ class Line(Strict):
     caption: str | None = None
     captions: list[str] = Field(default_factory=list)
     tags: list[str] = Field(default_factory=list)
-    objects: list[Thing] = Field(default_factory=list)
+    objects: list[ManifestObject] = Field(default_factory=list)
     texts: list[Words] = Field(default_factory=list)
     source: str | None = Field(None, min_length=1)
     split: Literal["", "train", "dev", "test"] = ""
@@ -65,7 +65,7 @@ class Line(Strict):
         return value
 
 
-def read(path: Path, source: str) -> Corpus:
+def read_manifest(path: Path, source: str) -> Corpus:
     """Read a manifest; a line that does not fit is dropped with its number and the reason.
 
     Raises:
@@ -89,7 +89,7 @@ def read(path: Path, source: str) -> Corpus:
 
 def _add(corpus: Corpus, raw: bytes, folder: Path, source: str, place: str) -> None:
     try:
-        line = Line.model_validate(json.loads(raw.decode("utf-8")))
+        line = ManifestLine.model_validate(json.loads(raw.decode("utf-8")))
     except UnicodeDecodeError as error:
         return corpus.drop("manifest", "not UTF-8", place, str(error))
     except ValidationError as error:  # a ValueError, like the JSON decoder's
@@ -101,7 +101,7 @@ def _add(corpus: Corpus, raw: bytes, folder: Path, source: str, place: str) -> N
     paths = [folder / name for name in names]
     corpus.records.append(
         ImageRecord(
-            image=line.id or image_id(paths, folder),
+            image=line.id or make_image_id(paths, folder),
             paths=[str(p) for p in paths],
             width=0,
             height=0,

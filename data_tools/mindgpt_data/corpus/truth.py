@@ -98,7 +98,7 @@ class Truth:
 
     def _part(self, thing: Thing) -> bool:
         """Is the label a word of another label (``sign`` beside ``stop sign``)? Then "the sign" could be either."""
-        return any(o.label != thing.label and mentions(o.label, thing.label) for o in self.things)
+        return any(o.label != thing.label and mentions_phrase(o.label, thing.label) for o in self.things)
 
     def named(self, thing: Thing) -> str:
         """What a question calls a thing of :meth:`alone`: its category where no other thing has it, else its label.
@@ -107,7 +107,7 @@ class Truth:
         """
         others = [t for t in self.things if t is not thing]
         # A category that is a label too, or a word of one ("sign" beside "stop sign"), could mean either.
-        doubt = any(t.category == thing.category or mentions(t.label, thing.category) for t in others)
+        doubt = any(t.category == thing.category or mentions_phrase(t.label, thing.category) for t in others)
         return thing.label if not thing.category or self.crowds or doubt else thing.category
 
     def counted(self) -> dict[str, list[Thing]]:
@@ -119,7 +119,7 @@ class Truth:
         return found
 
 
-def read(record: ImageRecord) -> Truth:
+def read_truth(record: ImageRecord) -> Truth:
     """The truth of a record; labels keep their spelling, with ``_`` as a blank."""
     things, crowds = [], set()
     for one in record.objects:
@@ -135,26 +135,26 @@ def read(record: ImageRecord) -> Truth:
     return Truth(tuple(things), frozenset(crowds), tuple(t for t in texts if t.label), " ; ".join(_words(record)))
 
 
-def mentions(text: str, phrase: str) -> bool:
+def mentions_phrase(text: str, phrase: str) -> bool:
     """Does ``text`` hold ``phrase`` as whole words, in singular or plural?"""
     words = _flat(text)
-    return bool(phrase.strip()) and (_flat(phrase) in words or _flat(plural(phrase)) in words)
+    return bool(phrase.strip()) and (_flat(phrase) in words or _flat(pluralise_label(phrase)) in words)
 
 
-def absent(truth: Truth, labels: Sequence[str], rng: random.Random, most: int) -> list[str]:
+def draw_absent_labels(truth: Truth, labels: Sequence[str], rng: random.Random, most: int) -> list[str]:
     """At most ``most`` of ``labels`` that nothing the corpus says about the image mentions, in random order."""
     words = [word for word in truth.words.split(" ; ") if word]
     found: list[str] = []
     for label in rng.sample(labels, min(len(labels), LOOKED_AT)):
         if len(found) == most:
             break
-        if not any(mentions(word, label) or mentions(label, word) for word in words):
+        if not any(mentions_phrase(word, label) or mentions_phrase(label, word) for word in words):
             found.append(label)
     return found
 
 
 @lru_cache(maxsize=65_536)
-def plural(label: str) -> str:
+def pluralise_label(label: str) -> str:
     """``bus`` → ``buses``; only the last word changes."""
     head, blank, word = label.rpartition(" ")
     low = word.casefold()
@@ -171,12 +171,12 @@ def plural(label: str) -> str:
     return f"{head}{blank}{made}"
 
 
-def article(label: str) -> str:
+def add_article(label: str) -> str:
     """``an apple``, ``a bus``, ``a one way sign``, ``an hourglass``."""
     return f"{'an' if _VOWEL.match(label) else 'a'} {label}"
 
 
-def furthest(things: Iterable[Thing], side: str) -> Thing | None:
+def find_furthest_thing(things: Iterable[Thing], side: str) -> Thing | None:
     """The thing that clearly lies furthest to ``side`` (left, right, top, bottom) of all, or None."""
     axis, sign = (0 if side in ("left", "right") else 1), (1 if side in ("left", "top") else -1)
     placed = list(things)
@@ -189,7 +189,7 @@ def furthest(things: Iterable[Thing], side: str) -> Thing | None:
     return first if ahead and sign * (second.centre[axis] - first.centre[axis]) > CLEAR else None
 
 
-def apart(one: Thing, other: Thing) -> Iterator[tuple[str, str]]:
+def find_separations(one: Thing, other: Thing) -> Iterator[tuple[str, str]]:
     """``(side of one, opposite)`` on each axis where the two boxes do not overlap and are clearly apart."""
     if one.place is None or other.place is None:
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mindgpt_data.corpus.truth import SEEN, read
+from mindgpt_data.corpus.truth import SEEN, read_truth
 from mindgpt_data.density.score import Picture
 
 
@@ -21,7 +21,7 @@ def from_truth(picture: Picture, *, full: float = 5.0) -> dict[str, float]:
     """
     if picture.record is None:
         raise ValueError("estimator 'annotations' needs the corpus' record; for plain pictures use estimator 'pixels'")
-    truth = read(picture.record)
+    truth = read_truth(picture.record)
     things = len(truth.things) + len(truth.texts)
     pairs = things * (things - 1) / 2
     letters = sum(len(text.label) for text in truth.texts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 
-def quantiles(values: Sequence[float]) -> list[float]:
+def compute_quantiles(values: Sequence[float]) -> list[float]:
     """The share of the corpus below each value, ties counted half: in (0, 1), mean ½, equal values equal.
 
     Args:

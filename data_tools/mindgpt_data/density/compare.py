@@ -28,7 +28,7 @@ class Comparison:
     apart: list[tuple[str, float, float]]
 
 
-def compare(first: Table, second: Table, examples: int = 10) -> Comparison:
+def compare_scores(first: Table, second: Table, examples: int = 10) -> Comparison:
     """Compare two tables of scores (image → four sub-scores and ``ids``).
 
     Raises:

@@ -38,7 +38,7 @@ QUANTITY = re.compile(
 FORMULA = re.compile(r"\w+\s?[=≈≤≥∝]\s?\w+|[∑∫√π∞±→⇌]|\b(?:[A-Z][a-z]?\d+){1,}[A-Z]?\w*\b")
 
 
-def concepts(texts: Sequence[str], synonyms: float = 0.75) -> int:
+def count_concepts(texts: Sequence[str], synonyms: float = 0.75) -> int:
     """Distinct concepts in the lines of a picture.
 
     A concept is an uncommon word (three letters or more; words of like meaning or form count once), a quantity with
@@ -60,11 +60,11 @@ def _is_word(word: str) -> bool:
 
 
 def _distinct(words: list[str], synonyms: float) -> int:
-    from mindgpt_data.embed import embedder
+    from mindgpt_data.embed import load_embedder
 
     if len(words) < 2:
         return len(words)
-    vectors = embedder("static").encode(words)
+    vectors = load_embedder("static").encode(words)
     kept: list[int] = []
     for i in range(len(words)):
         if not kept or float(np.max(vectors[kept] @ vectors[i])) < synonyms:

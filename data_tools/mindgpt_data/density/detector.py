@@ -26,7 +26,7 @@ class DetectorError(ValueError):
     """A detector cannot be used; the message names the file and what is understood."""
 
 
-def detect(path: str, pixels: Array, confidence: float = 0.35) -> list[tuple[float, ...]]:
+def detect_subjects(path: str, pixels: Array, confidence: float = 0.35) -> list[tuple[float, ...]]:
     """Boxes ``(x0, y0, x1, y1)`` in pixels of the picture.
 
     Args:
@@ -49,11 +49,11 @@ def detect(path: str, pixels: Array, confidence: float = 0.35) -> list[tuple[flo
     tensor = np.ascontiguousarray(canvas.transpose(2, 0, 1)[None].astype(np.float32) / 255)
     names = [output.name for output in session.get_outputs()]
     outputs = dict(zip(names, session.run(None, {entry.name: tensor}), strict=True))
-    boxes = decode(outputs, confidence, path) / scale
+    boxes = decode_boxes(outputs, confidence, path) / scale
     return [tuple(float(value) for value in box) for box in boxes]
 
 
-def decode(outputs: Mapping[str, Array], confidence: float, path: str = "detector") -> Array:
+def decode_boxes(outputs: Mapping[str, Array], confidence: float, path: str = "detector") -> Array:
     """Corner boxes ``[n, 4]`` from a detector's outputs; see the module.
 
     Raises:

@@ -18,7 +18,7 @@ from pydantic import BaseModel, Field
 
 from mindgpt_data.client.request import Answer, Done, Failed, Request, Task
 from mindgpt_data.density.score import Picture
-from mindgpt_data.io.progress import Progress, silent
+from mindgpt_data.io.progress import Progress, ignore_update
 from mindgpt_data.schema.rows import SUB_SCORES
 from mindgpt_plugins.core.image_size import SENT_PIXELS
 
@@ -50,7 +50,7 @@ class Grade(BaseModel):
     score: int = Field(ge=0, le=5)
 
 
-class Verdict(BaseModel):
+class DensityVerdict(BaseModel):
     """What the judge answers."""
 
     subjects: Grade
@@ -83,14 +83,14 @@ class Judge:
         """
         import tempfile
 
-        from mindgpt_data.client.images import encode
+        from mindgpt_data.client.images import encode_image
         from mindgpt_data.client.run import ask_all
         from mindgpt_data.schema.config import EndpointSettings
 
         servers = [EndpointSettings.model_validate(dict(endpoint)) for endpoint in endpoints]
-        url = encode(picture.image, max_pixels)
+        url = encode_image(picture.image, max_pixels)
         sampled = 1 if _has_logprobs(servers) else samples
-        task = Task("picture", "", lambda: request([url], sampled), scores)
+        task = Task("picture", "", lambda: build_judge_request([url], sampled), compute_sub_scores)
         with tempfile.TemporaryDirectory() as folder:
             (outcome,) = ask_all([task], step=STEP, store=Path(folder, "store.sqlite"), endpoints=servers)
         if isinstance(outcome, Failed):
@@ -105,7 +105,7 @@ class Judge:
         store: Path,
         samples: int = 3,
         max_pixels: int = SENT_PIXELS,
-        progress: Progress = silent,
+        progress: Progress = ignore_update,
     ) -> Iterator[Done[dict[str, float]] | Failed]:
         """Grade many records, in the order answers come; stored answers are not paid for again."""
         from mindgpt_data.client.run import ask_all
@@ -115,31 +115,31 @@ class Judge:
 
     def tasks(self, records: Iterable[ImageRecord], samples: int, max_pixels: int) -> Iterator[Task[dict[str, float]]]:
         """One task per record; pictures are read when a request is built."""
-        from mindgpt_data.client.images import data_url
+        from mindgpt_data.client.images import make_data_url
 
         for record in records:
             paths = [Path(path) for path in record.paths]
             asked = json.dumps([RUBRIC, record.content, len(paths), samples, max_pixels])
 
             def build(paths: list[Path] = paths) -> Request:
-                return request([data_url(path, max_pixels) for path in paths], samples)
+                return build_judge_request([make_data_url(path, max_pixels) for path in paths], samples)
 
-            yield Task(record.image, hashlib.sha256(asked.encode()).hexdigest(), build, scores)
+            yield Task(record.image, hashlib.sha256(asked.encode()).hexdigest(), build, compute_sub_scores)
 
 
 judge = Judge()
 """Registered as estimator ``judge``."""
 
 
-def request(urls: Sequence[str], samples: int) -> Request:
+def build_judge_request(urls: Sequence[str], samples: int) -> Request:
     """The question about one record's pictures; a single greedy sample asks for log-probabilities."""
-    from mindgpt_data.client.structured import schema_of
+    from mindgpt_data.client.structured import make_answer_schema
 
     pictures = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
     content = [*pictures, {"type": "text", "text": RUBRIC}]
     return Request(
         messages=[{"role": "user", "content": content}],
-        schema=schema_of(Verdict),
+        schema=make_answer_schema(DensityVerdict),
         max_tokens=600,
         temperature=0.0 if samples == 1 else 0.7,
         n=samples,
@@ -148,7 +148,7 @@ def request(urls: Sequence[str], samples: int) -> Request:
     )
 
 
-def scores(answer: Answer) -> dict[str, float]:
+def compute_sub_scores(answer: Answer) -> dict[str, float]:
     """Sub-scores from an answer: expectations where there are log-probabilities, else means over valid samples.
 
     Raises:
@@ -156,10 +156,10 @@ def scores(answer: Answer) -> dict[str, float]:
     """
     from dataclasses import replace
 
-    from mindgpt_data.client.structured import parse_as
+    from mindgpt_data.client.structured import make_answer_parser
 
     verdicts, problem = [], ""
-    parse = parse_as(Verdict)
+    parse = make_answer_parser(DensityVerdict)
     for text in answer.texts:
         try:
             verdicts.append(parse(replace(answer, texts=(text,))))
@@ -170,10 +170,10 @@ def scores(answer: Answer) -> dict[str, float]:
     plain = {name: sum(getattr(v, name).score for v in verdicts) / len(verdicts) for name in SUB_SCORES}
     if len(answer.texts) > 1 or not answer.logprobs:
         return plain
-    return {name: _or(expected_score(answer.logprobs[0], name), plain[name]) for name in SUB_SCORES}
+    return {name: _or(compute_expected_score(answer.logprobs[0], name), plain[name]) for name in SUB_SCORES}
 
 
-def expected_score(tokens: Sequence[Mapping[str, Any]], dimension: str) -> float | None:
+def compute_expected_score(tokens: Sequence[Mapping[str, Any]], dimension: str) -> float | None:
     """Σ j·p(j) of the grade of ``dimension`` over the alternatives of its token, p scaled to sum 1.
 
     Args:

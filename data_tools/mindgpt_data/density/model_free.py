@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mindgpt_data.density.concepts import concepts
+from mindgpt_data.density.concepts import count_concepts
 from mindgpt_data.density.constants import LEVELS
 from mindgpt_data.density.reading import read_text
-from mindgpt_data.density.relations import effective_kinds
+from mindgpt_data.density.relations import count_effective_kinds
 from mindgpt_data.density.score import Picture
 from mindgpt_data.density.subjects import find_subjects
 
@@ -42,16 +42,16 @@ def model_free(picture: Picture, *, detector: str | None = None, confidence: flo
     if detector is None:
         boxes = find_subjects(pixels, [line.outline for line in lines])
     else:
-        from mindgpt_data.density.detector import detect
+        from mindgpt_data.density.detector import detect_subjects
 
-        boxes = detect(detector, pixels, confidence)
+        boxes = detect_subjects(detector, pixels, confidence)
     characters = sum(len("".join(line.text.split())) for line in lines)
-    kinds = effective_kinds(boxes)
+    kinds = count_effective_kinds(boxes)
     return {
         "subjects": _saturating(len(boxes), LEVELS.subjects_full),
         "spatial": min(5.0, 1 + 4 * (kinds - 1) / (LEVELS.kinds_full - 1)) if kinds else 0.0,
         "text": _saturating(characters, LEVELS.characters_full),
-        "knowledge": _saturating(concepts([line.text for line in lines], LEVELS.synonyms), LEVELS.concepts_full),
+        "knowledge": _saturating(count_concepts([line.text for line in lines], LEVELS.synonyms), LEVELS.concepts_full),
     }
 
 

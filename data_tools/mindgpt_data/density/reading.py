@@ -13,7 +13,7 @@ SIDE = 736
 
 
 @dataclass(frozen=True)
-class Line:
+class TextLine:
     """A line of text: what it says, how sure that is (0 to 1), and its outline ``[4, (x, y)]`` in pixels."""
 
     text: str
@@ -21,7 +21,7 @@ class Line:
     outline: np.ndarray[Any, Any]
 
 
-def read_text(pixels: np.ndarray[Any, Any], confidence: float = 0.0) -> list[Line]:
+def read_text(pixels: np.ndarray[Any, Any], confidence: float = 0.0) -> list[TextLine]:
     """Lines in a picture.
 
     Args:
@@ -32,7 +32,7 @@ def read_text(pixels: np.ndarray[Any, Any], confidence: float = 0.0) -> list[Lin
     if result.boxes is None or result.txts is None:
         return []
     lines = (
-        Line(text, float(sure), np.asarray(outline))
+        TextLine(text, float(sure), np.asarray(outline))
         for text, sure, outline in zip(result.txts, result.scores, result.boxes, strict=True)
     )
     return [line for line in lines if line.text.strip() and line.confidence >= confidence]

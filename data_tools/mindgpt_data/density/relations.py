@@ -12,7 +12,7 @@ Box = Sequence[float]
 """``x0, y0, x1, y1``; y grows downwards."""
 
 
-def relation(a: Box, b: Box, *, touch: float = 0.04, within: float = 0.85, slope: float = 0.5) -> str:
+def classify_relation(a: Box, b: Box, *, touch: float = 0.04, within: float = 0.85, slope: float = 0.5) -> str:
     """The relation of two subjects, the same for (a, b) and (b, a).
 
     Args:
@@ -36,12 +36,12 @@ def relation(a: Box, b: Box, *, touch: float = 0.04, within: float = 0.85, slope
     return "beside" if across > down else "above"
 
 
-def effective_kinds(boxes: Iterable[Box]) -> float:
+def count_effective_kinds(boxes: Iterable[Box]) -> float:
     """Effective number of relation kinds, ``exp(entropy)`` over all pairs: 0 below two subjects, else 1 to 5.
 
     A row of three and a row of ten both have 1: the number of subjects does not enter.
     """
-    counts = Counter(relation(a, b) for a, b in itertools.combinations(list(boxes), 2))
+    counts = Counter(classify_relation(a, b) for a, b in itertools.combinations(list(boxes), 2))
     total = sum(counts.values())
     if not total:
         return 0.0

@@ -31,7 +31,7 @@ class Picture:
         return self._image() if callable(self._image) else self._image
 
 
-def information_density(sub_scores: Mapping[str, float], weights: Mapping[str, float] | None = None) -> float:
+def compute_information_density(sub_scores: Mapping[str, float], weights: Mapping[str, float] | None = None) -> float:
     """IDS = Σ w_d·s_d / 5, in [0, 1].
 
     Args:

@@ -32,7 +32,7 @@ class Segments:
     scale: float
 
 
-def segment(pixels: Array, texts: Sequence[Array], rules: Segmentation) -> Segments:
+def segment_picture(pixels: Array, texts: Sequence[Array], rules: Segmentation) -> Segments:
     """Segment a picture.
 
     Args:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from mindgpt_data.density.constants import SEGMENTATION, Segmentation
-from mindgpt_data.density.segment import Array, Segments, segment
+from mindgpt_data.density.segment import Array, Segments, segment_picture
 
 Box = tuple[float, float, float, float]
 OUTSIDE = -1
@@ -42,7 +42,7 @@ def find_subjects(pixels: Array, texts: Sequence[Array] = (), rules: Segmentatio
         texts: outlines ``[corners, (x, y)]`` of texts, which are no subjects.
         rules: every threshold.
     """
-    segments = segment(pixels, texts, rules)
+    segments = segment_picture(pixels, texts, rules)
     foreground = _tidy(segments.foreground, rules.close)
     smallest = rules.smallest * foreground.size
     count, things, stats, _ = cv2.connectedComponentsWithStats(foreground, connectivity=4)

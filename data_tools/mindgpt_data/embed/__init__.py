@@ -7,11 +7,11 @@ from pathlib import Path
 
 from mindgpt_data.embed.base import Embedder, EmbedderError
 
-__all__ = ["Embedder", "EmbedderError", "embedder"]
+__all__ = ["Embedder", "EmbedderError", "load_embedder"]
 
 
 @cache
-def embedder(name: str = "static") -> Embedder:
+def load_embedder(name: str = "static") -> Embedder:
     """The embedding model of that name; loaded once per process.
 
     Args:

@@ -10,16 +10,24 @@ from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from contextlib import contextmanager
 from typing import TypeVar
 
-from mindgpt_data.engines.context import ENGINES, Outcome, current, engine_in_use, guarded, plugins, worker_plugins
+from mindgpt_data.engines.context import (
+    ENGINES,
+    Outcome,
+    capture_outcome,
+    engine_in_use,
+    get_engine_name,
+    get_worker_plugins,
+    worker_plugins,
+)
 
-__all__ = ["ENGINES", "Outcome", "current", "guarded", "map_items", "plugins", "use"]
+__all__ = ["ENGINES", "Outcome", "get_engine_name", "capture_outcome", "map_items", "get_worker_plugins", "use_engine"]
 
 A = TypeVar("A")
 B = TypeVar("B")
 
 
 @contextmanager
-def use(engine: str, plugins: Sequence[str] = ()) -> Iterator[None]:
+def use_engine(engine: str, plugins: Sequence[str] = ()) -> Iterator[None]:
     """Run everything inside on ``engine``; worker processes of this machine last as long.
 
     Args:
@@ -34,7 +42,7 @@ def use(engine: str, plugins: Sequence[str] = ()) -> Iterator[None]:
     if engine == "ray":
         from mindgpt_data.engines import ray_data
 
-        ray_data.require()
+        ray_data.require_ray_data()
     from mindgpt_data.engines.processes import keep_workers
 
     token, plugins_token = engine_in_use.set(engine), worker_plugins.set(tuple(plugins))
@@ -55,11 +63,11 @@ def map_items(function: Callable[[A], B], items: Iterable[A], inline: int = 0) -
         inline: up to this many items, where their number is known, are done in this process.
     """
     if isinstance(items, Sized) and len(items) <= inline:
-        return (guarded(function, item) for item in items)
-    if current() == "ray":
+        return (capture_outcome(function, item) for item in items)
+    if get_engine_name() == "ray":
         from mindgpt_data.engines import ray_data
 
-        return ray_data.map_items(function, items)
+        return ray_data.map_items_in_ray(function, items)
     from mindgpt_data.engines import processes
 
-    return processes.map_items(function, items)
+    return processes.map_items_in_processes(function, items)

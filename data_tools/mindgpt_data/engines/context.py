@@ -22,17 +22,17 @@ class Outcome(Generic[B]):
     error: str = ""
 
 
-def current() -> str:
+def get_engine_name() -> str:
     """The engine in use."""
     return engine_in_use.get()
 
 
-def plugins() -> tuple[str, ...]:
+def get_worker_plugins() -> tuple[str, ...]:
     """What worker processes import first."""
     return worker_plugins.get()
 
 
-def guarded(function: Callable[[A], B], item: A) -> Outcome[B]:
+def capture_outcome(function: Callable[[A], B], item: A) -> Outcome[B]:
     """``function(item)`` with its exception in words; used inside workers."""
     try:
         return Outcome(function(item))

@@ -16,7 +16,7 @@ from functools import partial
 from itertools import islice
 from typing import TypeVar
 
-from mindgpt_data.engines.context import Outcome, guarded, plugins
+from mindgpt_data.engines.context import Outcome, capture_outcome, get_worker_plugins
 from mindgpt_plugins.core.registry import load_plugins
 
 A = TypeVar("A")
@@ -30,14 +30,14 @@ HOPELESS = 5
 """So many worker deaths before a single item came through: it is not the items."""
 
 
-def workers() -> int:
+def count_workers() -> int:
     """``MINDGPT_DATA_WORKERS``, or one per usable core."""
     return int(os.environ.get("MINDGPT_DATA_WORKERS", 0)) or len(os.sched_getaffinity(0))
 
 
 @contextmanager
 def keep_workers() -> Iterator[None]:
-    """Keep worker processes between the calls of :func:`map_items` inside: starting them takes seconds."""
+    """Keep worker processes between the calls of :func:`map_items_in_processes` inside: starting them takes seconds."""
     if _kept.get() is not None:  # of an outer call, which ends them
         yield
         return
@@ -51,11 +51,11 @@ def keep_workers() -> Iterator[None]:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def map_items(function: Callable[[A], B], items: Iterable[A]) -> Iterator[Outcome[B]]:
+def map_items_in_processes(function: Callable[[A], B], items: Iterable[A]) -> Iterator[Outcome[B]]:
     """See :func:`mindgpt_data.engines.map_items`."""
-    count = workers()
+    count = count_workers()
     if count == 1:
-        yield from (guarded(function, item) for item in items)
+        yield from (capture_outcome(function, item) for item in items)
         return
     source = iter(items)
     waiting: deque[tuple[list[A], Future[tuple[list[Outcome[B]], float]]]] = deque()
@@ -100,7 +100,7 @@ def map_items(function: Callable[[A], B], items: Iterable[A]) -> Iterator[Outcom
 
 def _timed(function: Callable[[A], B], chunk: list[A]) -> tuple[list[Outcome[B]], float]:
     began = time.monotonic()
-    return [guarded(function, item) for item in chunk], time.monotonic() - began
+    return [capture_outcome(function, item) for item in chunk], time.monotonic() - began
 
 
 def _take(count: int) -> ProcessPoolExecutor:
@@ -108,21 +108,21 @@ def _take(count: int) -> ProcessPoolExecutor:
     kept = _kept.get()
     if kept is None:
         return _pool(count)
-    if plugins() not in kept:
-        kept[plugins()] = _pool(count)
-    return kept[plugins()]
+    if get_worker_plugins() not in kept:
+        kept[get_worker_plugins()] = _pool(count)
+    return kept[get_worker_plugins()]
 
 
 def _give_up(pool: ProcessPoolExecutor) -> None:
     pool.shutdown(wait=False, cancel_futures=True)
     if (kept := _kept.get()) is not None:
-        kept.pop(plugins(), None)
+        kept.pop(get_worker_plugins(), None)
 
 
 def _alone(function: Callable[[A], B], item: A) -> Outcome[B]:
     with _pool(1) as pool:
         try:
-            return pool.submit(partial(guarded, function), item).result()
+            return pool.submit(partial(capture_outcome, function), item).result()
         except BrokenProcessPool:
             return Outcome(None, DIED)
 
@@ -130,7 +130,7 @@ def _alone(function: Callable[[A], B], item: A) -> Outcome[B]:
 def _pool(count: int) -> ProcessPoolExecutor:
     # spawn: forked children of a process with threads (OCR, HTTP) can deadlock.
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(count, mp_context=context, initializer=_begin, initargs=(plugins(),))
+    return ProcessPoolExecutor(count, mp_context=context, initializer=_begin, initargs=(get_worker_plugins(),))
 
 
 def _begin(plugins: Sequence[str]) -> None:

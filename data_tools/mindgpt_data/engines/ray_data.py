@@ -9,7 +9,7 @@ import pickle
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from mindgpt_data.engines.context import Outcome, guarded, plugins
+from mindgpt_data.engines.context import Outcome, capture_outcome, get_worker_plugins
 from mindgpt_plugins.core.registry import load_plugins
 
 A = TypeVar("A")
@@ -20,7 +20,7 @@ BLOCKS = 8
 """Blocks of a small dataset."""
 
 
-def require() -> None:
+def require_ray_data() -> None:
     """Refuse early when Ray Data is not there.
 
     Raises:
@@ -32,14 +32,18 @@ def require() -> None:
         raise ValueError(f"--engine ray needs Ray Data ({error}): pip install 'ray[data]'") from None
 
 
-def map_items(function: Callable[[A], B], items: Iterable[A]) -> Iterator[Outcome[B]]:
+def map_items_in_ray(function: Callable[[A], B], items: Iterable[A]) -> Iterator[Outcome[B]]:
     """See :func:`mindgpt_data.engines.map_items`; the items' pickles are the dataset."""
-    rows = [{"number": number, "item": dump(item)} for number, item in enumerate(items)]
+    rows = [{"number": number, "item": pickle_value(item)} for number, item in enumerate(items)]
     if not rows:
         return
     waiting: dict[int, Outcome[B]] = {}
     wanted = 0
-    for row in dataset_of(rows).map_batches(_Apply(dump(function), plugins()), batch_size=BLOCK).iter_rows():
+    for row in (
+        make_ray_dataset(rows)
+        .map_batches(_Apply(pickle_value(function), get_worker_plugins()), batch_size=BLOCK)
+        .iter_rows()
+    ):
         waiting[int(row["number"])] = pickle.loads(row["value"])
         while wanted in waiting:
             yield waiting.pop(wanted)
@@ -54,11 +58,11 @@ class _Apply:
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         load_plugins(self.plugins)
         function = pickle.loads(self.function)
-        values = [dump(guarded(function, pickle.loads(item))) for item in batch["item"]]
+        values = [pickle_value(capture_outcome(function, pickle.loads(item))) for item in batch["item"]]
         return {"number": batch["number"], "value": values}
 
 
-def dataset_of(rows: list[dict[str, Any]]) -> Any:
+def make_ray_dataset(rows: list[dict[str, Any]]) -> Any:
     """A Ray dataset of these rows, at most one block per worker of a shard."""
     import ray
 
@@ -66,7 +70,7 @@ def dataset_of(rows: list[dict[str, Any]]) -> Any:
     return ray.data.from_items(rows, override_num_blocks=min(len(rows), max(BLOCKS, len(rows) // BLOCK)))
 
 
-def dump(value: Any) -> bytes:
+def pickle_value(value: Any) -> bytes:
     """Pickled so that functions of a plugin travel, too."""
     import ray.cloudpickle
 

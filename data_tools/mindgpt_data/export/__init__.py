@@ -5,24 +5,24 @@
 file or the new one.
 """
 
-from mindgpt_data.export.pictures import content_hash, copy_picture, save_image
+from mindgpt_data.export.pictures import copy_picture, hash_stored_picture, save_image
 from mindgpt_data.export.sets import (
+    list_sets,
     read_preference_set,
     read_set,
     remove_set,
-    sets,
     write_preference_set,
     write_set,
 )
 
 __all__ = [
-    "content_hash",
+    "hash_stored_picture",
     "copy_picture",
     "read_preference_set",
     "read_set",
     "remove_set",
     "save_image",
-    "sets",
+    "list_sets",
     "write_preference_set",
     "write_set",
 ]

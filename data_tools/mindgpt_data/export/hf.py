@@ -11,7 +11,7 @@ from mindgpt_data.schema.rows import SUB_SCORES, Row
 from mindgpt_plugins.core.files import replace_folder
 
 
-def write_rows(rows: Sequence[Row], folder: Path, name: str) -> None:
+def write_hf_rows(rows: Sequence[Row], folder: Path, name: str) -> None:
     """Write ``<name>.hf/``: the fields of a row, and ``images`` decoded on access; pictures lie inside.
 
     Raises:

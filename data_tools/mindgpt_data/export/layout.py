@@ -12,7 +12,7 @@ LABELS = ("uid", "source", "knowledge", "capability", "ids", "difficulty", "type
 """Fields of a row that stand beside the messages for whoever mixes, weights or reports."""
 
 
-def list_set(folder: Path, name: str, entry: dict[str, Any] | None) -> None:
+def update_dataset_info(folder: Path, name: str, entry: dict[str, Any] | None) -> None:
     """Add a set to ``dataset_info.json``, or with None take it out."""
     known = read_dataset_info(folder)
     if entry is None:

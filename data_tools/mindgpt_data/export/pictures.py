@@ -20,7 +20,7 @@ _MODES = ("RGB", "L")
 
 def save_image(image: Image, folder: Path) -> str:
     """Save as ``images/<hash of the pixels>.png`` under ``folder`` unless it is there; return the relative name."""
-    name = f"images/{content_hash(image)}.png"
+    name = f"images/{hash_stored_picture(image)}.png"
     path = folder / name
     if not path.is_file():
         buffer = io.BytesIO()
@@ -44,7 +44,7 @@ def copy_picture(path: Path, folder: Path, max_megapixels: float = 100) -> str:
     from mindgpt_data.io.images import open_image
 
     upright = open_image(path, max_megapixels)
-    stem = content_hash(upright)
+    stem = hash_stored_picture(upright)
     for suffix in ("png", *sorted(set(_KEPT.values()) - {"png"})):
         if (folder / f"images/{stem}.{suffix}").is_file():
             return f"images/{stem}.{suffix}"
@@ -58,7 +58,7 @@ def copy_picture(path: Path, folder: Path, max_megapixels: float = 100) -> str:
     return name
 
 
-def content_hash(image: Image) -> str:
+def hash_stored_picture(image: Image) -> str:
     """First 16 hex digits of SHA-256 over mode, size and pixels: equal pictures, equal names."""
     digest = hashlib.sha256(f"{image.mode} {image.size}".encode())
     digest.update(image.tobytes())

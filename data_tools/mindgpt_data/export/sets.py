@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mindgpt_data.export import sharegpt, verl
-from mindgpt_data.export.layout import list_set
+from mindgpt_data.export.layout import update_dataset_info
 from mindgpt_data.schema.rows import Pair, Row, RowError
 from mindgpt_plugins.answers import GoldError, parse_gold
 from mindgpt_plugins.core.dataset_files import INFO, read_dataset_info
@@ -36,8 +36,8 @@ def write_set(rows: Sequence[Row], folder: Path, name: str, formats: Sequence[st
         raise RowError(f"set {name!r}: format {sorted(unknown)[0]!r} is not one of {', '.join(FORMATS)}")
     folder.mkdir(parents=True, exist_ok=True)
     writers: dict[str, Callable[[Sequence[Row], Path, str], None]] = {
-        "sharegpt": sharegpt.write_rows,
-        "verl": verl.write_rows,
+        "sharegpt": sharegpt.write_sharegpt_rows,
+        "verl": verl.write_verl_rows,
         "hf": _write_hf,
     }
     for wanted in formats:
@@ -57,7 +57,7 @@ def write_preference_set(pairs: Sequence[Pair], folder: Path, name: str) -> None
         RowError: no pairs, a bad name or a missing image. Several pairs may share a row.
     """
     _check([pair.row for pair in pairs], folder, name, unique=False)
-    sharegpt.write_pairs(pairs, folder, name)
+    sharegpt.write_sharegpt_pairs(pairs, folder, name)
     lines = (
         {"row": p.row.to_json(), "chosen": p.chosen, "rejected": p.rejected, "pair_kind": p.pair_kind} for p in pairs
     )
@@ -89,7 +89,7 @@ def read_preference_set(folder: Path, name: str) -> list[Pair]:
     return pairs
 
 
-def sets(folder: Path) -> list[str]:
+def list_sets(folder: Path) -> list[str]:
     """Names of the sets in a datasets folder: those listed, in the order they were written, then the others by name."""
     listed = list(read_dataset_info(folder))
     return listed + sorted(path.stem for path in folder.glob("*.jsonl") if path.stem not in listed)
@@ -98,7 +98,7 @@ def sets(folder: Path) -> list[str]:
 def remove_set(folder: Path, name: str) -> None:
     """Take a set's files and its entry away; its pictures stay."""
     if name in read_dataset_info(folder):
-        list_set(folder, name, None)
+        update_dataset_info(folder, name, None)
     for suffix in ("json", "jsonl", "parquet"):
         (folder / f"{name}.{suffix}").unlink(missing_ok=True)
     shutil.rmtree(folder / f"{name}.hf", ignore_errors=True)
@@ -114,13 +114,13 @@ def _write_hf(rows: Sequence[Row], folder: Path, name: str) -> None:
         ) from None
     from mindgpt_data.export import hf
 
-    hf.write_rows(rows, folder, name)
+    hf.write_hf_rows(rows, folder, name)
 
 
 def _lines(folder: Path, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
     path = folder / f"{name}.jsonl"
     if not path.is_file():
-        raise RowError(f"there is no set {name!r} in {folder}; it lists: {', '.join(sets(folder)) or 'none'}")
+        raise RowError(f"there is no set {name!r} in {folder}; it lists: {', '.join(list_sets(folder)) or 'none'}")
     try:
         yield from read_jsonl(path)
     except FileError as error:

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from mindgpt_data.export.layout import LABELS, list_set
+from mindgpt_data.export.layout import LABELS, update_dataset_info
 from mindgpt_data.schema.rows import Pair, Row
-from mindgpt_plugins.core.files import dumps, write_text
+from mindgpt_plugins.core.files import dump_json_line, write_text
 
 TAGS = {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant"}
 
 
-def write_rows(rows: Sequence[Row], folder: Path, name: str) -> None:
+def write_sharegpt_rows(rows: Sequence[Row], folder: Path, name: str) -> None:
     """Write ``<name>.json`` and list it; rows without a reply (prompts for RL) are left out."""
     taught = [row for row in rows if row.response]
     media = _media(taught)
@@ -22,10 +22,10 @@ def write_rows(rows: Sequence[Row], folder: Path, name: str) -> None:
     )
     columns = {"messages": "messages", **{key: key for key in media}}
     entry = {"file_name": f"{name}.json", "formatting": "sharegpt", "columns": columns, "tags": TAGS}
-    list_set(folder, name, entry)
+    update_dataset_info(folder, name, entry)
 
 
-def write_pairs(pairs: Sequence[Pair], folder: Path, name: str) -> None:
+def write_sharegpt_pairs(pairs: Sequence[Pair], folder: Path, name: str) -> None:
     """Write ``<name>.json`` for preference training and list it as a ranking set."""
     media = _media([pair.row for pair in pairs])
     records = (
@@ -42,7 +42,7 @@ def write_pairs(pairs: Sequence[Pair], folder: Path, name: str) -> None:
     write_text(folder / f"{name}.json", _array(records))
     columns = {"messages": "conversations", "chosen": "chosen", "rejected": "rejected", **{key: key for key in media}}
     entry = {"file_name": f"{name}.json", "formatting": "sharegpt", "ranking": True, "columns": columns, "tags": TAGS}
-    list_set(folder, name, entry)
+    update_dataset_info(folder, name, entry)
 
 
 def _messages(row: Row) -> dict[str, Any]:
@@ -65,5 +65,5 @@ def _media_of(row: Row, media: tuple[str, ...]) -> dict[str, list[str]]:
 def _array(records: Iterable[dict[str, Any]]) -> Iterator[str]:
     yield "[\n"
     for i, record in enumerate(records):
-        yield (",\n" if i else "") + dumps(record)
+        yield (",\n" if i else "") + dump_json_line(record)
     yield "\n]\n"

@@ -52,7 +52,7 @@ class Components:
         return True
 
 
-def assign(
+def assign_splits(
     rows: Iterable[Row],
     ties: Mapping[str, Sequence[str]],
     fixed: Iterable[tuple[str, str]],

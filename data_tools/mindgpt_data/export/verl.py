@@ -14,7 +14,7 @@ GROUP = 256
 """Rows per row group: so many pictures are in memory at once."""
 
 
-def write_rows(rows: Sequence[Row], folder: Path, name: str) -> None:
+def write_verl_rows(rows: Sequence[Row], folder: Path, name: str) -> None:
     """Write ``<name>.parquet``. ``extra_info`` is the same in every set, so that verl can concatenate them."""
     import pyarrow as pa
     import pyarrow.parquet as pq

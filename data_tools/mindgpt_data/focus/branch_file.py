@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from mindgpt_plugins.core.files import read_json
-from mindgpt_plugins.core.registry import nearest
+from mindgpt_plugins.core.registry import hint_nearest
 from mindgpt_plugins.core.schema import Strict
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Branch(Strict):
         return ".".join(self.path)
 
 
-def read(path: Path, only: str | None = None) -> list[Branch]:
+def read_branches(path: Path, only: str | None = None) -> list[Branch]:
     """The branches of a file, in its order.
 
     Args:
@@ -98,7 +98,7 @@ def read(path: Path, only: str | None = None) -> list[Branch]:
     return branches
 
 
-def check(branches: list[Branch], trees: Mapping[str, Tree], where: str) -> None:
+def check_branches(branches: list[Branch], trees: Mapping[str, Tree], where: str) -> None:
     """Refuse branches that the trees of this run do not have.
 
     Raises:
@@ -109,7 +109,7 @@ def check(branches: list[Branch], trees: Mapping[str, Tree], where: str) -> None
     strange = [b for b in strange if b.label not in known[b.axis]]
     if strange:
         named = "; ".join(
-            f"{b.axis} {b.label!r}{nearest(b.label, [*known[b.axis]][:20_000]).replace(';', ',')}"
+            f"{b.axis} {b.label!r}{hint_nearest(b.label, [*known[b.axis]][:20_000]).replace(';', ',')}"
             for b in strange[:NAMED]
         )
         more = f"; and {len(strange) - NAMED} more" if len(strange) > NAMED else ""
@@ -121,10 +121,10 @@ def check(branches: list[Branch], trees: Mapping[str, Tree], where: str) -> None
 
 def _above(tree: Tree) -> dict[str, None]:
     """Every label and every dotted beginning of one, in tree order."""
-    return {beginning: None for label in tree.columns.ids for beginning in beginnings(label)}
+    return {beginning: None for label in tree.columns.ids for beginning in list_label_prefixes(label)}
 
 
-def beginnings(label: str) -> Iterator[str]:
+def list_label_prefixes(label: str) -> Iterator[str]:
     """``a``, ``a.b`` and ``a.b.c`` of ``a.b.c``."""
     at = label.find(".")
     while at >= 0:
@@ -137,7 +137,8 @@ def _of_set(data: Mapping[str, Any], name: str, path: Path) -> Any:
     sets = data.get("by_set") or {}
     if name not in sets:
         raise FocusError(
-            f"focus.set: {path} has no evaluated set {name!r}{nearest(name, sets)} It has: {', '.join(sets) or 'none'}"
+            f"focus.set: {path} has no evaluated set {name!r}{hint_nearest(name, sets)} "
+            f"It has: {', '.join(sets) or 'none'}"
         )
     return sets[name]
 

@@ -9,7 +9,7 @@ from mindgpt_data.focus.branch_file import Branch
 from mindgpt_data.focus.weights import Focus
 
 
-def weak(focus: Focus) -> list[dict[str, Any]]:
+def list_weak_branches(focus: Focus) -> list[dict[str, Any]]:
     """The deepest branches that weigh more than 1, weakest first.
 
     Returns:
@@ -25,19 +25,19 @@ def weak(focus: Focus) -> list[dict[str, Any]]:
             "bound": round(focus.of(b.axis).bound(b.label), 4),
             "weight": round(focus.of(b.axis)[b.label], 3),
         }
-        for b in deepest(focus.branches)
+        for b in select_deepest_branches(focus.branches)
         if focus.of(b.axis)[b.label] > 1
     ]
     return sorted(rows, key=lambda row: (-row["weight"], row["axis"], row["label"]))
 
 
-def deepest(branches: tuple[Branch, ...]) -> list[Branch]:
+def select_deepest_branches(branches: tuple[Branch, ...]) -> list[Branch]:
     """Branches without another one below them."""
     above = {(b.axis, ".".join(b.path[:-1])) for b in branches}
     return [b for b in branches if (b.axis, b.label) not in above]
 
 
-def asked_and_got(
+def compare_leaf_shares(
     weights: Mapping[str, Mapping[str, float]], got: Mapping[str, Mapping[str, int]]
 ) -> list[dict[str, Any]]:
     """What every leaf that can be asked about should get, and what it got.

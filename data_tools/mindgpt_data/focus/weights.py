@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mindgpt_data.focus.branch_file import Branch, FocusError, beginnings, check, read
+from mindgpt_data.focus.branch_file import Branch, FocusError, check_branches, list_label_prefixes, read_branches
 from mindgpt_data.schema.focus import FocusSettings
 from mindgpt_data.schema.rows import SUB_SCORES
 
@@ -39,7 +39,7 @@ class Weights(dict[str, float]):
     def bound(self, label: str) -> float:
         """Lower bound of a label's accuracy, shrunk up the tree; the target where nothing is known."""
         bound, prior = self._settings.target, self._settings.prior
-        for above in beginnings(label):
+        for above in list_label_prefixes(label):
             branch = self._branches.get(above)
             if branch is not None and branch.n:
                 bound = (branch.n * branch.low + prior * bound) / (branch.n + prior)
@@ -104,12 +104,12 @@ class Focus:
         return min(self.settings.max_weight, about * asks)
 
 
-def tilted(sub_scores: Mapping[str, float], families: Mapping[str, float]) -> dict[str, float]:
+def tilt_sub_scores(sub_scores: Mapping[str, float], families: Mapping[str, float]) -> dict[str, float]:
     """Sub-scores times the weights of their families: how a picture's questions are split."""
     return {d: sub_scores[d] * families[d] for d in SUB_SCORES}
 
 
-def load(settings: FocusSettings, trees: Mapping[str, Tree]) -> Focus | None:
+def load_focus(settings: FocusSettings, trees: Mapping[str, Tree]) -> Focus | None:
     """Read the branch file of ``settings``; None when nothing is weak and the run shall go on without a focus.
 
     Args:
@@ -120,8 +120,8 @@ def load(settings: FocusSettings, trees: Mapping[str, Tree]) -> Focus | None:
         FocusError: the file cannot be used, or nothing is weak and ``nothing_weak`` is ``stop``.
     """
     path = Path(settings.file).expanduser()
-    branches = read(path, settings.set)
-    check(branches, trees, f"focus file {path}")
+    branches = read_branches(path, settings.set)
+    check_branches(branches, trees, f"focus file {path}")
     made = {axis: Weights((b for b in branches if b.axis == axis), settings) for axis in ("knowledge", "capability")}
     focus = Focus(made["knowledge"], made["capability"], settings, tuple(branches))
     if any(focus.of(b.axis)[b.label] > 1 for b in branches if b.n):
@@ -136,16 +136,18 @@ def load(settings: FocusSettings, trees: Mapping[str, Tree]) -> Focus | None:
     )
 
 
-def of(settings: DataSettings) -> Focus | None:
+def load_run_focus(settings: DataSettings) -> Focus | None:
     """The focus of a data run, or None without one; reads its label trees.
 
     Raises:
-        FocusError: see :func:`load`.
+        FocusError: see :func:`load_focus`.
         TreeError: a label tree cannot be used.
     """
     if settings.focus is None:
         return None
-    from mindgpt_data.tree.files import load as tree
+    from mindgpt_data.tree.files import load_tree as tree
 
     named = {"knowledge": settings.tree.knowledge, "capability": settings.tree.capability}
-    return load(settings.focus, {axis: tree(axis, None if at == "builtin" else Path(at)) for axis, at in named.items()})
+    return load_focus(
+        settings.focus, {axis: tree(axis, None if at == "builtin" else Path(at)) for axis, at in named.items()}
+    )

@@ -13,13 +13,13 @@ from dataclasses import replace
 from typing import Literal
 
 from mindgpt_data.client.request import Done
-from mindgpt_data.gates.asking import Sampling, no_verdict, showable, solve
-from mindgpt_data.gates.batch import Batch, Verdict, batch_gate
+from mindgpt_data.gates.asking import Sampling, make_failed_verdict, select_showable_items, solve_items
+from mindgpt_data.gates.batch import Batch, GateVerdict, mark_batch_gate
 from mindgpt_data.gates.item import Item
 from mindgpt_plugins.answers import extract_answer
 
 
-@batch_gate
+@mark_batch_gate
 def agreement(
     batch: Batch,
     *,
@@ -30,7 +30,7 @@ def agreement(
     role: str | None = None,
     temperature: float = 1.0,
     max_tokens: int = 1024,
-) -> Iterator[Verdict]:
+) -> Iterator[GateVerdict]:
     """Keep what a solver agrees with; every kept item's difficulty becomes 1 − share of right answers.
 
     Where both right and wrong replies came, one of each is kept as a preference pair.
@@ -56,9 +56,9 @@ def agreement(
     if how.role == "solver" and not batch.settings.endpoints.get("solver"):
         batch.notes.append("agreement: no endpoints.solver is set, so the teacher solved; difficulty is the teacher's")
     hard: list[Item] = []
-    for item, outcome in solve(batch, showable(batch, batch.items, "agreement"), how, "first"):
+    for item, outcome in solve_items(batch, select_showable_items(batch, batch.items, "agreement"), how, "first"):
         if not isinstance(outcome, Done):
-            yield no_verdict(item, outcome)
+            yield make_failed_verdict(item, outcome)
         elif purpose == "rl" and retest and not any(outcome.value):
             hard.append(item)
         else:
@@ -68,9 +68,9 @@ def agreement(
     order = {item.row.uid: i for i, item in enumerate(batch.items)}
     hard.sort(key=lambda item: order[item.row.uid])
     rescued = 0
-    for item, outcome in solve(batch, hard, replace(how, samples=retest), "hard") if hard else ():
+    for item, outcome in solve_items(batch, hard, replace(how, samples=retest), "hard") if hard else ():
         if not isinstance(outcome, Done):
-            yield no_verdict(item, outcome)
+            yield make_failed_verdict(item, outcome)
             continue
         rescued += any(outcome.value)
         _keep_pair(batch, item, outcome)
@@ -95,7 +95,7 @@ def _keep_pair(batch: Batch, item: Item, outcome: Done[list[bool]]) -> None:
         batch.pairs[item.row.uid] = chosen, rejected
 
 
-def _verdict(batch: Batch, item: Item, right: list[bool], purpose: str, consensus: float) -> Verdict:
+def _verdict(batch: Batch, item: Item, right: list[bool], purpose: str, consensus: float) -> GateVerdict:
     share = sum(right) / len(right)
     batch.solved[item.row.uid] = share
     reason = None
@@ -104,4 +104,4 @@ def _verdict(batch: Batch, item: Item, right: list[bool], purpose: str, consensu
     elif purpose == "rl" and share in (0.0, 1.0):
         reason = "always solved" if share else "never solved"
     detail = f"{item.row.question} → {item.row.answer} ({sum(right)} of {len(right)} answers right)"
-    return Verdict(item.row.uid, reason, detail, difficulty=round(1 - share, 4))
+    return GateVerdict(item.row.uid, reason, detail, difficulty=round(1 - share, 4))

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from mindgpt_data.client.request import Answer, Done, Failed, Request, Task
-from mindgpt_data.gates.batch import Batch, Verdict
+from mindgpt_data.gates.batch import Batch, GateVerdict
 from mindgpt_data.gates.item import Item
 from mindgpt_plugins.answers import JudgeOptions, judge_answer
-from mindgpt_plugins.core.files import dumps
+from mindgpt_plugins.core.files import dump_json_line
 
 T = TypeVar("T")
 
@@ -27,7 +27,7 @@ _FORM = {
 }
 
 
-def showable(batch: Batch, items: Sequence[Item], gate: str) -> list[Item]:
+def select_showable_items(batch: Batch, items: Sequence[Item], gate: str) -> list[Item]:
     """The items a model can be asked about: verifiable, and nothing to see but pictures. The rest is noted."""
     found = [item for item in items if item.row.type == "verifiable" and not item.row.video]
     if left := len(items) - len(found):
@@ -35,24 +35,26 @@ def showable(batch: Batch, items: Sequence[Item], gate: str) -> list[Item]:
     return found
 
 
-def content(batch: Batch, item: Item, text: str, *, pictures: bool = True) -> list[dict[str, Any]]:
+def build_user_content(batch: Batch, item: Item, text: str, *, pictures: bool = True) -> list[dict[str, Any]]:
     """A user message's content: the row's pictures, scaled to ``generate.max_pixels``, then ``text``."""
     parts: list[dict[str, Any]] = []
     if pictures:
-        from mindgpt_data.client.images import data_url
+        from mindgpt_data.client.images import make_data_url
 
         limit = batch.settings.generate.max_pixels
-        parts = [{"type": "image_url", "image_url": {"url": data_url(path, limit)}} for path in batch.paths(item.row)]
+        parts = [
+            {"type": "image_url", "image_url": {"url": make_data_url(path, limit)}} for path in batch.paths(item.row)
+        ]
     return [*parts, {"type": "text", "text": text}]
 
 
-def fingerprint(batch: Batch, item: Item, *parts: Any) -> str:
+def fingerprint_question(batch: Batch, item: Item, *parts: Any) -> str:
     """Hash of everything that decides a request: the pictures' content, their size when sent, and ``parts``."""
     pictures = [
         batch.records[image].content if image in batch.records else _bytes_hash(batch, image)
         for image in item.row.image
     ]
-    text = dumps([pictures, batch.settings.generate.max_pixels, *parts])
+    text = dump_json_line([pictures, batch.settings.generate.max_pixels, *parts])
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
@@ -73,7 +75,7 @@ class Sampling:
     max_tokens: int
 
 
-def solve(
+def solve_items(
     batch: Batch, items: Sequence[Item], how: Sampling, tag: str, *, pictures: bool = True
 ) -> Iterator[tuple[Item, Done[list[bool]] | Failed]]:
     """Let a model answer each item several times; yields which answers were right, as they come.
@@ -94,7 +96,7 @@ def solve(
 
         def build() -> Request:
             return Request(
-                messages=[{"role": "user", "content": content(batch, item, text, pictures=pictures)}],
+                messages=[{"role": "user", "content": build_user_content(batch, item, text, pictures=pictures)}],
                 max_tokens=how.max_tokens,
                 temperature=how.temperature,
                 n=how.samples,
@@ -109,7 +111,7 @@ def solve(
             ]
 
         # The gold answer decides only the reading, which is done anew each time; it is no part of the request.
-        mark = fingerprint(batch, item, text, pictures, how.samples, how.temperature, how.max_tokens)
+        mark = fingerprint_question(batch, item, text, pictures, how.samples, how.temperature, how.max_tokens)
         return Task(f"{row.uid}/{tag}", mark, build, right)
 
     return zip_outcomes(batch, items, task, how.role)
@@ -131,9 +133,11 @@ def zip_outcomes(
         yield pending.pop(outcome.key), outcome
 
 
-def no_verdict(item: Item, failed: Failed) -> Verdict:
+def make_failed_verdict(item: Item, failed: Failed) -> GateVerdict:
     """An item nobody could judge goes, with the error; the next run asks again."""
-    return Verdict(item.row.uid, f"no verdict: {failed.error}", f"after {failed.attempts} tries: {item.row.question}")
+    return GateVerdict(
+        item.row.uid, f"no verdict: {failed.error}", f"after {failed.attempts} tries: {item.row.question}"
+    )
 
 
 def _bytes_hash(batch: Batch, image: str) -> str:

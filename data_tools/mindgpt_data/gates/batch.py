@@ -18,7 +18,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
-class Verdict:
+class GateVerdict:
     """What a batch gate says about one row.
 
     Attributes:
@@ -73,11 +73,11 @@ class Batch:
         return [path for image in row.image for path in self.paths_of(image)]
 
     def paths_of(self, image: str) -> list[Path]:
-        """See :func:`picture_paths`."""
-        return picture_paths(image, self.records, self.folder)
+        """See :func:`find_picture_paths`."""
+        return find_picture_paths(image, self.records, self.folder)
 
 
-def picture_paths(image: str, records: Mapping[str, ImageRecord], folder: Path) -> list[Path]:
+def find_picture_paths(image: str, records: Mapping[str, ImageRecord], folder: Path) -> list[Path]:
     """The files behind an entry of ``row.image``: an image id of the corpus, or a file that a step made.
 
     Args:
@@ -96,12 +96,12 @@ def picture_paths(image: str, records: Mapping[str, ImageRecord], folder: Path) 
     return [path]
 
 
-def batch_gate(gate: F) -> F:
+def mark_batch_gate(gate: F) -> F:
     """Mark a gate that takes a :class:`Batch` instead of one :class:`~mindgpt_data.gates.item.Item`."""
     gate.sees_batch = True  # type: ignore[attr-defined]
     return gate
 
 
 def sees_batch(gate: Callable[..., Any]) -> bool:
-    """Was the gate marked with :func:`batch_gate`?"""
+    """Was the gate marked with :func:`mark_batch_gate`?"""
     return bool(getattr(gate, "sees_batch", False))

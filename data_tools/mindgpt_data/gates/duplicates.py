@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 
-from mindgpt_data.gates.batch import Batch, Verdict, batch_gate
+from mindgpt_data.gates.batch import Batch, GateVerdict, mark_batch_gate
 from mindgpt_data.gates.item import Item
-from mindgpt_data.gates.topics import perception
+from mindgpt_data.gates.topics import make_perception_test
 
 
-def normalise(question: str) -> str:
+def normalise_question(question: str) -> str:
     """Lower case, single spaces, no final punctuation."""
     return " ".join(question.lower().split()).rstrip(" ?.!")
 
 
-@batch_gate
+@mark_batch_gate
 def duplicates(
     batch: Batch,
     *,
     within_image: float = 0.92,
     within_leaf: float | None = 0.95,
     embedder: str = "static",
-) -> Iterator[Verdict]:
+) -> Iterator[GateVerdict]:
     """Keep the first of its kind, in input order: exact after normalising, then by cosine.
 
     Across pictures two questions are the same only if their answers are too ("how many cars?" is a new question in
@@ -37,13 +37,13 @@ def duplicates(
     """
     import numpy as np
 
-    from mindgpt_data.embed import embedder as load
-    from mindgpt_data.gates.similar import repeats
+    from mindgpt_data.embed import load_embedder as load
+    from mindgpt_data.gates.similar import find_repeats
 
     kept: list[Item] = []
     first: dict[tuple[str, str], Item] = {}
     for item in batch.items:
-        earlier = first.setdefault((_picture(item), normalise(item.row.question)), item)
+        earlier = first.setdefault((_picture(item), normalise_question(item.row.question)), item)
         if earlier is item:
             kept.append(item)
         else:
@@ -51,14 +51,14 @@ def duplicates(
     vectors = load(embedder).encode([item.row.question for item in kept])
     groups = [("question too close to another about this image", within_image, _by(kept, _picture))]
     if within_leaf is not None:
-        seen = perception(batch.settings)
+        seen = make_perception_test(batch.settings)
         topics = _by(kept, lambda item: "" if seen(item.row) else _topic(item))
         groups.append(("question too close to another of its topic", within_leaf, topics))
     gone: set[int] = set()
     for reason, threshold, parts in groups:
         for members in parts:
             alive = [i for i in members if i not in gone]
-            for i, earlier_at in zip(alive, repeats(vectors[np.array(alive, dtype=int)], threshold), strict=True):
+            for i, earlier_at in zip(alive, find_repeats(vectors[np.array(alive, dtype=int)], threshold), strict=True):
                 if earlier_at is not None:
                     gone.add(i)
                     yield _repeats(kept[i], kept[alive[earlier_at]], reason)
@@ -71,7 +71,7 @@ def _picture(item: Item) -> str:
 
 def _topic(item: Item) -> str:
     row = item.row
-    return "\n".join((row.knowledge, row.capability, normalise(row.answer))) if row.knowledge else ""
+    return "\n".join((row.knowledge, row.capability, normalise_question(row.answer))) if row.knowledge else ""
 
 
 def _by(items: list[Item], key: Callable[[Item], str]) -> list[list[int]]:
@@ -82,6 +82,6 @@ def _by(items: list[Item], key: Callable[[Item], str]) -> list[list[int]]:
     return [members for members in parts.values() if len(members) > 1]
 
 
-def _repeats(item: Item, earlier: Item, reason: str) -> Verdict:
+def _repeats(item: Item, earlier: Item, reason: str) -> GateVerdict:
     detail = f"{item.row.question} → {item.row.answer} (like {earlier.row.uid}: {earlier.row.question})"
-    return Verdict(item.row.uid, reason, detail)
+    return GateVerdict(item.row.uid, reason, detail)

@@ -57,7 +57,7 @@ class Passage:
         }
 
 
-def check(gates: Iterable[GateChoice]) -> None:
+def check_gates(gates: Iterable[GateChoice]) -> None:
     """Refuse gates and options that do not exist, before anything is spent.
 
     Raises:
@@ -67,7 +67,7 @@ def check(gates: Iterable[GateChoice]) -> None:
         registry.check_options("gate", gate.name, gate.options)
 
 
-def apply(
+def apply_gate(
     name: str,
     batch: Batch,
     options: Mapping[str, Any],
@@ -85,7 +85,7 @@ def apply(
         each: told how many rows are judged.
     """
     started, entered = time.monotonic(), len(batch.items)
-    gate = registry.get("gate", name)
+    gate = registry.get_registered("gate", name)
     order = {item.row.uid: i for i, item in enumerate(batch.items)}
     drops: dict[str, Drop] = {}
     difficulty: dict[str, float] = {}
@@ -100,7 +100,7 @@ def apply(
             each(done)
     else:
         for done, item in enumerate(batch.items, 1):
-            if (found := judge_one(gate, item, options)) is not None:
+            if (found := judge_row(gate, item, options)) is not None:
                 drops[item.row.uid] = Drop(step, name, *_parts(item, found))
             each(done)
     batch.items = [_measured(item, difficulty) for item in batch.items if item.row.uid not in drops]
@@ -111,7 +111,7 @@ def apply(
     return passage
 
 
-def judge_one(gate: Callable[..., str | None], item: Item, options: Mapping[str, Any]) -> str | None:
+def judge_row(gate: Callable[..., str | None], item: Item, options: Mapping[str, Any]) -> str | None:
     """One item gate on one row; a gate that raises costs only that row, and its error is the reason."""
     try:
         return gate(item, **options)

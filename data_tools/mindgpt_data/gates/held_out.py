@@ -39,23 +39,23 @@ class HeldOut:
         """Add one item's words, where words are compared."""
         if self.n is None:
             return
-        for gram in grams(question, answer, self.n):
+        for gram in list_ngrams(question, answer, self.n):
             self.grams.setdefault(gram, name)
 
 
-def words(text: str) -> list[str]:
+def tokenise_text(text: str) -> list[str]:
     """Lower-case words without punctuation."""
     return _WORD.findall(text.lower())
 
 
-def grams(question: str, answer: str, n: int) -> Iterator[tuple[str, ...]]:
+def list_ngrams(question: str, answer: str, n: int) -> Iterator[tuple[str, ...]]:
     """All n-grams of the question and its answer; nothing when they have fewer than ``n`` words together."""
-    found = [*words(question), *words(answer)]
+    found = [*tokenise_text(question), *tokenise_text(answer)]
     for i in range(len(found) - n + 1):
         yield tuple(found[i : i + n])
 
 
-def read(sources: Iterable[str], n: int | None) -> HeldOut:
+def read_held_out_sets(sources: Iterable[str], n: int | None) -> HeldOut:
     """Read evaluation sets.
 
     Args:
@@ -119,6 +119,6 @@ def _pictures(data: dict[str, Any]) -> list[str]:
     return found
 
 
-def summary(held: HeldOut) -> dict[str, int]:
+def count_held_out(held: HeldOut) -> dict[str, int]:
     """How much there is to compare with."""
     return {"n-grams": len(held.grams), "pictures": len(held.pictures)}

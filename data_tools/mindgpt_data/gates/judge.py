@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pydantic import Field
 
 from mindgpt_data.client.request import Done, Request, Task
-from mindgpt_data.gates.asking import content, fingerprint, no_verdict, zip_outcomes
-from mindgpt_data.gates.batch import Batch, Verdict, batch_gate
+from mindgpt_data.gates.asking import build_user_content, fingerprint_question, make_failed_verdict, zip_outcomes
+from mindgpt_data.gates.batch import Batch, GateVerdict, mark_batch_gate
 from mindgpt_data.gates.item import Item
 from mindgpt_plugins.core.schema import Strict
 
@@ -37,10 +37,10 @@ class Grades(Strict):
     problem: str = Field("", max_length=200)
 
 
-@batch_gate
+@mark_batch_gate
 def judge(
     batch: Batch, *, least: int = 3, mean: float = 4.0, role: str = "judge", max_tokens: int = 256
-) -> Iterator[Verdict]:
+) -> Iterator[GateVerdict]:
     """Keep an item when its lowest grade is at least ``least`` and the average at least ``mean``.
 
     Args:
@@ -54,31 +54,31 @@ def judge(
     shown = [item for item in batch.items if not item.row.video and item.row.type != "adversarial"]
     if left := len(batch.items) - len(shown):
         batch.notes.append(f"judge: {left} rows with a video, or adversarial, were not graded")
-    from mindgpt_data.client.structured import parse_as, schema_of
+    from mindgpt_data.client.structured import make_answer_parser, make_answer_schema
 
-    schema, parse = schema_of(Grades), parse_as(Grades)
+    schema, parse = make_answer_schema(Grades), make_answer_parser(Grades)
 
     def task(item: Item) -> Task[Grades]:
         row = item.row
         text = PROMPT.format(question=row.question, answer=row.answer, response=row.response or "(none)")
 
         def build() -> Request:
-            message = {"role": "user", "content": content(batch, item, text)}
+            message = {"role": "user", "content": build_user_content(batch, item, text)}
             return Request(messages=[message], schema=schema, max_tokens=max_tokens)
 
-        return Task(row.uid, fingerprint(batch, item, text, schema, max_tokens), build, parse)
+        return Task(row.uid, fingerprint_question(batch, item, text, schema, max_tokens), build, parse)
 
     totals = dict.fromkeys(SCALES, 0)
     graded = 0
     for item, outcome in zip_outcomes(batch, shown, task, role):
         if not isinstance(outcome, Done):
-            yield no_verdict(item, outcome)
+            yield make_failed_verdict(item, outcome)
             continue
         grades = {scale: int(getattr(outcome.value, scale)) for scale in SCALES}
         graded += 1
         for scale, grade in grades.items():
             totals[scale] += grade
-        yield Verdict(item.row.uid, _reason(grades, least, mean), _detail(item, grades, outcome.value.problem))
+        yield GateVerdict(item.row.uid, _reason(grades, least, mean), _detail(item, grades, outcome.value.problem))
     batch.facts["mean grades"] = {scale: round(total / graded, 3) for scale, total in totals.items() if graded}
 
 

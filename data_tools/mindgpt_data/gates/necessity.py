@@ -16,13 +16,21 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from mindgpt_data.client.request import Answer, Done, Failed, Request, Task
-from mindgpt_data.gates.asking import Sampling, content, fingerprint, no_verdict, showable, solve, zip_outcomes
-from mindgpt_data.gates.batch import Batch, Verdict, batch_gate
+from mindgpt_data.gates.asking import (
+    Sampling,
+    build_user_content,
+    fingerprint_question,
+    make_failed_verdict,
+    select_showable_items,
+    solve_items,
+    zip_outcomes,
+)
+from mindgpt_data.gates.batch import Batch, GateVerdict, mark_batch_gate
 from mindgpt_data.gates.item import Item
-from mindgpt_data.gates.topics import perception
+from mindgpt_data.gates.topics import make_perception_test
 
 
-@batch_gate
+@mark_batch_gate
 def necessity(
     batch: Batch,
     *,
@@ -32,7 +40,7 @@ def necessity(
     role: str = "solver",
     temperature: float = 1.0,
     max_tokens: int = 1024,
-) -> Iterator[Verdict]:
+) -> Iterator[GateVerdict]:
     """Drop items that are answered as well without their picture.
 
     Args:
@@ -44,7 +52,7 @@ def necessity(
         temperature: of the sampling.
         max_tokens: longest answer.
     """
-    items = [item for item in showable(batch, batch.items, "necessity") if item.row.image]
+    items = [item for item in select_showable_items(batch, batch.items, "necessity") if item.row.image]
     dropped: set[str] = set()
     if all(endpoint.logprobs for endpoint in batch.settings.endpoints_for(role)):
         for verdict in _by_cross_entropy(batch, items, gain, role):
@@ -55,28 +63,28 @@ def necessity(
             f"necessity: cross-entropy not measured; set endpoints.{role}[].logprobs=true where a server returns "
             "prompt_logprobs (vLLM does)"
         )
-    seen = perception(batch.settings)
+    seen = make_perception_test(batch.settings)
     asked = [item for item in items if item.row.uid not in dropped and seen(item.row)]
     how = Sampling(role, samples, temperature, max_tokens)
     unknown = [item for item in asked if item.row.uid not in batch.solved]
     failed: set[str] = set()
-    for item, outcome in solve(batch, unknown, how, "seeing") if unknown else ():
+    for item, outcome in solve_items(batch, unknown, how, "seeing") if unknown else ():
         if isinstance(outcome, Done):
             batch.solved[item.row.uid] = sum(outcome.value) / samples
         else:
             failed.add(item.row.uid)
-            yield no_verdict(item, outcome)
+            yield make_failed_verdict(item, outcome)
     blind = [item for item in asked if item.row.uid not in failed]
-    for item, outcome in solve(batch, blind, how, "blind", pictures=False) if blind else ():
+    for item, outcome in solve_items(batch, blind, how, "blind", pictures=False) if blind else ():
         if not isinstance(outcome, Done):
-            yield no_verdict(item, outcome)
+            yield make_failed_verdict(item, outcome)
             continue
         seeing, without = batch.solved[item.row.uid], sum(outcome.value) / samples
         detail = f"{item.row.question} → {item.row.answer} (right {seeing:.2f} seeing, {without:.2f} blind)"
-        yield Verdict(item.row.uid, "answered blind" if seeing - without < margin else None, detail)
+        yield GateVerdict(item.row.uid, "answered blind" if seeing - without < margin else None, detail)
 
 
-def _by_cross_entropy(batch: Batch, items: Sequence[Item], gain: float, role: str) -> Iterator[Verdict]:
+def _by_cross_entropy(batch: Batch, items: Sequence[Item], gain: float, role: str) -> Iterator[GateVerdict]:
     """Verdicts for the items that the picture does not help, and for those that could not be measured."""
     measured: dict[str, dict[bool, float]] = {item.row.uid: {} for item in items}
     failures: dict[str, Failed] = {}
@@ -90,13 +98,13 @@ def _by_cross_entropy(batch: Batch, items: Sequence[Item], gain: float, role: st
     for item in items:
         uid = item.row.uid
         if uid in failures:
-            yield no_verdict(item, failures[uid])
+            yield make_failed_verdict(item, failures[uid])
             continue
         worth = measured[uid][False] - measured[uid][True]
         gains.append(worth)
         if worth <= gain:
             detail = f"{item.row.question} → {item.row.answer} (the picture is worth {worth:.3f} nats per token)"
-            yield Verdict(uid, "picture does not make the answer likelier", detail)
+            yield GateVerdict(uid, "picture does not make the answer likelier", detail)
     if gains:
         batch.facts["mean gain in nats per token"] = round(sum(gains) / len(gains), 4)
 
@@ -105,14 +113,16 @@ def _scored(batch: Batch, pictures: bool, item: Item) -> Task[float]:
     row = item.row
 
     def build() -> Request:
-        asked = {"role": "user", "content": content(batch, item, row.question, pictures=pictures)}
+        asked = {"role": "user", "content": build_user_content(batch, item, row.question, pictures=pictures)}
         return Request(messages=[asked, {"role": "assistant", "content": f"answer: {row.answer}"}], scored=True)
 
-    mark = fingerprint(batch, item, "scored", row.question, row.answer, pictures)
-    return Task(f"{row.uid}/{'seen' if pictures else 'unseen'}", mark, build, lambda a: cross_entropy(a, row.answer))
+    mark = fingerprint_question(batch, item, "scored", row.question, row.answer, pictures)
+    return Task(
+        f"{row.uid}/{'seen' if pictures else 'unseen'}", mark, build, lambda a: compute_cross_entropy(a, row.answer)
+    )
 
 
-def cross_entropy(answer: Answer, text: str) -> float:
+def compute_cross_entropy(answer: Answer, text: str) -> float:
     """Mean negative log-probability per token of ``text`` at the end of a scored request, in nats.
 
     Raises:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mindgpt_data import engines
-from mindgpt_plugins.core.files import cut_torn_line, dumps, read_json_lines
+from mindgpt_plugins.core.files import cut_torn_line, dump_json_line, read_json_lines
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -20,7 +20,7 @@ FLAT = 2.0
 """Standard deviation of grey levels below which a picture has nothing to hash: all blank pictures would be alike."""
 
 
-def picture_hash(image: Image) -> int | None:
+def compute_perceptual_hash(image: Image) -> int | None:
     """64-bit pHash (imagehash); None for a picture that is all but one colour."""
     import imagehash
     import numpy as np
@@ -35,7 +35,7 @@ def picture_hash(image: Image) -> int | None:
 def _hash_file(path: Path, max_megapixels: float) -> int | None:
     from mindgpt_data.io.images import open_image
 
-    return picture_hash(open_image(path, max_megapixels))
+    return compute_perceptual_hash(open_image(path, max_megapixels))
 
 
 class PictureHashes:
@@ -60,6 +60,6 @@ class PictureHashes:
                 for (content, _), outcome in zip(missing, outcomes, strict=True):
                     # A picture that cannot be read has no hash: `images` and `export` leave it out and say why.
                     self._known[content] = outcome.value
-                    file.write(dumps([content, outcome.value]) + "\n")
+                    file.write(dump_json_line([content, outcome.value]) + "\n")
                     file.flush()
         return {content: value for content in pictures if (value := self._known[content]) is not None}

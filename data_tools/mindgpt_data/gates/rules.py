@@ -35,7 +35,7 @@ def rules(item: Item, *, max_question: int = 300, max_response: int = 2000, scri
         return f"question over {max_question} characters"
     if len(row.response) > max_response:
         return f"reply over {max_response} characters"
-    if (reason := answer_form(row, item.extent)) is not None:
+    if (reason := check_answer_form(row, item.extent)) is not None:
         return reason
     if row.answer_type == "choice" and not options_of(row.question) and _LETTER.fullmatch(row.answer.strip()):
         return "answer is an option letter, but the question lists no options"
@@ -55,7 +55,7 @@ def rules(item: Item, *, max_question: int = 300, max_response: int = 2000, scri
     return None
 
 
-def answer_form(row: Row, extent: tuple[int, int] | None = None) -> str | None:
+def check_answer_form(row: Row, extent: tuple[int, int] | None = None) -> str | None:
     """None when the rewards call the gold answer, given as the reply, right; else why it could never be.
 
     Args:

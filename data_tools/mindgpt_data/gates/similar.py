@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 BLOCK = 1024
 
 
-def repeats(vectors: NDArray[np.float32], threshold: float) -> list[int | None]:
+def find_repeats(vectors: NDArray[np.float32], threshold: float) -> list[int | None]:
     """For each vector the first kept one before it with cosine above ``threshold``; None keeps it.
 
     Greedy in order: what repeats something dropped, but nothing kept, is kept.
@@ -39,7 +39,7 @@ def repeats(vectors: NDArray[np.float32], threshold: float) -> list[int | None]:
     return found
 
 
-def close_pairs(hashes: NDArray[np.uint64], others: NDArray[np.uint64], distance: int) -> list[tuple[int, int]]:
+def find_close_pairs(hashes: NDArray[np.uint64], others: NDArray[np.uint64], distance: int) -> list[tuple[int, int]]:
     """Pairs of 64-bit hashes, one of each kind, that differ in at most ``distance`` bits.
 
     Args:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from mindgpt_data.schema.config import DataSettings
 from mindgpt_data.schema.rows import Row
-from mindgpt_data.tree.files import load
+from mindgpt_data.tree.files import load_tree
 
 PERCEPTION = ("subjects", "spatial", "text")
 """Density dimensions whose capabilities are seen, not known."""
 
 
-def perception(settings: DataSettings) -> Callable[[Row], bool]:
+def make_perception_test(settings: DataSettings) -> Callable[[Row], bool]:
     """A test for rows of perception topics: capability under ``perception``, or fed by a seen density dimension.
 
     Capabilities that the tree does not have count by their first part (``perception.count``).
@@ -22,7 +22,7 @@ def perception(settings: DataSettings) -> Callable[[Row], bool]:
         TreeError: the capability tree cannot be loaded.
     """
     source = settings.tree.capability
-    tree = load("capability", None if source == "builtin" else Path(source))
+    tree = load_tree("capability", None if source == "builtin" else Path(source))
 
     def seen(row: Row) -> bool:
         if row.capability not in tree.nodes:

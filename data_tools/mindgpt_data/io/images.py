@@ -67,7 +67,7 @@ def open_image(path: Path, max_megapixels: float = 100) -> Image.Image:
         raise ImageError("truncated or corrupt", path, f"{type(error).__name__}: {error}") from error
 
 
-def content_hash(image: Image.Image) -> str:
+def hash_rgb_pixels(image: Image.Image) -> str:
     """Hash of the size and the RGB pixels: equal pictures have equal hashes, whatever their files are.
 
     Args:

@@ -9,5 +9,5 @@ Progress = Callable[[dict[str, Any]], None]
 """Called with ``{"stage": verb, "step": done, "total": all, …numbers such as failed, rate, cost, eta}``."""
 
 
-def silent(update: dict[str, Any]) -> None:
+def ignore_update(update: dict[str, Any]) -> None:
     """Listen to nothing."""

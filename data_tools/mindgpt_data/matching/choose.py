@@ -29,7 +29,7 @@ class Found:
     similarity: float = 0.0
 
 
-def choose(
+def choose_topics(
     found: Sequence[Found],
     counts: Counter[str],
     *,

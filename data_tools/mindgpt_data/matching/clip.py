@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mindgpt_data.matching.index import unit
+from mindgpt_data.matching.index import normalise_vectors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -72,4 +72,4 @@ class Clip:
 def _unit(features: Any) -> NDArray[np.float32]:
     # transformers 5 may hand back the tower's whole output.
     tensor = features if hasattr(features, "numpy") else features.pooler_output
-    return unit(tensor.float().numpy())
+    return normalise_vectors(tensor.float().numpy())

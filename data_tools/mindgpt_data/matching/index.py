@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mindgpt_data.tree.model import Tree
-from mindgpt_plugins.core.files import dumps, replace_file
+from mindgpt_plugins.core.files import dump_json_line, replace_file
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -56,7 +56,7 @@ class Index:
         return hits
 
 
-def build(tree: Tree, encode: Encode, name: str, cache: Path) -> Index:
+def build_topic_index(tree: Tree, encode: Encode, name: str, cache: Path) -> Index:
     """Embed a tree, or read its vectors from ``cache``.
 
     Args:
@@ -65,8 +65,8 @@ def build(tree: Tree, encode: Encode, name: str, cache: Path) -> Index:
         name: of the model behind ``encode``; part of the cache's key, as are all texts.
         cache: folder of ``topics-<key>.npy``; a million leaves of 256 dimensions take 1 GB there.
     """
-    texts = node_texts(tree)
-    key = hashlib.sha256(dumps([name, tree.columns.parents.tolist(), texts]).encode()).hexdigest()[:16]
+    texts = format_node_texts(tree)
+    key = hashlib.sha256(dump_json_line([name, tree.columns.parents.tolist(), texts]).encode()).hexdigest()[:16]
     path = cache / f"topics-{key}.npy"
     if path.is_file():
         return Index(tree, np.load(path, mmap_mode="r"))
@@ -76,7 +76,7 @@ def build(tree: Tree, encode: Encode, name: str, cache: Path) -> Index:
     return Index(tree, vectors)
 
 
-def node_texts(tree: Tree) -> list[str]:
+def format_node_texts(tree: Tree) -> list[str]:
     """Name, definition and path of every node, lower case: static vectors tell ``Car`` and ``car`` apart."""
     names, parents = tree.columns.names, tree.columns.parents.tolist()
     texts = tree.texts(range(len(tree)))
@@ -87,7 +87,7 @@ def node_texts(tree: Tree) -> list[str]:
     return [f"{text} {path}".casefold() for text, path in zip(texts, above, strict=True)]
 
 
-def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+def normalise_vectors(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """Rows scaled to length 1; zero rows stay zero."""
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     scaled: NDArray[np.float32] = (vectors / np.where(norms > 0, norms, 1)).astype(np.float32)
@@ -102,5 +102,5 @@ def _with_descendants(tree: Tree, own: NDArray[np.float32]) -> NDArray[np.float3
         sums = np.zeros_like(vectors)
         np.add.at(sums, parents[below], vectors[below])
         here = np.flatnonzero(levels == level)
-        vectors[here] = unit(own[here] + unit(sums[here]))
+        vectors[here] = normalise_vectors(own[here] + normalise_vectors(sums[here]))
     return vectors

@@ -13,7 +13,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from mindgpt_data.client.request import Answer, Request, Task
 from mindgpt_data.matching.choose import Found
 from mindgpt_data.schema.record import ImageRecord
-from mindgpt_data.teachers.messages import closed, fingerprint, messages
+from mindgpt_data.teachers.messages import build_messages, fingerprint_request, make_closed_schema
 from mindgpt_data.tree.model import Tree
 from mindgpt_plugins.core.schema import Strict
 
@@ -43,7 +43,7 @@ _PICKS = TypeAdapter(dict[str, list[_Pick]])
 
 
 @dataclass(frozen=True)
-class Asked:
+class JudgeSetup:
     """How a judge is asked.
 
     Attributes:
@@ -72,7 +72,7 @@ class Asked:
         prompt = (JUDGE if judged else DESCEND).format(most=most, options=listed)
         return Task(
             key=key,
-            fingerprint=fingerprint(record, SYSTEM, prompt, most, self.max_pixels),
+            fingerprint=fingerprint_request(record, SYSTEM, prompt, most, self.max_pixels),
             build=partial(_build, record, prompt, self.max_pixels, _schema(options, most, judged)),
             parse=partial(_parse, frozenset(options), most),
         )
@@ -83,12 +83,12 @@ def _schema(options: Sequence[str], most: int, judged: bool) -> dict[str, Any]:
     if judged:
         pick["evidence"] = {"type": "string", "maxLength": EVIDENCE}
         pick["fit"] = {"type": "integer", "minimum": 0, "maximum": 3}
-    return closed(topics={"type": "array", "items": closed(**pick), "maxItems": most})
+    return make_closed_schema(topics={"type": "array", "items": make_closed_schema(**pick), "maxItems": most})
 
 
 def _build(record: ImageRecord, prompt: str, max_pixels: int, schema: dict[str, Any]) -> Request:
     most = schema["properties"]["topics"]["maxItems"]
-    return Request(messages(record, SYSTEM, prompt, max_pixels), schema=schema, max_tokens=64 + 96 * most)
+    return Request(build_messages(record, SYSTEM, prompt, max_pixels), schema=schema, max_tokens=64 + 96 * most)
 
 
 def _parse(options: frozenset[str], most: int, answer: Answer) -> list[Found]:

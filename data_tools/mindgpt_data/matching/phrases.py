@@ -20,7 +20,7 @@ _PLACE = re.compile(
 _LETTERS = re.compile(r"[^\W\d_]{2,}")
 
 
-def phrases(record: ImageRecord) -> list[str]:
+def extract_phrases(record: ImageRecord) -> list[str]:
     """Distinct phrases, lower case, in a fixed order; empty when the corpus says nothing about the image."""
     found = [*record.tags, *(str(one["label"]) for one in record.objects)]
     found += [str(one["text"]) for one in record.texts]

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mindgpt_data.corpus.truth import plural
+from mindgpt_data.corpus.truth import pluralise_label
 from mindgpt_data.embed import Embedder
-from mindgpt_data.matching.index import Hit, unit
+from mindgpt_data.matching.index import Hit, normalise_vectors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,14 +26,14 @@ NEAR = 0.05
 """A phrase speaks for its best leaf and those this close to it; its other neighbours are mere relatives."""
 
 
-def queries(phrases: list[str], embedder: Embedder) -> NDArray[np.float32]:
+def encode_phrases(phrases: list[str], embedder: Embedder) -> NDArray[np.float32]:
     """Unit vectors ``[n, dim]``; short phrases are the sum of singular and plural, because topics are often plural."""
     one = embedder.encode(phrases)
-    many = embedder.encode([plural(p) if len(p.split()) <= 3 else p for p in phrases])
-    return unit(one + many)
+    many = embedder.encode([pluralise_label(p) if len(p.split()) <= 3 else p for p in phrases])
+    return normalise_vectors(one + many)
 
 
-def supported(hits: list[Hit], least: float) -> list[Hit]:
+def select_supported_hits(hits: list[Hit], least: float) -> list[Hit]:
     """What one phrase speaks for: its best leaf and those near it, where they are similar enough."""
     best = hits[0].score if hits else 0.0
     return [hit for hit in hits if hit.score >= max(least, best - NEAR)]

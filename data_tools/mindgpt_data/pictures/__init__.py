@@ -72,7 +72,7 @@ SIGNS = tuple(k.name for k in KINDS.values() if k.family == "sign")
 
 
 @functools.cache
-def load(file: str) -> Image:
+def load_picture(file: str) -> Image:
     """Open a shipped picture as RGBA.
 
     Raises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from mindgpt_data.report.load import Corpus
+from mindgpt_data.report.load import ReportInputs
 from mindgpt_data.tree.model import LEVELS, Tree
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ LISTED = 50_000
 TOPICS, COVERED, PICTURES, GENERATED, KEPT = range(5)
 
 
-def branches(corpus: Corpus, dimension: str) -> dict[str, Any]:
+def collect_tree_figures(corpus: ReportInputs, dimension: str) -> dict[str, Any]:
     """One dimension's tree with its counts.
 
     ``short`` is how many kept items a label lacks to an even share: kept items of the dimension × its share of the
@@ -78,7 +78,9 @@ def branches(corpus: Corpus, dimension: str) -> dict[str, Any]:
     }
 
 
-def _counts(corpus: Corpus, tree: Tree, made: Counter[str], kept: Counter[str], dimension: str) -> NDArray[np.int64]:
+def _counts(
+    corpus: ReportInputs, tree: Tree, made: Counter[str], kept: Counter[str], dimension: str
+) -> NDArray[np.int64]:
     """Counts ``[nodes, 5]``; those of a branch cover everything below it."""
     import numpy as np
 

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from mindgpt_data.io.work import Work
-from mindgpt_data.report.figures import figures
-from mindgpt_data.report.load import load
-from mindgpt_data.report.page import render
+from mindgpt_data.report.figures import collect_figures
+from mindgpt_data.report.load import load_report_inputs
+from mindgpt_data.report.page import render_report
 from mindgpt_data.report.thumbs import Thumbs
 from mindgpt_data.schema.config import DataSettings
 from mindgpt_data.tree.model import Tree
 from mindgpt_plugins.core import files
 
 
-def build(
+def write_data_report(
     work: Work, settings: DataSettings, trees: Mapping[str, Tree], *, seed: int = 0
 ) -> tuple[Path, dict[str, Any]]:
     """Read what the steps have written so far and write the report.
@@ -30,9 +30,9 @@ def build(
     """
     if not work.folder.is_dir():
         raise files.FileError(f"there is no work folder {work.folder}; name one with --work")
-    corpus = load(work, settings, trees, seed=seed)
-    data = figures(corpus)
-    page = render(data, Thumbs(corpus.images or {}, work.folder))
+    corpus = load_report_inputs(work, settings, trees, seed=seed)
+    data = collect_figures(corpus)
+    page = render_report(data, Thumbs(corpus.images or {}, work.folder))
     # File names that are no UTF-8 reach us as lone surrogates, which no file can hold.
     text = json.dumps(data, indent=1, ensure_ascii=False)
     files.write_text(work.folder / "report.json", _utf8(text) + "\n")

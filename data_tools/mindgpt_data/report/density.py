@@ -10,7 +10,7 @@ from mindgpt_data.budget.density import density as by_density
 from mindgpt_data.budget.random import random as by_chance
 from mindgpt_data.budget.rounding import BudgetError
 from mindgpt_data.budget.uniform import uniform
-from mindgpt_data.report.load import Corpus
+from mindgpt_data.report.load import ReportInputs
 from mindgpt_data.schema.rows import SUB_SCORES
 
 BINS = 25
@@ -19,7 +19,7 @@ SOURCES = 7
 PER_DECILE = 3
 
 
-def density(corpus: Corpus) -> dict[str, Any] | None:
+def collect_density_figures(corpus: ReportInputs) -> dict[str, Any] | None:
     """Histograms per score and source, and the pictures around each decile of IDS; None before the step has run.
 
     Returns:
@@ -65,13 +65,13 @@ def _decile(q: int, ranked: Sequence[str], scores: Mapping[str, Mapping[str, flo
     }
 
 
-def _sources(corpus: Corpus) -> dict[str, str]:
+def _sources(corpus: ReportInputs) -> dict[str, str]:
     counts = Counter(record.source for record in (corpus.images or {}).values())
     named = {name for name, _ in counts.most_common(SOURCES)}
     return {r.image: r.source if r.source in named else "others" for r in (corpus.images or {}).values()}
 
 
-def budget(corpus: Corpus) -> dict[str, Any] | None:
+def collect_budget_figures(corpus: ReportInputs) -> dict[str, Any] | None:
     """Planned, generated and kept items over deciles of IDS, beside the three allocators at the same total.
 
     Returns:
@@ -117,7 +117,7 @@ def budget(corpus: Corpus) -> dict[str, Any] | None:
     }
 
 
-def _bounds(corpus: Corpus, actual: Sequence[int]) -> dict[str, Any]:
+def _bounds(corpus: ReportInputs, actual: Sequence[int]) -> dict[str, Any]:
     """What the budget step was told, widened to what it did (a plan of the user's own may differ)."""
     said = {**corpus.settings.budget.model_dump(), **_section(corpus.summaries.get("budget") or {})}
     return {

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-from mindgpt_data.focus.table import asked_and_got
-from mindgpt_data.report.load import Corpus
+from mindgpt_data.focus.table import compare_leaf_shares
+from mindgpt_data.report.load import ReportInputs
 
 LISTED = 60
 """Leaves per axis, heaviest first."""
 
 
-def focus(corpus: Corpus) -> dict[str, Any] | None:
+def collect_focus_figures(corpus: ReportInputs) -> dict[str, Any] | None:
     """Asked and got shares of the leaves that weigh more than 1; None when the questions followed no focus.
 
     Leaves that got items or weigh more than 1 share what was asked; ``got`` is of the kept items, or of the generated
@@ -20,7 +20,7 @@ def focus(corpus: Corpus) -> dict[str, Any] | None:
 
     Returns:
         ``file``, ``target``; ``of``: kept or generated; ``weak``: axis → how many weigh more than 1; ``leaves``: the
-        first 60 of each axis (:func:`mindgpt_data.focus.table.asked_and_got`).
+        first 60 of each axis (:func:`mindgpt_data.focus.table.compare_leaf_shares`).
     """
     told = (corpus.summaries.get("generate") or {}).get("focus")
     tally = corpus.kept or corpus.candidates
@@ -28,7 +28,7 @@ def focus(corpus: Corpus) -> dict[str, Any] | None:
         return None
     weights = {axis: defaultdict(lambda: 1.0, own) for axis, own in told["weights"].items()}
     got = {axis: {**dict.fromkeys(own, 0), **tally.by[axis]} for axis, own in told["weights"].items()}
-    rows = [row for row in asked_and_got(weights, got) if row["weight"] > 1]
+    rows = [row for row in compare_leaf_shares(weights, got) if row["weight"] > 1]
     return {
         "file": told["file"],
         "target": told["target"],

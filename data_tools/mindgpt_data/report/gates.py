@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from mindgpt_data.report.load import Corpus
+from mindgpt_data.report.load import ReportInputs
 
 
-def gates(corpus: Corpus) -> dict[str, Any]:
+def collect_gate_figures(corpus: ReportInputs) -> dict[str, Any]:
     """The gates in the order they ran, what each let through, and the reasons with examples.
 
     Returns:
@@ -51,7 +51,7 @@ def gates(corpus: Corpus) -> dict[str, Any]:
     return {"funnel": funnel, "notes": notes, "steps": others, "examples": _examples(corpus)}
 
 
-def _examples(corpus: Corpus) -> list[dict[str, Any]]:
+def _examples(corpus: ReportInputs) -> list[dict[str, Any]]:
     counts = Counter((step, d.gate, d.reason) for step, drops in corpus.drops.items() for d in drops)
     rows = corpus.candidates.wanted if corpus.candidates else {}
     made = []

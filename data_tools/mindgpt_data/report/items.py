@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from mindgpt_data.report.load import Corpus
-from mindgpt_data.report.tally import BINS, rank
+from mindgpt_data.report.load import ReportInputs
+from mindgpt_data.report.tally import BINS, compute_random_rank
 from mindgpt_data.schema.rows import Row
 
 ANSWERS = 5
@@ -13,7 +13,7 @@ ANSWERS = 5
 TWINS = 8
 
 
-def distributions(corpus: Corpus) -> dict[str, Any] | None:
+def collect_item_distributions(corpus: ReportInputs) -> dict[str, Any] | None:
     """How hard the kept items are and how far guessing gets; None before ``filter`` has run.
 
     Returns:
@@ -48,7 +48,7 @@ def distributions(corpus: Corpus) -> dict[str, Any] | None:
     }
 
 
-def twins(corpus: Corpus) -> dict[str, Any] | None:
+def collect_twin_pairs(corpus: ReportInputs) -> dict[str, Any] | None:
     """Adversarial items beside their answerable partners; None before ``filter`` has run.
 
     Returns:
@@ -58,20 +58,22 @@ def twins(corpus: Corpus) -> dict[str, Any] | None:
     if corpus.kept is None and corpus.exported is None:
         return None
     paired = [(row, partner) for row, partner in corpus.twins if partner is not None]
-    shown = sorted(paired, key=lambda pair: rank(corpus.seed, pair[0].uid))[:TWINS]
+    shown = sorted(paired, key=lambda pair: compute_random_rank(corpus.seed, pair[0].uid))[:TWINS]
     return {
         "items": len(corpus.twins),
         "alone": len(corpus.twins) - len(paired),
-        "pairs": [{"adversarial": plain(row), "answerable": plain(partner)} for row, partner in shown],
+        "pairs": [
+            {"adversarial": make_plain_row(row), "answerable": make_plain_row(partner)} for row, partner in shown
+        ],
     }
 
 
-def samples(corpus: Corpus) -> list[dict[str, Any]]:
+def list_sample_rows(corpus: ReportInputs) -> list[dict[str, Any]]:
     """Kept items drawn by the seed."""
-    return [plain(row) for row in corpus.kept.sample] if corpus.kept else []
+    return [make_plain_row(row) for row in corpus.kept.sample] if corpus.kept else []
 
 
-def plain(row: Row) -> dict[str, Any]:
+def make_plain_row(row: Row) -> dict[str, Any]:
     """What the page shows of a row."""
     keys = ("uid", "image", "question", "answer", "response", "answer_type", "source", "knowledge", "capability")
     return {**{key: getattr(row, key) for key in keys}, **{k: getattr(row, k) for k in ("ids", "difficulty", "type")}}

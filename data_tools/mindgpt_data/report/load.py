@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mindgpt_data.io.work import Drop, Work
-from mindgpt_data.report.tally import Tally, rank, tally
+from mindgpt_data.report.tally import RowTally, compute_random_rank, tally_rows
 from mindgpt_data.schema.config import DataSettings
 from mindgpt_data.schema.record import ImageRecord
 from mindgpt_data.schema.rows import Row
@@ -25,7 +25,7 @@ REASONS = 40
 
 
 @dataclass(frozen=True)
-class Corpus:
+class ReportInputs:
     """Everything that could be read; None where a step has not run.
 
     Attributes:
@@ -55,16 +55,16 @@ class Corpus:
     density: Mapping[str, Mapping[str, float]] | None
     matches: Mapping[str, list[dict[str, Any]]] | None
     budget: Mapping[str, Mapping[str, int]] | None
-    candidates: Tally | None
-    kept: Tally | None
+    candidates: RowTally | None
+    kept: RowTally | None
     drops: Mapping[str, list[Drop]]
     examples: Mapping[tuple[str, str, str], list[Drop]]
     summaries: Mapping[str, dict[str, Any]]
-    exported: Tally | None
+    exported: RowTally | None
     twins: list[tuple[Row, Row | None]]
 
 
-def load(work: Work, settings: DataSettings, trees: Mapping[str, Tree], *, seed: int = 0) -> Corpus:
+def load_report_inputs(work: Work, settings: DataSettings, trees: Mapping[str, Tree], *, seed: int = 0) -> ReportInputs:
     """Read what is there.
 
     Raises:
@@ -75,14 +75,14 @@ def load(work: Work, settings: DataSettings, trees: Mapping[str, Tree], *, seed:
     wanted = frozenset(drop.key for found in examples.values() for drop in found)
     candidates = kept = None
     if work.candidates.is_file():
-        candidates = tally(work.read_rows(work.candidates, "generate"), wanted=wanted)
+        candidates = tally_rows(work.read_rows(work.candidates, "generate"), wanted=wanted)
     if work.kept.is_file():
-        kept = tally(work.read_rows(work.kept, "filter"), sample=SAMPLE, seed=seed)
+        kept = tally_rows(work.read_rows(work.kept, "filter"), sample=SAMPLE, seed=seed)
     summaries = {step: made for step in STEPS if (made := work.read_summary(step)) is not None}
     sets = [work.datasets / f"{name}.jsonl" for name in summaries.get("export", {}).get("sets", {})]
-    exported = tally(_exported(work, sets)) if sets else None
+    exported = tally_rows(_exported(work, sets)) if sets else None
     rows = _exported(work, sets) if sets else work.read_rows(work.kept, "filter") if kept else iter(())
-    return Corpus(
+    return ReportInputs(
         work=work,
         settings=settings,
         seed=seed,
@@ -97,7 +97,7 @@ def load(work: Work, settings: DataSettings, trees: Mapping[str, Tree], *, seed:
         examples=examples,
         summaries=summaries,
         exported=exported,
-        twins=_twins((exported or kept or Tally()).adversarial, rows),
+        twins=_twins((exported or kept or RowTally()).adversarial, rows),
     )
 
 
@@ -120,4 +120,4 @@ def _examples(drops: Mapping[str, list[Drop]], seed: int) -> dict[tuple[str, str
         for drop in found:
             groups.setdefault((step, drop.gate, drop.reason), []).append(drop)
     largest = sorted(groups, key=lambda key: -len(groups[key]))[:REASONS]
-    return {key: sorted(groups[key], key=lambda d: rank(seed, d.key))[:EXAMPLES] for key in largest}
+    return {key: sorted(groups[key], key=lambda d: compute_random_rank(seed, d.key))[:EXAMPLES] for key in largest}

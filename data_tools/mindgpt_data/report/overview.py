@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from mindgpt_data.report.load import STEPS, Corpus
+from mindgpt_data.report.load import STEPS, ReportInputs
 
 
-def overview(corpus: Corpus) -> dict[str, Any]:
+def collect_overview(corpus: ReportInputs) -> dict[str, Any]:
     """Steps with their state and times, and the funnel from pictures to kept items.
 
     Returns:

@@ -17,15 +17,15 @@ SPENT = ("planned", "generated", "kept")
 ALLOCATORS = ("density", "uniform", "random")
 
 
-def render(data: dict[str, Any], thumbs: Thumbs) -> str:
+def render_report(data: dict[str, Any], thumbs: Thumbs) -> str:
     """The whole page from the figures of ``report.json`` and the corpus' pictures."""
     groups = data["budget"]["groups"] if data["budget"] else []
     return render_page(
         "data_report.html",
         data=data,
         sub_scores=list(SUB_SCORES),
-        spent=per_picture(groups, SPENT),
-        beside=per_picture(groups, ALLOCATORS),
+        spent=compute_picture_averages(groups, SPENT),
+        beside=compute_picture_averages(groups, ALLOCATORS),
         trees={
             dimension: {"nodes": [pack_node(node) for node in tree["nodes"]], "definitions": tree["definitions"]}
             for dimension, tree in data["trees"].items()
@@ -34,7 +34,7 @@ def render(data: dict[str, Any], thumbs: Thumbs) -> str:
     )
 
 
-def per_picture(groups: Sequence[dict[str, Any]], keys: Sequence[str]) -> dict[str, list[Dot | None]]:
+def compute_picture_averages(groups: Sequence[dict[str, Any]], keys: Sequence[str]) -> dict[str, list[Dot | None]]:
     """Items per picture of each group of pictures, of those keys that any group knows."""
     series = {key: [None if g.get(key) is None else g[key] / g["images"] for g in groups] for key in keys}
     return {

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mindgpt_data.report.load import Corpus
-from mindgpt_data.report.tally import rank
+from mindgpt_data.report.load import ReportInputs
+from mindgpt_data.report.tally import compute_random_rank
 
 NEAR = 4
 """Bits of 64 that may differ."""
@@ -15,7 +15,7 @@ HASHED = 1500
 SHOWN = 12
 
 
-def near_duplicates(corpus: Corpus, *, limit: int = HASHED) -> dict[str, Any] | None:
+def find_near_duplicates(corpus: ReportInputs, *, limit: int = HASHED) -> dict[str, Any] | None:
     """Pairs of pictures with nearly the same hash.
 
     Returns:
@@ -32,7 +32,7 @@ def near_duplicates(corpus: Corpus, *, limit: int = HASHED) -> dict[str, Any] | 
         contents.setdefault(record.content or record.image, []).append(record.image)
     equal = [(a, b, None) for same in contents.values() for a, b in zip(same, same[1:], strict=False)]
     single = [same[0] for same in contents.values()]
-    chosen = sorted(sorted(single, key=lambda image: rank(corpus.seed, image))[:limit])
+    chosen = sorted(sorted(single, key=lambda image: compute_random_rank(corpus.seed, image))[:limit])
     hashes = _hashes(corpus, chosen)
     near = _near(hashes)
     return {
@@ -47,7 +47,7 @@ def near_duplicates(corpus: Corpus, *, limit: int = HASHED) -> dict[str, Any] | 
     }
 
 
-def _hashes(corpus: Corpus, chosen: list[str]) -> dict[str, int]:
+def _hashes(corpus: ReportInputs, chosen: list[str]) -> dict[str, int]:
     """Image id → hash, computed once per content and kept in the work folder."""
     from mindgpt_data.gates.picture_hash import PictureHashes
 
@@ -61,8 +61,8 @@ def _near(hashes: dict[str, int]) -> list[tuple[str, str, int]]:
     """Pairs at most :data:`NEAR` bits apart, closest first."""
     import numpy as np
 
-    from mindgpt_data.gates.similar import close_pairs
+    from mindgpt_data.gates.similar import find_close_pairs
 
     names, values = list(hashes), np.array(list(hashes.values()), dtype=np.uint64)
-    pairs = [(names[i], names[j]) for i, j in close_pairs(values, values, NEAR) if i < j]
+    pairs = [(names[i], names[j]) for i, j in find_close_pairs(values, values, NEAR) if i < j]
     return sorted(((a, b, (hashes[a] ^ hashes[b]).bit_count()) for a, b in pairs), key=lambda pair: (pair[2], pair[:2]))

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from mindgpt_data.report.focus import focus
-from mindgpt_data.report.load import Corpus
+from mindgpt_data.report.focus import collect_focus_figures
+from mindgpt_data.report.load import ReportInputs
 from mindgpt_data.schema.rows import SUB_SCORES
 from mindgpt_data.tree.model import Tree
 
@@ -18,7 +18,7 @@ ANSWERS = 10
 """Most common answers listed."""
 
 
-def summary(corpus: Corpus) -> dict[str, Any] | None:
+def summarise_run(corpus: ReportInputs) -> dict[str, Any] | None:
     """A run in short; None before ``export`` has run.
 
     Returns:
@@ -37,7 +37,7 @@ def summary(corpus: Corpus) -> dict[str, Any] | None:
         at = min(BINS - 1, int(found["ids"] * BINS))
         histogram[at] += 1
         asked[at] += planned[image]["items"] if image in planned else 0
-    followed = focus(corpus)
+    followed = collect_focus_figures(corpus)
     return {
         "split": next(iter(items.by["split"])) if len(items.by["split"]) == 1 else "",
         "items": items.rows,
@@ -53,7 +53,7 @@ def summary(corpus: Corpus) -> dict[str, Any] | None:
     }
 
 
-def data_report(sets: Mapping[str, dict[str, Any]], trees: Mapping[str, Tree]) -> dict[str, Any]:
+def build_data_report(sets: Mapping[str, dict[str, Any]], trees: Mapping[str, Tree]) -> dict[str, Any]:
     """Several runs' summaries by name, and how the training sets among them cover the label trees.
 
     Returns:
@@ -69,7 +69,7 @@ def data_report(sets: Mapping[str, dict[str, Any]], trees: Mapping[str, Tree]) -
     return {"version": VERSION, "sets": dict(sets), "tree": covered}
 
 
-def _funnel(corpus: Corpus, items: int) -> dict[str, Any]:
+def _funnel(corpus: ReportInputs, items: int) -> dict[str, Any]:
     counts = Counter((step, d.gate, d.reason) for step, drops in corpus.drops.items() for d in drops)
     spare = sum(n for (step, gate, _), n in counts.items() if (step, gate) == ("filter", "budget"))
     return {

@@ -15,7 +15,7 @@ BINS = 20
 
 
 @dataclass
-class Tally:
+class RowTally:
     """What a rows file holds.
 
     Attributes:
@@ -39,7 +39,9 @@ class Tally:
     adversarial: list[Row] = field(default_factory=list)
 
 
-def tally(rows: Iterable[Row], *, wanted: frozenset[str] = frozenset(), sample: int = 0, seed: int = 0) -> Tally:
+def tally_rows(
+    rows: Iterable[Row], *, wanted: frozenset[str] = frozenset(), sample: int = 0, seed: int = 0
+) -> RowTally:
     """Count ``rows`` and keep a few.
 
     Args:
@@ -48,7 +50,7 @@ def tally(rows: Iterable[Row], *, wanted: frozenset[str] = frozenset(), sample: 
         sample: how many rows to draw, uniformly.
         seed: of the draw; the same file and seed give the same rows.
     """
-    made = Tally(
+    made = RowTally(
         by={k: Counter() for k in ("knowledge", "capability", "image", "source", "type", "answer_type", "split")}
     )
     drawn: list[tuple[int, int, Row]] = []  # a heap of the `sample` smallest hashes, largest on top
@@ -67,7 +69,7 @@ def tally(rows: Iterable[Row], *, wanted: frozenset[str] = frozenset(), sample: 
         if row.type == "adversarial":
             made.adversarial.append(row)
         if sample:
-            entry = (-rank(seed, row.uid), made.rows, row)
+            entry = (-compute_random_rank(seed, row.uid), made.rows, row)
             if len(drawn) < sample:
                 heapq.heappush(drawn, entry)
             elif entry[0] > drawn[0][0]:
@@ -76,6 +78,6 @@ def tally(rows: Iterable[Row], *, wanted: frozenset[str] = frozenset(), sample: 
     return made
 
 
-def rank(seed: int, key: str) -> int:
+def compute_random_rank(seed: int, key: str) -> int:
     """A number that orders keys by chance, the same in every run."""
     return int.from_bytes(hashlib.sha256(f"{seed} {key}".encode("utf-8", "surrogatepass")).digest()[:8], "big")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mindgpt_data.gates.batch import picture_paths
+from mindgpt_data.gates.batch import find_picture_paths
 from mindgpt_data.io.images import ImageError, open_image
 from mindgpt_data.schema.record import ImageRecord
 
@@ -42,7 +42,7 @@ class Thumbs:
 
     def _make(self, image: str) -> None:
         try:
-            paths = picture_paths(image, self.records, self.folder)
+            paths = find_picture_paths(image, self.records, self.folder)
         except (ValueError, OSError):
             self.unread[image] = "picture not found"
             return

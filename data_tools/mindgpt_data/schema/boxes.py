@@ -54,7 +54,7 @@ class Frame:
         return (
             (self.width, self.height)
             if self.convention == "coco"
-            else shown_size(self.width, self.height, self.max_pixels)
+            else compute_shown_size(self.width, self.height, self.max_pixels)
         )
 
     def write(self, box: Sequence[float]) -> list[float]:
@@ -65,7 +65,7 @@ class Frame:
         Raises:
             BoxError: the box is empty or leaves the picture by more than a pixel.
         """
-        check(box, self.width, self.height)
+        check_box(box, self.width, self.height)
         x, y = self.extent
         scaled = [box[0] * x / self.width, box[1] * y / self.height, box[2] * x / self.width, box[3] * y / self.height]
         digits = 4 if (x, y) == (1, 1) else None
@@ -83,7 +83,7 @@ class Frame:
         x, y = self.extent
         if len(box) == 4 and self.convention in ("xywh", "coco"):
             box = [box[0], box[1], box[0] + box[2], box[1] + box[3]]
-        check(box, x, y)
+        check_box(box, x, y)
         return [box[0] * self.width / x, box[1] * self.height / y, box[2] * self.width / x, box[3] * self.height / y]
 
     @property
@@ -99,7 +99,7 @@ class Frame:
         }.get(self.convention, f"[x0, y0, x1, y1] in pixels of the picture shown at {x} x {y}")
 
 
-def shown_size(width: int, height: int, max_pixels: int, least_pixels: int = LEAST_PIXELS) -> tuple[int, int]:
+def compute_shown_size(width: int, height: int, max_pixels: int, least_pixels: int = LEAST_PIXELS) -> tuple[int, int]:
     """Size at which Qwen2.5-VL shows a picture: multiples of 28, aspect kept, between the two pixel limits.
 
     The same rule as its processor's ``smart_resize`` (2502.13923).
@@ -114,13 +114,13 @@ def shown_size(width: int, height: int, max_pixels: int, least_pixels: int = LEA
     return x, y
 
 
-def text(box: Sequence[float]) -> str:
+def format_box(box: Sequence[float]) -> str:
     """``[x0, y0, x1, y1]``; whole numbers where all are, up to rounding, else with four decimals."""
     shares = max(box) <= 1
     return f"[{', '.join(f'{v:.4g}' if shares else str(round(v)) for v in box)}]"
 
 
-def parse(answer: str) -> list[float]:
+def parse_box(answer: str) -> list[float]:
     """Read the only box in ``answer``: its corners.
 
     Raises:
@@ -132,7 +132,7 @@ def parse(answer: str) -> list[float]:
     return list(found[0])
 
 
-def check(box: Sequence[float], width: float, height: float) -> None:
+def check_box(box: Sequence[float], width: float, height: float) -> None:
     """Refuse what is no box inside ``width`` × ``height`` (a unit of rounding is forgiven).
 
     Raises:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from mindgpt_data.schema.focus import Focused
-from mindgpt_plugins.core.choice import Choice, flow, refuse_options_beside
+from mindgpt_plugins.core.choice import Choice, format_flow_yaml, refuse_options_beside
 from mindgpt_plugins.core.image_size import SENT_PIXELS
 from mindgpt_plugins.core.schema import DatasetRef, PathRef, Strict
 
@@ -244,7 +244,7 @@ class FilterSettings(Strict):
                 for gate in value.get("gates", [one.name for one in GATES])
             ]
             gates += [{"name": gate, "options": own} for gate, own in options.items()]
-            raise ValueError(f"options lie with their gates; write gates: {flow(gates)}")
+            raise ValueError(f"options lie with their gates; write gates: {format_flow_yaml(gates)}")
         return value
 
     @model_validator(mode="after")

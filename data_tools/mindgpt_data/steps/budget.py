@@ -9,22 +9,22 @@ from pathlib import Path
 from typing import Any
 
 from mindgpt_data.budget import allocate as by_name
-from mindgpt_data.budget.per_image import per_images
+from mindgpt_data.budget.per_image import compute_image_budgets
 from mindgpt_data.budget.rounding import BudgetError
-from mindgpt_data.budget.split import split
+from mindgpt_data.budget.split import split_image_budget
 from mindgpt_data.focus import weights
 from mindgpt_data.focus.weights import Focus
-from mindgpt_data.io.progress import Progress, silent
+from mindgpt_data.io.progress import Progress, ignore_update
 from mindgpt_data.io.work import BUDGET_COLUMNS, Work
 from mindgpt_data.schema.config import BudgetBounds, BudgetSettings, DataSettings
 from mindgpt_data.schema.rows import SUB_SCORES
-from mindgpt_data.teachers.plan import chosen
-from mindgpt_data.teachers.slots import by_family
-from mindgpt_data.tree.files import load
+from mindgpt_data.teachers.plan import select_capabilities
+from mindgpt_data.teachers.slots import group_by_family
+from mindgpt_data.tree.files import load_tree
 from mindgpt_plugins.core import files
 
 
-def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress = silent) -> dict[str, Any]:
+def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress = ignore_update) -> dict[str, Any]:
     """Read ``density.parquet``, write ``budget.parquet``; images keep their order.
 
     The allocator meets ``budget.items``, or the total of every source in ``budget.sources``, exactly; an image without
@@ -41,7 +41,7 @@ def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress
     """
     started = time.monotonic()
     density = work.read_density()
-    focus = weights.of(settings)
+    focus = weights.load_run_focus(settings)
     families = _families(settings, focus) if focus else dict.fromkeys(SUB_SCORES, 1.0)
     heavy = _heavy(work, density, focus, families) if focus else None
     ids = {image: scores["ids"] for image, scores in density.items()}
@@ -49,7 +49,13 @@ def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress
     carry: dict[str, float] = {}
     rows = []
     for (image, scores), count in zip(density.items(), counts, strict=True):
-        rows.append({"image": image, "items": count, **split(count, weights.tilted(scores, families), carry)})
+        rows.append(
+            {
+                "image": image,
+                "items": count,
+                **split_image_budget(count, weights.tilt_sub_scores(scores, families), carry),
+            }
+        )
     files.write_table(work.budget, rows, BUDGET_COLUMNS)
     work.write_drops("budget", ())
     progress({"stage": "budget", "step": len(rows), "total": len(rows)})
@@ -68,8 +74,8 @@ def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress
 
 def _families(settings: DataSettings, focus: Focus) -> dict[str, float]:
     where = settings.tree.capability
-    tree = load("capability", None if where == "builtin" else Path(where))
-    return focus.families(by_family(chosen(tree, settings.generate.capabilities), {}))
+    tree = load_tree("capability", None if where == "builtin" else Path(where))
+    return focus.families(group_by_family(select_capabilities(tree, settings.generate.capabilities), {}))
 
 
 def _heavy(
@@ -104,7 +110,7 @@ def _by_source(
     images, counts = list(scores), dict[str, int]()
     for name in dict.fromkeys(source.get(image, "") for image in images):
         own = [i for i, image in enumerate(images) if source.get(image, "") == name]
-        given = allocate(
+        given = allocate_items(
             [scores[images[i]] for i in own],
             settings,
             settings.sources.get(name) if settings.sources else settings.items,
@@ -115,7 +121,7 @@ def _by_source(
     return [counts[image] for image in images]
 
 
-def allocate(
+def allocate_items(
     scores: list[float],
     settings: BudgetBounds,
     items: int | None,
@@ -141,5 +147,5 @@ def allocate(
             raise ValueError(
                 f"allocator {settings.allocator.name!r} spreads a corpus budget: set budget.items, or use density"
             )
-        return per_images(scores, **bounds, weights=heavy)
-    return by_name.allocate(settings.allocator, scores, items, bounds, seed=seed, weights=heavy)
+        return compute_image_budgets(scores, **bounds, weights=heavy)
+    return by_name.run_allocator(settings.allocator, scores, items, bounds, seed=seed, weights=heavy)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mindgpt_data.schema.config import DataSettings
 from mindgpt_plugins.core import registry
-from mindgpt_plugins.core.choice import choices
+from mindgpt_plugins.core.choice import find_choices
 from mindgpt_plugins.core.registry import PluginError, RegistryError
 
 NEEDS_A_MODEL = {"estimator": {"judge": "judge"}, "teacher": {"endpoint": "teacher"}}
@@ -18,23 +18,23 @@ class CheckError(ValueError):
     """Settings that would fail later; one line per problem."""
 
 
-def require(settings: DataSettings) -> None:
+def require_valid_settings(settings: DataSettings) -> None:
     """Refuse settings with problems.
 
     Raises:
         CheckError: every problem, one per line.
     """
-    if found := problems(settings):
+    if found := find_settings_problems(settings):
         raise CheckError("\n".join(found))
 
 
-def problems(settings: DataSettings) -> list[str]:
+def find_settings_problems(settings: DataSettings) -> list[str]:
     """Unknown names and options, missing endpoints, missing files; empty when fine."""
     return [*_names(settings), *_models(settings), *_files(settings), *_focus(settings)]
 
 
 def _names(settings: DataSettings) -> Iterator[str]:
-    for place, choice in choices(settings):
+    for place, choice in find_choices(settings):
         try:
             registry.check_options(choice.of, choice.name, choice.options)
         except (RegistryError, PluginError) as error:
@@ -60,7 +60,7 @@ def _models(settings: DataSettings) -> Iterator[str]:
 
 def _focus(settings: DataSettings) -> Iterator[str]:
     name = settings.budget.allocator.name
-    if settings.focus is None or name not in registry.names("allocator"):
+    if settings.focus is None or name not in registry.list_registered_names("allocator"):
         return
     try:
         registry.check_options("allocator", name, ["weights"])

@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mindgpt_data import engines
-from mindgpt_data.density.calibrate import quantiles
-from mindgpt_data.density.score import Picture, information_density
+from mindgpt_data.density.calibrate import compute_quantiles
+from mindgpt_data.density.score import Picture, compute_information_density
 from mindgpt_data.io.images import ImageError, open_image
-from mindgpt_data.io.progress import Progress, silent
+from mindgpt_data.io.progress import Progress, ignore_update
 from mindgpt_data.io.work import DENSITY_COLUMNS, Drop, Work
 from mindgpt_data.schema.record import ImageRecord
 from mindgpt_data.schema.rows import SUB_SCORES
 from mindgpt_plugins.core import files, registry
-from mindgpt_plugins.core.files import dumps
+from mindgpt_plugins.core.files import dump_json_line
 
 if TYPE_CHECKING:
     from mindgpt_data.schema.config import DataSettings
@@ -33,7 +33,7 @@ Estimator = Callable[..., dict[str, float]]
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoredRecord:
     """What became of one record: its sub-scores, or why there are none."""
 
     scores: dict[str, float] | None
@@ -42,7 +42,7 @@ class Scored:
     detail: str = ""
 
 
-def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress = silent) -> dict[str, Any]:
+def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress = ignore_update) -> dict[str, Any]:
     """Score every record; a record of several pictures gets the largest sub-score of each dimension.
 
     Scores are kept in ``partial/density.jsonl`` as they come (the judge's answers in the store), so a run that was
@@ -56,9 +56,9 @@ def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress
     start = time.monotonic()
     density = settings.density
     chosen = density.estimator
-    estimator = registry.get("estimator", chosen.name)
+    estimator = registry.get_registered("estimator", chosen.name)
     registry.check_options("estimator", chosen.name, chosen.options)
-    information_density(dict.fromkeys(SUB_SCORES, 0.0), density.weights)  # refuses bad weights before any work
+    compute_information_density(dict.fromkeys(SUB_SCORES, 0.0), density.weights)  # refuses bad weights before any work
     records = work.read_images()
     if hasattr(estimator, "score_all"):
         found = _judged(work, settings, estimator, records, progress)
@@ -69,9 +69,9 @@ def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress
     scored = {image: s.scores for image, s in found.items() if s.scores is not None}
     if not scored:
         raise ValueError(f"no picture could be scored; first: {drops[0].key}: {drops[0].reason}: {drops[0].detail}")
-    ids = [information_density(scores, density.weights) for scores in scored.values()]
+    ids = [compute_information_density(scores, density.weights) for scores in scored.values()]
     if density.calibrate:
-        ids = quantiles(ids)
+        ids = compute_quantiles(ids)
     rows: list[dict[str, Any]] = [
         {"image": image, **scores, "ids": value} for (image, scores), value in zip(scored.items(), ids, strict=True)
     ]
@@ -87,7 +87,9 @@ def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress
     return summary
 
 
-def score(record: ImageRecord, estimator: Estimator, options: dict[str, Any], max_megapixels: float) -> Scored:
+def score_record(
+    record: ImageRecord, estimator: Estimator, options: dict[str, Any], max_megapixels: float
+) -> ScoredRecord:
     """Score one record: the item function of the step."""
     try:
         each = [
@@ -95,8 +97,8 @@ def score(record: ImageRecord, estimator: Estimator, options: dict[str, Any], ma
             for path in record.paths
         ]
     except ImageError as error:
-        return Scored(None, "open", error.reason, str(error))
-    return Scored({name: max(scores[name] for scores in each) for name in SUB_SCORES})
+        return ScoredRecord(None, "open", error.reason, str(error))
+    return ScoredRecord({name: max(scores[name] for scores in each) for name in SUB_SCORES})
 
 
 def _checked(scores: dict[str, float]) -> dict[str, float]:
@@ -108,7 +110,7 @@ def _checked(scores: dict[str, float]) -> dict[str, float]:
 
 def _measured(
     work: Work, settings: DataSettings, estimator: Estimator, records: list[ImageRecord], progress: Progress
-) -> dict[str, Scored]:
+) -> dict[str, ScoredRecord]:
     """Score in worker processes, keeping what comes in the partial file."""
     chosen, limit = settings.density.estimator, settings.images.max_megapixels
     key = json.dumps([chosen.name, chosen.options, limit], sort_keys=True)
@@ -116,10 +118,10 @@ def _measured(
     kept = _kept(path, key)
     prints = {record.image: _fingerprint(key, record) for record in records}
     left = [record for record in records if prints[record.image] not in kept]
-    function = functools.partial(score, estimator=estimator, options=chosen.options, max_megapixels=limit)
+    function = functools.partial(score_record, estimator=estimator, options=chosen.options, max_megapixels=limit)
     began, failed = time.monotonic(), 0
     path.parent.mkdir(parents=True, exist_ok=True)
-    found: dict[str, Scored] = {}
+    found: dict[str, ScoredRecord] = {}
     with path.open("a", encoding="utf-8") as file:
         for number, (record, result) in enumerate(_outcomes(function, left), 1):
             if result.scores is None:
@@ -127,36 +129,36 @@ def _measured(
                 failed += 1
             else:
                 kept[prints[record.image]] = result.scores
-                file.write(dumps({"key": prints[record.image], "scores": result.scores}) + "\n")
+                file.write(dump_json_line({"key": prints[record.image], "scores": result.scores}) + "\n")
                 file.flush()
             rate = number / max(time.monotonic() - began, 1e-9)
             done = len(records) - len(left) + number
             eta = (len(left) - number) / rate
             progress({"stage": STEP, "step": done, "total": len(records), "failed": failed, "rate": rate, "eta": eta})
-    return {r.image: found.get(r.image) or Scored(kept[prints[r.image]]) for r in records}
+    return {r.image: found.get(r.image) or ScoredRecord(kept[prints[r.image]]) for r in records}
 
 
 def _outcomes(
-    function: Callable[[ImageRecord], Scored], records: list[ImageRecord]
-) -> Iterator[tuple[ImageRecord, Scored]]:
+    function: Callable[[ImageRecord], ScoredRecord], records: list[ImageRecord]
+) -> Iterator[tuple[ImageRecord, ScoredRecord]]:
     for record, outcome in zip(records, engines.map_items(function, records, inline=INLINE), strict=True):
-        yield record, outcome.value or Scored(None, "estimator", "estimator failed", outcome.error)
+        yield record, outcome.value or ScoredRecord(None, "estimator", "estimator failed", outcome.error)
 
 
 def _judged(
     work: Work, settings: DataSettings, judge: Any, records: list[ImageRecord], progress: Progress
-) -> dict[str, Scored]:
+) -> dict[str, ScoredRecord]:
     """Score through the judge's endpoints; answers are in the store."""
     from mindgpt_data.client.request import Failed
 
     options = {name: value for name, value in settings.density.estimator.options.items() if name != "endpoints"}
     endpoints = settings.endpoints_for("judge")
-    found: dict[str, Scored] = {}
+    found: dict[str, ScoredRecord] = {}
     for outcome in judge.score_all(records, endpoints=endpoints, store=work.store, progress=progress, **options):
         if isinstance(outcome, Failed):
-            found[outcome.key] = Scored(None, "judge", "the judge gave no usable answer", outcome.error)
+            found[outcome.key] = ScoredRecord(None, "judge", "the judge gave no usable answer", outcome.error)
         else:
-            found[outcome.key] = Scored(_checked(outcome.value))
+            found[outcome.key] = ScoredRecord(_checked(outcome.value))
     return {record.image: found[record.image] for record in records}
 
 
@@ -167,4 +169,4 @@ def _kept(path: Path, key: str) -> dict[str, dict[str, float]]:
 
 
 def _fingerprint(key: str, record: ImageRecord) -> str:
-    return hashlib.sha256(dumps([key, record.content, record.paths]).encode()).hexdigest()[:32]
+    return hashlib.sha256(dump_json_line([key, record.content, record.paths]).encode()).hexdigest()[:32]

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from mindgpt_data import engines
-from mindgpt_data.adversarial import twins
-from mindgpt_data.export import copy_picture, remove_set, sets, write_preference_set, write_set
-from mindgpt_data.export.split import assign
-from mindgpt_data.gates.batch import picture_paths
+from mindgpt_data.adversarial import make_twins
+from mindgpt_data.export import copy_picture, list_sets, remove_set, write_preference_set, write_set
+from mindgpt_data.export.split import assign_splits
+from mindgpt_data.gates.batch import find_picture_paths
 from mindgpt_data.io.images import ImageError
-from mindgpt_data.io.progress import Progress, silent
+from mindgpt_data.io.progress import Progress, ignore_update
 from mindgpt_data.io.work import Drop, Work
 from mindgpt_data.schema.config import DataSettings
 from mindgpt_data.schema.record import ImageRecord
@@ -33,7 +33,7 @@ class ExportError(ValueError):
     """There is nothing to export; the message says what left it out."""
 
 
-def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress = silent) -> dict[str, Any]:
+def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress = ignore_update) -> dict[str, Any]:
     """Write ``<name>_train``, ``_dev`` and ``_test`` (those with rows) and the pictures they show.
 
     With ``export.split`` all rows are of that split and the one set is called ``<name>``.
@@ -52,16 +52,16 @@ def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress
     rows = list(work.read_rows(work.kept, "filter"))
     drops: list[Drop] = []
     limit = settings.images.max_megapixels
-    names, broken = bring(rows, records, work, limit, progress)
+    names, broken = copy_row_pictures(rows, records, work, limit, progress)
     rows = _whole(rows, broken, drops)
-    extra = twins(rows, records, work.folder, share=settings.generate.adversarial, seed=seed)
-    names |= bring(extra, records, work, limit, progress)[0]
+    extra = make_twins(rows, records, work.folder, share=settings.generate.adversarial, seed=seed)
+    names |= copy_row_pictures(extra, records, work, limit, progress)[0]
     rows = _beside(rows, extra)
     if chosen.split:
         _refuse_other_splits(records, chosen.split)
         rows = [replace(row, split=chosen.split) for row in rows]
     else:
-        rows = place(rows, records, {"dev": chosen.dev, "test": chosen.test}, seed, drops)
+        rows = place_rows(rows, records, {"dev": chosen.dev, "test": chosen.test}, seed, drops)
     if not rows:
         why = Counter(f"{drop.gate}: {drop.reason}" for drop in drops or work.read_drops("filter")).most_common(1)
         first = f"most often ({why[0][1]}): {why[0][0]}" if why else "it is empty"
@@ -74,7 +74,7 @@ def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress
         if members:
             write_set(members, work.datasets, name, chosen.formats)
             counts[name] = {"items": len(members), "images": len({image for row in members for image in row.image})}
-        elif name in sets(work.datasets):
+        elif name in list_sets(work.datasets):
             remove_set(work.datasets, name)
     counts |= _pairs(work, [row for row in exported if row.split == "train"], f"{chosen.name}_pairs", chosen.formats)
     work.write_drops(STEP, drops)
@@ -111,13 +111,17 @@ def _pairs(work: Work, rows: list[Row], name: str, formats: Sequence[str]) -> di
     if made:
         write_preference_set(made, work.datasets, name)
         return {name: {"items": len(made), "images": len({image for pair in made for image in pair.row.image})}}
-    if name in sets(work.datasets):
+    if name in list_sets(work.datasets):
         remove_set(work.datasets, name)
     return {}
 
 
-def bring(
-    rows: list[Row], records: Mapping[str, ImageRecord], work: Work, max_megapixels: float, progress: Progress = silent
+def copy_row_pictures(
+    rows: list[Row],
+    records: Mapping[str, ImageRecord],
+    work: Work,
+    max_megapixels: float,
+    progress: Progress = ignore_update,
 ) -> tuple[dict[str, list[str]], dict[str, str]]:
     """Copy every picture of ``rows`` into the datasets folder, once.
 
@@ -128,7 +132,7 @@ def bring(
     broken: dict[str, str] = {}
     for image in dict.fromkeys(image for row in rows for image in row.image):
         try:
-            paths = picture_paths(image, records, work.folder)
+            paths = find_picture_paths(image, records, work.folder)
         except ValueError:
             broken[image] = "not in images.jsonl"
             continue
@@ -179,7 +183,7 @@ def _beside(rows: list[Row], extra: list[Row]) -> list[Row]:
     return [one for row in rows for one in (row, *of.get(row.uid, ()))]
 
 
-def place(
+def place_rows(
     rows: list[Row], records: Mapping[str, ImageRecord], shares: Mapping[str, float], seed: int, drops: list[Drop]
 ) -> list[Row]:
     """Rows with their split; what has no place becomes a drop.
@@ -190,7 +194,7 @@ def place(
     ties = {row.uid: [tie for image in row.image if image in records for tie in _ties(records[image])] for row in rows}
     fixed = [(tie, record.split) for record in records.values() if record.split for tie in _ties(record)]
     leaders = [row for row in rows if not _follows(row)]
-    splits, torn = assign(leaders, ties, fixed, shares, seed)
+    splits, torn = assign_splits(leaders, ties, fixed, shares, seed)
     reasons = dict.fromkeys(torn, "its pictures belong to different splits")
     shown = dict(fixed) | {tie: splits[row.uid] for row in leaders if row.uid in splits for tie in ties[row.uid]}
     for row in filter(_follows, rows):

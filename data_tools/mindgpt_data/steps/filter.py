@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 from mindgpt_data.budget.spare import choose_within_budget
 from mindgpt_data.client.request import Done, Failed, Task
 from mindgpt_data.gates import funnel
-from mindgpt_data.gates.batch import Ask, Batch, picture_paths
+from mindgpt_data.gates.batch import Ask, Batch, find_picture_paths
 from mindgpt_data.gates.item import Item
-from mindgpt_data.io.progress import Progress, silent
+from mindgpt_data.io.progress import Progress, ignore_update
 from mindgpt_data.io.work import Drop, Work
 from mindgpt_data.schema.boxes import Frame
 from mindgpt_data.schema.config import DataSettings
@@ -23,7 +23,7 @@ T = TypeVar("T")
 STEP = "filter"
 
 
-def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress = silent) -> dict[str, Any]:
+def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress = ignore_update) -> dict[str, Any]:
     """Apply ``filter.gates`` in order, then keep to the budget; write ``kept.jsonl`` and the drops.
 
     Answers of models come from the store when they are there: a second run asks only about the rows that got no
@@ -36,16 +36,16 @@ def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress
     """
     started = time.monotonic()
     chosen = settings.filter
-    funnel.check(chosen.gates)
+    funnel.check_gates(chosen.gates)
     records = {record.image: record for record in work.read_images()}
-    items, drops = admit(work, records, settings)
+    items, drops = admit_candidates(work, records, settings)
     batch = Batch(items, records, settings, work.folder, ask=_unnamed)
     read = len(items) + len(drops)
     passages = [funnel.Passage("input", read, drops)]
     for gate in chosen.gates:
-        batch.ask = asker(work, settings, gate.name, progress)
+        batch.ask = make_gate_asker(work, settings, gate.name, progress)
         told = _told(progress, gate.name, len(batch.items))
-        passage = funnel.apply(gate.name, batch, gate.options, step=STEP, each=told)
+        passage = funnel.apply_gate(gate.name, batch, gate.options, step=STEP, each=told)
         passages.append(passage)
     if settings.generate.spare:
         passages.append(_keep_to_budget(work, settings, batch, seed))
@@ -103,7 +103,9 @@ def _write_pairs(work: Work, batch: Batch) -> None:
         work.pairs.unlink(missing_ok=True)
 
 
-def admit(work: Work, records: Mapping[str, ImageRecord], settings: DataSettings) -> tuple[list[Item], list[Drop]]:
+def admit_candidates(
+    work: Work, records: Mapping[str, ImageRecord], settings: DataSettings
+) -> tuple[list[Item], list[Drop]]:
     """Candidates that can be judged: unique uids, and pictures that exist."""
     items: list[Item] = []
     drops: list[Drop] = []
@@ -116,14 +118,14 @@ def admit(work: Work, records: Mapping[str, ImageRecord], settings: DataSettings
         seen.add(row.uid)
         try:
             for image in row.image:
-                picture_paths(image, records, work.folder)
-            items.append(as_item(row, records, settings.generate.max_pixels))
+                find_picture_paths(image, records, work.folder)
+            items.append(make_gate_item(row, records, settings.generate.max_pixels))
         except ValueError as error:
             drops.append(Drop(STEP, "input", "picture is not in images.jsonl", row.uid, str(error)))
     return items, drops
 
 
-def as_item(row: Row, records: Mapping[str, ImageRecord], max_pixels: int) -> Item:
+def make_gate_item(row: Row, records: Mapping[str, ImageRecord], max_pixels: int) -> Item:
     """What the gates see of a row."""
     first = records.get(row.image[0]) if row.image else None
     extent = None
@@ -132,7 +134,7 @@ def as_item(row: Row, records: Mapping[str, ImageRecord], max_pixels: int) -> It
     return Item(row, image_hash=first.content if first else "", extent=extent)
 
 
-def asker(work: Work, settings: DataSettings, gate: str, progress: Progress) -> Ask:
+def make_gate_asker(work: Work, settings: DataSettings, gate: str, progress: Progress) -> Ask:
     """How ``gate`` reaches a model: answers are kept in the store under ``filter.<gate>``."""
 
     def ask(tasks: Iterable[Task[T]], *, role: str, total: int | None = None) -> Iterator[Done[T] | Failed]:
@@ -162,6 +164,6 @@ def _told(progress: Progress, gate: str, total: int) -> Callable[[int], None]:
 
 def _usage(work: Work) -> list[dict[str, Any]]:
     """What the gates' answers cost so far, per gate and model."""
-    from mindgpt_data.client.spend import usage
+    from mindgpt_data.client.spend import read_usage
 
-    return [spent for spent in usage(work.store) if str(spent["step"]).startswith(f"{STEP}.")]
+    return [spent for spent in read_usage(work.store) if str(spent["step"]).startswith(f"{STEP}.")]

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mindgpt_data import engines
-from mindgpt_data.io.progress import Progress, silent
+from mindgpt_data.io.progress import Progress, ignore_update
 from mindgpt_data.io.work import Drop, Work
 from mindgpt_data.schema.rows import Row
-from mindgpt_data.teachers.base import Candidate, Job, LocalTeacher, ModelTeacher, build
-from mindgpt_data.teachers.check import problem
-from mindgpt_data.teachers.plan import Inputs, jobs, read_inputs
-from mindgpt_data.teachers.rows import row_of
-from mindgpt_data.teachers.slots import choose
+from mindgpt_data.teachers.base import Candidate, Job, LocalTeacher, ModelTeacher, build_teacher
+from mindgpt_data.teachers.check import find_candidate_problem
+from mindgpt_data.teachers.plan import Inputs, plan_jobs, read_inputs
+from mindgpt_data.teachers.rows import build_row
+from mindgpt_data.teachers.slots import choose_candidates
 from mindgpt_plugins.core import files
 
 if TYPE_CHECKING:
@@ -58,14 +58,14 @@ class _Run:
         return sum(1 for record in self.inputs.records if self.inputs.budget[record.image]["items"])
 
     def jobs(self, *, slots: bool) -> Iterator[Job]:
-        return jobs(self.inputs, self.settings, self.seed, slots=slots)
+        return plan_jobs(self.inputs, self.settings, self.seed, slots=slots)
 
     def row(self, candidate: Candidate, job: Job, number: int) -> Row:
         self.counts.update({f"type {candidate.type}": 1, f"capability {candidate.capability}": 1})
-        return row_of(candidate, job, number, job.record.source, self.settings.generate.verbose)
+        return build_row(candidate, job, number, job.record.source, self.settings.generate.verbose)
 
 
-def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress = silent) -> dict[str, Any]:
+def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress = ignore_update) -> dict[str, Any]:
     """Read images, density, matches and budget; write ``candidates.jsonl`` in input order.
 
     Which capability, topic, type and difficulty each QA has is decided before the first request, so a killed run plans
@@ -80,7 +80,7 @@ def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress
         NothingWritten: no item at all; the message says what was in the way.
     """
     started = time.monotonic()
-    teacher = build(settings.generate.teacher)
+    teacher = build_teacher(settings.generate.teacher)
     state = _Run(work, settings, seed, progress, read_inputs(work, settings))
     state.drops += state.inputs.left_out
     expected = _expected(state, teacher) if isinstance(teacher, ModelTeacher) else None
@@ -103,10 +103,10 @@ def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress
     if state.inputs.focus is not None:
         summary["focus"] = _heavy(state.inputs, state.inputs.focus)
     if isinstance(teacher, ModelTeacher):
-        from mindgpt_data.client.spend import usage
+        from mindgpt_data.client.spend import read_usage
 
         summary["estimate"] = vars(expected)
-        summary["usage"] = [line for line in usage(work.store) if line["step"] == STEP]
+        summary["usage"] = [line for line in read_usage(work.store) if line["step"] == STEP]
     work.write_summary(STEP, summary)
     return summary
 
@@ -139,15 +139,15 @@ def _why(state: _Run) -> str:
     return told
 
 
-def estimate(work: Work, settings: DataSettings, *, seed: int = 0) -> Estimate | None:
+def estimate_first_requests(work: Work, settings: DataSettings, *, seed: int = 0) -> Estimate | None:
     """What the first round takes, from its first requests, which are built and not sent; None for local teachers."""
-    teacher = build(settings.generate.teacher)
+    teacher = build_teacher(settings.generate.teacher)
     if not isinstance(teacher, ModelTeacher):
         return None
-    return _expected(_Run(work, settings, seed, silent, read_inputs(work, settings)), teacher)
+    return _expected(_Run(work, settings, seed, ignore_update, read_inputs(work, settings)), teacher)
 
 
-def batch_out(work: Work, settings: DataSettings, folder: Path, *, seed: int = 0) -> list[Path]:
+def export_batch(work: Work, settings: DataSettings, folder: Path, *, seed: int = 0) -> list[Path]:
     """Write the first round's requests that have no answer yet as OpenAI Batch JSONL, instead of sending them.
 
     Raises:
@@ -157,33 +157,33 @@ def batch_out(work: Work, settings: DataSettings, folder: Path, *, seed: int = 0
 
     teacher = _model_teacher(settings)
     inputs = read_inputs(work, settings)
-    tasks = _buildable(teacher.task(job, 0) for job in jobs(inputs, settings, seed, slots=True))
+    tasks = _buildable(teacher.task(job, 0) for job in plan_jobs(inputs, settings, seed, slots=True))
     endpoint = settings.endpoints_for("teacher")[0]
-    return batch.write(tasks, folder, step=STEP, store=work.store, endpoint=endpoint)
+    return batch.write_batch_requests(tasks, folder, step=STEP, store=work.store, endpoint=endpoint)
 
 
-def batch_in(work: Work, settings: DataSettings, answers: Sequence[Path], folder: Path) -> Imported:
+def import_batch(work: Work, settings: DataSettings, answers: Sequence[Path], folder: Path) -> Imported:
     """Read a batch's answers into the store; :func:`run` then asks only for what is missing.
 
     Args:
         work: the work folder.
         settings: the same as when the batch was written.
         answers: files that the batch brought back.
-        folder: where :func:`batch_out` wrote.
+        folder: where :func:`export_batch` wrote.
 
     Raises:
         ValueError: the teacher asks no model.
-        BatchError: see :func:`mindgpt_data.client.batch.read`.
+        BatchError: see :func:`mindgpt_data.client.batch.read_batch_answers`.
     """
     from mindgpt_data.client import batch
 
     _model_teacher(settings)
     endpoint = settings.endpoints_for("teacher")[0]
-    return batch.read(answers, folder, step=STEP, store=work.store, endpoint=endpoint)
+    return batch.read_batch_answers(answers, folder, step=STEP, store=work.store, endpoint=endpoint)
 
 
 def _expected(state: _Run, teacher: ModelTeacher) -> Estimate:
-    from mindgpt_data.client.spend import estimate as of_tasks
+    from mindgpt_data.client.spend import estimate_spend as of_tasks
 
     tasks = _buildable(teacher.task(job, 0) for job in state.jobs(slots=True))
     return of_tasks(tasks, state.asked_images, state.settings.endpoints_for("teacher"), sample=SAMPLE)
@@ -204,7 +204,7 @@ def _same(request: Request) -> Request:
 
 
 def _model_teacher(settings: DataSettings) -> ModelTeacher:
-    teacher = build(settings.generate.teacher)
+    teacher = build_teacher(settings.generate.teacher)
     if not isinstance(teacher, ModelTeacher):
         raise ValueError(
             f"teacher {settings.generate.teacher.name!r} asks no model server; batches are for those that do"
@@ -224,13 +224,13 @@ def _propose(state: _Run, teacher: LocalTeacher) -> Iterator[Row]:
             continue
         sound = []
         for candidate in outcome.value:
-            refused = problem(candidate, job, leaves)
+            refused = find_candidate_problem(candidate, job, leaves)
             if refused is None:
                 sound.append(candidate)
             else:
                 state.drop(refused[0], job, refused[1])
         rng = random.Random(f"{state.seed}/choose/{job.record.image}")
-        chosen = choose(sound, job, used, answers, rng, state.inputs.focus)
+        chosen = choose_candidates(sound, job, used, answers, rng, state.inputs.focus)
         yield from (state.row(candidate, job, i) for i, candidate in enumerate(chosen))
         for _ in range(job.items - len(chosen)):
             state.drop("no further question about this picture", job)
@@ -240,14 +240,14 @@ def _propose(state: _Run, teacher: LocalTeacher) -> Iterator[Row]:
 def _outcomes(
     propose: Callable[[Job], list[Candidate]], given: Iterator[Job]
 ) -> Iterator[engines.Outcome[list[Candidate]]]:
-    if engines.current() == "local":
-        return (engines.guarded(propose, job) for job in given)
+    if engines.get_engine_name() == "local":
+        return (engines.capture_outcome(propose, job) for job in given)
     return engines.map_items(propose, given)
 
 
 def _ask(state: _Run, teacher: ModelTeacher) -> Iterator[Row]:
     from mindgpt_data.client.run import ask_all
-    from mindgpt_data.teachers.asking import rounds
+    from mindgpt_data.teachers.asking import ask_rounds
 
     leaves = state.inputs.knowledge.row_of
 
@@ -265,12 +265,12 @@ def _ask(state: _Run, teacher: ModelTeacher) -> Iterator[Row]:
         )
 
     folder = state.work.folder / "partial"
-    for job, candidates, refused, error in rounds(teacher, lambda: state.jobs(slots=True), ask, folder):
+    for job, candidates, refused, error in ask_rounds(teacher, lambda: state.jobs(slots=True), ask, folder):
         for reason, detail in refused:
             state.drop(reason, job, detail)
         filled = set()
         for candidate in candidates:
-            unsound = problem(candidate, job, leaves)
+            unsound = find_candidate_problem(candidate, job, leaves)
             if unsound is None:
                 filled.add(candidate.slot)
                 yield state.row(candidate, job, candidate.slot)

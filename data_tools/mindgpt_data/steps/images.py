@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mindgpt_data import engines
-from mindgpt_data.corpus import CorpusError, read
-from mindgpt_data.io.images import ImageError, content_hash, open_image
-from mindgpt_data.io.progress import Progress, silent
+from mindgpt_data.corpus import CorpusError, read_corpus
+from mindgpt_data.io.images import ImageError, hash_rgb_pixels, open_image
+from mindgpt_data.io.progress import Progress, ignore_update
 from mindgpt_data.io.work import Drop, Work
 from mindgpt_data.schema.record import ImageRecord
 from mindgpt_plugins.core import files
@@ -26,18 +26,18 @@ INLINE = 64
 """Up to this many pictures are opened in this process: starting workers would cost more."""
 
 
-def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress = silent) -> dict[str, Any]:
+def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress = ignore_update) -> dict[str, Any]:
     """Read the corpus in ``settings.images``, open every picture once, and write the records.
 
     Raises:
-        CorpusError: see :func:`mindgpt_data.corpus.read`; also when not a single picture could be used.
+        CorpusError: see :func:`mindgpt_data.corpus.read_corpus`; also when not a single picture could be used.
     """
     start = time.monotonic()
-    corpus = read(Path(settings.images.path).expanduser(), settings.images.source)
+    corpus = read_corpus(Path(settings.images.path).expanduser(), settings.images.source)
     drops = list(corpus.drops)
 
     def measured() -> Iterator[dict[str, Any]]:
-        found = measure_all(corpus.records, settings.images.max_megapixels)
+        found = measure_records(corpus.records, settings.images.max_megapixels)
         for number, (record, refused) in enumerate(found, 1):
             drops.extend(refused)
             progress({"stage": STEP, "step": number, "total": len(corpus.records), "failed": len(drops)})
@@ -59,15 +59,17 @@ def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress
     return summary
 
 
-def measure_all(records: list[ImageRecord], max_megapixels: float) -> Iterator[tuple[ImageRecord | None, list[Drop]]]:
-    """:func:`measure` over all records, in order, in worker processes where that pays."""
-    function = functools.partial(measure, max_megapixels=max_megapixels)
+def measure_records(
+    records: list[ImageRecord], max_megapixels: float
+) -> Iterator[tuple[ImageRecord | None, list[Drop]]]:
+    """:func:`measure_record` over all records, in order, in worker processes where that pays."""
+    function = functools.partial(measure_record, max_megapixels=max_megapixels)
     for record, outcome in zip(records, engines.map_items(function, records, inline=INLINE), strict=True):
         failed = Drop(STEP, "open", "decoder crashed", record.image, outcome.error)
         yield outcome.value or (None, [failed])
 
 
-def measure(record: ImageRecord, max_megapixels: float = 100) -> tuple[ImageRecord | None, list[Drop]]:
+def measure_record(record: ImageRecord, max_megapixels: float = 100) -> tuple[ImageRecord | None, list[Drop]]:
     """Open a record's pictures; returns the record with size and content hash, and what had to be left out.
 
     The first picture gives size and hash. Boxes that leave it are dropped: truth that does not fit the pixels (often
@@ -80,7 +82,7 @@ def measure(record: ImageRecord, max_megapixels: float = 100) -> tuple[ImageReco
     except ImageError as error:
         return None, [Drop(STEP, "open", error.reason, record.image, f"{error.path}: {error.detail or error.reason}")]
     drops: list[Drop] = []
-    content = content_hash(first)
+    content = hash_rgb_pixels(first)
     return (
         replace(
             record,

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from mindgpt_data.focus import weights
 from mindgpt_data.focus.weights import NEUTRAL
-from mindgpt_data.io.progress import Progress, silent
+from mindgpt_data.io.progress import Progress, ignore_update
 from mindgpt_data.io.work import Drop, Work
-from mindgpt_data.matching.choose import Found, choose
+from mindgpt_data.matching.choose import Found, choose_topics
 from mindgpt_data.schema.record import ImageRecord
-from mindgpt_data.tree.files import load
+from mindgpt_data.tree.files import load_tree
 from mindgpt_data.tree.model import Tree
 from mindgpt_plugins.core import files
 
@@ -42,7 +42,7 @@ class _Run:
         self.drops.append(Drop(STEP, gate, reason, record.image, detail))
 
 
-def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress = silent) -> dict[str, Any]:
+def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress = ignore_update) -> dict[str, Any]:
     """Read ``images.jsonl``, write ``matches.jsonl``: a line per image, in order, some without topics.
 
     An image for which nothing is found goes on without topics (its QA then have no knowledge label), and
@@ -56,8 +56,8 @@ def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress
     started = time.monotonic()
     match = settings.match
     where = settings.tree.knowledge
-    state = _Run(work, settings, load("knowledge", None if where == "builtin" else Path(where)), progress)
-    focus = weights.of(settings)
+    state = _Run(work, settings, load_tree("knowledge", None if where == "builtin" else Path(where)), progress)
+    focus = weights.load_run_focus(settings)
     heavy = focus.knowledge if focus else NEUTRAL
     records = work.read_images()
     if match.matcher == "judge":
@@ -69,7 +69,7 @@ def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress
     counts: Counter[str] = Counter()
     lines = []
     for record in records:
-        topics = choose(
+        topics = choose_topics(
             found.get(record.image, []), counts, least_fit=match.least_fit, limit=match.limit, weights=heavy
         )
         lines.append({"image": record.image, "topics": [_line(topic) for topic in topics]})
@@ -92,9 +92,9 @@ def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress
         "settings": match.model_dump(mode="json"),
     }
     if match.matcher == "judge" or match.verify:
-        from mindgpt_data.client.spend import usage
+        from mindgpt_data.client.spend import read_usage
 
-        summary["usage"] = [line for line in usage(work.store) if line["step"] == STEP]
+        summary["usage"] = [line for line in read_usage(work.store) if line["step"] == STEP]
     work.write_summary(STEP, summary)
     return summary
 
@@ -108,27 +108,27 @@ def _similar(state: _Run, records: Sequence[ImageRecord]) -> Iterator[tuple[str,
     if state.settings.match.matcher == "clip":
         yield from _seen(state, records)
         return
-    from mindgpt_data.embed import embedder
+    from mindgpt_data.embed import load_embedder
     from mindgpt_data.matching import index, text
-    from mindgpt_data.matching.phrases import phrases
+    from mindgpt_data.matching.phrases import extract_phrases
 
-    match, model = state.settings.match, embedder("static")
+    match, model = state.settings.match, load_embedder("static")
     least = text.LEAST if match.least_similarity is None else match.least_similarity
-    topics = index.build(state.tree, model.encode, model.name, state.work.folder / "cache")
+    topics = index.build_topic_index(state.tree, model.encode, model.name, state.work.folder / "cache")
     strong = max(text.STRONG, least)
     for start in range(0, len(records), BATCH):
-        batch = [(record, phrases(record)) for record in records[start : start + BATCH]]
+        batch = [(record, extract_phrases(record)) for record in records[start : start + BATCH]]
         distinct = sorted({phrase for _, words in batch for phrase in words})
         hits = {
             phrase: topics.beam(vector, match.beam)
-            for phrase, vector in zip(distinct, text.queries(distinct, model), strict=True)
+            for phrase, vector in zip(distinct, text.encode_phrases(distinct, model), strict=True)
         }
         for record, words in batch:
             if not words:
                 reason = "no words to match by (use matcher judge or clip)"
                 state.drop("words", reason, record, "the corpus brings no captions, tags, labels or texts for it")
                 continue
-            kept = [(hit, phrase) for phrase in words for hit in text.supported(hits[phrase], least)]
+            kept = [(hit, phrase) for phrase in words for hit in text.select_supported_hits(hits[phrase], least)]
             if not kept:
                 nearest = max(((hits[phrase][0], phrase) for phrase in words), key=lambda pair: pair[0].score)
                 state.drop("similarity", f"no topic reaches {least}", record, _nearest(topics, *nearest))
@@ -146,7 +146,7 @@ def _seen(state: _Run, records: Sequence[ImageRecord]) -> Iterator[tuple[str, li
         raise ValueError("match.clip: matcher clip needs the path or hub id of a CLIP or SigLIP model")
     model = clip.Clip(match.clip)
     least = clip.LEAST if match.least_similarity is None else match.least_similarity
-    topics = index.build(state.tree, model.texts, model.name, state.work.folder / "cache")
+    topics = index.build_topic_index(state.tree, model.texts, model.name, state.work.folder / "cache")
     strong = max(clip.STRONG, least)
     for number, record in enumerate(records, 1):
         state.progress({"stage": STEP, "step": number, "total": len(records)})
@@ -178,9 +178,9 @@ def _nearest(topics: Index, hit: Hit, query: str) -> str:
 
 def _verified(state: _Run, records: Sequence[ImageRecord], found: dict[str, list[Found]]) -> dict[str, list[Found]]:
     """The same topics with the judge's fit and evidence; similarity stays as a tie-breaker."""
-    from mindgpt_data.matching.judge import Asked
+    from mindgpt_data.matching.judge import JudgeSetup
 
-    asked = Asked(state.tree, state.settings.match.max_pixels)
+    asked = JudgeSetup(state.tree, state.settings.match.max_pixels)
     by_image = {record.image: record for record in records}
     tasks = (
         asked.verify(by_image[image], list(dict.fromkeys(f.leaf for f in topics))) for image, topics in found.items()
@@ -195,10 +195,10 @@ def _verified(state: _Run, records: Sequence[ImageRecord], found: dict[str, list
 
 def _judged(state: _Run, records: Sequence[ImageRecord]) -> dict[str, list[Found]]:
     """The judge alone descends the tree: three rounds of requests, each over all images."""
-    from mindgpt_data.matching.judge import Asked
+    from mindgpt_data.matching.judge import JudgeSetup
 
     match = state.settings.match
-    asked = Asked(state.tree, match.max_pixels)
+    asked = JudgeSetup(state.tree, match.max_pixels)
     by_image = {record.image: record for record in records}
     found: dict[str, list[Found]] = {record.image: [] for record in records}
     for level, most in enumerate(match.beam, 1):

@@ -13,10 +13,10 @@ from typing import Any, Protocol
 
 from mindgpt_data import engines
 from mindgpt_data.focus import weights
-from mindgpt_data.io.progress import Progress, silent
+from mindgpt_data.io.progress import Progress, ignore_update
 from mindgpt_data.io.work import Work
 from mindgpt_data.schema.config import DataSettings
-from mindgpt_plugins.core.builtins import shipped_modules
+from mindgpt_plugins.core.builtins import list_shipped_modules
 from mindgpt_plugins.core.sources import digest_source, find_code, stamp_folder
 
 
@@ -70,7 +70,7 @@ def run(
     settings: DataSettings,
     *,
     seed: int = 0,
-    progress: Progress = silent,
+    progress: Progress = ignore_update,
     listen: Listener = lambda step, state, summary: None,
     start: str | None = None,
     until: str | None = None,
@@ -95,7 +95,7 @@ def run(
         ValueError: ``start`` or ``until`` is no step.
         FocusError: the focus cannot be used, or nothing is weak; before any step has run.
     """
-    weights.of(settings)
+    weights.load_run_focus(settings)
     names = [step.name for step in STEPS]
     for option, value in (("--from", start), ("--until", until)):
         if value is not None and value not in names:
@@ -104,7 +104,7 @@ def run(
     last = names.index(until) if until else len(names) - 1
     done: dict[str, dict[str, Any]] = {}
     for number, step in enumerate(STEPS[: last + 1]):
-        wanted = fingerprint(step, work, settings, seed, plugins)
+        wanted = fingerprint_step(step, work, settings, seed, plugins)
         before = work.read_summary(step.name)
         # A step that could not ask about everything asks again about what failed; the rest comes from its store.
         whole = before is not None and before.get("fingerprint") == wanted and not before.get("failed")
@@ -116,7 +116,7 @@ def run(
         # The old mark goes first: a killed step must not look done with the previous run's numbers.
         work.summary(step.name).unlink(missing_ok=True)
         began = time.monotonic()
-        with engines.use(engines.current(), plugins):
+        with engines.use_engine(engines.get_engine_name(), plugins):
             summary = importlib.import_module(f"mindgpt_data.steps.{step.name}").run(
                 work, settings, seed=seed, progress=progress
             )
@@ -127,13 +127,13 @@ def run(
     return done
 
 
-def fingerprint(step: Step, work: Work, settings: DataSettings, seed: int, plugins: Sequence[str] = ()) -> str:
+def fingerprint_step(step: Step, work: Work, settings: DataSettings, seed: int, plugins: Sequence[str] = ()) -> str:
     """Hash over the step's settings, inputs and code; 16 hex digits."""
     content: dict[str, Any] = {
         "seed": seed,
         "settings": settings.model_dump(mode="json", include=set(step.settings)),
         "inputs": {name: _digest(work.folder / name) for name in step.inputs},
-        "code": find_code({f"mindgpt_data.steps.{step.name}", *shipped_modules(step.uses)}),
+        "code": find_code({f"mindgpt_data.steps.{step.name}", *list_shipped_modules(step.uses)}),
         "plugins": [digest_source(plugin) for plugin in plugins],
     }
     if step.name == "images":

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from mindgpt_data.io.work import Work
 from mindgpt_data.schema.rows import SUB_SCORES
-from mindgpt_data.teachers.base import Candidate, Job, ModelTeacher, build
-from mindgpt_data.teachers.plan import jobs, read_inputs
-from mindgpt_data.teachers.slots import choose
+from mindgpt_data.teachers.base import Candidate, Job, ModelTeacher, build_teacher
+from mindgpt_data.teachers.plan import plan_jobs, read_inputs
+from mindgpt_data.teachers.slots import choose_candidates
 from mindgpt_plugins.core.files import write_text
 
 if TYPE_CHECKING:
@@ -40,7 +40,9 @@ class Shown:
     problems: list[str] = field(default_factory=list)
 
 
-def preview(work: Work, settings: DataSettings, number: int, *, seed: int = 0, ask: bool = False) -> list[Shown]:
+def preview_generation(
+    work: Work, settings: DataSettings, number: int, *, seed: int = 0, ask: bool = False
+) -> list[Shown]:
     """``number`` images spread evenly over the density range, densest first, with their real slots and prompts.
 
     Args:
@@ -50,12 +52,16 @@ def preview(work: Work, settings: DataSettings, number: int, *, seed: int = 0, a
         seed: as for ``generate``: slots depend on it.
         ask: really ask the model about these; the answers are stored, and ``generate`` does not pay for them again.
     """
-    teacher = build(settings.generate.teacher)
+    teacher = build_teacher(settings.generate.teacher)
     model = isinstance(teacher, ModelTeacher)
     inputs = read_inputs(work, settings)
-    wanted = spread([(job.record.image, job.ids) for job in jobs(inputs, settings, seed, slots=False)], number)
+    wanted = pick_spread_images(
+        [(job.record.image, job.ids) for job in plan_jobs(inputs, settings, seed, slots=False)], number
+    )
     # Slots depend on all images before them, so all are planned.
-    found = {job.record.image: job for job in jobs(inputs, settings, seed, slots=model) if job.record.image in wanted}
+    found = {
+        job.record.image: job for job in plan_jobs(inputs, settings, seed, slots=model) if job.record.image in wanted
+    }
     shown = [Shown(found[image]) for image in wanted]
     for one in shown:
         if isinstance(teacher, ModelTeacher):
@@ -65,13 +71,13 @@ def preview(work: Work, settings: DataSettings, number: int, *, seed: int = 0, a
                 one.problems.append(f"the request cannot be built: {error}")
         else:
             rng = random.Random(f"{seed}/choose/{one.job.record.image}")
-            one.candidates = choose(teacher.propose(one.job), one.job, Counter(), {}, rng, inputs.focus)
+            one.candidates = choose_candidates(teacher.propose(one.job), one.job, Counter(), {}, rng, inputs.focus)
     if ask and isinstance(teacher, ModelTeacher):
         _ask(teacher, shown, work, settings)
     return shown
 
 
-def spread(scored: Sequence[tuple[str, float]], number: int) -> list[str]:
+def pick_spread_images(scored: Sequence[tuple[str, float]], number: int) -> list[str]:
     """Images at evenly spaced ranks of their score, highest first."""
     order = [image for image, _ in sorted(scored, key=lambda pair: (-pair[1], pair[0]))]
     if number >= len(order):
@@ -81,7 +87,7 @@ def spread(scored: Sequence[tuple[str, float]], number: int) -> list[str]:
     return [order[round(i * (len(order) - 1) / (number - 1))] for i in range(number)]
 
 
-def page(shown: Sequence[Shown], path: Path) -> None:
+def write_preview_page(shown: Sequence[Shown], path: Path) -> None:
     """Write the preview as one HTML file with the pictures inside."""
     from mindgpt_plugins.web.page import render_page
 
@@ -116,9 +122,9 @@ def _ask(teacher: ModelTeacher, shown: Sequence[Shown], work: Work, settings: Da
 
 def _embed(path: str) -> tuple[str, str]:
     """The picture's data address, or why there is none."""
-    from mindgpt_data.client.images import data_url
+    from mindgpt_data.client.images import make_data_url
 
     try:
-        return data_url(Path(path), THUMBNAIL), ""
+        return make_data_url(Path(path), THUMBNAIL), ""
     except (ValueError, OSError) as error:
         return "", str(error)

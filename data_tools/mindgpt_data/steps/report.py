@@ -6,15 +6,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-from mindgpt_data.io.progress import Progress, silent
+from mindgpt_data.io.progress import Progress, ignore_update
 from mindgpt_data.io.work import Work
-from mindgpt_data.report.build import build
+from mindgpt_data.report.build import write_data_report
 from mindgpt_data.schema.config import DataSettings
-from mindgpt_data.tree.files import load
+from mindgpt_data.tree.files import load_tree
 from mindgpt_data.tree.model import DIMENSIONS, Tree
 
 
-def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress = silent) -> dict[str, Any]:
+def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress = ignore_update) -> dict[str, Any]:
     """Write the report of a work folder, however far its steps are.
 
     Raises:
@@ -22,7 +22,7 @@ def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress
         TreeError: the label tree of the settings cannot be read.
     """
     started = time.monotonic()
-    path, data = build(work, settings, trees(settings), seed=seed)
+    path, data = write_data_report(work, settings, load_label_trees(settings), seed=seed)
     summary = {
         "page": str(path),
         "bytes": path.stat().st_size,
@@ -36,7 +36,7 @@ def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress
     return summary
 
 
-def trees(settings: DataSettings) -> dict[str, Tree]:
+def load_label_trees(settings: DataSettings) -> dict[str, Tree]:
     """The label trees the settings name."""
     named = settings.tree.model_dump()
-    return {d: load(d, None if named[d] == "builtin" else Path(named[d]), whole=False) for d in DIMENSIONS}
+    return {d: load_tree(d, None if named[d] == "builtin" else Path(named[d]), whole=False) for d in DIMENSIONS}

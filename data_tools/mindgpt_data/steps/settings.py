@@ -18,7 +18,7 @@ class SettingsError(ValueError):
     """Settings that cannot be used; one line per problem."""
 
 
-def load(config: Path | None, overrides: Sequence[str], given: Mapping[str, Any]) -> DataSettings:
+def load_data_settings(config: Path | None, overrides: Sequence[str], given: Mapping[str, Any]) -> DataSettings:
     """Put settings together; relative ``images.path``, ``filter.against``, ``focus.file`` start from the file's folder.
 
     Args:

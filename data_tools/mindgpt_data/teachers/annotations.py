@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from mindgpt_data.corpus.truth import read
+from mindgpt_data.corpus.truth import read_truth
 from mindgpt_data.teachers.base import Candidate, Job, Label
-from mindgpt_data.teachers.questions import KINDS, Question, about
-from mindgpt_plugins.core.registry import nearest
+from mindgpt_data.teachers.questions import KINDS, Question, is_about_evidence
+from mindgpt_plugins.core.registry import hint_nearest
 
 SERVES: dict[str, tuple[str, ...]] = {
     "count": ("count", "counting", "quantity"),
@@ -47,11 +47,13 @@ class Annotations:
         for kind in (*self.kinds, *self.given):
             if kind not in KINDS:
                 known = ", ".join(KINDS)
-                raise AnnotationsError(f"there is no kind of question {kind!r}{nearest(kind, KINDS)} Known: {known}")
+                raise AnnotationsError(
+                    f"there is no kind of question {kind!r}{hint_nearest(kind, KINDS)} Known: {known}"
+                )
 
     def propose(self, job: Job) -> list[Candidate]:
         """Every question of the kinds asked for, in a fixed order; pictures after the first are not asked about."""
-        truth = read(job.record)
+        truth = read_truth(job.record)
         named = _names(job.capabilities)
         leaves = self.served(job.capabilities)
         grade = job.record.difficulty
@@ -85,7 +87,7 @@ class Annotations:
             if leaf is not None and leaf not in capabilities:
                 raise AnnotationsError(
                     f"generate.teacher.options.capabilities.{kind}: there is no capability leaf {leaf!r}"
-                    f"{nearest(leaf, capabilities)}"
+                    f"{hint_nearest(leaf, capabilities)}"
                 )
             if leaf is not None:
                 found[kind] = leaf
@@ -122,6 +124,6 @@ def _slug(name: str) -> str:
 def _topic(question: Question, job: Job) -> str | None:
     """The matched topic that the question speaks of, by the words it was matched by or by its name."""
     for topic in job.topics:
-        if about(question, job.evidence.get(topic.leaf, "")) or about(question, topic.name):
+        if is_about_evidence(question, job.evidence.get(topic.leaf, "")) or is_about_evidence(question, topic.name):
             return topic.leaf
     return None

@@ -19,7 +19,7 @@ Ask = Callable[[Iterator[Task[Written]], str], "Iterator[Done[Written] | Failed]
 """Does tasks; the text says which round it is."""
 
 
-def rounds(
+def ask_rounds(
     teacher: ModelTeacher, jobs: Callable[[], Iterator[Job]], ask: Ask, folder: Path
 ) -> Iterator[tuple[Job, list[Candidate], list[tuple[str, str]], str]]:
     """``(job, candidates by slot, refused, error)`` per job, in order; the last round's error where one failed.

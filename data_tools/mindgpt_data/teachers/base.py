@@ -169,14 +169,14 @@ class _Function:
         return list(self.function(job, **self.options))
 
 
-def build(choice: TeacherChoice) -> LocalTeacher | ModelTeacher:
+def build_teacher(choice: TeacherChoice) -> LocalTeacher | ModelTeacher:
     """The chosen teacher with its options.
 
     Raises:
         RegistryError: no such teacher, an option it does not have, or something that is no teacher.
     """
     name, options = choice.name, choice.options
-    made = registry.get("teacher", name)
+    made = registry.get_registered("teacher", name)
     registry.check_options("teacher", name, options)
     if inspect.isclass(made):
         teacher = made(**options)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from mindgpt_data.schema.boxes import BoxError, Frame, parse
+from mindgpt_data.schema.boxes import BoxError, Frame, parse_box
 from mindgpt_data.schema.rows import ITEM_TYPES
 from mindgpt_data.teachers.base import Candidate, Job
 from mindgpt_plugins.answers import ANSWER_TYPES
 
 
-def problem(candidate: Candidate, job: Job, knowledge: Collection[str]) -> tuple[str, str] | None:
+def find_candidate_problem(candidate: Candidate, job: Job, knowledge: Collection[str]) -> tuple[str, str] | None:
     """``(reason, detail)``, or None when it can become a row.
 
     Args:
@@ -33,12 +33,12 @@ def problem(candidate: Candidate, job: Job, knowledge: Collection[str]) -> tuple
         return "difficulty outside [0, 1]", f"{candidate.difficulty}: {shown}"
     if candidate.answer_type == "box":
         try:
-            frame(job).read(parse(candidate.answer))
+            make_box_frame(job).read(parse_box(candidate.answer))
         except BoxError as error:
             return "box answer is no box in this picture", f"{error}: {shown}"
     return None
 
 
-def frame(job: Job) -> Frame:
+def make_box_frame(job: Job) -> Frame:
     """Where the job's boxes live: the record's first picture."""
     return Frame(job.boxes, job.record.width, job.record.height, job.max_pixels)

@@ -9,10 +9,10 @@ from typing import Any, Literal, get_args
 from pydantic import Field, TypeAdapter, ValidationError
 
 from mindgpt_data.client.request import Answer, Request, Task
-from mindgpt_data.schema.boxes import BoxError, parse, text
+from mindgpt_data.schema.boxes import BoxError, format_box, parse_box
 from mindgpt_data.teachers.base import Candidate, Job, Slot, Written
-from mindgpt_data.teachers.messages import closed, fingerprint, messages
-from mindgpt_data.teachers.prompts import LEVELS, SYSTEM, prompt
+from mindgpt_data.teachers.messages import build_messages, fingerprint_request, make_closed_schema
+from mindgpt_data.teachers.prompts import LEVELS, SYSTEM, render_prompt
 from mindgpt_plugins.answers.number import parse_number
 from mindgpt_plugins.core.schema import Strict
 
@@ -65,10 +65,10 @@ class Endpoint:
 
     def task(self, job: Job, part: int) -> Task[Written]:
         """The request for one image; ``part`` counts the rounds from 0."""
-        asked, schema = prompt(job), self.schema(job)
+        asked, schema = render_prompt(job), self.schema(job)
         return Task(
             key=f"{job.record.image}/{part}",
-            fingerprint=fingerprint(
+            fingerprint=fingerprint_request(
                 job.record, self.system, asked, schema, self.temperature, job.max_pixels, job.seed, part
             ),
             build=partial(self._build, job, asked, schema, part),
@@ -82,10 +82,10 @@ class Endpoint:
         writes, and a server with a grammar cannot mix slots up.
         """
         slots = {f"slot_{slot.number + 1}": {"anyOf": [self._pair(slot), {"type": "null"}]} for slot in job.slots}
-        return closed(**slots)
+        return make_closed_schema(**slots)
 
     def _pair(self, slot: Slot) -> dict[str, Any]:
-        return closed(
+        return make_closed_schema(
             capability={"type": "string", "enum": [slot.capability]},
             topic={"type": "string", "enum": [slot.knowledge or NONE]},
             question={"type": "string", "minLength": 1, "maxLength": self.max_question},
@@ -101,7 +101,7 @@ class Endpoint:
     def _build(self, job: Job, asked: str, schema: dict[str, Any], part: int) -> Request:
         longest = self.max_question + 3 * self.max_answer + self.max_rationale + 300
         return Request(
-            messages(job.record, self.system, asked, job.max_pixels),
+            build_messages(job.record, self.system, asked, job.max_pixels),
             schema=schema,
             max_tokens=64 + len(job.slots) * longest // 3,
             temperature=self.temperature,
@@ -179,7 +179,7 @@ def _plain(pair: _Pair) -> str:
             raise _Refused("answer type number, but the answer is no number", f"{pair.question!r} → {answer!r}")
     elif pair.answer_type == "box":
         try:
-            answer = text(parse(answer))
+            answer = format_box(parse_box(answer))
         except BoxError as error:
             raise _Refused("answer type box, but the answer is no box", f"{pair.question!r}: {error}") from None
     return answer

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mindgpt_data.corpus.truth import absent, read
+from mindgpt_data.corpus.truth import draw_absent_labels, read_truth
 from mindgpt_data.focus import weights
 from mindgpt_data.focus.weights import Focus
 from mindgpt_data.io.work import Drop, Work
@@ -17,10 +17,10 @@ from mindgpt_data.schema.config import DataSettings
 from mindgpt_data.schema.record import ImageRecord
 from mindgpt_data.schema.rows import SUB_SCORES
 from mindgpt_data.teachers.base import Job, Label
-from mindgpt_data.teachers.slots import SlotError, by_family, plan
-from mindgpt_data.tree.files import load
+from mindgpt_data.teachers.slots import SlotError, group_by_family, plan_slots
+from mindgpt_data.tree.files import load_tree
 from mindgpt_data.tree.model import Tree
-from mindgpt_plugins.core.registry import nearest
+from mindgpt_plugins.core.registry import hint_nearest
 
 ABSENT = 8
 """Labels per job that the corpus knows and the image does not show."""
@@ -64,7 +64,7 @@ def read_inputs(work: Work, settings: DataSettings) -> Inputs:
     """
     density, matches, budget = work.read_density(), work.read_matches(), work.read_budget()
     named = {"knowledge": settings.tree.knowledge, "capability": settings.tree.capability}
-    trees = {name: load(name, None if where == "builtin" else Path(where)) for name, where in named.items()}
+    trees = {name: load_tree(name, None if where == "builtin" else Path(where)) for name, where in named.items()}
     records, left_out = [], []
     for record in work.read_images():
         if record.image in density and record.image in budget:
@@ -72,13 +72,13 @@ def read_inputs(work: Work, settings: DataSettings) -> Inputs:
         else:
             missing = "budget" if record.image in density else "density"
             left_out.append(Drop("generate", "inputs", f"no {missing} for this image", record.image))
-    labels = sorted({thing.label for record in records for thing in read(record).things})
-    capabilities = chosen(trees["capability"], settings.generate.capabilities)
-    focus = weights.load(settings.focus, trees) if settings.focus else None
+    labels = sorted({thing.label for record in records for thing in read_truth(record).things})
+    capabilities = select_capabilities(trees["capability"], settings.generate.capabilities)
+    focus = weights.load_focus(settings.focus, trees) if settings.focus else None
     return Inputs(records, density, matches, budget, trees["knowledge"], capabilities, labels, left_out, focus)
 
 
-def jobs(inputs: Inputs, settings: DataSettings, seed: int, *, slots: bool) -> Iterator[Job]:
+def plan_jobs(inputs: Inputs, settings: DataSettings, seed: int, *, slots: bool) -> Iterator[Job]:
     """A job per image with a budget, in input order; iterate again for the same jobs.
 
     Args:
@@ -93,7 +93,7 @@ def jobs(inputs: Inputs, settings: DataSettings, seed: int, *, slots: bool) -> I
     generate = settings.generate
     planned: Counter[str] = Counter()
     wanted = {d: sum(row[d] for row in inputs.budget.values()) for d in SUB_SCORES}
-    leaves = by_family(inputs.capabilities, wanted) if slots else {}
+    leaves = group_by_family(inputs.capabilities, wanted) if slots else {}
     for record in inputs.records:
         row, scores = inputs.budget[record.image], inputs.density[record.image]
         if row["items"] == 0:
@@ -101,9 +101,9 @@ def jobs(inputs: Inputs, settings: DataSettings, seed: int, *, slots: bool) -> I
         rng = random.Random(f"{seed}/generate/{record.image}")
         families = {d: row[d] for d in SUB_SCORES}
         topics = [t for t in inputs.matches.get(record.image, []) if t["leaf"] in inputs.knowledge.row_of]
-        missing = [] if slots else absent(read(record), inputs.labels, rng, ABSENT)
+        missing = [] if slots else draw_absent_labels(read_truth(record), inputs.labels, rng, ABSENT)
         planned_slots = (
-            plan(families, [t["leaf"] for t in topics], leaves, planned, rng,
+            plan_slots(families, [t["leaf"] for t in topics], leaves, planned, rng,
                  open_share=generate.open, levels=generate.levels, focus=inputs.focus)
             if slots else ()
         )  # fmt: skip
@@ -113,7 +113,7 @@ def jobs(inputs: Inputs, settings: DataSettings, seed: int, *, slots: bool) -> I
             sub_scores={d: scores[d] for d in SUB_SCORES},
             items=row["items"],
             families=families,
-            topics=tuple(label(inputs.knowledge, t["leaf"]) for t in topics),
+            topics=tuple(make_label(inputs.knowledge, t["leaf"]) for t in topics),
             evidence={t["leaf"]: str(t.get("evidence", "")) for t in topics},
             capabilities=inputs.capabilities,
             slots=planned_slots,
@@ -125,7 +125,7 @@ def jobs(inputs: Inputs, settings: DataSettings, seed: int, *, slots: bool) -> I
         )
 
 
-def chosen(tree: Tree, wanted: Sequence[str]) -> dict[str, Label]:
+def select_capabilities(tree: Tree, wanted: Sequence[str]) -> dict[str, Label]:
     """The leaves at and below ``wanted`` nodes, in tree order; all without any.
 
     Raises:
@@ -133,11 +133,11 @@ def chosen(tree: Tree, wanted: Sequence[str]) -> dict[str, Label]:
     """
     for node in wanted:
         if node not in tree.row_of:
-            raise SlotError(f"generate.capabilities: there is no capability {node!r}{nearest(node, tree.row_of)}")
-    return {leaf: label(tree, leaf) for leaf in tree.leaves if not wanted or set(tree.path(leaf)) & set(wanted)}
+            raise SlotError(f"generate.capabilities: there is no capability {node!r}{hint_nearest(node, tree.row_of)}")
+    return {leaf: make_label(tree, leaf) for leaf in tree.leaves if not wanted or set(tree.path(leaf)) & set(wanted)}
 
 
-def label(tree: Tree, leaf: str) -> Label:
+def make_label(tree: Tree, leaf: str) -> Label:
     """A leaf as teachers see it."""
     node = tree.nodes[leaf]
     path = " > ".join(tree.nodes[one].name for one in tree.path(leaf))

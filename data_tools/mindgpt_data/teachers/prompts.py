@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from mindgpt_data.teachers.base import Job, Label, Slot
-from mindgpt_data.teachers.check import frame
+from mindgpt_data.teachers.check import make_box_frame
 
 SYSTEM = """\
 You write question-answer pairs that teach a vision-language model to look. Every pair is about what the picture \
@@ -34,7 +34,7 @@ options the question lists, for box {box}.
 - If a slot cannot be served by what is visible, answer null for it rather than guess."""
 
 
-def prompt(job: Job) -> str:
+def render_prompt(job: Job) -> str:
     """The whole user text of a job's request."""
     pictures = "the picture" if len(job.record.paths) == 1 else f"these {len(job.record.paths)} pictures (in order)"
     parts = [f"Write {len(job.slots)} question-answer pairs about {pictures}, one per slot:", _slots(job)]
@@ -42,7 +42,7 @@ def prompt(job: Job) -> str:
         parts.append(
             f"What the picture is about:\n{_listed(f'{t.path or t.name}. {t.definition}' for t in job.topics)}"
         )
-    parts.append(RULES.format(box=frame(job).words))
+    parts.append(RULES.format(box=make_box_frame(job).words))
     if job.avoid:
         parts.append(f"Already asked about this picture; ask something else:\n{_listed(job.avoid)}")
     if job.avoid_topic:

@@ -12,10 +12,19 @@ from dataclasses import dataclass
 from itertools import combinations
 from zlib import crc32
 
-from mindgpt_data.corpus.truth import SEEN, Thing, Truth, apart, article, furthest, mentions, plural
-from mindgpt_data.schema.boxes import BoxError, text
+from mindgpt_data.corpus.truth import (
+    SEEN,
+    Thing,
+    Truth,
+    add_article,
+    find_furthest_thing,
+    find_separations,
+    mentions_phrase,
+    pluralise_label,
+)
+from mindgpt_data.schema.boxes import BoxError, format_box
 from mindgpt_data.teachers.base import Job
-from mindgpt_data.teachers.check import frame
+from mindgpt_data.teachers.check import make_box_frame
 
 LARGER = 2.0
 """How much more of the picture the larger of two must cover before a question compares them."""
@@ -37,41 +46,41 @@ class Question:
     aspects: tuple[str, ...] = ()
 
 
-def count(truth: Truth, job: Job) -> Iterator[Question]:
+def ask_count(truth: Truth, job: Job) -> Iterator[Question]:
     """How many of a label, and of a label with a colour."""
     for label, things in truth.counted().items():
         yield Question(
-            f"How many {plural(label)} are in the picture?", str(len(things)), "number", _seen(things), label
+            f"How many {pluralise_label(label)} are in the picture?", str(len(things)), "number", _seen(things), label
         )
         colours = {t.attributes["colour"] for t in things if "colour" in t.attributes}
         if len(colours) > 1 and all("colour" in t.attributes for t in things):
             for colour in sorted(colours):
                 those = [t for t in things if t.attributes["colour"] == colour]
-                ask = f"How many {colour} {plural(label)} are in the picture?"
+                ask = f"How many {colour} {pluralise_label(label)} are in the picture?"
                 yield Question(ask, str(len(those)), "number", _seen(those), label, aspects=("count_filtered",))
 
 
-def presence(truth: Truth, job: Job) -> Iterator[Question]:
+def ask_presence(truth: Truth, job: Job) -> Iterator[Question]:
     """Is there one? As often yes as no, as far as the corpus knows labels that are absent."""
     for (label, things), absent in zip(truth.counted().items(), job.absent, strict=False):
-        yield Question(f"Is there {article(label)} in the picture?", "yes", "yesno", look(things[0]), label)
+        yield Question(f"Is there {add_article(label)} in the picture?", "yes", "yesno", look(things[0]), label)
         shown = ", ".join(dict.fromkeys(t.label for t in truth.things))
         why = f"I see only: {shown}."
-        yield Question(f"Is there {article(absent)} in the picture?", "no", "yesno", why, absent)
+        yield Question(f"Is there {add_article(absent)} in the picture?", "no", "yesno", why, absent)
 
 
-def attribute(truth: Truth, job: Job) -> Iterator[Question]:
+def ask_attribute(truth: Truth, job: Job) -> Iterator[Question]:
     """A property of the only thing of its label, or of its category."""
     for thing in truth.alone():
         name = truth.named(thing)
         for key, value in sorted(thing.attributes.items()):
-            if mentions(name, value):
+            if mentions_phrase(name, value):
                 continue  # "What is the meaning of the stop sign?" answers itself
             ask = f"What {key} is the {name}?" if key in SEEN else f"What is the {key} of the {name}?"
             yield Question(ask, value, "text", look(thing), thing.label, aspects=(key, thing.category))
 
 
-def identify(truth: Truth, job: Job) -> Iterator[Question]:
+def ask_identity(truth: Truth, job: Job) -> Iterator[Question]:
     """What a thing is, named by its category, its place or a colour that nothing else has."""
     for thing in truth.alone():
         if truth.named(thing) != thing.label:
@@ -90,7 +99,7 @@ def identify(truth: Truth, job: Job) -> Iterator[Question]:
                 yield Question(f"Which object is {colour}?", thing.label, "text", look(thing), thing.label)
 
 
-def position(truth: Truth, job: Job) -> Iterator[Question]:
+def ask_position(truth: Truth, job: Job) -> Iterator[Question]:
     """In which of nine parts of the picture a thing lies."""
     for thing in truth.alone():
         if thing.position is not None:
@@ -98,13 +107,13 @@ def position(truth: Truth, job: Job) -> Iterator[Question]:
             yield Question(ask, thing.position, "choice", look(thing), thing.label)
 
 
-def relation(truth: Truth, job: Job) -> Iterator[Question]:
+def ask_relation(truth: Truth, job: Job) -> Iterator[Question]:
     """Left or right, above or below, between two subjects; and which one lies furthest out."""
     alone = truth.alone()
     for pair in combinations(alone, 2):
         # Which of the two is named first is decided by their names, so that no answer is the usual one.
         one, other = pair if crc32(f"{pair[0].label}/{pair[1].label}/{job.record.image}".encode()) % 2 else pair[::-1]
-        for side, opposite in apart(one, other):
+        for side, opposite in find_separations(one, other):
             horizontal = side in ("left", "right")
             first, second = sorted((side, opposite))
             choice = f"to the {first} or to the {second} of" if horizontal else f"{first} or {second}"
@@ -112,14 +121,14 @@ def relation(truth: Truth, job: Job) -> Iterator[Question]:
             yield Question(ask, side, "choice", look(one, other), one.label)
     if not truth.crowds:
         for side in ("left", "right", "top", "bottom"):
-            thing = furthest(truth.things, side)
+            thing = find_furthest_thing(truth.things, side)
             if thing is not None and thing in alone:
                 yield Question(
                     f"Which object is furthest to the {side}?", thing.label, "text", look(thing), thing.label
                 )
 
 
-def size(truth: Truth, job: Job) -> Iterator[Question]:
+def ask_size(truth: Truth, job: Job) -> Iterator[Question]:
     """Which of two covers more of the picture, by at least a factor of two."""
     for pair in combinations([t for t in truth.alone() if t.place is not None], 2):
         large, small = sorted(pair, key=lambda t: -t.area)
@@ -130,7 +139,7 @@ def size(truth: Truth, job: Job) -> Iterator[Question]:
             yield Question(ask, large.label, "choice", why, large.label)
 
 
-def reading(truth: Truth, job: Job) -> Iterator[Question]:
+def ask_reading(truth: Truth, job: Job) -> Iterator[Question]:
     """What is written: all of it when there is one text, else by its place."""
     if len(truth.texts) == 1:
         one = truth.texts[0]
@@ -142,21 +151,21 @@ def reading(truth: Truth, job: Job) -> Iterator[Question]:
             yield Question(f"What text can be read at the {one.position}?", one.label, "text", _text_at(one), one.label)
 
 
-def grounding(truth: Truth, job: Job) -> Iterator[Question]:
+def ask_grounding(truth: Truth, job: Job) -> Iterator[Question]:
     """Where exactly a thing is, in the job's box convention."""
-    where = frame(job)
+    where = make_box_frame(job)
     for thing in truth.alone():
         if thing.box is None:
             continue
         try:
-            answer = text(where.write(thing.box))
+            answer = format_box(where.write(thing.box))
         except BoxError:
             continue  # a box thinner than a unit of the convention cannot be written down
         ask = f"Where exactly is the {thing.label}? Answer with its box {where.words}."
         yield Question(ask, answer, "box", f"The {thing.label} fills {answer}.", thing.label)
 
 
-def description(truth: Truth, job: Job) -> Iterator[Question]:
+def ask_description(truth: Truth, job: Job) -> Iterator[Question]:
     """The corpus' own caption."""
     for ask, caption in zip(
         ("Describe the picture.", "What does the picture show?"), job.record.captions, strict=False
@@ -165,22 +174,22 @@ def description(truth: Truth, job: Job) -> Iterator[Question]:
 
 
 KINDS: dict[str, Callable[[Truth, Job], Iterator[Question]]] = {
-    "count": count,
-    "presence": presence,
-    "attribute": attribute,
-    "identify": identify,
-    "position": position,
-    "relation": relation,
-    "size": size,
-    "reading": reading,
-    "grounding": grounding,
-    "description": description,
+    "count": ask_count,
+    "presence": ask_presence,
+    "attribute": ask_attribute,
+    "identify": ask_identity,
+    "position": ask_position,
+    "relation": ask_relation,
+    "size": ask_size,
+    "reading": ask_reading,
+    "grounding": ask_grounding,
+    "description": ask_description,
 }
 
 
-def about(question: Question, evidence: str) -> bool:
+def is_about_evidence(question: Question, evidence: str) -> bool:
     """Is the question about the words a topic was matched by?"""
-    return bool(question.about) and mentions(evidence, question.about)
+    return bool(question.about) and mentions_phrase(evidence, question.about)
 
 
 def look(*things: Thing) -> str:
@@ -192,7 +201,7 @@ def look(*things: Thing) -> str:
     for thing in things:
         colour = next((thing.attributes[key] for key in ("colour", "color") if key in thing.attributes), "")
         place = f" at the {thing.position}" if thing.position is not None else ""
-        parts.append(f"{article(f'{colour} {thing.label}'.strip())}{place}")
+        parts.append(f"{add_article(f'{colour} {thing.label}'.strip())}{place}")
     return f"I see {' and '.join(parts)}."
 
 
@@ -206,8 +215,8 @@ def _seen(things: list[Thing]) -> str:
     if len(things) == 1:
         return look(things[0])
     if len(places) == len(things):
-        return f"I see {len(things)} {plural(label)}: {', '.join(places)}."
-    return f"I count {len(things)} {plural(label)}."
+        return f"I see {len(things)} {pluralise_label(label)}: {', '.join(places)}."
+    return f"I count {len(things)} {pluralise_label(label)}."
 
 
 def _reaches(other: Thing, thing: Thing) -> bool:

@@ -9,7 +9,7 @@ from mindgpt_data.teachers.base import Candidate, Job
 from mindgpt_plugins.answers.box import mentions_box
 
 
-def row_of(candidate: Candidate, job: Job, number: int, source: str, verbose: float) -> Row:
+def build_row(candidate: Candidate, job: Job, number: int, source: str, verbose: float) -> Row:
     """The row of one QA; its uid depends on the image and ``number`` alone, so it is the same in every run.
 
     Args:

@@ -18,7 +18,7 @@ class SlotError(ValueError):
     """The capability tree cannot serve the budget; the message names the family."""
 
 
-def draw(
+def draw_option(
     options: Collection[str],
     counts: Mapping[str, int],
     rng: random.Random,
@@ -34,7 +34,7 @@ def draw(
     return rng.choices(names, [weights[n] * (counts.get(n, 0) / weights[n] + 1) ** power for n in names])[0]
 
 
-def by_family(capabilities: Mapping[str, Label], families: Mapping[str, int]) -> dict[str, list[str]]:
+def group_by_family(capabilities: Mapping[str, Label], families: Mapping[str, int]) -> dict[str, list[str]]:
     """Family → its capability leaves.
 
     Raises:
@@ -52,7 +52,7 @@ def by_family(capabilities: Mapping[str, Label], families: Mapping[str, int]) ->
     return leaves
 
 
-def plan(
+def plan_slots(
     families: Mapping[str, int],
     topics: Sequence[str],
     leaves: Mapping[str, Sequence[str]],
@@ -79,15 +79,15 @@ def plan(
     heavy, about = _weights(focus)
     for family in SUB_SCORES:
         for _ in range(families[family]):
-            capability = draw(leaves[family], planned, rng, weights=heavy)
-            topic = draw(topics, planned, rng, weights=about) if topics else None
+            capability = draw_option(leaves[family], planned, rng, weights=heavy)
+            topic = draw_option(topics, planned, rng, weights=about) if topics else None
             kind = "open" if rng.random() < open_share else "verifiable"
             slots.append(Slot(len(slots), capability, topic, kind, rng.choice(levels)))
             planned.update([capability] if topic is None else [capability, topic])
     return tuple(slots)
 
 
-def choose(
+def choose_candidates(
     candidates: Sequence[Candidate],
     job: Job,
     used: Counter[str],
@@ -116,12 +116,12 @@ def choose(
         open_ = [d for d in quota if quota[d] > 0 and d in there]
         family = max(open_, key=lambda d: quota[d]) if open_ else None
         fits = [c for c in pool if family is None or job.capabilities[c.capability].family == family]
-        capability = draw({c.capability for c in fits}, used, rng, weights=heavy)
+        capability = draw_option({c.capability for c in fits}, used, rng, weights=heavy)
         fits = [c for c in fits if c.capability == capability]
-        topic = draw({c.knowledge or "" for c in fits}, used, rng, weights=about)
+        topic = draw_option({c.knowledge or "" for c in fits}, used, rng, weights=about)
         fits = [c for c in fits if (c.knowledge or "") == topic]
         given = answers.setdefault(capability, Counter())
-        answer = draw({c.answer for c in fits}, given, rng, power=-1.5)
+        answer = draw_option({c.answer for c in fits}, given, rng, power=-1.5)
         candidate = rng.choice([c for c in fits if c.answer == answer])
         pool.remove(candidate)
         chosen.append(candidate)

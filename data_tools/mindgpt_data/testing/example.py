@@ -27,7 +27,7 @@ WORDS = [
 ]
 
 
-def example(schema: dict[str, Any], seed: str) -> Any:
+def make_example(schema: dict[str, Any], seed: str) -> Any:
     """Make a value that follows ``schema``; the same seed gives the same value.
 
     Args:

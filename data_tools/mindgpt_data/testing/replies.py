@@ -7,13 +7,13 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from mindgpt_data.testing.example import example
+from mindgpt_data.testing.example import make_example
 
 Reply = Callable[[dict[str, Any]], "str | dict[str, Any]"]
 """Request body → the text of the answer, or a dict laid over the choice (``message``, ``logprobs``, …)."""
 
 
-def prompt(body: dict[str, Any]) -> str:
+def find_prompt(body: dict[str, Any]) -> str:
     """The last text of the last message: what the stub counts answers by, unless told otherwise."""
     content = body["messages"][-1]["content"]
     if isinstance(content, str):
@@ -23,12 +23,12 @@ def prompt(body: dict[str, Any]) -> str:
 
 def follow_schema(body: dict[str, Any]) -> str:
     """A reply that follows the request's schema, the same for the same prompt."""
-    text = prompt(body)
+    text = find_prompt(body)
     wanted = body.get("response_format", {}).get("json_schema", {}).get("schema")
-    return f"stub answer to: {text[:80]}" if wanted is None else json.dumps(example(wanted, text))
+    return f"stub answer to: {text[:80]}" if wanted is None else json.dumps(make_example(wanted, text))
 
 
-def completion(body: dict[str, Any], reply: str | dict[str, Any]) -> dict[str, Any]:
+def make_completion(body: dict[str, Any], reply: str | dict[str, Any]) -> dict[str, Any]:
     """The chat completion that carries ``reply`` ``n`` times, as a server would write it."""
     laid = {"message": {"role": "assistant", "content": reply}} if isinstance(reply, str) else reply
     text = str(laid.get("message", {}).get("content", ""))
@@ -44,7 +44,7 @@ def completion(body: dict[str, Any], reply: str | dict[str, Any]) -> dict[str, A
     }
 
 
-def embeddings(body: dict[str, Any], size: int = 64) -> dict[str, Any]:
+def make_embeddings(body: dict[str, Any], size: int = 64) -> dict[str, Any]:
     """Random vectors, the same for the same text."""
     texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
     vectors = [[random.Random(f"{i}/{text}").gauss(0, 1) for i in range(size)] for text in texts]

@@ -24,7 +24,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
-from mindgpt_data.testing.replies import Reply, completion, embeddings, follow_schema, prompt
+from mindgpt_data.testing.replies import Reply, find_prompt, follow_schema, make_completion, make_embeddings
 
 FAULTS = ("429", "retry_after", "500", "hang", "cut", "invalid_json", "wrong_schema")
 """429 without and with Retry-After; 500; no answer ever; connection cut inside the body; text that is no JSON; JSON
@@ -51,7 +51,7 @@ class StubServer:
         faults: Mapping[str, float] | None = None,
         seed: int = 0,
         reply: Reply = follow_schema,
-        count_by: Callable[[dict[str, Any]], str] = prompt,
+        count_by: Callable[[dict[str, Any]], str] = find_prompt,
         retry_after: str = "1",
         capacity: int | None = None,
         refuse: tuple[int, str] | None = None,
@@ -196,7 +196,7 @@ class _Connection(asyncio.Protocol):
         elif path.endswith("/models"):
             self._send(200, {"object": "list", "data": [{"id": "stub", "object": "model"}]})
         elif path.endswith("/embeddings"):
-            self._send(200, embeddings(json.loads(raw)))
+            self._send(200, make_embeddings(json.loads(raw)))
         elif not path.endswith("/chat/completions"):
             self._refuse(404, f"no such path: {path}")
         else:
@@ -237,7 +237,7 @@ class _Connection(asyncio.Protocol):
             self.transport.close()
         else:
             broken = {"invalid_json": '{"question": "is this', "wrong_schema": '{"unexpected": []}'}
-            content = completion(body, broken[fault] if fault else server.reply(body))
+            content = make_completion(body, broken[fault] if fault else server.reply(body))
             self._send(200, content | {"prompt_logprobs": server.prompt_logprobs})
             server.answered[key] += fault is None
 

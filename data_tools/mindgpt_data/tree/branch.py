@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from mindgpt_data.io.work import Drop
 from mindgpt_data.schema.config import ExpandSettings
-from mindgpt_data.tree.ids import child_id, plain
+from mindgpt_data.tree.ids import make_child_id, normalise_name
 from mindgpt_data.tree.model import Node
-from mindgpt_data.tree.prompts import CapabilityProposal, Place, Proposal, Verdict
+from mindgpt_data.tree.prompts import CapabilityProposal, CriticVerdict, Proposal, TopicPlace
 
 
 @dataclass(frozen=True)
-class Candidate:
+class EmbeddedProposal:
     """A proposal with its unit vector, float32 ``[dim]``."""
 
     proposal: Proposal
@@ -24,7 +24,7 @@ class Candidate:
 
 
 @dataclass
-class Branch:
+class GrowingBranch:
     """A parent and its children.
 
     Attributes:
@@ -37,7 +37,7 @@ class Branch:
         density: of the parent; capability leaves inherit it when the proposal has none.
     """
 
-    place: Place
+    place: TopicPlace
     children: list[Node]
     vectors: NDArray[np.float32]
     density: str | None = None
@@ -46,14 +46,14 @@ class Branch:
     done: bool = False
 
     def screen(
-        self, proposals: Sequence[Candidate], excluded: NDArray[np.float32], settings: ExpandSettings
-    ) -> list[Candidate]:
+        self, proposals: Sequence[EmbeddedProposal], excluded: NDArray[np.float32], settings: ExpandSettings
+    ) -> list[EmbeddedProposal]:
         """Leave out what is named like a sibling or the parent, is on the exclusion list, or is close to a sibling."""
-        names = {plain(name) for name in (*(node.name for node in self.children), *self.place.path)}
-        banned = [plain(phrase) for phrase in settings.exclude]
+        names = {normalise_name(name) for name in (*(node.name for node in self.children), *self.place.path)}
+        banned = [normalise_name(phrase) for phrase in settings.exclude]
         fits = []
         for one in proposals:
-            name = plain(one.proposal.name)
+            name = normalise_name(one.proposal.name)
             nearest, close = self._nearest(one.vector)
             if name in names:
                 self.drop("name", "name is taken by a sibling or parent", one)
@@ -69,7 +69,11 @@ class Branch:
         return fits
 
     def accept(
-        self, fits: Sequence[Candidate], verdicts: Sequence[Verdict] | None, taken: set[str], settings: ExpandSettings
+        self,
+        fits: Sequence[EmbeddedProposal],
+        verdicts: Sequence[CriticVerdict] | None,
+        taken: set[str],
+        settings: ExpandSettings,
     ) -> int:
         """Take the candidates that the critic entails and that are not close to one taken before them.
 
@@ -91,7 +95,7 @@ class Branch:
                     self.drop("cap", "over the cap of its parent", one)
         return new
 
-    def drop(self, gate: str, reason: str, one: Candidate, detail: str = "") -> None:
+    def drop(self, gate: str, reason: str, one: EmbeddedProposal, detail: str = "") -> None:
         """Record why a candidate is not taken."""
         name = one.proposal.name
         self.refused.append(name)
@@ -104,11 +108,11 @@ class Branch:
         at = int(similar.argmax())
         return self.children[at].name, float(similar[at])
 
-    def _append(self, one: Candidate, taken: set[str]) -> None:
+    def _append(self, one: EmbeddedProposal, taken: set[str]) -> None:
         proposal = one.proposal
         own = proposal.density if isinstance(proposal, CapabilityProposal) else None
         node = Node(
-            id=child_id(self.place.key, proposal.name, taken),
+            id=make_child_id(self.place.key, proposal.name, taken),
             level=self.place.level,
             parent=self.place.key,
             name=proposal.name,

@@ -12,8 +12,8 @@ from mindgpt_data.schema.rows import SUB_SCORES
 from mindgpt_data.tree.model import EXEMPLARS, LEVELS, Columns, Node, Tree, TreeError
 
 
-def from_nodes(dimension: str, placed: Sequence[tuple[str, Node]], *, whole: bool = True) -> Tree:
-    """Make a tree of nodes, each with its place in a file for error messages; checks as in :func:`build`."""
+def build_tree_from_nodes(dimension: str, placed: Sequence[tuple[str, Node]], *, whole: bool = True) -> Tree:
+    """Make a tree of nodes, each with its place in a file for error messages; checks as in :func:`build_tree`."""
     nodes, rows = [node for _, node in placed], dict[str, int]()
     for row, (place, node) in enumerate(placed):
         if (first := rows.setdefault(node.id, row)) != row:
@@ -108,18 +108,20 @@ def _check(dimension: str, node: Node, place: str) -> None:
         raise TreeError(f"{place}: capability leaf {node.id!r} needs a density dimension ({', '.join(SUB_SCORES)})")
 
 
-def build(dimension: str, data: Iterable[Mapping[str, Any]], where: str = "label tree", *, whole: bool = True) -> Tree:
+def build_tree(
+    dimension: str, data: Iterable[Mapping[str, Any]], where: str = "label tree", *, whole: bool = True
+) -> Tree:
     """Validate nodes and make a tree.
 
     Args:
         dimension: ``knowledge`` or ``capability``.
         data: keys as in :class:`Node`, parents before or after their children.
         where: for error messages.
-        whole: see :func:`mindgpt_data.tree.files.load`.
+        whole: see :func:`mindgpt_data.tree.files.load_tree`.
 
     Raises:
         TreeError: unknown or missing keys, duplicate ids, siblings of one name, orphans, cycles, wrong levels, leaves
             above level 3, more than three exemplars, or an unknown density dimension.
     """
     placed = ((f"{where}, node {i}", item) for i, item in enumerate(data, 1))
-    return from_nodes(dimension, [(where, make_node(item, place)) for place, item in placed], whole=whole)
+    return build_tree_from_nodes(dimension, [(where, make_node(item, place)) for place, item in placed], whole=whole)

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from mindgpt_data.client.request import Done, Failed, Task
-from mindgpt_data.embed import embedder
+from mindgpt_data.embed import load_embedder
 from mindgpt_data.io.work import Drop
 from mindgpt_data.schema.config import ExpandSettings
-from mindgpt_data.tree.branch import Branch, Candidate
-from mindgpt_data.tree.checks import from_nodes
-from mindgpt_data.tree.model import LEVELS, Node, Tree, TreeError, text_of
-from mindgpt_data.tree.prompts import Place, Proposal, criticise, propose
+from mindgpt_data.tree.branch import EmbeddedProposal, GrowingBranch
+from mindgpt_data.tree.checks import build_tree_from_nodes
+from mindgpt_data.tree.model import LEVELS, Node, Tree, TreeError, format_label_text
+from mindgpt_data.tree.prompts import Proposal, TopicPlace, build_critique_task, build_proposal_task
 
 Ask = Callable[[Iterable[Task[Any]], int], Iterator[Done[Any] | Failed]]
 """Does that many tasks and yields their outcomes in any order: ``ask_all`` with its step, store and endpoints."""
@@ -41,7 +41,7 @@ class Expansion:
     summary: dict[str, Any]
 
 
-def expand(
+def expand_tree(
     tree: Tree,
     settings: ExpandSettings,
     teacher: Ask,
@@ -79,7 +79,7 @@ class _Grower:
 
     def __init__(self, tree: Tree, settings: ExpandSettings, teacher: Ask, critic: Ask | None) -> None:
         self.tree, self.settings, self.teacher, self.critic = tree, settings, teacher, critic
-        self.embedder = embedder(settings.embedder)
+        self.embedder = load_embedder(settings.embedder)
         self.excluded = self.embedder.encode(settings.exclude)
         self.nodes = dict(tree.nodes)
         self.children: dict[str | None, list[Node]] = {}
@@ -109,15 +109,15 @@ class _Grower:
             self.children[parent] = [node for node in siblings if node not in empty]
             self.drops += [Drop("tree", "leaves", "no leaf accepted under it", n.parent or "", n.name) for n in empty]
         grown = [("expanded tree", node) for node in self._depth_first(None)]
-        tree = from_nodes(self.tree.dimension, grown, whole=False)
+        tree = build_tree_from_nodes(self.tree.dimension, grown, whole=False)
         reasons = Counter(f"{drop.gate}: {drop.reason}" for drop in self.drops)
         counts = {key: self.counts[key] for key in ("requests", "failed", "proposed")}
         summary = {**counts, "accepted": len(tree) - len(self.tree), "leaves": len(tree.leaf_rows), "dropped": reasons}
         return Expansion(tree, self.drops, summary)
 
-    def _round(self, branches: Sequence[Branch], number: int) -> None:
+    def _round(self, branches: Sequence[GrowingBranch], number: int) -> None:
         proposals = self._ask(self.teacher, [(branch, self._proposal(branch, number)) for branch in branches])
-        screened: list[tuple[Branch, list[Candidate], int]] = []
+        screened: list[tuple[GrowingBranch, list[EmbeddedProposal], int]] = []
         for branch, found in proposals:
             self.counts["proposed"] += len(found)
             fits = branch.screen(self._candidates(found), self.excluded, self.settings)
@@ -125,7 +125,7 @@ class _Grower:
         verdicts: dict[str, Any] = {}
         if self.critic is not None:
             asked = [
-                (branch, criticise(branch.place, number, [one.proposal for one in fits]))
+                (branch, build_critique_task(branch.place, number, [one.proposal for one in fits]))
                 for branch, fits, _ in screened
                 if fits
             ]
@@ -137,15 +137,15 @@ class _Grower:
             full = len(branch.children) >= self.settings.cap
             branch.done = full or not proposed or new / proposed < self.settings.novelty
 
-    def _proposal(self, branch: Branch, number: int) -> Task[list[Proposal]]:
+    def _proposal(self, branch: GrowingBranch, number: int) -> Task[list[Proposal]]:
         names = [node.name for node in branch.children]
-        return propose(branch.place, number, names, branch.refused, self.settings)
+        return build_proposal_task(branch.place, number, names, branch.refused, self.settings)
 
-    def _candidates(self, found: Sequence[Proposal]) -> list[Candidate]:
-        vectors = self.embedder.encode([text_of(one.name, one.definition) for one in found])
-        return [Candidate(one, vector) for one, vector in zip(found, vectors, strict=True)]
+    def _candidates(self, found: Sequence[Proposal]) -> list[EmbeddedProposal]:
+        vectors = self.embedder.encode([format_label_text(one.name, one.definition) for one in found])
+        return [EmbeddedProposal(one, vector) for one, vector in zip(found, vectors, strict=True)]
 
-    def _ask(self, ask: Ask, asked: Sequence[tuple[Branch, Task[Any]]]) -> list[tuple[Branch, Any]]:
+    def _ask(self, ask: Ask, asked: Sequence[tuple[GrowingBranch, Task[Any]]]) -> list[tuple[GrowingBranch, Any]]:
         """Answers in the order of ``asked``, whatever the order they arrive in; a branch without one is done."""
         outcomes = {outcome.key: outcome for outcome in ask([task for _, task in asked], len(asked))}
         self.counts["requests"] += len(asked)
@@ -160,10 +160,10 @@ class _Grower:
             branch.drops.append(Drop("tree", "request", "the model gave no valid answer", task.key, outcome.error))
         return found
 
-    def _branch(self, parent: Node) -> Branch:
+    def _branch(self, parent: Node) -> GrowingBranch:
         path = self._path(parent)
         near = self.children[parent.parent] if parent.level == LEVELS - 1 else []
-        place = Place(
+        place = TopicPlace(
             key=parent.id,
             level=parent.level + 1,
             dimension=self.tree.dimension,
@@ -173,9 +173,9 @@ class _Grower:
             neighbours=tuple(node.name for node in near if node.id != parent.id),
         )
         children = self.children.setdefault(parent.id, [])
-        vectors = self.embedder.encode([text_of(node.name, node.definition) for node in children])
+        vectors = self.embedder.encode([format_label_text(node.name, node.definition) for node in children])
         density = next((node.density for node in reversed(path) if node.density), None)
-        return Branch(place, children, vectors, density, done=len(children) >= self.settings.cap)
+        return GrowingBranch(place, children, vectors, density, done=len(children) >= self.settings.cap)
 
     def _path(self, node: Node) -> list[Node]:
         found = [node]

@@ -15,7 +15,7 @@ from mindgpt_data.tree.store import write_parquet
 from mindgpt_plugins.core.files import write_json, write_text
 
 
-def write(tree: Tree, path: Path) -> None:
+def write_tree(tree: Tree, path: Path) -> None:
     """Write a tree in the format of the path's ending; the file is replaced in one move.
 
     Raises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mindgpt_data.tree import importing
-from mindgpt_data.tree.checks import from_nodes
+from mindgpt_data.tree.checks import build_tree_from_nodes
 from mindgpt_data.tree.model import DIMENSIONS, Tree, TreeError
 from mindgpt_data.tree.nested import Placed
 
@@ -15,15 +15,15 @@ SEEDS = {
 }
 """The shipped trees."""
 READERS = {
-    ".yaml": importing.yaml_nodes,
-    ".yml": importing.yaml_nodes,
-    ".json": importing.json_nodes,
-    ".csv": importing.csv_nodes,
-    ".txt": importing.indented_nodes,
+    ".yaml": importing.read_yaml_nodes,
+    ".yml": importing.read_yaml_nodes,
+    ".json": importing.read_json_nodes,
+    ".csv": importing.read_csv_nodes,
+    ".txt": importing.read_indented_nodes,
 }
 
 
-def load(dimension: str, path: Path | None = None, whole: bool = True) -> Tree:
+def load_tree(dimension: str, path: Path | None = None, whole: bool = True) -> Tree:
     """Load a tree from ``path``, or the shipped seeds of ``dimension``.
 
     Args:
@@ -37,10 +37,10 @@ def load(dimension: str, path: Path | None = None, whole: bool = True) -> Tree:
     """
     if dimension not in DIMENSIONS:
         raise TreeError(f"dimension {dimension!r} is not one of {', '.join(DIMENSIONS)}")
-    return read(dimension, path, whole)
+    return read_tree(dimension, path, whole)
 
 
-def read(dimension: str, path: Path | None, whole: bool = True) -> Tree:
+def read_tree(dimension: str, path: Path | None, whole: bool = True) -> Tree:
     """Load a tree; the shipped seeds without ``path``.
 
     Raises:
@@ -52,7 +52,7 @@ def read(dimension: str, path: Path | None, whole: bool = True) -> Tree:
         files = sorted(file for file in path.iterdir() if file.suffix.lower() in READERS)
         if not files:
             raise TreeError(f"label tree {path} holds no {', '.join(READERS)} file")
-        return merge(dimension, files, whole)
+        return merge_trees(dimension, files, whole)
     if path.suffix.lower() == ".parquet":
         from mindgpt_data.tree.store import read_parquet
 
@@ -60,19 +60,19 @@ def read(dimension: str, path: Path | None, whole: bool = True) -> Tree:
         if tree.dimension != dimension:
             raise TreeError(f"label tree {path} is a {tree.dimension} tree; a {dimension} tree is wanted")
         return tree
-    return merge(dimension, [path], whole)
+    return merge_trees(dimension, [path], whole)
 
 
-def merge(dimension: str, files: list[Path], whole: bool = True) -> Tree:
+def merge_trees(dimension: str, files: list[Path], whole: bool = True) -> Tree:
     """One tree of several files, each with its own level-1 nodes, in the order given.
 
     Raises:
-        TreeError: see :func:`read`.
+        TreeError: see :func:`read_tree`.
     """
     placed: list[Placed] = []
     for file in files:
         if file.is_dir() or file.suffix.lower() == ".parquet":
-            placed.extend((str(file), node) for node in read(dimension, file, whole=False).nodes.values())
+            placed.extend((str(file), node) for node in read_tree(dimension, file, whole=False).nodes.values())
             continue
         reader = READERS.get(file.suffix.lower())
         if reader is None:
@@ -80,4 +80,4 @@ def merge(dimension: str, files: list[Path], whole: bool = True) -> Tree:
         placed.extend(reader(file))
     if not placed:
         raise TreeError(f"label tree {', '.join(map(str, files))} is empty")
-    return from_nodes(dimension, placed, whole=whole)
+    return build_tree_from_nodes(dimension, placed, whole=whole)

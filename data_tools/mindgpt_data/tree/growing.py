@@ -8,21 +8,21 @@ from typing import Any
 
 from mindgpt_data.client.request import Done, Failed, Task
 from mindgpt_data.client.run import ask_all
-from mindgpt_data.client.spend import Estimate, estimate
-from mindgpt_data.io.progress import Progress, silent
+from mindgpt_data.client.spend import Estimate, estimate_spend
+from mindgpt_data.io.progress import Progress, ignore_update
 from mindgpt_data.schema.config import DataSettings
-from mindgpt_data.tree.expand import Ask, Expansion, expand
+from mindgpt_data.tree.expand import Ask, Expansion, expand_tree
 from mindgpt_data.tree.model import Tree
 
 
-def grow(
+def grow_tree(
     tree: Tree,
     settings: DataSettings,
     store: Path,
     *,
     under: Sequence[str] = (),
     levels: Sequence[int] = (3,),
-    progress: Progress = silent,
+    progress: Progress = ignore_update,
 ) -> Expansion:
     """Grow a tree with the endpoints of ``settings``.
 
@@ -30,7 +30,7 @@ def grow(
         tree: where to start; the same tree, settings and store give the same result without a request.
         settings: ``endpoints.teacher``, ``endpoints.judge`` (default: the teacher) and ``tree.expand``.
         store: SQLite file of answers.
-        under: see :func:`mindgpt_data.tree.expand.expand`.
+        under: see :func:`mindgpt_data.tree.expand.expand_tree`.
         levels: likewise.
         progress: told about requests.
 
@@ -48,10 +48,10 @@ def grow(
         )
 
     wanted, teacher = settings.tree.expand, asking("teacher")
-    return expand(tree, wanted, teacher, asking("judge") if wanted.critic else None, under=under, levels=levels)
+    return expand_tree(tree, wanted, teacher, asking("judge") if wanted.critic else None, under=under, levels=levels)
 
 
-def first_round(
+def estimate_first_round(
     tree: Tree, settings: DataSettings, *, under: Sequence[str] = (), levels: Sequence[int] = (3,)
 ) -> Estimate:
     """What the first proposals for every node that is there will take; sends nothing.
@@ -60,8 +60,8 @@ def first_round(
     """
     endpoints = settings.endpoints_for("teacher")
     found: list[Task[Any]] = []
-    expand(tree, settings.tree.expand, _listening(found.extend), under=under, levels=levels)
-    return estimate(found, len(found), endpoints)
+    expand_tree(tree, settings.tree.expand, _listening(found.extend), under=under, levels=levels)
+    return estimate_spend(found, len(found), endpoints)
 
 
 def _listening(note: Callable[[Sequence[Task[Any]]], None]) -> Ask:

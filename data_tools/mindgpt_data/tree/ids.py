@@ -8,18 +8,18 @@ import unicodedata
 from collections.abc import Container
 
 
-def slug(name: str) -> str:
+def make_slug(name: str) -> str:
     """``Disc brakes (front)`` → ``disc_brakes_front``; letters of any script are kept, a name without any is hashed."""
     words = re.findall(r"\w+", unicodedata.normalize("NFKC", name).casefold())
     return "_".join(words) or _hash(name)
 
 
-def plain(name: str) -> str:
+def normalise_name(name: str) -> str:
     """What makes two names the same: case, blanks, hyphens and underscores do not count (``C`` and ``C++`` differ)."""
     return re.sub(r"[\s_-]+", " ", unicodedata.normalize("NFKC", name).casefold()).strip()
 
 
-def child_id(parent: str | None, name: str, taken: Container[str]) -> str:
+def make_child_id(parent: str | None, name: str, taken: Container[str]) -> str:
     """Id of a child: the parent's id and the name's slug; a short hash of the name is added when that is taken.
 
     Args:
@@ -27,7 +27,7 @@ def child_id(parent: str | None, name: str, taken: Container[str]) -> str:
         name: its name; siblings have different names, but ``C`` and ``C++`` share a slug.
         taken: ids in use.
     """
-    found = slug(name) if parent is None else f"{parent}.{slug(name)}"
+    found = make_slug(name) if parent is None else f"{parent}.{make_slug(name)}"
     return found if found not in taken else f"{found}_{_hash(name)}"
 
 

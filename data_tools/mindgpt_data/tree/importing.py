@@ -12,9 +12,9 @@ from typing import Any
 import yaml
 
 from mindgpt_data.tree.checks import make_node
-from mindgpt_data.tree.ids import child_id
+from mindgpt_data.tree.ids import make_child_id
 from mindgpt_data.tree.model import LEVELS, Node, TreeError
-from mindgpt_data.tree.nested import Placed, nested_nodes
+from mindgpt_data.tree.nested import Placed, parse_nested_nodes
 
 PATH_COLUMNS = ("l1", "l2", "l3")
 EXTRA_COLUMNS = ("definition", "exclusions", "exemplars", "density")
@@ -23,7 +23,7 @@ BETWEEN = "|"
 """Separates exemplars in a CSV cell."""
 
 
-def yaml_nodes(path: Path) -> list[Placed]:
+def read_yaml_nodes(path: Path) -> list[Placed]:
     """Nodes of a YAML file: a list of nodes (with ``level``), or nested, see :mod:`mindgpt_data.tree.nested`.
 
     Raises:
@@ -36,8 +36,8 @@ def yaml_nodes(path: Path) -> list[Placed]:
     return _nodes(data, path)
 
 
-def json_nodes(path: Path) -> list[Placed]:
-    """Nodes of a JSON file; both shapes of :func:`yaml_nodes`.
+def read_json_nodes(path: Path) -> list[Placed]:
+    """Nodes of a JSON file; both shapes of :func:`read_yaml_nodes`.
 
     Raises:
         TreeError: not JSON in UTF-8, a key twice, or malformed nodes.
@@ -58,7 +58,7 @@ def json_nodes(path: Path) -> list[Placed]:
     return _nodes(data, path)
 
 
-def csv_nodes(path: Path) -> list[Placed]:
+def read_csv_nodes(path: Path) -> list[Placed]:
     """Nodes of a CSV file, by its header.
 
     ``l1,l2,l3`` and any of ``definition,exclusions,exemplars,density``: one row per leaf, or per inner node with the
@@ -90,7 +90,7 @@ def csv_nodes(path: Path) -> list[Placed]:
     return _by_path(rows) if by_path else [(place, _flat(row, place)) for place, row in rows]
 
 
-def indented_nodes(path: Path) -> list[Placed]:
+def read_indented_nodes(path: Path) -> list[Placed]:
     """Nodes of indented text: ``Name`` or ``Name: definition`` per line, children indented; bullets and ``#`` comments.
 
     Raises:
@@ -121,7 +121,7 @@ def indented_nodes(path: Path) -> list[Placed]:
         if before != number:
             raise TreeError(f"{place}: {name!r} is already on line {before}; rename or merge them")
         node = Node(
-            id=child_id(parent, name, taken), level=len(stack) + 1, parent=parent, name=name, definition=definition
+            id=make_child_id(parent, name, taken), level=len(stack) + 1, parent=parent, name=name, definition=definition
         )
         taken.add(node.id)
         stack.append((len(indent), node))
@@ -147,7 +147,7 @@ def _nodes(data: Any, path: Path) -> list[Placed]:
     if isinstance(data, list) and any(isinstance(item, Mapping) and {"level", "parent"} & set(item) for item in data):
         places = [f"{where}, node {number}" for number in range(1, len(data) + 1)]
         return [(place, make_node(item, place)) for place, item in zip(places, data, strict=True)]
-    return nested_nodes(data, where)
+    return parse_nested_nodes(data, where)
 
 
 def _flat(row: Mapping[str, str], place: str) -> Node:
@@ -183,7 +183,7 @@ def _by_path(rows: list[tuple[str, dict[str, str]]]) -> list[Placed]:
         for level in range(1, depth + 1):
             at, parent = key[:level], nodes[key[: level - 1]][1].id if level > 1 else None
             if at not in nodes:
-                made = child_id(parent, names[level - 1], taken)
+                made = make_child_id(parent, names[level - 1], taken)
                 taken.add(made)
                 nodes[at] = place, Node(id=made, level=level, parent=parent, name=names[level - 1], definition="")
         nodes[key] = place, nodes[key][1].model_copy(update=_extras(row))

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from mindgpt_plugins.core.registry import nearest
+from mindgpt_plugins.core.registry import hint_nearest
 from mindgpt_plugins.core.schema import Strict
 
 DIMENSIONS = ("knowledge", "capability")
@@ -137,7 +137,7 @@ class Tree:
             TreeError: no such node.
         """
         if node not in self.row_of:
-            close = nearest(node, self.columns.ids[:NAMES_SEARCHED])
+            close = hint_nearest(node, self.columns.ids[:NAMES_SEARCHED])
             shown = ", ".join(self.leaves[:8]) + (" …" if len(self.leaf_rows) > 8 else "")
             raise TreeError(f"there is no {self.dimension} label {node!r}{close}; leaves: {shown}")
         return self.row_of[node]
@@ -157,7 +157,7 @@ class Tree:
     def texts(self, rows: Iterable[int]) -> list[str]:
         """``name: definition`` of each row (the name alone without a definition): what is embedded for matching."""
         names, definitions = self.columns.names, self.columns.definitions
-        return [text_of(names[row], definitions[row]) for row in rows]
+        return [format_label_text(names[row], definitions[row]) for row in rows]
 
     def coverage(self, counts: Mapping[str, int]) -> dict[str, float]:
         """Share of leaves with an item, and normalised entropy H(n) / log |leaves| (0 with fewer than two leaves)."""
@@ -172,7 +172,7 @@ class Tree:
         }
 
 
-def text_of(name: str, definition: str) -> str:
+def format_label_text(name: str, definition: str) -> str:
     """What is embedded of a label."""
     return f"{name}: {definition}" if definition else name
 

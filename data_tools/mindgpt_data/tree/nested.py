@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mindgpt_data.tree.checks import make_node
-from mindgpt_data.tree.ids import child_id
+from mindgpt_data.tree.ids import make_child_id
 from mindgpt_data.tree.model import LEVELS, Node, TreeError
 
 Placed = tuple[str, Node]
 """Where a node stands (file and line, or its path of names), and the node."""
 
 
-def nested_nodes(data: Any, where: str) -> list[Placed]:
+def parse_nested_nodes(data: Any, where: str) -> list[Placed]:
     """Nodes of a nested tree, parents first.
 
     Args:
@@ -42,7 +42,7 @@ def _walk(data: Any, parent: Node | None, place: str, found: list[Placed], taken
             raise TreeError(f"{here}: two siblings have this name; rename or merge them")
         names.add(name.casefold())
         plain = {key: value for key, value in fields.items() if key != "children"}
-        plain.setdefault("id", child_id(parent.id if parent else None, name, taken))
+        plain.setdefault("id", make_child_id(parent.id if parent else None, name, taken))
         plain.setdefault("definition", "")
         if parent and parent.density:
             plain.setdefault("density", parent.density)

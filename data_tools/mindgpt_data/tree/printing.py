@@ -12,7 +12,7 @@ from rich.tree import Tree as Branches
 from mindgpt_data.tree.model import Tree
 
 
-def as_rich(tree: Tree, depth: int, under: str | None = None, search: str | None = None) -> Branches:
+def render_rich_tree(tree: Tree, depth: int, under: str | None = None, search: str | None = None) -> Branches:
     """The tree to print.
 
     Args:
@@ -50,7 +50,7 @@ def as_rich(tree: Tree, depth: int, under: str | None = None, search: str | None
     return top
 
 
-def table(domains: Mapping[str, Mapping[str, int]]) -> Table:
+def make_domain_table(domains: Mapping[str, Mapping[str, int]]) -> Table:
     """Level-2 nodes and leaves per domain."""
     made = Table("domain", "level 2", "leaves")
     for domain, count in domains.items():

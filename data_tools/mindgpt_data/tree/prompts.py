@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field
 
 from mindgpt_data.client.request import Answer, Request, Task
-from mindgpt_data.client.structured import parse_as, schema_of
+from mindgpt_data.client.structured import make_answer_parser, make_answer_schema
 from mindgpt_data.schema.config import ExpandSettings
 
 TEACHER = (
@@ -53,7 +53,7 @@ class CapabilityProposals(BaseModel):
     topics: list[CapabilityProposal]
 
 
-class Verdict(BaseModel):
+class CriticVerdict(BaseModel):
     """The critic on one candidate."""
 
     number: int
@@ -64,11 +64,11 @@ class Verdict(BaseModel):
 class Verdicts(BaseModel):
     """The critic's answer."""
 
-    verdicts: list[Verdict]
+    verdicts: list[CriticVerdict]
 
 
 @dataclass(frozen=True)
-class Place:
+class TopicPlace:
     """Where a topic is wanted; all a prompt depends on, so that other domains never change it.
 
     Attributes:
@@ -99,8 +99,8 @@ class Place:
         return found
 
 
-def propose(
-    place: Place, round_: int, siblings: Sequence[str], refused: Sequence[str], settings: ExpandSettings
+def build_proposal_task(
+    place: TopicPlace, round_: int, siblings: Sequence[str], refused: Sequence[str], settings: ExpandSettings
 ) -> Task[list[Proposal]]:
     """Ask the teacher for more children.
 
@@ -129,28 +129,28 @@ def propose(
             "density: which quality of a picture lets this be asked: many subjects, spatial relations, text, knowledge."
         )
     model: type[Proposals] | type[CapabilityProposals] = CapabilityProposals if capability else Proposals
-    read = parse_as(model)
+    read = make_answer_parser(model)
 
     def parse(answer: Answer) -> list[Proposal]:
         return list(read(answer).topics[:number])
 
     request = Request(
         [{"role": "system", "content": TEACHER}, {"role": "user", "content": "\n".join(lines)}],
-        schema_of(model, max_items=number),
+        make_answer_schema(model, max_items=number),
         max_tokens=160 * number + 64,
         temperature=settings.temperature,
     )
     return _task(f"{place.key}#{round_}", request, parse)
 
 
-def criticise(place: Place, round_: int, candidates: Sequence[Proposal]) -> Task[list[Verdict]]:
+def build_critique_task(place: TopicPlace, round_: int, candidates: Sequence[Proposal]) -> Task[list[CriticVerdict]]:
     """Ask the critic which candidates the parent entails; one verdict each, in order."""
     lines = [*place.lines(), "Candidates:"]
     lines += [f"{i}. {one.name}: {one.definition}" for i, one in enumerate(candidates, 1)]
     lines.append("Give every number one verdict: entailed or not, and why in a few words.")
 
-    def parse(answer: Answer) -> list[Verdict]:
-        found = {verdict.number: verdict for verdict in parse_as(Verdicts)(answer).verdicts}
+    def parse(answer: Answer) -> list[CriticVerdict]:
+        found = {verdict.number: verdict for verdict in make_answer_parser(Verdicts)(answer).verdicts}
         missing = [i for i in range(1, len(candidates) + 1) if i not in found]
         if missing:
             raise ValueError(f"no verdict on candidate {missing[0]} of {len(candidates)}")
@@ -158,7 +158,7 @@ def criticise(place: Place, round_: int, candidates: Sequence[Proposal]) -> Task
 
     request = Request(
         [{"role": "system", "content": CRITIC}, {"role": "user", "content": "\n".join(lines)}],
-        schema_of(Verdicts, max_items=len(candidates)),
+        make_answer_schema(Verdicts, max_items=len(candidates)),
         max_tokens=80 * len(candidates) + 64,
     )
     return _task(f"{place.key}#{round_}", request, parse)

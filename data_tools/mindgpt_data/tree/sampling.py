@@ -9,7 +9,7 @@ BLOCK = 4096
 """Proposals drawn at once."""
 
 
-def weights(counts: ArrayLike) -> NDArray[np.float64]:
+def compute_sampling_weights(counts: ArrayLike) -> NDArray[np.float64]:
     """(n + 1)^-0.5 of each count, not normalised."""
     drawn: NDArray[np.float64] = (np.asarray(counts, np.float64) + 1.0) ** -0.5
     return drawn
@@ -69,7 +69,7 @@ class LeafSampler:
         return drawn
 
     def _rebuild(self) -> None:
-        self._then = weights(self.counts)
+        self._then = compute_sampling_weights(self.counts)
         self._now = self._then.copy()
         self._cumulated = np.cumsum(self._then)
         self._total = self._proposed = float(self._cumulated[-1])

@@ -18,7 +18,7 @@ BLOCK = 1024
 """Leaves compared with all their siblings at once: bounds memory under a parent with very many."""
 
 
-def sizes(tree: Tree) -> dict[str, Any]:
+def count_tree_nodes(tree: Tree) -> dict[str, Any]:
     """``levels`` (nodes at level 1, 2, 3) and ``domains`` (level-1 id → ``{"l2": …, "l3": …}``)."""
     levels, parents, ids = tree.columns.levels, tree.columns.parents, tree.columns.ids
     root = np.arange(len(tree))
@@ -31,7 +31,7 @@ def sizes(tree: Tree) -> dict[str, Any]:
     return {"levels": [int((levels == level).sum()) for level in (1, 2, 3)], "domains": domains}
 
 
-def nearest_siblings(tree: Tree, embedder: Embedder) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+def find_nearest_siblings(tree: Tree, embedder: Embedder) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
     """Per parent of leaves: rows of its leaves, and each one's highest cosine to a sibling (-1 without one)."""
     for parent in np.unique(tree.columns.parents[tree.leaf_rows]).tolist():
         rows = tree.child_rows(parent)
@@ -44,14 +44,14 @@ def nearest_siblings(tree: Tree, embedder: Embedder) -> Iterator[tuple[NDArray[n
         yield rows, highest
 
 
-def overlap(tree: Tree, embedder: Embedder, threshold: float) -> dict[str, Any]:
+def measure_sibling_overlap(tree: Tree, embedder: Embedder, threshold: float) -> dict[str, Any]:
     """Sibling overlap.
 
     Returns:
         ``rate``: share of leaves whose highest cosine to a sibling is ≥ ``threshold``; ``mean`` of these cosines;
         ``worst``: up to ten leaves, ``(id, cosine)``.
     """
-    ids, found = tree.columns.ids, list(nearest_siblings(tree, embedder))
+    ids, found = tree.columns.ids, list(find_nearest_siblings(tree, embedder))
     if not found:
         return {"rate": 0.0, "mean": 0.0, "worst": []}
     rows, similar = (np.concatenate(parts) for parts in zip(*found, strict=True))
@@ -63,7 +63,7 @@ def overlap(tree: Tree, embedder: Embedder, threshold: float) -> dict[str, Any]:
     }
 
 
-def counts_of(path: Path, dimension: str) -> Mapping[str, int]:
+def count_leaf_items(path: Path, dimension: str) -> Mapping[str, int]:
     """Items per leaf in a file of rows (candidates.jsonl, kept.jsonl).
 
     Raises:

@@ -38,12 +38,12 @@ def main(argv: list[str]) -> int:
         if step % EVERY == 0 or step == total:
             append_metrics(metrics, step, total, {})
 
-    with engines.use("local"):
-        render(settings, int(config["seed"]), Path(config["corpora"]), tell)
+    with engines.use_engine("local"):
+        render_corpora(settings, int(config["seed"]), Path(config["corpora"]), tell)
     return 0
 
 
-def render(
+def render_corpora(
     settings: WorldSettings, seed: int, corpora: Path, tell: Callable[[int, int], None] = lambda step, total: None
 ) -> None:
     """Write a corpus per set, held-out sets first; no scene is in two of them. Deterministic in the seed.

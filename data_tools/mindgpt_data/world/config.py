@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from mindgpt_data.schema.config import GATES, BudgetBounds, DataSettings, DensitySettings, EstimatorChoice, GateChoice
 from mindgpt_data.schema.focus import Focused
-from mindgpt_data.world.labels import tree_file
+from mindgpt_data.world.labels import locate_tree_file
 from mindgpt_plugins.core.schema import Strict
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -96,7 +96,7 @@ SPARE = 1
 """Questions per picture beyond its budget: they make good for pictures that cannot fill theirs."""
 
 
-def data_settings(
+def build_data_settings(
     world: WorldSettings, name: str, corpora: Path, datasets: Path, branches: Callable[[str], str]
 ) -> DataSettings:
     """The settings of the ordinary steps for one set.
@@ -114,7 +114,7 @@ def data_settings(
     return DataSettings.model_validate(
         {
             "images": {"path": str(corpora / name / "manifest.jsonl")},
-            "tree": {axis: str(tree_file(axis)) for axis in ("knowledge", "capability")},
+            "tree": {axis: str(locate_tree_file(axis)) for axis in ("knowledge", "capability")},
             "density": world.density.model_dump(),
             "budget": {**world.budget.model_dump(), "sources": items},
             "generate": {"teacher": "annotations", "verbose": one.verbose, "spare": SPARE},

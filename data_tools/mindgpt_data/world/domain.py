@@ -5,14 +5,14 @@ from __future__ import annotations
 import random
 
 from mindgpt_data.pictures import KINDS, SIGNS, VEHICLES
-from mindgpt_data.world.layout import centre, free_cells, lerp
-from mindgpt_data.world.scene import Scene, Thing
+from mindgpt_data.world.layout import draw_centre, draw_free_cells, interpolate_grade
+from mindgpt_data.world.scene import Scene, SceneThing
 
 UNSEEN = frozenset({("bus", "stop"), ("car", "cattle"), ("truck", "parking"), ("plane", "bend"), ("tram", "cycles")})
 """(vehicle, sign) combinations that only test sets may hold."""
 
 
-def sample(rng: random.Random, grade: float, size: int, unseen: bool = False) -> Scene:
+def sample_domain_scene(rng: random.Random, grade: float, size: int, unseen: bool = False) -> Scene:
     """A domain scene.
 
     Args:
@@ -37,14 +37,14 @@ def sample(rng: random.Random, grade: float, size: int, unseen: bool = False) ->
         name = rng.choice([rng.choice(VEHICLES), *room, *room])
         if unseen or not any((v, s) in UNSEEN for v in {*names, name} for s in {*names, name}):
             names.append(name)
-    cells = free_cells(rng)
+    cells = draw_free_cells(rng)
     things = []
     for name in names:
         cell = cells.pop()
-        x, y = centre(rng, cell, size, lerp(3, 6, grade))
-        side = round(lerp(38, 28, grade) * rng.uniform(0.9, 1.1))
+        x, y = draw_centre(rng, cell, size, interpolate_grade(3, 6, grade))
+        side = round(interpolate_grade(38, 28, grade) * rng.uniform(0.9, 1.1))
         half = side // 2
         x, y = (min(max(v, half), size - half) for v in (x, y))
         kind = KINDS[name]
-        things.append(Thing(kind.family, name, "", cell, x, y, side, rng.choice(kind.files)))
+        things.append(SceneThing(kind.family, name, "", cell, x, y, side, rng.choice(kind.files)))
     return Scene("domain", size, grade, background, tuple(things), unseen)

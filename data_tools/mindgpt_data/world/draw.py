@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mindgpt_data import pictures
-from mindgpt_data.world.scene import Scene, Thing
+from mindgpt_data.world.scene import Scene, SceneThing
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -31,7 +31,7 @@ _FONT = {
 }  # fmt: skip
 
 
-def draw(scene: Scene) -> Image:
+def draw_scene(scene: Scene) -> Image:
     """Render a scene as an RGB image of ``scene.size`` × ``scene.size`` pixels. Deterministic in the scene."""
     from PIL import Image, ImageDraw
 
@@ -58,14 +58,14 @@ def _road(pen: ImageDraw, size: int) -> None:
             pen.rectangle([x, y - 1, x + size // 10, y], fill=(235, 235, 225))
 
 
-def _paste(image: Image, thing: Thing) -> None:
-    picture = pictures.load(thing.picture)
+def _paste(image: Image, thing: SceneThing) -> None:
+    picture = pictures.load_picture(thing.picture)
     scale = thing.size / max(picture.size)
     small = picture.resize((max(1, round(picture.width * scale)), max(1, round(picture.height * scale))))
     image.paste(small, (thing.x - small.width // 2, thing.y - small.height // 2), small)
 
 
-def _word(pen: ImageDraw, thing: Thing) -> None:
+def _word(pen: ImageDraw, thing: SceneThing) -> None:
     dot = max(1, thing.size // (4 * len(thing.name) - 1))
     left = thing.x - dot * (4 * len(thing.name) - 1) // 2
     top = thing.y - dot * 5 // 2
@@ -76,7 +76,7 @@ def _word(pen: ImageDraw, thing: Thing) -> None:
                 pen.rectangle([x, y, x + dot - 1, y + dot - 1], fill=INK)
 
 
-def _shape(pen: ImageDraw, thing: Thing) -> None:
+def _shape(pen: ImageDraw, thing: SceneThing) -> None:
     fill, r = COLOURS[thing.colour], thing.size / 2
     x, y = thing.x, thing.y
     box = (x - r, y - r, x + r, y + r)

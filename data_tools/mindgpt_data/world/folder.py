@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mindgpt_data import engines, pictures
-from mindgpt_data.corpus.truth import article
-from mindgpt_data.io.progress import Progress, silent
+from mindgpt_data.corpus.truth import add_article
+from mindgpt_data.io.progress import Progress, ignore_update
 from mindgpt_data.pictures import KINDS
 from mindgpt_data.world import domain, general
 from mindgpt_data.world.config import Scenes
-from mindgpt_data.world.draw import draw
-from mindgpt_data.world.scene import Scene, Thing
+from mindgpt_data.world.draw import draw_scene
+from mindgpt_data.world.scene import Scene, SceneThing
 from mindgpt_plugins.core.files import read_jsonl, write_jsonl
 
-SAMPLERS = {"general": general.sample, "domain": domain.sample}
+SAMPLERS = {"general": general.sample_general_scene, "domain": domain.sample_domain_scene}
 MANIFEST = "manifest.jsonl"
 DRAWN = 96
 """Scenes are laid out at this size and scaled: the samplers' sizes are in pixels of it."""
@@ -28,7 +28,7 @@ SMALLEST = 64
 """Side in pixels below which a scene cannot be drawn."""
 
 
-def write(
+def write_source_corpus(
     folder: Path,
     images: int,
     *,
@@ -48,7 +48,7 @@ def write_corpus(
     size: int,
     name: str = "",
     taken: set[str] | None = None,
-    progress: Progress = silent,
+    progress: Progress = ignore_update,
 ) -> Path:
     """Write ``<name>-<source>-<number>.png`` and, last, ``manifest.jsonl``; no scene occurs twice.
 
@@ -76,10 +76,10 @@ def write_corpus(
     lines: list[dict[str, Any]] = []
     for source, wanted in sources.items():
         for number, small in enumerate(_sample(source, wanted, random.Random(f"{seed}/{name}/{source}"), taken)):
-            scene = scaled(small, size)
+            scene = scale_scene(small, size)
             image = f"{head}{source}-{number:05d}.png"
             scenes[folder / image] = scene
-            lines.append(truth(scene, image) | {"group": small.signature})
+            lines.append(make_manifest_line(scene, image) | {"group": small.signature})
     for number, outcome in enumerate(engines.map_items(_save, scenes.items(), inline=INLINE), 1):
         if outcome.value is None:
             raise ValueError(f"a picture could not be drawn: {outcome.error}")
@@ -116,27 +116,29 @@ def _sample(source: str, wanted: Scenes, rng: random.Random, taken: set[str]) ->
 
 def _save(item: tuple[Path, Scene]) -> bool:
     path, scene = item
-    draw(scene).save(path)
+    draw_scene(scene).save(path)
     return True
 
 
-def scaled(scene: Scene, size: int) -> Scene:
+def scale_scene(scene: Scene, size: int) -> Scene:
     """The same scene on a canvas of ``size`` pixels."""
     by = size / scene.size
     things = tuple(replace(t, x=round(t.x * by), y=round(t.y * by), size=round(t.size * by)) for t in scene.things)
     return replace(scene, size=size, things=things)
 
 
-def truth(scene: Scene, image: str) -> dict[str, Any]:
+def make_manifest_line(scene: Scene, image: str) -> dict[str, Any]:
     """The manifest line of a scene, without its group. Words are texts; everything else is an object."""
     drawn = [thing for thing in scene.things if thing.family != "word"]
     words = scene.of("word")
-    places = [f"{article(' '.join(filter(None, (t.colour, _label(t)))))} at the {t.position}" for t in drawn]
+    places = [f"{add_article(' '.join(filter(None, (t.colour, _label(t)))))} at the {t.position}" for t in drawn]
     places += [f"the word {thing.name!r} at the {thing.position}" for thing in words]
     return {
         "image": image,
-        "objects": [{"label": _label(t), "box": box(t, scene.size), "attributes": _attributes(t)} for t in drawn],
-        "texts": [{"text": thing.name, "box": box(thing, scene.size)} for thing in words],
+        "objects": [
+            {"label": _label(t), "box": locate_thing(t, scene.size), "attributes": _attributes(t)} for t in drawn
+        ],
+        "texts": [{"text": thing.name, "box": locate_thing(thing, scene.size)} for thing in words],
         "tags": sorted({_label(thing) for thing in drawn}),
         "captions": [f"a picture of {', '.join(places)}"] if places else [],
         "source": scene.world,
@@ -144,11 +146,11 @@ def truth(scene: Scene, image: str) -> dict[str, Any]:
     }
 
 
-def box(thing: Thing, size: int) -> list[int]:
+def locate_thing(thing: SceneThing, size: int) -> list[int]:
     """Where a thing is drawn: ``[x0, y0, x1, y1]`` in pixels, inside the picture."""
     width = height = thing.size
     if thing.picture:
-        picture = pictures.load(thing.picture)
+        picture = pictures.load_picture(thing.picture)
         scale = thing.size / max(picture.size)
         width, height = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
     elif thing.family == "word":
@@ -159,11 +161,11 @@ def box(thing: Thing, size: int) -> list[int]:
     return [max(0, x0), max(0, y0), min(size, x0 + width), min(size, y0 + height)]
 
 
-def _label(thing: Thing) -> str:
+def _label(thing: SceneThing) -> str:
     return f"{thing.name.replace('_', ' ')} sign" if thing.family == "sign" else thing.name
 
 
-def _attributes(thing: Thing) -> dict[str, str]:
+def _attributes(thing: SceneThing) -> dict[str, str]:
     """What is seen of a thing, and what is known of it."""
     if thing.colour:
         return {"colour": thing.colour}

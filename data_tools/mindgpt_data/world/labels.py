@@ -10,13 +10,13 @@ if TYPE_CHECKING:
     from mindgpt_data.tree.model import Tree
 
 
-def tree_file(dimension: str) -> Path:
+def locate_tree_file(dimension: str) -> Path:
     """The file of the world's ``knowledge`` or ``capability`` tree."""
     return Path(str(resources.files("mindgpt_data.world").joinpath(f"{dimension}.yaml")))
 
 
-def labels(dimension: str) -> Tree:
+def load_world_tree(dimension: str) -> Tree:
     """The world's ``knowledge`` or ``capability`` tree."""
-    from mindgpt_data.tree.files import load
+    from mindgpt_data.tree.files import load_tree
 
-    return load(dimension, tree_file(dimension))
+    return load_tree(dimension, locate_tree_file(dimension))

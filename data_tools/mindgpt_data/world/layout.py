@@ -5,12 +5,12 @@ from __future__ import annotations
 import random
 
 
-def free_cells(rng: random.Random) -> list[int]:
+def draw_free_cells(rng: random.Random) -> list[int]:
     """The nine cells in random order, to be popped."""
     return rng.sample(range(9), 9)
 
 
-def centre(rng: random.Random, cell: int, size: int, jitter: float) -> tuple[int, int]:
+def draw_centre(rng: random.Random, cell: int, size: int, jitter: float) -> tuple[int, int]:
     """A centre inside ``cell`` of a picture ``size`` pixels wide, at most ``jitter`` pixels off the cell's middle."""
     side = size / 3
     jitter = min(jitter, side / 2 - 1)
@@ -20,6 +20,6 @@ def centre(rng: random.Random, cell: int, size: int, jitter: float) -> tuple[int
     )
 
 
-def lerp(easy: float, hard: float, grade: float) -> float:
+def interpolate_grade(easy: float, hard: float, grade: float) -> float:
     """``easy`` at grade 0, ``hard`` at grade 1."""
     return easy + (hard - easy) * grade

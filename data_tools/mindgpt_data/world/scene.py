@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from mindgpt_plugins.core.files import dumps
+from mindgpt_plugins.core.files import dump_json_line
 
 POSITIONS = ("top left", "top", "top right", "left", "centre", "right", "bottom left", "bottom", "bottom right")
 """Names of the nine cells of the picture, row by row."""
 
 
 @dataclass(frozen=True)
-class Thing:
+class SceneThing:
     """One drawn thing.
 
     Attributes:
@@ -68,10 +68,10 @@ class Scene:
     size: int
     grade: float
     background: tuple[tuple[int, int, int], tuple[int, int, int]]
-    things: tuple[Thing, ...]
+    things: tuple[SceneThing, ...]
     unseen: bool = False
 
-    def of(self, family: str) -> list[Thing]:
+    def of(self, family: str) -> list[SceneThing]:
         """The things of one family, in drawing order."""
         return [thing for thing in self.things if thing.family == family]
 
@@ -79,4 +79,4 @@ class Scene:
     def signature(self) -> str:
         """What the scene shows, to a coarse position: two scenes alike to the eye share it (background aside)."""
         shown = sorted((t.family, t.name, t.colour, t.picture, t.x // 6, t.y // 6, t.size // 6) for t in self.things)
-        return hashlib.sha256(dumps(shown).encode()).hexdigest()[:16]
+        return hashlib.sha256(dump_json_line(shown).encode()).hexdigest()[:16]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from mindgpt_plugins.core.registry import nearest
+from mindgpt_plugins.core.registry import hint_nearest
 
 HARNESS = "evalscope"
 
@@ -34,13 +34,13 @@ BENCHMARKS: dict[str, Benchmark] = {
 }
 
 
-def require(name: str) -> Benchmark:
+def find_benchmark(name: str) -> Benchmark:
     """Look a benchmark up.
 
     Raises:
         ValueError: unknown; the message names the nearest one and lists all.
     """
     if name not in BENCHMARKS:
-        near = nearest(name, BENCHMARKS) or ";"
+        near = hint_nearest(name, BENCHMARKS) or ";"
         raise ValueError(f"there is no benchmark {name!r}{near} choose from {', '.join(BENCHMARKS)}")
     return BENCHMARKS[name]

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from mindgpt_plugins.core.schema import ModelRef, PathRef, Strict
 from mindgpt_plugins.generation.config import GeneratingStage
-from mindgpt_plugins.stages.benchmark.catalogue import BENCHMARKS, require
+from mindgpt_plugins.stages.benchmark.catalogue import BENCHMARKS, find_benchmark
 from mindgpt_plugins.stages.evaluate.config import EvaluationRef
 
 _OURS = {
@@ -84,7 +84,7 @@ class BenchmarkConfig(GeneratingStage):
     @classmethod
     def _known(cls, value: list[str]) -> list[str]:
         for name in value:
-            require(name)
+            find_benchmark(name)
         if len({*value}) < len(value):
             raise ValueError("a benchmark is named twice")
         return value
@@ -96,7 +96,7 @@ class BenchmarkConfig(GeneratingStage):
         arguments = self.harness.get("dataset_args", {})
         for key, names in (("data", self.data), ("sources", self.sources), ("harness.dataset_args", arguments)):
             for name in names:
-                require(name)
+                find_benchmark(name)
                 if name not in self.benchmarks:
                     raise ValueError(f"{key}: {name} is not among `benchmarks`")
         for key in self.harness:

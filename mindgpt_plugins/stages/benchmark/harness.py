@@ -16,7 +16,7 @@ from mindgpt_plugins.core.files import load_jsonl, read_json, write_json, write_
 from mindgpt_plugins.stages.benchmark.catalogue import BENCHMARKS, Benchmark
 
 
-def run(path: Path) -> None:
+def run_task_passes(path: Path) -> None:
     """Run every pass of a task file and write its rows and reports.
 
     Raises:
@@ -120,4 +120,4 @@ def _beside(file: Path, this: str, other: str) -> Path:
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit("usage: python -m mindgpt_plugins.stages.benchmark.harness TASK.json")
-    run(Path(sys.argv[1]))
+    run_task_passes(Path(sys.argv[1]))

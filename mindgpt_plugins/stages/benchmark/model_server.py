@@ -15,7 +15,7 @@ from typing import Any, Self
 from mindgpt_plugins.core import process
 from mindgpt_plugins.core.schema import write_model
 from mindgpt_plugins.generation.config import EngineServerSettings, ModelSettings
-from mindgpt_plugins.generation.vllm_server import ServeError, Server, Settings
+from mindgpt_plugins.generation.vllm_server import ServeError, Server, VllmServerSettings
 from mindgpt_plugins.stages.benchmark.job import BenchmarkJob
 
 IMAGES = 8
@@ -25,7 +25,7 @@ IMAGES = 8
 class HuggingFaceServer(Server):
     """:mod:`.hf_server` in place of vLLM's server, with the same life."""
 
-    def __init__(self, settings: Settings, folder: Path, engine: ModelSettings):
+    def __init__(self, settings: VllmServerSettings, folder: Path, engine: ModelSettings):
         super().__init__(settings, folder)
         self.engine = engine
 
@@ -36,8 +36,8 @@ class HuggingFaceServer(Server):
         write_model(self.folder / "server.json", EngineServerSettings.model_validate({**shared, **own}))
         (self.folder / "log.txt").unlink(missing_ok=True)
         argv = [self.settings.python, "-m", "mindgpt_plugins.generation.hf_server", "server.json"]
-        env = process.child_environment(cpu=self.settings.cpu, offline=False, extra={})
-        self._child = process.start(argv, folder=self.folder, env=env)
+        env = process.build_child_environment(cpu=self.settings.cpu, offline=False, extra={})
+        self._child = process.start_command(argv, folder=self.folder, env=env)
         return self
 
 
@@ -59,7 +59,7 @@ class ModelServer:
         """
         if self.job.server is None:
             return self.job.model_name
-        return self.job.served_name or served_models(self.job.server, headers(self.job))[0]
+        return self.job.served_name or list_served_models(self.job.server, build_auth_headers(self.job))[0]
 
     def start(self) -> str:
         """Start it, unless it runs already, and return its base URL.
@@ -68,11 +68,11 @@ class ModelServer:
             ServeError: it does not start; with the end of its log.
         """
         if self.job.server is not None:
-            self.url = base_url(self.job.server)
+            self.url = normalise_base_url(self.job.server)
             return self.url
-        engine = chosen_engine(self.job)
-        settings = Settings(
-            model=local_folder(self.job.model),
+        engine = choose_server_engine(self.job)
+        settings = VllmServerSettings(
+            model=fetch_model_folder(self.job.model),
             name=self.name,
             python=self.job.engine_python,
             port=_free_port(),
@@ -80,7 +80,7 @@ class ModelServer:
             min_pixels=self.job.min_pixels,
             max_pixels=self.job.max_pixels,
             cpu=self.job.device == "cpu",
-            more=flags(self.job.vllm),
+            more=render_vllm_flags(self.job.vllm),
         )
         print(f"starting {engine} for {self.job.model}", flush=True)
         if engine == "hf":
@@ -107,7 +107,7 @@ class ModelServer:
         return self.running.log_end()
 
 
-def local_folder(model: str) -> Path:
+def fetch_model_folder(model: str) -> Path:
     """A model folder as it is; a hub id as the folder it is downloaded to.
 
     Raises:
@@ -123,7 +123,7 @@ def local_folder(model: str) -> Path:
         raise ServeError(f"model: {model!r} is no folder and the hub does not give it: {error}") from error
 
 
-def chosen_engine(job: BenchmarkJob) -> str:
+def choose_server_engine(job: BenchmarkJob) -> str:
     """``vllm`` or ``hf``: what ``engine: auto`` means in the interpreter that will run it."""
     if job.engine != "auto":
         return job.engine
@@ -133,7 +133,7 @@ def chosen_engine(job: BenchmarkJob) -> str:
     return "vllm" if subprocess.run([job.engine_python, "-c", probe], check=False).returncode == 0 else "hf"
 
 
-def flags(options: Mapping[str, Any]) -> tuple[str, ...]:
+def render_vllm_flags(options: Mapping[str, Any]) -> tuple[str, ...]:
     """Arguments of ``vllm.LLM`` as flags of its server: ``{max_model_len: 8192}`` → ``--max-model-len 8192``."""
     found: list[str] = []
     for key, value in options.items():
@@ -145,12 +145,12 @@ def flags(options: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def base_url(url: str) -> str:
+def normalise_base_url(url: str) -> str:
     """A server's address without the ``/v1`` that some write and some do not."""
     return url.rstrip("/").removesuffix("/v1")
 
 
-def headers(job: BenchmarkJob) -> dict[str, str]:
+def build_auth_headers(job: BenchmarkJob) -> dict[str, str]:
     """Authorisation for a server that runs already, from the environment variable that the recipe names."""
     variable = job.key_env
     if not variable:
@@ -160,13 +160,13 @@ def headers(job: BenchmarkJob) -> dict[str, str]:
     return {"Authorization": f"Bearer {os.environ[variable]}"}
 
 
-def served_models(url: str, more: Mapping[str, str]) -> list[str]:
+def list_served_models(url: str, more: Mapping[str, str]) -> list[str]:
     """Names of the models of a running server.
 
     Raises:
         ServeError: it does not answer, or has none.
     """
-    request = urllib.request.Request(f"{base_url(url)}/v1/models", headers=dict(more))
+    request = urllib.request.Request(f"{normalise_base_url(url)}/v1/models", headers=dict(more))
     try:
         with urllib.request.urlopen(request, timeout=10) as response:
             names = [str(model["id"]) for model in json.loads(response.read())["data"]]

@@ -20,8 +20,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from mindgpt_plugins.core.files import cut_torn_line, dumps, load_jsonl
-from mindgpt_plugins.generation.chat_requests import BadRequest, blanked, digest, greedy
+from mindgpt_plugins.core.files import cut_torn_line, dump_json_line, load_jsonl
+from mindgpt_plugins.generation.chat_requests import (
+    BadRequest,
+    blank_request_pictures,
+    digest_request,
+    is_greedy_request,
+)
 from mindgpt_plugins.generation.json_http import JsonHandler
 
 SEEN, BLANK = "seen", "blank"
@@ -31,7 +36,7 @@ _BUSY = (429, 502, 503, 504)
 """Statuses of a server that may answer later."""
 
 
-class Replies:
+class ReplyStore:
     """Every answered request, in an append-only JSONL file: ``{"key", "pass", "response"}``."""
 
     def __init__(self, path: Path):
@@ -52,7 +57,7 @@ class Replies:
         """Keep a response."""
         with self._lock:
             with self.path.open("a", encoding="utf-8") as out:
-                out.write(dumps({"key": key, "pass": name, "response": response}) + "\n")
+                out.write(dump_json_line({"key": key, "pass": name, "response": response}) + "\n")
             self._found[key] = response
 
 
@@ -68,7 +73,7 @@ class Proxy:
 
     def __init__(
         self,
-        replies: Replies,
+        replies: ReplyStore,
         *,
         headers: Mapping[str, str] | None = None,
         timeout: float = 3600.0,
@@ -113,7 +118,7 @@ class Proxy:
         try:
             if body.get("stream"):
                 raise BadRequest("streamed replies are not kept; leave generation_config.stream alone")
-            body = blanked(body) if name == BLANK else body
+            body = blank_request_pictures(body) if name == BLANK else body
             key = self._key(body)
             with self._in_flight.setdefault(key, threading.Lock()):  # the second of two equal requests waits
                 found = self.replies.get(key)
@@ -129,8 +134,8 @@ class Proxy:
             return 503, _error(self.fault)
 
     def _key(self, body: dict[str, Any]) -> str:
-        key = digest(body)
-        if greedy(body):
+        key = digest_request(body)
+        if is_greedy_request(body):
             return key
         with self._counting:  # the n-th sample of the same question is another reply
             self._repeats[key] += 1

@@ -11,7 +11,7 @@ from mindgpt_plugins.stages.benchmark.proxy import BLANK, SEEN
 from mindgpt_plugins.stages.evaluate import scoring
 
 
-def predictions(rows: Iterable[Mapping[str, Any]], sources: Mapping[str, str]) -> list[dict[str, Any]]:
+def build_predictions(rows: Iterable[Mapping[str, Any]], sources: Mapping[str, str]) -> list[dict[str, Any]]:
     """One prediction per sample, with the keys of an ``evaluate`` stage's ``predictions.jsonl``.
 
     Args:
@@ -27,32 +27,32 @@ def predictions(rows: Iterable[Mapping[str, Any]], sources: Mapping[str, str]) -
             "uid": f"{key[1]}:{key[2]}",
             "set": key[0],
             "source": sources.get(key[0], "general"),
-            "capability": capability(row),
+            "capability": read_capability_label(row),
             "difficulty": None,
             "reply": row["reply"],
             "answer": row["answer"],
-            "correct": right(row),
+            "correct": is_row_credited(row),
             "tokens": row["tokens"] or 0,
             "samples": [],
-            "blank_correct": right(blank[key]) if key in blank else None,
+            "blank_correct": is_row_credited(blank[key]) if key in blank else None,
         }
         for key, row in sorted(seen.items())
     ]
 
 
-def right(row: Mapping[str, Any]) -> bool:
+def is_row_credited(row: Mapping[str, Any]) -> bool:
     """Did the harness give at least half the credit (its benchmarks here give all or none)?"""
     return bool(row["score"] >= 0.5)
 
 
-def capability(row: Mapping[str, Any]) -> str:
+def read_capability_label(row: Mapping[str, Any]) -> str:
     """The benchmark's own category as a label path, coarse to fine; its subset when it has none."""
     parts = [row["metadata"].get(key) for key in BENCHMARKS[row["benchmark"]].labels]
     named = [re.sub(r"[./]", "-", str(part)) for part in parts if part not in (None, "")]
     return ".".join(named) or re.sub(r"[./]", "-", str(row["subset"]))
 
 
-def summary(rows: Iterable[Mapping[str, Any]], reports: Mapping[str, Any]) -> dict[str, Any]:
+def summarise_passes(rows: Iterable[Mapping[str, Any]], reports: Mapping[str, Any]) -> dict[str, Any]:
     """Per benchmark and pass: rows, replies without an answer and cut off at the token limit, the harness's figures."""
     found: dict[str, Any] = {}
     for row in rows:
@@ -60,7 +60,7 @@ def summary(rows: Iterable[Mapping[str, Any]], reports: Mapping[str, Any]) -> di
             row["pass"], {"n": 0, "correct": 0, "unparsed": 0, "cut_off": 0, "examples": []}
         )
         place["n"] += 1
-        place["correct"] += right(row)
+        place["correct"] += is_row_credited(row)
         place["cut_off"] += not row["finished"]
         if row["answer"] is None:
             place["unparsed"] += 1
@@ -72,7 +72,7 @@ def summary(rows: Iterable[Mapping[str, Any]], reports: Mapping[str, Any]) -> di
     return found
 
 
-def table(cells: Iterable[Mapping[str, Any]], found: Mapping[str, Any]) -> list[str]:
+def format_accuracy_table(cells: Iterable[Mapping[str, Any]], found: Mapping[str, Any]) -> list[str]:
     """Lines to print: accuracy with its 95 % interval, blank accuracy, replies that did not parse."""
     lines = []
     for cell in cells:

@@ -16,8 +16,8 @@ from mindgpt_plugins.core.schema import read_model
 from mindgpt_plugins.stages.benchmark import results
 from mindgpt_plugins.stages.benchmark.catalogue import BENCHMARKS, HARNESS
 from mindgpt_plugins.stages.benchmark.job import BenchmarkJob
-from mindgpt_plugins.stages.benchmark.model_server import ModelServer, chosen_engine, headers
-from mindgpt_plugins.stages.benchmark.proxy import BLANK, SEEN, Proxy, Replies
+from mindgpt_plugins.stages.benchmark.model_server import ModelServer, build_auth_headers, choose_server_engine
+from mindgpt_plugins.stages.benchmark.proxy import BLANK, SEEN, Proxy, ReplyStore
 from mindgpt_plugins.stages.evaluate import forgetting, scoring
 
 
@@ -35,20 +35,20 @@ def run(config_path: Path) -> dict[str, Any]:
     """
     job = read_model(config_path, BenchmarkJob)
     folder = config_path.resolve().parent
-    fault = compat.problem(HARNESS, compat.installed(HARNESS))
+    fault = compat.find_version_problem(HARNESS, compat.find_installed_version(HARNESS))
     if fault:
         raise BenchmarkError(f"{sys.executable}: {fault}")
-    replies = Replies(folder / "replies.jsonl")
+    replies = ReplyStore(folder / "replies.jsonl")
     kept = len(replies)
     (folder / "metrics.jsonl").unlink(missing_ok=True)  # the harness goes over all its rows again
     shutil.rmtree(folder / HARNESS, ignore_errors=True)
     (folder / HARNESS).mkdir()
     with (
         ModelServer(job, folder / "server") as server,
-        Proxy(replies, headers=headers(job), timeout=job.timeout, served=_progress(folder)) as proxy,
+        Proxy(replies, headers=build_auth_headers(job), timeout=job.timeout, served=_progress(folder)) as proxy,
     ):
         passes = {name: proxy.url(name) for name in ((SEEN, BLANK) if job.blank else (SEEN,))}
-        write_json(folder / HARNESS / "task.json", task(job, server.name, passes))
+        write_json(folder / HARNESS / "task.json", build_harness_task(job, server.name, passes))
         _harness(folder / HARNESS, proxy, server)
         print(f"{proxy.asked} requests asked, {kept} replies kept from before", flush=True)
     return _write(folder, job)
@@ -64,7 +64,7 @@ def _progress(folder: Path) -> Callable[[int], None]:
     return served
 
 
-def task(job: BenchmarkJob, model: str, passes: Mapping[str, str]) -> dict[str, Any]:
+def build_harness_task(job: BenchmarkJob, model: str, passes: Mapping[str, str]) -> dict[str, Any]:
     """What the harness process is told: benchmarks, passes (name → URL) and EvalScope's own task config."""
     own = dict(job.harness)
     names = job.benchmarks
@@ -100,7 +100,7 @@ def _harness(folder: Path, proxy: Proxy, server: ModelServer) -> None:
     # The datasets library takes two local folders of one name for the same data: its cache must not outlive the stage.
     cache = folder / "datasets_cache"
     argv = [sys.executable, "-m", "mindgpt_plugins.stages.benchmark.harness", "task.json"]
-    child = process.start(argv, folder=folder, env={"HF_DATASETS_CACHE": str(cache)})
+    child = process.start_command(argv, folder=folder, env={"HF_DATASETS_CACHE": str(cache)})
     try:
         while child.poll() is None and proxy.fault is None:
             if proxy.waiting.is_set() and server.url is None:
@@ -109,7 +109,7 @@ def _harness(folder: Path, proxy: Proxy, server: ModelServer) -> None:
             time.sleep(0.2)
     finally:
         if child.poll() is None:
-            process.stop(child)
+            process.stop_process_group(child)
         shutil.rmtree(cache, ignore_errors=True)
     kept = f"{len(proxy.replies)} replies are kept in {proxy.replies.path}; the same command goes on from there"
     if proxy.fault is not None:
@@ -124,38 +124,38 @@ def _harness(folder: Path, proxy: Proxy, server: ModelServer) -> None:
 
 def _write(folder: Path, job: BenchmarkJob) -> dict[str, Any]:
     rows = load_jsonl(folder / HARNESS / "rows.jsonl")
-    found = results.predictions(rows, job.sources)
+    found = results.build_predictions(rows, job.sources)
     write_jsonl(folder / "predictions.jsonl", found)
     reports = read_json(folder / HARNESS / "reports.json")
     scores: dict[str, Any] = {
         "version": scoring.VERSION,
         "model": job.model_name,
-        "engine": "server" if job.server else chosen_engine(job),
+        "engine": "server" if job.server else choose_server_engine(job),
         "sets": job.benchmarks,
         "general": job.general,
         "domain": job.domain,
         "samples": {"n": 0, "rows": 0, "temperature": 1.0},
         "seed": job.seed,
-        "harness": {"name": HARNESS, "version": compat.installed(HARNESS)},
-        "benchmarks": results.summary(rows, reports),
-        "cells": scoring.cells(found),
-        "gate": gate(job, found),
+        "harness": {"name": HARNESS, "version": compat.find_installed_version(HARNESS)},
+        "benchmarks": results.summarise_passes(rows, reports),
+        "cells": scoring.aggregate_cells(found),
+        "gate": judge_benchmark_gate(job, found),
     }
     write_json(folder / "scores.json", scores)
-    for line in results.table(scores["cells"], scores["benchmarks"]):
+    for line in results.format_accuracy_table(scores["cells"], scores["benchmarks"]):
         print(line, flush=True)
     judged = scores["gate"]
     if judged and job.gate:
-        print(forgetting.describe(judged), flush=True)
+        print(forgetting.describe_gate_verdict(judged), flush=True)
         if judged["verdict"] == "failed" and job.gate.on_fail == "stop":
             raise BenchmarkError(
-                f"{forgetting.describe(judged)}. The scores are in {folder / 'scores.json'}; set "
+                f"{forgetting.describe_gate_verdict(judged)}. The scores are in {folder / 'scores.json'}; set "
                 "`gate.on_fail: continue` for this stage to go on regardless"
             )
     return scores
 
 
-def gate(job: BenchmarkJob, after: list[dict[str, Any]]) -> dict[str, Any] | None:
+def judge_benchmark_gate(job: BenchmarkJob, after: list[dict[str, Any]]) -> dict[str, Any] | None:
     """The forgetting gate over all benchmarks, against the predictions of an earlier ``benchmark`` stage."""
     asked = job.gate
     if asked is None:
@@ -172,5 +172,7 @@ def gate(job: BenchmarkJob, after: list[dict[str, Any]]) -> dict[str, Any] | Non
 
     before = judged(load_jsonl(asked.before))
     # No benchmark is a domain to be learnt: what the gate calls domain repeats the sum of all.
-    result = forgetting.gate(before, judged(after), before, judged(after), margin=asked.margin, seed=job.seed)
+    result = forgetting.judge_forgetting_gate(
+        before, judged(after), before, judged(after), margin=asked.margin, seed=job.seed
+    )
     return {"set": ", ".join(job.benchmarks), "groups_by": asked.groups, "on_fail": asked.on_fail, **result}

@@ -11,7 +11,7 @@ from mindgpt_plugins.core.schema import StageConfig, resolve_config, write_model
 from mindgpt_plugins.stages.base import Command, Context, RehearsalRules, ReportRules, Stage
 from mindgpt_plugins.stages.benchmark.config import BenchmarkConfig
 from mindgpt_plugins.stages.benchmark.job import BenchmarkJob
-from mindgpt_plugins.stages.evaluate.stage import model_settings
+from mindgpt_plugins.stages.evaluate.stage import build_model_settings
 
 
 class BenchmarkStage(Stage[BenchmarkConfig]):
@@ -29,9 +29,9 @@ class BenchmarkStage(Stage[BenchmarkConfig]):
         job = resolve_config(
             config,
             BenchmarkJob,
-            **model_settings(config.model or str(config.server), config.seed, context),
+            **build_model_settings(config.model or str(config.server), config.seed, context),
             data={name: _local(context, path) for name, path in config.data.items()},
-            engine_python=interpreter.resolve(config.engine_python, context.recipe_folder, "engine_python"),
+            engine_python=interpreter.resolve_interpreter(config.engine_python, context.recipe_folder, "engine_python"),
             gate=gate,
         )
         write_model(context.folder / "benchmark.json", job)
@@ -47,7 +47,7 @@ class BenchmarkStage(Stage[BenchmarkConfig]):
     def check(self, config: BenchmarkConfig, context: Context) -> list[str]:
         """The engine's interpreter must exist, and so must a model to start a server for."""
         try:
-            interpreter.resolve(config.engine_python, context.recipe_folder, "engine_python")
+            interpreter.resolve_interpreter(config.engine_python, context.recipe_folder, "engine_python")
         except StageError as error:
             return [str(error)]
         return []

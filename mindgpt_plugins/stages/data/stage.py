@@ -53,9 +53,9 @@ class DataStage(Stage[DataConfig]):
 
     def check(self, config: DataConfig, context: Context) -> list[str]:
         """Registered names and their options, a model for every step that needs one, and who writes the focus."""
-        from mindgpt_data.steps.check import problems
+        from mindgpt_data.steps.check import find_settings_problems
 
-        found = problems(config)
+        found = find_settings_problems(config)
         if config.focus is not None:
             try:
                 context.branches(config.focus.file)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mindgpt_plugins.sizing.work import Job, Work
+from mindgpt_plugins.sizing.work import CostInputs, StageWork
 from mindgpt_plugins.stages.context import Context
 from mindgpt_plugins.stages.costing import CostRules
 from mindgpt_plugins.stages.dpo.config import DPOConfig
@@ -15,7 +15,7 @@ NO_REFERENCE = ("orpo", "simpo")
 class DPOCost(CostRules[DPOConfig]):
     """Two sequences of every row."""
 
-    def count_work(self, config: DPOConfig, context: Context, job: Job) -> Work:
+    def count_work(self, config: DPOConfig, context: Context, job: CostInputs) -> StageWork:
         """Over all steps."""
         training = TrainingPasses(config, context, job, copies=2)
         work = training.work

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from mindgpt_patches.catalog import modes
+from mindgpt_patches.catalog import resolve_modes
 
 from mindgpt_plugins.core.schema import StageConfig
 from mindgpt_plugins.stages.base import Command, Context, CostRules, RehearsalRules, ReportRules, Stage, TokenLimit
@@ -20,11 +20,11 @@ class DPOStage(Stage[DPOConfig]):
     side: ClassVar[str] = "sft"
     hosts: ClassVar[tuple[str, ...]] = ("llamafactory", "transformers", "torch")
     uses: ClassVar[tuple[str, ...]] = ("sampler", "mixture")
-    entries: ClassVar[tuple[str, ...]] = tuple(f"mindgpt_patches.{name}" for name in modes({}, "dpo"))
+    entries: ClassVar[tuple[str, ...]] = tuple(f"mindgpt_patches.{name}" for name in resolve_modes({}, "dpo"))
 
     def render(self, config: DPOConfig, context: Context) -> list[Command]:
         """Write the host's YAML; training, then merging the adapter for LoRA."""
-        return llamafactory.commands(config, context, _host(config, context), {})
+        return llamafactory.render_training_commands(config, context, _host(config, context), {})
 
     def artefacts(self, config: DPOConfig, context: Context) -> dict[str, str]:
         """``model``: the trained model."""
@@ -32,9 +32,9 @@ class DPOStage(Stage[DPOConfig]):
 
     def check(self, config: DPOConfig, context: Context) -> list[str]:
         """Divisibility, sets, names, excluded combinations and a reference that cannot be compared."""
-        found = llamafactory.problems(config, context, _host(config, context), {})
+        found = llamafactory.find_training_problems(config, context, _host(config, context), {})
         named = config.reference and context.model(config.reference)
-        odd = reference.problem("reference", named, context.model(config.model))
+        odd = reference.find_reference_problem("reference", named, context.model(config.model))
         return [*found, odd] if odd else found
 
     def trained_further(self, config: DPOConfig, start: str, steps: int, seed: int) -> DPOConfig:

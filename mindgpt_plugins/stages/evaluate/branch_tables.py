@@ -13,7 +13,7 @@ BAR = 20
 _STYLE = {"fell": "red", "rose": "green", "unclear": "dim"}
 
 
-def tables(document: Mapping[str, Any], *, of: str | None = None, depth: int = 2) -> list[Table]:
+def build_branch_tables(document: Mapping[str, Any], *, of: str | None = None, depth: int = 2) -> list[Table]:
     """What ``branches.json`` says: accuracy per branch, and what changed since an earlier evaluation.
 
     Args:
@@ -28,18 +28,20 @@ def tables(document: Mapping[str, Any], *, of: str | None = None, depth: int = 2
         raise ValueError(f"set {of!r} was not evaluated; one of: {', '.join(document['by_set'])}")
     where = of or " + ".join(document["sets"])
     rows = document["by_set"][of] if of else document["branches"]
-    found = [accuracy(rows, title=f"{document['model']} on {where}", depth=depth)]
+    found = [tabulate_branch_accuracy(rows, title=f"{document['model']} on {where}", depth=depth)]
     found[0].caption = f"{document['items']} replies, {document['unparsed']} state no answer"
     if document["compared"]:
-        found.append(changes(document["compared"], title=f"since {document['compared']['with']}", depth=depth))
+        found.append(
+            tabulate_branch_changes(document["compared"], title=f"since {document['compared']['with']}", depth=depth)
+        )
     return found
 
 
-def accuracy(rows: Sequence[Mapping[str, Any]], *, title: str, depth: int = 2) -> Table:
+def tabulate_branch_accuracy(rows: Sequence[Mapping[str, Any]], *, title: str, depth: int = 2) -> Table:
     """One line per branch: items, accuracy with its 95 % interval, and with a blank image.
 
     Args:
-        rows: from :func:`mindgpt_plugins.stages.evaluate.branches.records`.
+        rows: from :func:`mindgpt_plugins.stages.evaluate.branches.build_branch_records`.
         title: above the table.
         depth: deepest level that is shown.
     """
@@ -61,11 +63,11 @@ def accuracy(rows: Sequence[Mapping[str, Any]], *, title: str, depth: int = 2) -
     return table
 
 
-def changes(compared: Mapping[str, Any], *, title: str, depth: int = 2) -> Table:
+def tabulate_branch_changes(compared: Mapping[str, Any], *, title: str, depth: int = 2) -> Table:
     """One line per branch, the deepest fall first: before, now, change with its 95 % interval, verdict.
 
     Args:
-        compared: from :func:`mindgpt_plugins.stages.evaluate.paired.compare`.
+        compared: from :func:`mindgpt_plugins.stages.evaluate.paired.compare_evaluations`.
         title: above the table.
         depth: deepest level that is shown; branches that fell or rose are shown at any.
     """

@@ -14,7 +14,7 @@ from math import fsum
 from pathlib import Path
 from typing import Any
 
-from mindgpt_plugins.stages.evaluate.scoring import mean, wilson
+from mindgpt_plugins.stages.evaluate.scoring import compute_mean, compute_wilson_interval
 
 VERSION = 1
 """Of the ``branches.json`` layout; raised when a key changes its meaning."""
@@ -31,7 +31,7 @@ class LabelError(ValueError):
     """A label is no dotted path; the message names it and where it stands."""
 
 
-def path_of(label: str | None, where: str = "a row") -> tuple[str, ...]:
+def parse_label_path(label: str | None, where: str = "a row") -> tuple[str, ...]:
     """Up to three elements of a dotted label; empty without one.
 
     Args:
@@ -49,18 +49,18 @@ def path_of(label: str | None, where: str = "a row") -> tuple[str, ...]:
     return tuple(parts[:LEVELS])
 
 
-def members(predictions: Iterable[Prediction]) -> dict[tuple[str, tuple[str, ...]], list[Prediction]]:
+def group_branch_members(predictions: Iterable[Prediction]) -> dict[tuple[str, tuple[str, ...]], list[Prediction]]:
     """The items of every branch that has some: (axis, path) → predictions."""
     found: dict[tuple[str, tuple[str, ...]], list[Prediction]] = {}
     for p in predictions:
         for axis in AXES:
-            path = path_of(p.get(axis), f"{axis} of {p['uid']}")
+            path = parse_label_path(p.get(axis), f"{axis} of {p['uid']}")
             for level in range(1, len(path) + 1):
                 found.setdefault((axis, path[:level]), []).append(p)
     return found
 
 
-def records(predictions: Sequence[Prediction], leaves: Leaves | None = None) -> list[dict[str, Any]]:
+def build_branch_records(predictions: Sequence[Prediction], leaves: Leaves | None = None) -> list[dict[str, Any]]:
     """One record per branch, parents before their children, knowledge first.
 
     Args:
@@ -74,22 +74,22 @@ def records(predictions: Sequence[Prediction], leaves: Leaves | None = None) -> 
         they are weighted back to all rows of it, so that a branch over several is estimated without bias. A figure
         without data is null.
     """
-    found = members(predictions)
+    found = group_branch_members(predictions)
     for axis, labels in (leaves or {}).items():
         for label in labels:
-            path = path_of(label, f"{axis} tree")
+            path = parse_label_path(label, f"{axis} tree")
             for level in range(1, len(path) + 1):
                 found.setdefault((axis, path[:level]), [])
     weights = _blank_weights(predictions)
-    return [_record(axis, path, found[axis, path], weights) for axis, path in in_order(found)]
+    return [_record(axis, path, found[axis, path], weights) for axis, path in sort_branches(found)]
 
 
-def in_order(keys: Iterable[tuple[str, tuple[str, ...]]]) -> list[tuple[str, tuple[str, ...]]]:
+def sort_branches(keys: Iterable[tuple[str, tuple[str, ...]]]) -> list[tuple[str, tuple[str, ...]]]:
     """Branches with parents before their children, knowledge first."""
     return sorted(keys, key=lambda key: (AXES.index(key[0]), key[1]))
 
 
-def document(
+def build_branch_document(
     model: str,
     sets: Sequence[str],
     predictions: Sequence[Prediction],
@@ -102,9 +102,9 @@ def document(
         model: name of the model, for the reader.
         sets: names of the evaluated sets.
         predictions: of all sets.
-        leaves: see :func:`records`.
+        leaves: see :func:`build_branch_records`.
         compared: per-branch differences to an earlier evaluation
-            (:func:`mindgpt_plugins.stages.evaluate.paired.compare`).
+            (:func:`mindgpt_plugins.stages.evaluate.paired.compare_evaluations`).
 
     Returns:
         ``branches`` over all sets and ``by_set`` (set → branches of that set alone; what drives the next data round
@@ -121,13 +121,13 @@ def document(
         "unparsed": sum(p["answer"] is None for p in predictions),
         "unlabelled": {axis: sum(not p.get(axis) for p in predictions) for axis in AXES},
         "not_in_tree": {axis: _strangers(predictions, axis, labels) for axis, labels in (leaves or {}).items()},
-        "branches": records(predictions, leaves),
-        "by_set": {name: records([p for p in predictions if p["set"] == name], leaves) for name in sets},
+        "branches": build_branch_records(predictions, leaves),
+        "by_set": {name: build_branch_records([p for p in predictions if p["set"] == name], leaves) for name in sets},
         "compared": compared,
     }
 
 
-def tree_leaves(trees: Mapping[str, Path]) -> dict[str, list[str]]:
+def read_tree_leaves(trees: Mapping[str, Path]) -> dict[str, list[str]]:
     """Leaf labels of mindgpt_data trees.
 
     Args:
@@ -136,9 +136,9 @@ def tree_leaves(trees: Mapping[str, Path]) -> dict[str, list[str]]:
     Raises:
         TreeError: a tree is missing or malformed.
     """
-    from mindgpt_data.tree.files import load
+    from mindgpt_data.tree.files import load_tree
 
-    return {axis: load(axis, path).leaves for axis, path in trees.items()}
+    return {axis: load_tree(axis, path).leaves for axis, path in trees.items()}
 
 
 def _strangers(predictions: Sequence[Prediction], axis: str, labels: Sequence[str]) -> list[str]:
@@ -166,7 +166,7 @@ def _record(
     axis: str, path: tuple[str, ...], rows: Sequence[Prediction], weights: Mapping[Stratum, float]
 ) -> dict[str, Any]:
     right = sum(bool(p["correct"]) for p in rows)
-    low, high = wilson(right, len(rows))
+    low, high = compute_wilson_interval(right, len(rows))
     blank = [p for p in rows if p["blank_correct"] is not None]
     stands_for = [weights[_stratum(p)] for p in blank]
     return {
@@ -178,7 +178,7 @@ def _record(
         "accuracy": right / len(rows) if rows else None,
         "low": low,
         "high": high,
-        "parsed": mean(p["answer"] is not None for p in rows),
+        "parsed": compute_mean(p["answer"] is not None for p in rows),
         "blank_n": len(blank),
         "blank_accuracy": _weighted([p["blank_correct"] for p in blank], stands_for),
         "sighted_accuracy": _weighted([p["correct"] for p in blank], stands_for),

@@ -13,7 +13,7 @@ EvaluationRef = Annotated[str, Reference("scores")]
 """Another ``evaluate`` stage, whose predictions are compared with this one's."""
 
 
-class Sampling(Strict):
+class PassAtKSampling(Strict):
     """Samples beside the greedy replies, for pass@k."""
 
     n: int = Field(8, ge=1, description="Samples per prompt.")
@@ -25,7 +25,7 @@ Groups = Literal["capability", "l1", "l2", "knowledge", "knowledge_l1", "knowled
 """A label axis, or its first levels: l1 and l2 are those of capability."""
 
 
-class Extension(Strict):
+class GateExtension(Strict):
     """More training for a stage that failed the gate: `<stage>.more1`, judged by `<evaluation>.more1`, and so on."""
 
     steps: int = Field(ge=1, description="Optimizer steps of each extension, with a learning-rate schedule of its own.")
@@ -47,7 +47,7 @@ class Gate(Strict):
     on_fail: Literal["stop", "continue", "extend"] = Field(
         "stop", description="extend: train the judged stage further (see `extend`) and judge again."
     )
-    extend: Extension | None = Field(
+    extend: GateExtension | None = Field(
         None, description="How the judged stage is trained further; with on_fail: extend, and only then."
     )
 
@@ -72,8 +72,8 @@ class EvaluateConfig(GeneratingStage):
     model: ModelRef = Field(description="Model that is evaluated.")
     sets: list[DatasetRef] = Field(min_length=1, description="Held-out sets, e.g. [world/dev, world/test].")
     rows: int | None = Field(None, ge=1, description="Rows per set at most. Default: all of them.")
-    samples: Sampling | None = Field(
-        Sampling(), description="Samples beside the greedy replies, for pass@k; null: greedy replies only."
+    samples: PassAtKSampling | None = Field(
+        PassAtKSampling(), description="Samples beside the greedy replies, for pass@k; null: greedy replies only."
     )
     blank: bool | Literal["all"] = Field(
         True, description="Also answer the sampled rows with the image blanked; all: every row."

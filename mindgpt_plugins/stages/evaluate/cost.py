@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mindgpt_plugins.sizing.work import Asked, Job, Work, answer
+from mindgpt_plugins.sizing.work import AnsweredPrompts, CostInputs, StageWork, estimate_answering
 from mindgpt_plugins.stages.context import Context
 from mindgpt_plugins.stages.costing import CostRules
 from mindgpt_plugins.stages.evaluate.config import EvaluateConfig
@@ -11,10 +11,10 @@ from mindgpt_plugins.stages.evaluate.config import EvaluateConfig
 class EvaluateCost(CostRules[EvaluateConfig]):
     """Nothing learns; replies are written."""
 
-    def count_work(self, config: EvaluateConfig, context: Context, job: Job) -> Work:
+    def count_work(self, config: EvaluateConfig, context: Context, job: CostInputs) -> StageWork:
         """Every set greedily, some rows sampled, and as many with blank pictures as ``blank`` says."""
         sets = [job.rows([one]) for one in config.sets]
-        asked = [Asked(one, min(one.count, config.rows or one.count), 1) for one in sets]
+        asked = [AnsweredPrompts(one, min(one.count, config.rows or one.count), 1) for one in sets]
         notes = ["greedy replies, samples and blank-picture replies"]
         if config.samples is not None and config.samples.n:
             for one in sets:
@@ -23,9 +23,9 @@ class EvaluateCost(CostRules[EvaluateConfig]):
                     notes.append(
                         "sources and capabilities are not known yet: every row counts as sampled, an upper bound"
                     )
-                asked.append(Asked(one, few, config.samples.n))
+                asked.append(AnsweredPrompts(one, few, config.samples.n))
                 if config.blank is True:
-                    asked.append(Asked(one, few, 1))
+                    asked.append(AnsweredPrompts(one, few, 1))
         if config.blank == "all":
-            asked += [Asked(one, one.count, 1) for one in sets]
-        return answer(job, asked, config.max_new_tokens, dict.fromkeys(notes))
+            asked += [AnsweredPrompts(one, one.count, 1) for one in sets]
+        return estimate_answering(job, asked, config.max_new_tokens, dict.fromkeys(notes))

@@ -25,12 +25,12 @@ Judged = Mapping[str, tuple[str, bool]]
 """Item → (group, correct): one model's judged greedy replies."""
 
 
-def lower_bound(before: Sequence[bool], after: Sequence[bool], *, seed: int = 0) -> float:
+def compute_bootstrap_lower_bound(before: Sequence[bool], after: Sequence[bool], *, seed: int = 0) -> float:
     """Lower 95 % bootstrap bound of mean(after − before) over paired items."""
-    return bounds(before, after, seed=seed)[0]
+    return compute_bootstrap_bounds(before, after, seed=seed)[0]
 
 
-def bounds(before: Sequence[bool], after: Sequence[bool], *, seed: int = 0) -> tuple[float, float]:
+def compute_bootstrap_bounds(before: Sequence[bool], after: Sequence[bool], *, seed: int = 0) -> tuple[float, float]:
     """Lower and upper one-sided 95 % bootstrap bounds of mean(after − before) over paired items.
 
     A paired difference is −1, 0 or 1, so resampling items is exactly a multinomial draw of the three counts.
@@ -45,7 +45,7 @@ def bounds(before: Sequence[bool], after: Sequence[bool], *, seed: int = 0) -> t
     return float(low), float(high)
 
 
-def fewest(margin: float) -> int:
+def compute_fewest_items(margin: float) -> int:
     """Items below which not even a group without any loss shows that it lost less than the margin (rule of three).
 
     With n items a true loss of the margin leaves no trace with probability (1 − margin)^n, which must be ≤ 5 %.
@@ -53,7 +53,7 @@ def fewest(margin: float) -> int:
     return math.ceil(math.log(LOW_QUANTILE) / math.log1p(-min(margin, 0.95))) if margin > 0 else 0
 
 
-def needed(before: Sequence[bool], after: Sequence[bool], margin: float) -> int:
+def compute_needed_items(before: Sequence[bool], after: Sequence[bool], margin: float) -> int:
     """Paired items with which a group that lost nothing passes with 80 % probability.
 
     A paired difference has the share of replies that changed, in either way, as its variance.
@@ -61,14 +61,14 @@ def needed(before: Sequence[bool], after: Sequence[bool], margin: float) -> int:
     if margin <= 0:
         return 0
     changed = sum(a != b for a, b in zip(before, after, strict=True)) / len(before)
-    return max(fewest(margin), math.ceil(changed * (POWER_Z / margin) ** 2))
+    return max(compute_fewest_items(margin), math.ceil(changed * (POWER_Z / margin) ** 2))
 
 
 UNLABELLED = "(no label)"
 """Group of the items without a label on the axis that the gate groups by."""
 
 
-def group_of(prediction: Mapping[str, Any], by: str) -> str:
+def find_gate_group(prediction: Mapping[str, Any], by: str) -> str:
     """The group of a judged reply.
 
     Args:
@@ -81,7 +81,7 @@ def group_of(prediction: Mapping[str, Any], by: str) -> str:
     return ".".join(re.split(r"[./]", label)[: int(level)]) if level else label
 
 
-def gate(
+def judge_forgetting_gate(
     before: Judged,
     after: Judged,
     domain_before: Judged,
@@ -119,8 +119,8 @@ def gate(
     for group in sorted({g for g, _ in before.values()}):
         items = sorted(item for item, (g, _) in before.items() if g == group)
         a0, a1 = [before[i][1] for i in items], [after[i][1] for i in items]
-        low, high = bounds(a0, a1, seed=seed)
-        least = needed(a0, a1, margin)
+        low, high = compute_bootstrap_bounds(a0, a1, seed=seed)
+        least = compute_needed_items(a0, a1, margin)
         verdict = _verdict(low, high, len(items), least, margin)
         groups.append(
             {
@@ -158,7 +158,7 @@ def gate(
     }
 
 
-def describe(result: Mapping[str, Any]) -> str:
+def describe_gate_verdict(result: Mapping[str, Any]) -> str:
     """One line on the verdict with the figures behind it: every group that decided it, or all of a gate that passed."""
     verdict = result["verdict"]
     parts = [
@@ -178,7 +178,7 @@ def describe(result: Mapping[str, Any]) -> str:
 
 def _verdict(low: float, high: float, n: int, least: int, margin: float) -> Verdict:
     if low > -margin:
-        return "passed" if n >= fewest(margin) else "undecided"
+        return "passed" if n >= compute_fewest_items(margin) else "undecided"
     # A fall beyond the margin shows with any number of items; anything less needs enough of them.
     return "failed" if high < -margin or n >= least else "undecided"
 

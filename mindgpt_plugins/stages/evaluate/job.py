@@ -7,7 +7,7 @@ from typing import Literal
 
 from mindgpt_plugins.core.schema import Strict
 from mindgpt_plugins.generation.config import EngineSettings, SetLocation
-from mindgpt_plugins.stages.evaluate.config import Groups, Sampling
+from mindgpt_plugins.stages.evaluate.config import Groups, PassAtKSampling
 
 
 class GateJob(Strict):
@@ -34,7 +34,7 @@ class EvaluateJob(EngineSettings):
 
     sets: list[SetLocation]
     rows: int | None = None
-    samples: Sampling | None = None
+    samples: PassAtKSampling | None = None
     blank: bool | Literal["all"] = False
     general: list[str]
     domain: list[str]

@@ -26,12 +26,12 @@ class CompareError(ValueError):
     """Two evaluations cannot be compared; the message says why and the fix."""
 
 
-def nothing_in_common(name: str) -> CompareError:
+def make_no_overlap_error(name: str) -> CompareError:
     """The error about an earlier evaluation of other items."""
     return CompareError(f"{name} and this evaluation have no item in common; evaluate both on the same sets")
 
 
-def interval(lost: int, won: int, n: int) -> tuple[float, float]:
+def compute_paired_interval(lost: int, won: int, n: int) -> tuple[float, float]:
     """95 % interval of the difference of two paired shares (Agresti and Min 2005: half an item added to each cell).
 
     Args:
@@ -50,14 +50,14 @@ def interval(lost: int, won: int, n: int) -> tuple[float, float]:
     return max(-1.0, centre - half), min(1.0, centre + half)
 
 
-def mcnemar(lost: int, won: int) -> float:
+def compute_mcnemar_p_value(lost: int, won: int) -> float:
     """Exact two-sided p-value: is a changed item as likely to be lost as won? (McNemar 1947, binomial form)."""
     from scipy.stats import binomtest  # a second to load; only a comparison needs it
 
     return float(binomtest(lost, lost + won, 0.5).pvalue) if lost + won else 1.0
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
+def adjust_holm_p_values(p_values: Sequence[float]) -> list[float]:
     """Adjusted p-values that hold for all of them together, however they depend on each other (Holm 1979)."""
     adjusted, highest = [0.0] * len(p_values), 0.0
     for rank, at in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
@@ -66,7 +66,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def compare(
+def compare_evaluations(
     before: Sequence[Prediction], after: Sequence[Prediction], name: str, parts: Mapping[str, Sequence[str]]
 ) -> dict[str, Any]:
     """Per-branch differences between two evaluations on the items that both have.
@@ -82,7 +82,7 @@ def compare(
         ``with`` (name), ``items`` (in both), ``only_before`` and ``only_after`` (not compared), ``totals`` (one per
         part), ``tests`` (how many different questions Holm's correction of the branches counts; totals have one of
         their own), and ``branches`` by part in the order of
-        :func:`mindgpt_plugins.stages.evaluate.branches.records`. Both
+        :func:`mindgpt_plugins.stages.evaluate.branches.build_branch_records`. Both
         have part, n, before, after and change (shares), low and high (95 % interval of the change, one at a time), lost
         and won (items), p, p_holm and verdict (fell, rose, unclear); branches also axis, level and path.
 
@@ -92,26 +92,35 @@ def compare(
     was = {(p["set"], p["uid"]): bool(p["correct"]) for p in before}
     both = [p for p in after if (p["set"], p["uid"]) in was]
     if not both:
-        raise nothing_in_common(name)
+        raise make_no_overlap_error(name)
     rows, totals = [], []
-    for part, items in split(both, parts).items():
-        totals.append({"part": part, **difference([(was[p["set"], p["uid"]], bool(p["correct"])) for p in items])})
-        found = branches.members(items)
-        for axis, path in branches.in_order(found):
+    for part, items in split_predictions(both, parts).items():
+        totals.append(
+            {"part": part, **compute_paired_difference([(was[p["set"], p["uid"]], bool(p["correct"])) for p in items])}
+        )
+        found = branches.group_branch_members(items)
+        for axis, path in branches.sort_branches(found):
             pairs = [(was[p["set"], p["uid"]], bool(p["correct"])) for p in found[axis, path]]
-            rows.append({"part": part, "axis": axis, "level": len(path), "path": list(path), **difference(pairs)})
+            rows.append(
+                {"part": part, "axis": axis, "level": len(path), "path": list(path), **compute_paired_difference(pairs)}
+            )
     return {
         "with": name,
         "items": len(both),
         "only_before": len(was) - len(both),
         "only_after": len(after) - len(both),
-        "totals": [t | _verdict(t["change"], p) for t, p in zip(totals, holm([t["p"] for t in totals]), strict=True)],
+        "totals": [
+            t | _verdict(t["change"], p)
+            for t, p in zip(totals, adjust_holm_p_values([t["p"] for t in totals]), strict=True)
+        ],
         "tests": _adjust(rows),
         "branches": rows,
     }
 
 
-def split(predictions: Sequence[Prediction], parts: Mapping[str, Sequence[str]]) -> dict[str, list[Prediction]]:
+def split_predictions(
+    predictions: Sequence[Prediction], parts: Mapping[str, Sequence[str]]
+) -> dict[str, list[Prediction]]:
     """Predictions by part, in the order of ``parts``; sources that no part names stand under their own name."""
     part_of = {source: part for part, sources in parts.items() for source in sources}
     found: dict[str, list[Prediction]] = {part: [] for part in parts}
@@ -120,10 +129,10 @@ def split(predictions: Sequence[Prediction], parts: Mapping[str, Sequence[str]])
     return {part: items for part, items in found.items() if items}
 
 
-def difference(pairs: Sequence[tuple[bool, bool]]) -> dict[str, Any]:
+def compute_paired_difference(pairs: Sequence[tuple[bool, bool]]) -> dict[str, Any]:
     """Shares, change, interval and p-value of (right before, right after) pairs; at least one."""
     n, lost, won = len(pairs), pairs.count((True, False)), pairs.count((False, True))
-    low, high = interval(lost, won, n)
+    low, high = compute_paired_interval(lost, won, n)
     return {
         "n": n,
         "before": sum(b for b, _ in pairs) / n,
@@ -133,7 +142,7 @@ def difference(pairs: Sequence[tuple[bool, bool]]) -> dict[str, Any]:
         "high": high,
         "lost": lost,
         "won": won,
-        "p": mcnemar(lost, won),
+        "p": compute_mcnemar_p_value(lost, won),
     }
 
 
@@ -146,7 +155,7 @@ def _adjust(rows: list[dict[str, Any]]) -> int:
     sizes = {key(row): row["n"] for row in rows}
     asked = {own: next(own[:end] for end in range(3, 9) if sizes[own[:end]] == n) for own, n in sizes.items()}
     p_values = {asked[key(row)]: row["p"] for row in rows}
-    adjusted = dict(zip(p_values, holm(list(p_values.values())), strict=True))
+    adjusted = dict(zip(p_values, adjust_holm_p_values(list(p_values.values())), strict=True))
     for row in rows:
         row |= _verdict(row["change"], adjusted[asked[key(row)]])
     return len(p_values)

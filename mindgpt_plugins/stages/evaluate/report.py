@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mindgpt_plugins.stages.reporting import ReportRules, read_json
+from mindgpt_plugins.stages.reporting import ReportRules, read_json_if_complete
 
 
 class EvaluateReport(ReportRules):
@@ -14,4 +14,4 @@ class EvaluateReport(ReportRules):
 
     def read_figures(self, folder: Path) -> Mapping[str, Any]:
         """``evaluations``: the content of ``scores.json``."""
-        return {"evaluations": read_json(folder / "scores.json")}
+        return {"evaluations": read_json_if_complete(folder / "scores.json")}

@@ -14,9 +14,9 @@ from mindgpt_data.schema.rows import Row
 from mindgpt_plugins.answers import GoldError, JudgeOptions, Verdict, judge_answer, parse_gold
 from mindgpt_plugins.core.files import load_jsonl, write_json, write_jsonl
 from mindgpt_plugins.core.schema import read_model
-from mindgpt_plugins.generation.collect import Progress, collect
+from mindgpt_plugins.generation.collect import Progress, collect_replies
 from mindgpt_plugins.generation.config import SetLocation
-from mindgpt_plugins.generation.engines import engine_name, load_once
+from mindgpt_plugins.generation.engines import choose_engine_name, make_lazy_engine
 from mindgpt_plugins.generation.hf_engine import Prompt, Reply
 from mindgpt_plugins.stages.evaluate import branches, forgetting, paired, scoring
 from mindgpt_plugins.stages.evaluate.job import EvaluateJob
@@ -26,7 +26,7 @@ class GateFailed(RuntimeError):
     """The forgetting gate failed and the recipe asks to stop; the message carries the figures."""
 
 
-def evaluate(config_path: Path) -> dict[str, Any]:
+def run_evaluation(config_path: Path) -> dict[str, Any]:
     """Run the evaluation that ``evaluate.json`` describes and return the content of ``scores.json``.
 
     Raises:
@@ -34,10 +34,10 @@ def evaluate(config_path: Path) -> dict[str, Any]:
     """
     job = read_model(config_path, EvaluateJob)
     folder = config_path.resolve().parent
-    items = items_of(job.sets, job.rows)
-    leaves = branches.tree_leaves(job.tree)
+    items = select_evaluation_rows(job.sets, job.rows)
+    leaves = branches.read_tree_leaves(job.tree)
     _refuse_early(job, items)
-    prompts = [prompt_of(key, row, root) for key, (row, root) in items.items()]
+    prompts = [make_row_prompt(key, row, root) for key, (row, root) in items.items()]
     chosen = _subset(items, job.samples.rows) if job.samples else set()
     few = [p for p in prompts if p.key in chosen]
     passes = folder / "passes"
@@ -48,9 +48,9 @@ def evaluate(config_path: Path) -> dict[str, Any]:
         plan.append(("blank", [_blanked(p) for p in blank], 0))
 
     progress = Progress(folder / "metrics.jsonl", total=sum(len(asked) for _, asked, _ in plan))
-    engine = load_once(job)
+    engine = make_lazy_engine(job)
     replies = {
-        name: collect(
+        name: collect_replies(
             engine,
             asked,
             passes / f"{name}.jsonl",
@@ -70,36 +70,38 @@ def evaluate(config_path: Path) -> dict[str, Any]:
     scores: dict[str, Any] = {
         "version": scoring.VERSION,
         "model": job.model_name,
-        "engine": engine_name(job),
+        "engine": choose_engine_name(job),
         "sets": [one.name for one in job.sets],
         "general": job.general,
         "domain": job.domain,
         "samples": job.samples.model_dump() if job.samples else {"n": 0, "rows": 0, "temperature": 1.0},
         "seed": job.seed,
         "ambiguous": sum(p["ambiguous"] for p in predictions),
-        "cells": scoring.cells(predictions),
+        "cells": scoring.aggregate_cells(predictions),
         "gate": _gate(job, predictions),
     }
-    tree = branches.document(job.model_name, scores["sets"], predictions, leaves, _compared(job, predictions))
+    tree = branches.build_branch_document(
+        job.model_name, scores["sets"], predictions, leaves, _compared(job, predictions)
+    )
     write_json(folder / "branches.json", tree)
     write_json(folder / "scores.json", scores)
     gate = scores["gate"]
     if gate and job.gate:
-        print(forgetting.describe(gate), flush=True)
+        print(forgetting.describe_gate_verdict(gate), flush=True)
         if gate["verdict"] == "failed" and job.gate.on_fail == "stop":
             raise GateFailed(
-                f"{forgetting.describe(gate)}. The scores are in {folder / 'scores.json'}. Train longer or with more "
-                "replay, or set `gate.on_fail: continue` for this stage to go on regardless."
+                f"{forgetting.describe_gate_verdict(gate)}. The scores are in {folder / 'scores.json'}. Train "
+                "longer or with more replay, or set `gate.on_fail: continue` for this stage to go on regardless."
             )
     return scores
 
 
-def right(row: Row, reply: Reply) -> bool:
+def is_reply_right(row: Row, reply: Reply) -> bool:
     """Does the reply state the row's gold answer?"""
-    return verdict(row, reply).right
+    return judge_row_reply(row, reply).right
 
 
-def verdict(row: Row, reply: Reply) -> Verdict:
+def judge_row_reply(row: Row, reply: Reply) -> Verdict:
     """The verdict on a reply, the one that the reward ``accuracy`` gives without options.
 
     Raises:
@@ -113,7 +115,7 @@ def verdict(row: Row, reply: Reply) -> Verdict:
         raise GoldError(f"row {row.uid!r}: {error}") from None
 
 
-def items_of(sets: Iterable[SetLocation], count: int | None) -> dict[str, tuple[Row, Path]]:
+def select_evaluation_rows(sets: Iterable[SetLocation], count: int | None) -> dict[str, tuple[Row, Path]]:
     """``set/uid`` → row and datasets folder, cut to ``count`` rows per set by a hash of the uid."""
     items: dict[str, tuple[Row, Path]] = {}
     for where in sets:
@@ -125,7 +127,7 @@ def items_of(sets: Iterable[SetLocation], count: int | None) -> dict[str, tuple[
     return items
 
 
-def prompt_of(key: str, row: Row, folder: Path) -> Prompt:
+def make_row_prompt(key: str, row: Row, folder: Path) -> Prompt:
     """The row as a prompt for an engine."""
     return Prompt(key, row.question, tuple(folder / name for name in row.image))
 
@@ -134,7 +136,7 @@ def _refuse_early(job: EvaluateJob, items: Mapping[str, tuple[Row, Path]]) -> No
     """Find what could not be told apart or compared at the end before the model is asked."""
     for key, (row, _) in items.items():
         for axis in branches.AXES:
-            branches.path_of(getattr(row, axis), f"{axis} of {key}")
+            branches.parse_label_path(getattr(row, axis), f"{axis} of {key}")
         if row.type == "open":
             continue  # graded by a judge
         try:
@@ -143,7 +145,7 @@ def _refuse_early(job: EvaluateJob, items: Mapping[str, tuple[Row, Path]]) -> No
             raise GoldError(f"row {key}: {error}") from None
     earlier = job.compare
     if earlier and not any(f"{p['set']}/{p['uid']}" in items for p in load_jsonl(earlier.predictions)):
-        raise paired.nothing_in_common(earlier.name)
+        raise paired.make_no_overlap_error(earlier.name)
     gate = job.gate
     if gate and gate.groups.startswith("knowledge"):
         general = [
@@ -180,14 +182,14 @@ def _figures(
 ) -> dict[str, float]:
     every = [(items[p.key][0], r) for p, group in zip(batch, replies, strict=True) for r in group]
     return {
-        f"{name}/accuracy": sum(right(row, r) for row, r in every) / len(every),
+        f"{name}/accuracy": sum(is_reply_right(row, r) for row, r in every) / len(every),
         f"{name}/tokens": sum(r.tokens for _, r in every) / len(every),
     }
 
 
 def _prediction(key: str, row: Row, replies: Mapping[str, list[Reply]]) -> dict[str, Any]:
     greedy = replies["greedy"][0]
-    judged = verdict(row, greedy)
+    judged = judge_row_reply(row, greedy)
     blank = replies.get("blank")
     return {
         "uid": row.uid,
@@ -202,9 +204,9 @@ def _prediction(key: str, row: Row, replies: Mapping[str, list[Reply]]) -> dict[
         "ambiguous": judged.ambiguous,
         "tokens": greedy.tokens,
         "samples": [
-            {"correct": right(row, r), "tokens": r.tokens, "reply": r.text} for r in replies.get("samples", [])
+            {"correct": is_reply_right(row, r), "tokens": r.tokens, "reply": r.text} for r in replies.get("samples", [])
         ],
-        "blank_correct": right(row, blank[0]) if blank else None,
+        "blank_correct": is_reply_right(row, blank[0]) if blank else None,
     }
 
 
@@ -212,7 +214,7 @@ def _compared(job: EvaluateJob, predictions: list[dict[str, Any]]) -> dict[str, 
     if job.compare is None:
         return None
     parts = {"general": job.general, "domain": job.domain}
-    return paired.compare(load_jsonl(job.compare.predictions), predictions, job.compare.name, parts)
+    return paired.compare_evaluations(load_jsonl(job.compare.predictions), predictions, job.compare.name, parts)
 
 
 def _gate(job: EvaluateJob, predictions: list[dict[str, Any]]) -> dict[str, Any] | None:
@@ -223,7 +225,7 @@ def _gate(job: EvaluateJob, predictions: list[dict[str, Any]]) -> dict[str, Any]
     peak = load_jsonl(asked.peak) if asked.peak else None
 
     # Labels are those of this evaluation: an earlier one may have been written before they were there.
-    groups = {p["uid"]: forgetting.group_of(p, asked.groups) for p in predictions if p["set"] == asked.set}
+    groups = {p["uid"]: forgetting.find_gate_group(p, asked.groups) for p in predictions if p["set"] == asked.set}
 
     def judged(lines: list[dict[str, Any]], sources: list[str]) -> dict[str, tuple[str, bool]]:
         return {
@@ -232,7 +234,7 @@ def _gate(job: EvaluateJob, predictions: list[dict[str, Any]]) -> dict[str, Any]
             if p["set"] == asked.set and p["source"] in sources
         }
 
-    result = forgetting.gate(
+    result = forgetting.judge_forgetting_gate(
         judged(before, job.general),
         judged(predictions, job.general),
         judged(before, job.domain),

@@ -13,7 +13,7 @@ ALL = "all"
 KS = (1, 2, 4, 8, 16)
 
 
-def pass_at_k(n: int, correct: int, k: int) -> float:
+def estimate_pass_at_k(n: int, correct: int, k: int) -> float:
     """Unbiased estimate of the chance that one of ``k`` samples is right: 1 − C(n−c, k)/C(n, k) (2107.03374).
 
     Raises:
@@ -24,7 +24,7 @@ def pass_at_k(n: int, correct: int, k: int) -> float:
     return 1.0 - comb(n - correct, k) / comb(n, k)
 
 
-def wilson(correct: float, n: int, z: float = 1.959964) -> tuple[float, float]:
+def compute_wilson_interval(correct: float, n: int, z: float = 1.959964) -> tuple[float, float]:
     """95 % Wilson score interval of a share, in [0, 1]; (0, 1) when n = 0."""
     # By hand, and not scipy's proportion_ci("wilson"), with which a test compares it: the report calls it where only
     # the base package is installed, and loading scipy.stats takes a second that four lines do not need.
@@ -35,7 +35,7 @@ def wilson(correct: float, n: int, z: float = 1.959964) -> tuple[float, float]:
     return max(0.0, (centre - half) / (1 + z * z / n)), min(1.0, (centre + half) / (1 + z * z / n))
 
 
-def cells(predictions: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def aggregate_cells(predictions: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Aggregate predictions into one cell per set × source × capability, with roll-ups under ``"all"``.
 
     Returns:
@@ -55,7 +55,7 @@ def cells(predictions: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def _cell(key: tuple[str, str, str], rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     right = sum(bool(p["correct"]) for p in rows)
-    low, high = wilson(right, len(rows))
+    low, high = compute_wilson_interval(right, len(rows))
     cell: dict[str, Any] = {
         "set": key[0],
         "source": key[1],
@@ -65,23 +65,25 @@ def _cell(key: tuple[str, str, str], rows: Sequence[Mapping[str, Any]]) -> dict[
         "accuracy": right / len(rows),
         "low": low,
         "high": high,
-        "tokens": mean(p["tokens"] for p in rows),
-        "parsed": mean(p["answer"] is not None for p in rows),
+        "tokens": compute_mean(p["tokens"] for p in rows),
+        "parsed": compute_mean(p["answer"] is not None for p in rows),
     }
     sampled = [p["samples"] for p in rows if p["samples"]]
     n = min((len(s) for s in sampled), default=0)
     cell["sampled"] = len(sampled)
     cell["pass_at"] = {
-        str(k): mean(pass_at_k(len(s), sum(x["correct"] for x in s), k) for s in sampled) for k in KS if k <= n
+        str(k): compute_mean(estimate_pass_at_k(len(s), sum(x["correct"] for x in s), k) for s in sampled)
+        for k in KS
+        if k <= n
     }
-    cell["sample_tokens"] = mean(x["tokens"] for s in sampled for x in s)
+    cell["sample_tokens"] = compute_mean(x["tokens"] for s in sampled for x in s)
     blank = [p for p in rows if p["blank_correct"] is not None]
-    cell["blank_accuracy"] = mean(p["blank_correct"] for p in blank)
-    cell["sighted_accuracy"] = mean(p["correct"] for p in blank)
+    cell["blank_accuracy"] = compute_mean(p["blank_correct"] for p in blank)
+    cell["sighted_accuracy"] = compute_mean(p["correct"] for p in blank)
     return cell
 
 
-def mean(values: Iterable[float]) -> float | None:
+def compute_mean(values: Iterable[float]) -> float | None:
     """Arithmetic mean, None when there is nothing to average."""
     items = [float(v) for v in values]
     return sum(items) / len(items) if items else None

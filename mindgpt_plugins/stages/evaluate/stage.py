@@ -11,7 +11,7 @@ from mindgpt_plugins.core.files import read_json
 from mindgpt_plugins.core.schema import StageConfig, resolve_config, write_model
 from mindgpt_plugins.generation.config import SetLocation
 from mindgpt_plugins.stages.base import Command, Context, CostRules, Extension, RehearsalRules, ReportRules, Stage
-from mindgpt_plugins.stages.evaluate.branches import tree_leaves
+from mindgpt_plugins.stages.evaluate.branches import read_tree_leaves
 from mindgpt_plugins.stages.evaluate.config import EvaluateConfig
 from mindgpt_plugins.stages.evaluate.job import EvaluateJob, GateJob
 
@@ -40,8 +40,8 @@ class Evaluate(Stage[EvaluateConfig]):
         job = resolve_config(
             config,
             EvaluateJob,
-            **model_settings(config.model, config.seed, context),
-            sets=[set_location(context, ref) for ref in config.sets],
+            **build_model_settings(config.model, config.seed, context),
+            sets=[locate_set(context, ref) for ref in config.sets],
             gate=gate,
             compare={"name": earlier, "predictions": context.artefact(earlier, "predictions")} if earlier else None,
             tree=_trees(config, context),
@@ -64,7 +64,7 @@ class Evaluate(Stage[EvaluateConfig]):
         if config.gate and config.gate.set is not None and config.gate.set not in names:
             problems.append(f"gate.set: {config.gate.set!r} is not evaluated here; choose from {', '.join(names)}")
         try:
-            tree_leaves(_trees(config, context))
+            read_tree_leaves(_trees(config, context))
         except TreeError as error:
             problems.append(f"tree: {error}")
         return problems
@@ -109,7 +109,7 @@ def _trees(config: EvaluateConfig, context: Context) -> dict[str, Path]:
     return {axis: (context.recipe_folder / Path(path).expanduser()).resolve() for axis, path in trees.items()}
 
 
-def model_settings(reference: str, seed: int | None, context: Context) -> dict[str, Any]:
+def build_model_settings(reference: str, seed: int | None, context: Context) -> dict[str, Any]:
     """What every stage that loads a model for generation passes on: fields of ``ModelSettings``."""
     return {
         "model": context.model(reference),
@@ -121,7 +121,7 @@ def model_settings(reference: str, seed: int | None, context: Context) -> dict[s
     }
 
 
-def set_location(context: Context, reference: str) -> SetLocation:
+def locate_set(context: Context, reference: str) -> SetLocation:
     """A dataset reference as folder and set name."""
     folder, name = context.dataset(reference)
     return SetLocation(folder=folder, name=name)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mindgpt_plugins.core.files import read_json, write_json
-from mindgpt_plugins.stages.interpolate.checkpoint import Entry, MergeError, copy_rest, read_header
+from mindgpt_plugins.stages.interpolate.checkpoint import MergeError, TensorEntry, copy_model_extras, read_header
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -55,7 +55,7 @@ class Adapter:
         return (folder / CONFIG).is_file()
 
     @cached_property
-    def entries(self) -> dict[str, Entry]:
+    def entries(self) -> dict[str, TensorEntry]:
         """Tensors of the adapter."""
         return read_header(self.folder / WEIGHTS)
 
@@ -89,7 +89,7 @@ class Adapter:
         return product.T if self.config.get("fan_in_fan_out") else product
 
 
-def combine(adapters: Sequence[tuple[Adapter, float]], folder: Path) -> None:
+def combine_adapters(adapters: Sequence[tuple[Adapter, float]], folder: Path) -> None:
     """Write the adapter whose difference is Σ c_i · ΔW_i; one adapter is only scaled, several concatenate their ranks.
 
     Every adapter must have been trained on the same base. Targets that only some adapters have are padded with zeros.
@@ -133,6 +133,6 @@ def combine(adapters: Sequence[tuple[Adapter, float]], folder: Path) -> None:
         "rank_pattern": {},
         "target_modules": modules,
     }
-    copy_rest(first.folder, folder)
+    copy_model_extras(first.folder, folder)
     save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
     write_json(folder / CONFIG, config)

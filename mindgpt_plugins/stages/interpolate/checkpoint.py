@@ -31,7 +31,7 @@ class MergeError(ValueError):
 
 
 @dataclass(frozen=True)
-class Entry:
+class TensorEntry:
     """One tensor as its shard's header describes it."""
 
     dtype: str
@@ -62,9 +62,9 @@ class Checkpoint:
             )
 
     @cached_property
-    def entries(self) -> dict[str, Entry]:
+    def entries(self) -> dict[str, TensorEntry]:
         """Name → type and shape of every tensor, in the order of the shards."""
-        headers: dict[str, dict[str, Entry]] = {}
+        headers: dict[str, dict[str, TensorEntry]] = {}
         for name, file in self.files.items():
             if file not in headers:
                 if not (self.folder / file).is_file():
@@ -101,7 +101,7 @@ class Checkpoint:
         return (head, table) if head and table else None
 
 
-def read_header(path: Path) -> dict[str, Entry]:
+def read_header(path: Path) -> dict[str, TensorEntry]:
     """Name → entry of every tensor in one safetensors file, without reading any.
 
     Raises:
@@ -116,7 +116,7 @@ def read_header(path: Path) -> dict[str, Entry]:
         for name, found in header.items():
             if name != "__metadata__":
                 first, last = found["data_offsets"]
-                entries[name] = Entry(found["dtype"], tuple(found["shape"]), last - first)
+                entries[name] = TensorEntry(found["dtype"], tuple(found["shape"]), last - first)
                 end = max(end, last)
     except (ValueError, KeyError, TypeError, OverflowError, MemoryError) as error:
         raise MergeError(f"{path} is no safetensors file ({error}); copy it again") from error
@@ -125,10 +125,10 @@ def read_header(path: Path) -> dict[str, Entry]:
     return entries
 
 
-def write(
+def write_shards(
     folder: Path,
     files: dict[str, str],
-    entries: dict[str, Entry],
+    entries: dict[str, TensorEntry],
     parts: Callable[[str], Iterable[Tensor]],
 ) -> None:
     """Write shards and their index as a stream. A shard that is already there is kept: it was renamed when complete.
@@ -169,7 +169,7 @@ def write(
         write_json(folder / INDEX, index)
 
 
-def copy_rest(source: Path, folder: Path) -> None:
+def copy_model_extras(source: Path, folder: Path) -> None:
     """Copy what a model folder needs beside its weights: configuration, processor, tokenizer, chat template."""
     folder.mkdir(parents=True, exist_ok=True)
     for path in sorted(source.iterdir()):
@@ -178,7 +178,7 @@ def copy_rest(source: Path, folder: Path) -> None:
             shutil.copyfile(path, folder / path.name)
 
 
-def pieces(count: int, size: int = 1 << 24) -> Iterator[slice]:
+def slice_elements(count: int, size: int = 1 << 24) -> Iterator[slice]:
     """Slices over ``count`` elements, so that float32 copies stay small."""
     for start in range(0, count, size):
         yield slice(start, min(count, start + size))

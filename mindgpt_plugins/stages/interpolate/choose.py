@@ -17,15 +17,15 @@ from mindgpt_plugins.core.metrics import append_metrics, read_metrics, truncate_
 from mindgpt_plugins.core.schema import write_model
 from mindgpt_plugins.generation.config import EngineSettings
 from mindgpt_plugins.stages.evaluate.job import EvaluateJob, GateJob
-from mindgpt_plugins.stages.evaluate.run import evaluate
+from mindgpt_plugins.stages.evaluate.run import run_evaluation
 from mindgpt_plugins.stages.interpolate.checkpoint import MergeError
 from mindgpt_plugins.stages.interpolate.job import ChooseJob
-from mindgpt_plugins.stages.interpolate.run import interpolate
+from mindgpt_plugins.stages.interpolate.run import interpolate_checkpoints
 
 Candidate = dict[str, Any]
 
 
-def choose(start: Path, end: Path, settings: ChooseJob, folder: Path) -> float:
+def choose_alpha(start: Path, end: Path, settings: ChooseJob, folder: Path) -> float:
     """Evaluate the grid and return the chosen alpha; ``chosen.json`` in ``folder`` keeps the table.
 
     Args:
@@ -41,13 +41,13 @@ def choose(start: Path, end: Path, settings: ChooseJob, folder: Path) -> float:
     table: list[Candidate] = []
     for alpha in grid:
         scores = _scores(start, end, alpha, settings, folder / "candidates")
-        table.append({"alpha": alpha, "offered": alpha in settings.grid, **figures(scores)})
+        table.append({"alpha": alpha, "offered": alpha in settings.grid, **summarise_candidate(scores)})
         # One line per candidate, also those that a killed run had finished but not written down.
         if len(read_metrics(folder / "metrics.jsonl")) < len(table):
             truncate_metrics(folder / "metrics.jsonl", len(table) - 1)
             numbers = {key: table[-1][key] for key in ("alpha", "domain", "general")}
             append_metrics(folder / "metrics.jsonl", len(table), len(grid), numbers)
-    best = pick([c for c in table if c["offered"]], settings.objective)
+    best = pick_candidate([c for c in table if c["offered"]], settings.objective)
     write_json(folder / "chosen.json", {"alpha": best and best["alpha"], "candidates": table})
     shown = "; ".join(
         f"a = {c['alpha']:g}: domain {100 * c['domain']:.1f} %, general {100 * c['general']:.1f} %"
@@ -62,7 +62,7 @@ def choose(start: Path, end: Path, settings: ChooseJob, folder: Path) -> float:
     return float(best["alpha"])
 
 
-def pick(table: Sequence[Candidate], objective: str) -> Candidate | None:
+def pick_candidate(table: Sequence[Candidate], objective: str) -> Candidate | None:
     """The best candidate by ``domain`` accuracy, or by the ``mean`` of domain and general, in which no group fell.
 
     A tie goes to the one nearer to the start.
@@ -75,7 +75,7 @@ def pick(table: Sequence[Candidate], objective: str) -> Candidate | None:
     return max(kept, key=lambda c: (value(c), -float(c["alpha"])), default=None)
 
 
-def figures(scores: Mapping[str, Any]) -> Candidate:
+def summarise_candidate(scores: Mapping[str, Any]) -> Candidate:
     """Accuracy on domain and general rows of the first set, and the general groups that fell or are undecided."""
     gate = scores["gate"]
     cells = {c["source"]: c for c in scores["cells"] if c["set"] == gate["set"] and c["capability"] == "all"}
@@ -106,7 +106,7 @@ def _scores(start: Path, end: Path, alpha: float, settings: ChooseJob, folder: P
         done: dict[str, Any] = read_json(own / "scores.json")
         return done
     own.mkdir(parents=True, exist_ok=True)
-    interpolate(start, end, alpha, own / "model")
+    interpolate_checkpoints(start, end, alpha, own / "model")
     job = EvaluateJob(
         **settings.model_dump(include=set(EngineSettings.model_fields) - {"model", "model_name"}),
         model=str(own / "model"),
@@ -125,7 +125,7 @@ def _scores(start: Path, end: Path, alpha: float, settings: ChooseJob, folder: P
         ),
     )
     write_model(own / "evaluate.json", job)
-    scores = evaluate(own / "evaluate.json")
+    scores = run_evaluation(own / "evaluate.json")
     for name in ("model", "adapter"):
         shutil.rmtree(own / name, ignore_errors=True)
     gc.collect()  # the candidate's engine, before the next one is loaded

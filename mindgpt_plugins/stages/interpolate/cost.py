@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mindgpt_plugins.sizing.work import Asked, Job, Work, answer
+from mindgpt_plugins.sizing.work import AnsweredPrompts, CostInputs, StageWork, estimate_answering
 from mindgpt_plugins.stages.context import Context
 from mindgpt_plugins.stages.costing import CostRules
 from mindgpt_plugins.stages.interpolate.config import InterpolateConfig
@@ -15,12 +15,14 @@ class InterpolateCost(CostRules[InterpolateConfig]):
         """Both ends have the same sizes."""
         return config.start
 
-    def count_work(self, config: InterpolateConfig, context: Context, job: Job) -> Work:
+    def count_work(self, config: InterpolateConfig, context: Context, job: CostInputs) -> StageWork:
         """Greedy replies of every candidate, and of the start."""
         choose = config.choose
         if choose is None:
-            return Work(assumptions=["weights are averaged, no model runs"])
+            return StageWork(assumptions=["weights are averaged, no model runs"])
         times = len(choose.grid) + 1
         sets = [job.rows([one]) for one in choose.sets]
-        asked = [Asked(one, times * min(one.count, choose.rows or one.count), 1.0) for one in sets]
-        return answer(job, asked, choose.max_new_tokens, [f"greedy replies of {times} models on the dev sets"])
+        asked = [AnsweredPrompts(one, times * min(one.count, choose.rows or one.count), 1.0) for one in sets]
+        return estimate_answering(
+            job, asked, choose.max_new_tokens, [f"greedy replies of {times} models on the dev sets"]
+        )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mindgpt_plugins.stages.reporting import ReportRules, read_json
+from mindgpt_plugins.stages.reporting import ReportRules, read_json_if_complete
 
 
 class InterpolateReport(ReportRules):
@@ -14,4 +14,4 @@ class InterpolateReport(ReportRules):
 
     def read_figures(self, folder: Path) -> Mapping[str, Any]:
         """``interpolations``: the content of ``chosen.json``."""
-        return {"interpolations": read_json(folder / "chosen.json")}
+        return {"interpolations": read_json_if_complete(folder / "chosen.json")}

@@ -10,22 +10,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mindgpt_plugins.core.files import read_json
-from mindgpt_plugins.stages.interpolate.adapter import Adapter, combine
+from mindgpt_plugins.stages.interpolate.adapter import Adapter, combine_adapters
 from mindgpt_plugins.stages.interpolate.checkpoint import (
     FLOATS,
     Checkpoint,
-    Entry,
     MergeError,
-    copy_rest,
-    pieces,
-    write,
+    TensorEntry,
+    copy_model_extras,
+    slice_elements,
+    write_shards,
 )
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-def interpolate(start: Path, end: Path, alpha: float, folder: Path) -> None:
+def interpolate_checkpoints(start: Path, end: Path, alpha: float, folder: Path) -> None:
     """Write the model at ``alpha`` between ``start`` and ``end`` into ``folder``, with everything it needs to load.
 
     ``end`` may be a LoRA adapter trained on ``start``, or both may be adapters of one base: then ``folder`` is the
@@ -67,12 +67,12 @@ def _between_models(start: Checkpoint, end: Checkpoint, alpha: float, folder: Pa
                 )
             yield b
             return
-        for piece in pieces(b.numel()):
+        for piece in slice_elements(b.numel()):
             # torch.lerp works from the nearer end, so that both ends come out exactly.
             yield torch.lerp(a[piece].float(), b[piece].float(), alpha).to(b.dtype)
 
-    copy_rest(end.folder, folder)
-    write(folder, {name: end.files[name] for name in names}, end.entries, parts)
+    copy_model_extras(end.folder, folder)
+    write_shards(folder, {name: end.files[name] for name in names}, end.entries, parts)
 
 
 def _along_adapters(start: Path, end: Adapter, alpha: float, folder: Path) -> None:
@@ -89,15 +89,15 @@ def _along_adapters(start: Path, end: Adapter, alpha: float, folder: Path) -> No
     for adapter, _ in terms:
         for target in adapter.targets:
             _fits(adapter, target, base)
-    combine(terms, folder.parent / "adapter")
+    combine_adapters(terms, folder.parent / "adapter")
 
     def parts(name: str) -> Iterator[Tensor]:
         weight = base.tensor(name)
         deltas = [c * adapter.delta(name) for adapter, c in terms if name in adapter.targets]
         yield (weight.float() + sum(deltas)).to(weight.dtype) if deltas else weight
 
-    copy_rest(base.folder, folder)
-    write(folder, base.files, base.entries, parts)
+    copy_model_extras(base.folder, folder)
+    write_shards(folder, base.files, base.entries, parts)
 
 
 def _fits(adapter: Adapter, target: str, base: Checkpoint) -> None:
@@ -119,10 +119,10 @@ def _fits(adapter: Adapter, target: str, base: Checkpoint) -> None:
 
 def _base_of(adapter: Adapter) -> Path:
     base = Path(str(adapter.config.get("base_model_name_or_path")))
-    return base if base.is_dir() else located(str(base))
+    return base if base.is_dir() else resolve_model_snapshot(str(base))
 
 
-def located(reference: str) -> Path:
+def resolve_model_snapshot(reference: str) -> Path:
     """A model folder, or the local snapshot of a hub id (downloaded unless HF_HUB_OFFLINE is set)."""
     if Path(reference).is_dir():
         return Path(reference)
@@ -181,5 +181,5 @@ def _common(start: Checkpoint, end: Checkpoint) -> list[str]:
     return list(b)
 
 
-def _shown(entry: Entry) -> str:
+def _shown(entry: TensorEntry) -> str:
     return f"{entry.dtype}{list(entry.shape)}"

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from mindgpt_plugins.core.schema import StageConfig, resolve_config, write_model
 from mindgpt_plugins.stages.base import Command, Context, CostRules, RehearsalRules, ReportRules, Stage
-from mindgpt_plugins.stages.evaluate.stage import model_settings, set_location
+from mindgpt_plugins.stages.evaluate.stage import build_model_settings, locate_set
 from mindgpt_plugins.stages.interpolate.config import InterpolateConfig
 from mindgpt_plugins.stages.interpolate.job import InterpolateJob
 
@@ -22,8 +22,8 @@ class Interpolate(Stage[InterpolateConfig]):
         """Resolve references and write ``interpolate.json``."""
         choose = None
         if config.choose is not None:
-            told = {**config.choose.model_dump(), **model_settings(config.end, config.seed, context)}
-            choose = {**told, "sets": [set_location(context, ref) for ref in config.choose.sets]}
+            told = {**config.choose.model_dump(), **build_model_settings(config.end, config.seed, context)}
+            choose = {**told, "sets": [locate_set(context, ref) for ref in config.choose.sets]}
         ends = {"start": context.model(config.start), "end": context.model(config.end)}
         write_model(context.folder / "interpolate.json", resolve_config(config, InterpolateJob, **ends, choose=choose))
         return [Command(("-m", "mindgpt_plugins.stages.interpolate", "interpolate.json"))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mindgpt_plugins.sizing import model as sizes
 from mindgpt_plugins.sizing.flops import Sized
-from mindgpt_plugins.sizing.work import Job, Work
+from mindgpt_plugins.sizing.work import CostInputs, StageWork
 from mindgpt_plugins.stages.context import Context
 from mindgpt_plugins.stages.costing import CostRules
 from mindgpt_plugins.stages.model.config import ModelConfig
@@ -20,10 +20,10 @@ class ModelCost(CostRules[ModelConfig]):
         """From its settings; the vocabulary is at most so large."""
         from mindgpt_plugins.stages.model import run as tiny_qwen3_vl
 
-        text, vision = tiny_qwen3_vl.sizes(config, context.max_pixels)
+        text, vision = tiny_qwen3_vl.derive_model_sizes(config, context.max_pixels)
         raw = {"model_type": "qwen3_vl", "text_config": text, "vision_config": vision, "tie_word_embeddings": True}
-        return Sized(sizes.parse(raw, "model"), 0, config.vision_layers)
+        return Sized(sizes.parse_model_sizes(raw, "model"), 0, config.vision_layers)
 
-    def count_work(self, config: ModelConfig, context: Context, job: Job) -> Work:
+    def count_work(self, config: ModelConfig, context: Context, job: CostInputs) -> StageWork:
         """Nothing."""
-        return Work(assumptions=["no GPU"])
+        return StageWork(assumptions=["no GPU"])

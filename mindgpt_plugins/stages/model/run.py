@@ -25,7 +25,7 @@ PATCH, MERGE = 16, 2
 """Qwen3-VL's: one visual token is PATCH·MERGE = 32 pixels wide."""
 
 
-def build(
+def build_model(
     config: ModelConfig, texts: list[str], folder: Path, seed: int, min_pixels: int, max_pixels: int
 ) -> dict[str, int]:
     """Make the model and write it to ``folder``, replacing what is there.
@@ -44,7 +44,7 @@ def build(
     import torch
     from transformers import Qwen3VLForConditionalGeneration
 
-    tokenizer = bpe.train(texts, config.vocab_size)
+    tokenizer = bpe.train_tokenizer(texts, config.vocab_size)
     torch.manual_seed(seed)
     host = _host_config(config, tokenizer, max_pixels)
     model = Qwen3VLForConditionalGeneration(host).to(torch.float32)
@@ -71,7 +71,7 @@ def _processor(tokenizer: Any, min_pixels: int, max_pixels: int) -> Any:
     )
 
 
-def sizes(config: ModelConfig, max_pixels: int) -> tuple[dict[str, Any], dict[str, Any]]:
+def derive_model_sizes(config: ModelConfig, max_pixels: int) -> tuple[dict[str, Any], dict[str, Any]]:
     """What ``text_config`` and ``vision_config`` say about sizes; the vocabulary is the largest it may become."""
     side = max(4, -(-int(max_pixels**0.5) // PATCH))
     text = {
@@ -104,7 +104,7 @@ def _host_config(config: ModelConfig, tokenizer: Any, max_pixels: int) -> Any:
     from transformers import Qwen3VLConfig
 
     token = tokenizer.convert_tokens_to_ids
-    text, vision = sizes(config, max_pixels)
+    text, vision = derive_model_sizes(config, max_pixels)
     section = text["head_dim"] // 8
     host = Qwen3VLConfig(
         text_config={
@@ -133,7 +133,7 @@ def _host_config(config: ModelConfig, tokenizer: Any, max_pixels: int) -> Any:
     return host
 
 
-def texts_of(sets: Iterable[SetLocation]) -> list[str]:
+def list_training_texts(sets: Iterable[SetLocation]) -> list[str]:
     """Every question and reply of the named sets, in order, wrapped as the model will see them."""
     texts = ["user", "assistant", "system"]
     for one in sets:
@@ -148,7 +148,7 @@ def main(argv: list[str]) -> int:
         print("usage: python -m mindgpt_plugins.stages.model.run config.json", file=sys.stderr)
         return 2
     job = read_model(Path(argv[0]), ModelJob)
-    made = build(job.model, texts_of(job.sets), job.folder, job.seed, job.min_pixels, job.max_pixels)
+    made = build_model(job.model, list_training_texts(job.sets), job.folder, job.seed, job.min_pixels, job.max_pixels)
     metrics = Path(argv[0]).parent / "metrics.jsonl"
     truncate_metrics(metrics, 0)  # of an attempt that was killed after it
     append_metrics(metrics, 1, 1, made)

@@ -26,7 +26,7 @@ CHAT_TEMPLATE = (
 """Qwen3-VL's markup without tools and thinking: the same tokens as LLaMA-Factory's ``qwen3_vl_nothink``."""
 
 
-def train(texts: Iterable[str], vocab_size: int) -> Any:
+def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Any:
     """Train a tokenizer on ``texts``.
 
     Args:

@@ -9,7 +9,7 @@ from mindgpt_plugins.core.schema import StageConfig
 from mindgpt_plugins.stages.base import Command, Context
 from mindgpt_plugins.stages.preference_pairs.config import PreferencePairsConfig
 from mindgpt_plugins.stages.preference_pairs.stage import PreferencePairs
-from mindgpt_plugins.stages.self_training.rehearsed import use_gold
+from mindgpt_plugins.stages.self_training.rehearsed import use_oracle_engine
 
 
 class RehearsedPreferencePairsConfig(PreferencePairsConfig):
@@ -26,4 +26,4 @@ class RehearsedPreferencePairs(PreferencePairs):
 
     def render(self, config: PreferencePairsConfig, context: Context) -> list[Command]:
         """As the stage's, in the process that knows the answers."""
-        return use_gold(super().render(config, context), "mindgpt_plugins.stages.preference_pairs.run")
+        return use_oracle_engine(super().render(config, context), "mindgpt_plugins.stages.preference_pairs.run")

@@ -18,19 +18,19 @@ from mindgpt_data.schema.rows import PAIR_KINDS, Pair
 
 from mindgpt_plugins.core.files import write_json
 from mindgpt_plugins.core.schema import read_model
-from mindgpt_plugins.generation.collect import Answerer, Progress, collect
-from mindgpt_plugins.generation.engines import engine_name, load_once
+from mindgpt_plugins.generation.collect import Answerer, Progress, collect_replies
+from mindgpt_plugins.generation.engines import choose_engine_name, make_lazy_engine
 from mindgpt_plugins.generation.hf_engine import Reply
-from mindgpt_plugins.stages.evaluate.run import right
+from mindgpt_plugins.stages.evaluate.run import is_reply_right
 from mindgpt_plugins.stages.preference_pairs.job import PreferencePairsJob
-from mindgpt_plugins.stages.self_training.prompts import Item, SelfTrainingError, adopt, read_items
+from mindgpt_plugins.stages.self_training.prompts import LocatedRow, SelfTrainingError, adopt_row_images, read_items
 
 Candidate = tuple[str, str]
 """Chosen and rejected reply."""
 
 
 def run(
-    config_path: Path, engines: Callable[[PreferencePairsJob], Callable[[], Answerer]] = load_once
+    config_path: Path, engines: Callable[[PreferencePairsJob], Callable[[], Answerer]] = make_lazy_engine
 ) -> dict[str, Any]:
     """Run the stage that ``preference_pairs.json`` describes; return the content of ``summary.json``.
 
@@ -45,7 +45,7 @@ def run(
     blind_wanted = job.shares.grounded_blind > 0
     progress = Progress(folder / "metrics.jsonl", total=len(items) * (2 if blind_wanted else 1))
     asked: dict[str, Any] = {"temperature": job.temperature, "batch_size": job.batch_size, "progress": progress}
-    replies = collect(
+    replies = collect_replies(
         engine,
         [item.prompt() for item in items.values()],
         folder / "samples" / "sighted.jsonl",
@@ -61,22 +61,22 @@ def run(
             if found and items[uid].row.image
         }
         progress.total = len(items) + len(begun)
-        blind = collect(
+        blind = collect_replies(
             engine,
             [items[uid].prompt(prefix=text, blank=True) for uid, text in begun.items()],
             folder / "samples" / "blind.jsonl",
             n=job.blind_samples,
             **asked,
         )
-    summary = build(job, items, replies, good, blind, folder / "datasets")
-    summary["engine"] = engine_name(job)
+    summary = build_preference_set(job, items, replies, good, blind, folder / "datasets")
+    summary["engine"] = choose_engine_name(job)
     write_json(folder / "summary.json", summary)
     return summary
 
 
-def build(
+def build_preference_set(
     job: PreferencePairsJob,
-    items: Mapping[str, Item],
+    items: Mapping[str, LocatedRow],
     replies: Mapping[str, list[Reply]],
     good: Mapping[str, list[Reply]],
     blind: Mapping[str, list[Reply]],
@@ -86,7 +86,7 @@ def build(
     shares = job.shares.model_dump()
     found: dict[str, dict[str, Candidate]] = {kind: {} for kind in PAIR_KINDS}
     for uid, item in items.items():
-        bad = [r for r in replies[uid] if r.finished and not right(item.row, r)]
+        bad = [r for r in replies[uid] if r.finished and not is_reply_right(item.row, r)]
         options = {
             "right_wrong": _right_wrong(good[uid], bad),
             "grounded_blind": _grounded_blind(item, good[uid], blind.get(uid, [])),
@@ -98,7 +98,7 @@ def build(
     wanted = _wanted(shares, job.pairs or len(items))
     taken = _take(found, wanted, job.seed)
     pairs = [
-        Pair(adopt(items[uid], folder), chosen, rejected, kind)
+        Pair(adopt_row_images(items[uid], folder), chosen, rejected, kind)
         for kind, uids in taken.items()
         for uid in uids
         for chosen, rejected in (found[kind][uid],)
@@ -148,9 +148,9 @@ def build(
     }
 
 
-def _good(item: Item, replies: Sequence[Reply]) -> list[Reply]:
+def _good(item: LocatedRow, replies: Sequence[Reply]) -> list[Reply]:
     """Right, finished replies, the shortest first (ties by text, so that the order is fixed)."""
-    return sorted((r for r in replies if r.finished and right(item.row, r)), key=lambda r: (r.tokens, r.text))
+    return sorted((r for r in replies if r.finished and is_reply_right(item.row, r)), key=lambda r: (r.tokens, r.text))
 
 
 def _beginning(text: str, share: float) -> str:
@@ -168,8 +168,8 @@ def _right_wrong(good: Sequence[Reply], bad: Sequence[Reply]) -> Candidate | Non
     return chosen.text, rejected.text
 
 
-def _grounded_blind(item: Item, good: Sequence[Reply], blind: Sequence[Reply]) -> Candidate | None:
-    wrong = Counter(r.text for r in blind if r.finished and not right(item.row, r))
+def _grounded_blind(item: LocatedRow, good: Sequence[Reply], blind: Sequence[Reply]) -> Candidate | None:
+    wrong = Counter(r.text for r in blind if r.finished and not is_reply_right(item.row, r))
     # The guess it makes most often without seeing; ties by text, so that the choice is fixed.
     return (good[0].text, min(wrong, key=lambda text: (-wrong[text], text))) if good and wrong else None
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from mindgpt_plugins.core.schema import read_model
 from mindgpt_plugins.generation.hf_engine import EngineError
-from mindgpt_plugins.stages.quantise.apply import QuantiseError, quantise
+from mindgpt_plugins.stages.quantise.apply import QuantiseError, quantise_model
 from mindgpt_plugins.stages.quantise.calibration import CalibrationError
-from mindgpt_plugins.stages.quantise.gate import QualityLost, judge
+from mindgpt_plugins.stages.quantise.gate import QualityLost, judge_quantised_model
 from mindgpt_plugins.stages.quantise.job import QuantiseJob
 
 if __name__ == "__main__":
@@ -23,8 +23,8 @@ if __name__ == "__main__":
     path = Path(sys.argv[1]).resolve()
     job = read_model(path, QuantiseJob)
     try:
-        candidate = quantise(job, path.parent)
-        print(json.dumps(judge(job, path.parent, candidate), indent=1), flush=True)
+        candidate = quantise_model(job, path.parent)
+        print(json.dumps(judge_quantised_model(job, path.parent, candidate), indent=1), flush=True)
         os.replace(candidate, path.parent / "model")  # only what passed is a model
     except (EngineError, CalibrationError, QuantiseError, QualityLost, FileNotFoundError) as error:
         sys.exit(str(error))

@@ -8,21 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from mindgpt_plugins.core.files import read_json, write_json
-from mindgpt_plugins.stages.quantise.calibration import Encoded, rows_for
+from mindgpt_plugins.stages.quantise.calibration import Encoded, select_calibration_rows
 from mindgpt_plugins.stages.quantise.job import QuantiseJob
-from mindgpt_plugins.stages.quantise.schemes import FP8_CACHE, SCHEMES, kept
+from mindgpt_plugins.stages.quantise.schemes import FP8_CACHE, SCHEMES, list_kept_modules
 
 
 class QuantiseError(RuntimeError):
     """The model cannot be quantised as asked; the message says what to do."""
 
 
-def quantise(job: QuantiseJob, folder: Path) -> Path:
+def quantise_model(job: QuantiseJob, folder: Path) -> Path:
     """Quantise the stage's model into ``folder/candidate`` and return it; a finished candidate is kept.
 
     Raises:
         QuantiseError: llm-compressor is missing, or the device cannot run the scheme.
-        CalibrationError: see :func:`mindgpt_plugins.stages.quantise.calibration.rows_for`.
+        CalibrationError: see :func:`mindgpt_plugins.stages.quantise.calibration.select_calibration_rows`.
     """
     candidate = folder / "candidate"
     if (candidate / "done").is_file():
@@ -37,7 +37,7 @@ def quantise(job: QuantiseJob, folder: Path) -> Path:
         if not path.is_file():
             raise QuantiseError(f"{job.model} is no local model folder: there is no {path}")
         vision = "vision_config" in read_json(path)
-        rows = rows_for(job.calibration, vision=vision, seed=job.seed)
+        rows = select_calibration_rows(job.calibration, vision=vision, seed=job.seed)
     try:
         from llmcompressor import oneshot
     except ImportError as error:
@@ -73,6 +73,6 @@ def _modifier(job: QuantiseJob, model_type: str) -> Any:
     if job.kv_cache == "fp8":
         options["kv_cache_scheme"] = FP8_CACHE
     try:
-        return kind(targets="Linear", scheme=scheme.preset, ignore=kept(model_type, job.keep), **options)
+        return kind(targets="Linear", scheme=scheme.preset, ignore=list_kept_modules(model_type, job.keep), **options)
     except (TypeError, ValueError) as error:
         raise QuantiseError(f"{name} does not take these options ({job.options}): {error}") from error

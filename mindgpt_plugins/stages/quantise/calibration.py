@@ -21,7 +21,7 @@ class CalibrationError(RuntimeError):
     """The sets cannot calibrate this model; the message says what to do."""
 
 
-def rows_for(asked: CalibrationJob, *, vision: bool, seed: int) -> list[Item]:
+def select_calibration_rows(asked: CalibrationJob, *, vision: bool, seed: int) -> list[Item]:
     """The rows a recipe's ``calibration`` stands for.
 
     llm-compressor traces the model with the first row's inputs, so pictures are in all of them: rows without one are
@@ -30,7 +30,7 @@ def rows_for(asked: CalibrationJob, *, vision: bool, seed: int) -> list[Item]:
     Args:
         asked: which sets, how many rows, spread over which labels, with pictures or without.
         vision: has the model a vision part?
-        seed: see :func:`stratified`.
+        seed: see :func:`stratify_items`.
 
     Raises:
         CalibrationError: no row is left, the model sees but no row has a picture, or a picture is missing.
@@ -52,7 +52,7 @@ def rows_for(asked: CalibrationJob, *, vision: bool, seed: int) -> list[Item]:
     if len(wanted) < len(items):
         kind = "without" if pictures else "with"
         print(f"calibration: {len(items) - len(wanted)} rows {kind} a picture are left out", flush=True)
-    chosen = stratified(wanted, asked.rows, asked.by, seed)
+    chosen = stratify_items(wanted, asked.rows, asked.by, seed)
     lost = [(row, root / name) for row, root in chosen for name in row.image if not (root / name).is_file()]
     if lost:
         row, path = lost[0]
@@ -63,7 +63,7 @@ def rows_for(asked: CalibrationJob, *, vision: bool, seed: int) -> list[Item]:
     return chosen
 
 
-def stratified(items: Sequence[Item], count: int, by: str, seed: int) -> list[Item]:
+def stratify_items(items: Sequence[Item], count: int, by: str, seed: int) -> list[Item]:
     """``count`` items, one per label in turn: rare labels are not drowned by frequent ones.
 
     Args:
@@ -98,11 +98,11 @@ class Encoded(Sequence[Mapping[str, Any]]):
         return (self[at] for at in range(len(self)))
 
     def __getitem__(self, at: Any) -> Any:
-        from mindgpt_plugins.generation.hf_engine import Prompt, chat_text, open_image
+        from mindgpt_plugins.generation.hf_engine import Prompt, open_image, render_chat_text
 
         row, folder = self.items[at]
         paths = tuple(folder / name for name in row.image)
-        text = chat_text(self.processor, Prompt(row.uid, row.question, paths, prefix=row.response))
+        text = render_chat_text(self.processor, Prompt(row.uid, row.question, paths, prefix=row.response))
         options: dict[str, Any] = {"return_tensors": "pt"}
         if paths:
             options |= {"images": [open_image(path, False) for path in paths], "size": dict(self.pixels)}

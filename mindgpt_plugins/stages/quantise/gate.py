@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from mindgpt_plugins.core.files import write_json
-from mindgpt_plugins.generation.collect import Progress, collect
-from mindgpt_plugins.generation.engines import load_hugging_face
+from mindgpt_plugins.generation.collect import Progress, collect_replies
+from mindgpt_plugins.generation.engines import load_hf_engine
 from mindgpt_plugins.generation.hf_engine import Engine, Prompt, Reply
-from mindgpt_plugins.stages.evaluate.run import items_of, prompt_of, right
-from mindgpt_plugins.stages.evaluate.scoring import wilson
+from mindgpt_plugins.stages.evaluate.run import is_reply_right, make_row_prompt, select_evaluation_rows
+from mindgpt_plugins.stages.evaluate.scoring import compute_wilson_interval
 from mindgpt_plugins.stages.quantise.job import QuantiseJob
 
 
@@ -20,7 +20,7 @@ class QualityLost(RuntimeError):
     """The quantised model is below the gate; the message carries the figures."""
 
 
-def judge(job: QuantiseJob, folder: Path, candidate: Path) -> dict[str, Any]:
+def judge_quantised_model(job: QuantiseJob, folder: Path, candidate: Path) -> dict[str, Any]:
     """Compare ``candidate`` with the stage's model; write and return ``quality.json``.
 
     Both answer the same rows greedily. KL(model ‖ candidate) and the share of equal most likely tokens are means over
@@ -30,12 +30,12 @@ def judge(job: QuantiseJob, folder: Path, candidate: Path) -> dict[str, Any]:
         QualityLost: after ``quality.json`` is written, when the candidate is below the gate.
     """
     asked = job.gate
-    items = items_of(asked.sets, asked.rows)
-    prompts = [prompt_of(key, row, root) for key, (row, root) in items.items()]
+    items = select_evaluation_rows(asked.sets, asked.rows)
+    prompts = [make_row_prompt(key, row, root) for key, (row, root) in items.items()]
     progress = Progress(folder / "metrics.jsonl", total=2 * len(prompts))
-    engines = {"model": load_hugging_face(job), "quantised": load_hugging_face(job, str(candidate))}
+    engines = {"model": load_hf_engine(job), "quantised": load_hf_engine(job, str(candidate))}
     replies = {
-        name: collect(
+        name: collect_replies(
             lambda engine=engine: engine,  # type: ignore[misc]
             prompts,
             folder / "passes" / f"{name}.jsonl",
@@ -44,18 +44,20 @@ def judge(job: QuantiseJob, folder: Path, candidate: Path) -> dict[str, Any]:
         )
         for name, engine in engines.items()
     }
-    correct = {name: [right(items[p.key][0], found[p.key][0]) for p in prompts] for name, found in replies.items()}
+    correct = {
+        name: [is_reply_right(items[p.key][0], found[p.key][0]) for p in prompts] for name, found in replies.items()
+    }
     few = [prompts[at * len(prompts) // asked.kl_rows] for at in range(asked.kl_rows)]
     few = list(dict.fromkeys(few)) if len(prompts) > asked.kl_rows else prompts
-    kl, same = divergence(engines["model"], engines["quantised"], few, replies["model"], job.batch_size)
-    size = {name: weights_size(Path(path)) for name, path in (("model", job.model), ("quantised", candidate))}
+    kl, same = measure_divergence(engines["model"], engines["quantised"], few, replies["model"], job.batch_size)
+    size = {name: measure_weights_size(Path(path)) for name, path in (("model", job.model), ("quantised", candidate))}
     accuracy = {name: sum(found) / len(found) for name, found in correct.items()}
     quality = {
         "scheme": job.scheme,
         "kv_cache": job.kv_cache,
         "rows": len(prompts),
         "accuracy": accuracy,
-        "interval": {name: wilson(sum(found), len(found)) for name, found in correct.items()},
+        "interval": {name: compute_wilson_interval(sum(found), len(found)) for name, found in correct.items()},
         "changed": sum(a != b for a, b in zip(correct["model"], correct["quantised"], strict=True)),
         "recovery": accuracy["quantised"] / accuracy["model"] if accuracy["model"] else None,
         "kl": kl,
@@ -64,7 +66,7 @@ def judge(job: QuantiseJob, folder: Path, candidate: Path) -> dict[str, Any]:
         "size": size["quantised"] / size["model"],
         "gate": asked.model_dump(include={"recovery", "top1", "kl"}),
     }
-    lost = shortfalls(quality)
+    lost = find_quality_shortfalls(quality)
     quality["verdict"] = "failed" if lost else "passed"
     write_json(folder / "quality.json", quality)
     if lost:
@@ -76,7 +78,7 @@ def judge(job: QuantiseJob, folder: Path, candidate: Path) -> dict[str, Any]:
     return quality
 
 
-def shortfalls(quality: Mapping[str, Any]) -> list[str]:
+def find_quality_shortfalls(quality: Mapping[str, Any]) -> list[str]:
     """What is below the gate; empty when it is passed."""
     gate, found = quality["gate"], []
     if quality["recovery"] is None:
@@ -90,7 +92,7 @@ def shortfalls(quality: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def divergence(
+def measure_divergence(
     model: Engine, candidate: Engine, prompts: Sequence[Prompt], replies: Mapping[str, list[Reply]], batch_size: int
 ) -> tuple[float, float]:
     """Mean KL(model ‖ candidate) in nats, and share of equal most likely tokens, per position of the replies."""
@@ -107,7 +109,7 @@ def divergence(
     return total / positions, same / positions
 
 
-def weights_size(folder: Path) -> int:
+def measure_weights_size(folder: Path) -> int:
     """Bytes of a model's weight files.
 
     Raises:

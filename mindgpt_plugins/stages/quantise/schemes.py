@@ -39,7 +39,7 @@ FP8_CACHE = {
 }
 
 
-def kept(model_type: str, more: Sequence[str] = ()) -> list[str]:
+def list_kept_modules(model_type: str, more: Sequence[str] = ()) -> list[str]:
     """Module names and ``re:`` patterns that stay as they are.
 
     The output head, everything visual (small, and not divisible by the kernels' blocks) and routers of experts.

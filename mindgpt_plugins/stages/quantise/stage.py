@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from mindgpt_plugins.core.schema import StageConfig, resolve_config, write_model
 from mindgpt_plugins.stages.base import Command, Context, CostRules, RehearsalRules, Stage
-from mindgpt_plugins.stages.evaluate.stage import model_settings, set_location
+from mindgpt_plugins.stages.evaluate.stage import build_model_settings, locate_set
 from mindgpt_plugins.stages.quantise.config import Calibration, QualityGate, QuantiseConfig
 from mindgpt_plugins.stages.quantise.job import QuantiseJob
 from mindgpt_plugins.stages.quantise.schemes import SCHEMES
@@ -23,12 +23,12 @@ class Quantise(Stage[QuantiseConfig]):
         """Resolve references and write ``quantise.json``."""
 
         def located(part: Calibration | QualityGate) -> dict[str, Any]:
-            return {**part.model_dump(), "sets": [set_location(context, ref) for ref in part.sets]}
+            return {**part.model_dump(), "sets": [locate_set(context, ref) for ref in part.sets]}
 
         job = resolve_config(
             config,
             QuantiseJob,
-            **model_settings(config.model, config.seed, context),
+            **build_model_settings(config.model, config.seed, context),
             calibration=located(config.calibration) if config.calibration else None,
             gate=located(config.gate),
         )

@@ -10,7 +10,7 @@ from mindgpt_plugins.core.schema import DatasetRef, ModelRef, Strict
 from mindgpt_plugins.stages.self_training.config import SelfTrainingConfig
 
 
-class Replay(Strict):
+class ReplayData(Strict):
     """Rows of another set mixed in as they are."""
 
     data: DatasetRef = Field(description="Set whose rows are mixed in.")
@@ -29,7 +29,7 @@ class RejectionSamplingConfig(SelfTrainingConfig):
     rows: int | None = Field(None, ge=1, description="Own answers in the set; default: one per answered prompt.")
     floor: float = Field(0.1, gt=0, description="Weight of a prompt that was not lost: floor + max(0, p0 - p1).")
     shrink: float = Field(2.0, ge=0, description="Pseudo-answers that pull p towards its capability's mean.")
-    replay: list[Replay] = Field([], description="Rows of other sets that are mixed in as they are.")
+    replay: list[ReplayData] = Field([], description="Rows of other sets that are mixed in as they are.")
     set: str = Field("restore", pattern=r"^[A-Za-z0-9_-]+$", description="Name of the set that is written.")
 
     @model_validator(mode="after")

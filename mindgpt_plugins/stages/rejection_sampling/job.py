@@ -8,7 +8,7 @@ from mindgpt_plugins.stages.self_training.job import SelfTrainingJob
 
 
 class ReplayJob(Strict):
-    """See :class:`~mindgpt_plugins.stages.rejection_sampling.config.Replay`."""
+    """See :class:`~mindgpt_plugins.stages.rejection_sampling.config.ReplayData`."""
 
     data: SetLocation
     share: float

@@ -9,7 +9,7 @@ from mindgpt_plugins.core.schema import StageConfig
 from mindgpt_plugins.stages.base import Command, Context
 from mindgpt_plugins.stages.rejection_sampling.config import RejectionSamplingConfig
 from mindgpt_plugins.stages.rejection_sampling.stage import RejectionSampling
-from mindgpt_plugins.stages.self_training.rehearsed import use_gold
+from mindgpt_plugins.stages.self_training.rehearsed import use_oracle_engine
 
 
 class RehearsedRejectionSamplingConfig(RejectionSamplingConfig):
@@ -26,4 +26,4 @@ class RehearsedRejectionSampling(RejectionSampling):
 
     def render(self, config: RejectionSamplingConfig, context: Context) -> list[Command]:
         """As the stage's, in the process that knows the answers."""
-        return use_gold(super().render(config, context), "mindgpt_plugins.stages.rejection_sampling.run")
+        return use_oracle_engine(super().render(config, context), "mindgpt_plugins.stages.rejection_sampling.run")

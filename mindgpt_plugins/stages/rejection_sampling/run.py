@@ -17,17 +17,17 @@ from mindgpt_data.schema.rows import Row
 
 from mindgpt_plugins.core.files import write_json
 from mindgpt_plugins.core.schema import read_model
-from mindgpt_plugins.generation.collect import Answerer, Progress, collect
-from mindgpt_plugins.generation.engines import engine_name, load_once
+from mindgpt_plugins.generation.collect import Answerer, Progress, collect_replies
+from mindgpt_plugins.generation.engines import choose_engine_name, make_lazy_engine
 from mindgpt_plugins.generation.hf_engine import Reply
-from mindgpt_plugins.stages.evaluate.run import right
+from mindgpt_plugins.stages.evaluate.run import is_reply_right
 from mindgpt_plugins.stages.rejection_sampling.job import RejectionSamplingJob
-from mindgpt_plugins.stages.self_training.prompts import Item, SelfTrainingError, adopt, read_items
-from mindgpt_plugins.stages.self_training.weights import apportion, shrunk
+from mindgpt_plugins.stages.self_training.prompts import LocatedRow, SelfTrainingError, adopt_row_images, read_items
+from mindgpt_plugins.stages.self_training.weights import apportion_copies, shrink_solve_rates
 
 
 def run(
-    config_path: Path, engines: Callable[[RejectionSamplingJob], Callable[[], Answerer]] = load_once
+    config_path: Path, engines: Callable[[RejectionSamplingJob], Callable[[], Answerer]] = make_lazy_engine
 ) -> dict[str, Any]:
     """Run the stage that ``rejection_sampling.json`` describes; return the content of ``summary.json``.
 
@@ -40,7 +40,7 @@ def run(
     models = {"before": job.model} | ({"after": job.after} if job.after else {})
     progress = Progress(folder / "metrics.jsonl", total=len(items) * len(models))
     replies = {
-        name: collect(
+        name: collect_replies(
             engines(job.model_copy(update={"model": model})),
             [item.prompt() for item in items.values()],
             folder / "samples" / f"{name}.jsonl",
@@ -51,21 +51,21 @@ def run(
         )
         for name, model in models.items()
     }
-    summary = build(job, items, replies["before"], replies.get("after"), folder / "datasets")
-    summary["engine"] = engine_name(job)
+    summary = build_rejection_set(job, items, replies["before"], replies.get("after"), folder / "datasets")
+    summary["engine"] = choose_engine_name(job)
     write_json(folder / "summary.json", summary)
     return summary
 
 
-def build(
+def build_rejection_set(
     job: RejectionSamplingJob,
-    items: Mapping[str, Item],
+    items: Mapping[str, LocatedRow],
     before: Mapping[str, list[Reply]],
     after: Mapping[str, list[Reply]] | None,
     folder: Path,
 ) -> dict[str, Any]:
     """Verify, weigh and write the set; return the summary."""
-    kept = {uid: distinct(item.row, before[uid])[: job.keep_per_prompt] for uid, item in items.items()}
+    kept = {uid: select_distinct_replies(item.row, before[uid])[: job.keep_per_prompt] for uid, item in items.items()}
     accepted = {uid: texts for uid, texts in kept.items() if texts}
     if not accepted:
         raise SelfTrainingError(
@@ -73,21 +73,21 @@ def build(
             "prompts; check that it is trained on the answer format, or raise `samples`"
         )
     label = {uid: item.row.capability for uid, item in items.items()}
-    p0 = shrunk(_correct(items, before), job.samples, label, job.shrink)
+    p0 = shrink_solve_rates(_correct(items, before), job.samples, label, job.shrink)
     if after is None:
         weights = dict.fromkeys(accepted, 1.0)
         p1 = None
     else:
-        p1 = shrunk(_correct(items, after), job.samples, label, job.shrink)
+        p1 = shrink_solve_rates(_correct(items, after), job.samples, label, job.shrink)
         weights = {uid: job.floor + max(0.0, p0[uid] - p1[uid]) for uid in accepted}
     wanted = job.rows or len(accepted)
     try:
-        copies = apportion(weights, wanted, job.keep_per_prompt, job.seed)
+        copies = apportion_copies(weights, wanted, job.keep_per_prompt, job.seed)
     except ValueError as error:
         raise SelfTrainingError(f"{error}; lower `rows`, raise `keep_per_prompt` or give more prompts") from error
     rows = [
         replace(
-            adopt(items[uid], folder),
+            adopt_row_images(items[uid], folder),
             uid=_copy_uid(uid, i),
             response=accepted[uid][i % len(accepted[uid])],
             difficulty=min(1.0, max(0.0, 1.0 - p0[uid])),
@@ -120,14 +120,14 @@ def build(
     }
 
 
-def distinct(row: Row, replies: list[Reply]) -> list[str]:
+def select_distinct_replies(row: Row, replies: list[Reply]) -> list[str]:
     """Right, finished replies without duplicates, the most frequent first."""
-    counts = Counter(r.text for r in replies if r.finished and right(row, r))
+    counts = Counter(r.text for r in replies if r.finished and is_reply_right(row, r))
     return [text for text, _ in counts.most_common()]
 
 
-def _correct(items: Mapping[str, Item], replies: Mapping[str, list[Reply]]) -> dict[str, int]:
-    return {uid: sum(right(item.row, r) for r in replies[uid]) for uid, item in items.items()}
+def _correct(items: Mapping[str, LocatedRow], replies: Mapping[str, list[Reply]]) -> dict[str, int]:
+    return {uid: sum(is_reply_right(item.row, r) for r in replies[uid]) for uid, item in items.items()}
 
 
 def _replay(job: RejectionSamplingJob, own: int, folder: Path) -> tuple[list[Row], list[dict[str, Any]]]:
@@ -140,7 +140,7 @@ def _replay(job: RejectionSamplingJob, own: int, folder: Path) -> tuple[list[Row
         random.Random(job.seed).shuffle(pool)
         count = round(replay.share * total)
         rows += [
-            replace(adopt(item, folder), uid=f"replay/{_copy_uid(item.row.uid, i // len(pool))}")
+            replace(adopt_row_images(item, folder), uid=f"replay/{_copy_uid(item.row.uid, i // len(pool))}")
             for i, item in ((i, pool[i % len(pool)]) for i in range(count))
         ]
         name = replay.data.name

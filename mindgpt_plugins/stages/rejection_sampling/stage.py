@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from mindgpt_plugins.core.schema import StageConfig
 from mindgpt_plugins.stages.base import Context, CostRules, RehearsalRules
-from mindgpt_plugins.stages.evaluate.stage import set_location
+from mindgpt_plugins.stages.evaluate.stage import locate_set
 from mindgpt_plugins.stages.rejection_sampling.config import RejectionSamplingConfig
 from mindgpt_plugins.stages.rejection_sampling.job import RejectionSamplingJob
 from mindgpt_plugins.stages.self_training.job import SelfTrainingJob
@@ -24,7 +24,7 @@ class RejectionSampling(SelfTraining[RejectionSamplingConfig]):
         """The model it comes after, and the replayed sets."""
         return {
             "after": context.model(config.after) if config.after else None,
-            "replay": [{"data": set_location(context, r.data), "share": r.share} for r in config.replay],
+            "replay": [{"data": locate_set(context, r.data), "share": r.share} for r in config.replay],
         }
 
     def rehearsal_rules(self) -> RehearsalRules[RejectionSamplingConfig]:

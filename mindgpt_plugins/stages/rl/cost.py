@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from mindgpt_plugins.sizing import flops
 from mindgpt_plugins.sizing.flops import Trained
-from mindgpt_plugins.sizing.lengths import Item
-from mindgpt_plugins.sizing.work import Job, Work, add_replies, say_recomputed
+from mindgpt_plugins.sizing.lengths import RowTokens
+from mindgpt_plugins.sizing.work import CostInputs, StageWork, add_replies, describe_recomputation
 from mindgpt_plugins.stages.context import Context
 from mindgpt_plugins.stages.costing import CostRules
 from mindgpt_plugins.stages.rl.config import RLConfig
-from mindgpt_plugins.stages.rl.hydra_overrides import flatten
+from mindgpt_plugins.stages.rl.hydra_overrides import flatten_keys
 
 
 class RLCost(CostRules[RLConfig]):
     """Rollouts and updates; rewards are not counted."""
 
-    def count_work(self, config: RLConfig, context: Context, job: Job) -> Work:
+    def count_work(self, config: RLConfig, context: Context, job: CostInputs) -> StageWork:
         """Over all steps."""
         rows = job.rows([config.train] if isinstance(config.train, str) else config.train)
-        own = {key.lstrip("+"): value for key, value in flatten(config.verl).items()}
+        own = {key.lstrip("+"): value for key, value in flatten_keys(config.verl).items()}
         actor = "actor_rollout_ref.actor."
         group = sum(_group(config, item) for item in rows.items) / len(rows.items)
         prompts, reply = config.steps * config.prompts_per_step, job.share * config.max_response_tokens
-        work = Work(config.steps, assumptions=list(rows.notes))
+        work = StageWork(config.steps, assumptions=list(rows.notes))
         waiting = config.prompts_per_step * group / config.workers
         add_replies(job, work, rows.items, prompts, group, reply, waiting, config.vllm.tensor_parallel)
 
@@ -35,19 +35,21 @@ class RLCost(CostRules[RLConfig]):
             forwards.append("reference policy")
         forwards += ["masked pictures"] if config.perception else []
         epochs = int(own.get(f"{actor}ppo_epochs", 1))
-        work.compute += len(forwards) * passed.total + epochs * (passed.total + flops.backward(passed, trained))
+        work.compute += len(forwards) * passed.total + epochs * (
+            passed.total + flops.count_backward_flops(passed, trained)
+        )
         work.assumptions += [
             f"{group:g} replies to each of {config.prompts_per_step} prompts a step, all of them trained on",
             "log-probabilities: "
             + (", ".join(f"one forward pass for the {one}" for one in forwards) or "none computed again"),
             f"update: {epochs} epoch{'s'[: epochs - 1]}, vision tower {'trained' if sees else 'frozen'}"
             + (f", LoRA rank {rank}" if rank else ""),
-            say_recomputed(passed, passed.total + flops.backward(passed, trained)),
+            describe_recomputation(passed, passed.total + flops.count_backward_flops(passed, trained)),
             "rewards, and moving weights to the rollout engine, are not counted",
         ]
         return work
 
 
-def _group(config: RLConfig, item: Item) -> int:
+def _group(config: RLConfig, item: RowTokens) -> int:
     reached = [k for k in config.group_size_by_difficulty if item.difficulty is not None and item.difficulty >= k]
     return config.group_size_by_difficulty[max(reached)] if reached else config.group_size

@@ -13,7 +13,7 @@ from mindgpt_plugins.stages.rehearsal import Finding
 
 if TYPE_CHECKING:
     from mindgpt_plugins.rewards.recorded import Recorded
-    from mindgpt_plugins.rewards.trial import Scored
+    from mindgpt_plugins.rewards.trial import ScoredSample
 
 SPREAD = "rehearsed_spread"
 """The reward that a rehearsal adds, see :mod:`.rehearsed`."""
@@ -32,14 +32,14 @@ def check_gold_answers(stage: str, config: Any, folder: Path, names: Iterable[st
     """
     from mindgpt_plugins.rewards.sdk import RewardError
     from mindgpt_plugins.rewards.suite import Suite
-    from mindgpt_plugins.rewards.trial import score
+    from mindgpt_plugins.rewards.trial import score_recorded_rollouts
 
     rewards = {n: c for n, c in config.rewards.items() if (c.reward or n) not in ASKING and n != SPREAD}
     try:
         suite = Suite(rewards)
     except RewardError as error:
         return [Finding(stage, "rewards", "noted", f"not tried on the sets' answers: without those that ask, {error}")]
-    scored = score(suite, [one for name in names for one in _gold_replies(folder, name)])
+    scored = score_recorded_rollouts(suite, [one for name in names for one in _gold_replies(folder, name)])
     found = [*_failures(stage, scored), *_wrong_answers(stage, scored)]
     if not found and scored:
         found.append(Finding(stage, "rewards", "proven", f"right on the sets' own answers ({len(scored)} rows)"))
@@ -51,18 +51,18 @@ def _gold_replies(folder: Path, name: str) -> list[Recorded]:
     from mindgpt_data.export import read_set
 
     from mindgpt_plugins.rewards.recorded import Recorded
-    from mindgpt_plugins.rewards.rows import images_in, rollout_from_row
+    from mindgpt_plugins.rewards.rows import make_image_loader, make_rollout_from_row
 
     found = []
     for row in read_set(folder, name) if (folder / f"{name}.jsonl").is_file() else []:
         data = row.to_json()
         text = row.response or f"answer: {row.answer}"
-        rollout = rollout_from_row(data, text, step=1, progress=1.0, load_images=images_in(folder, data))
+        rollout = make_rollout_from_row(data, text, step=1, progress=1.0, load_images=make_image_loader(folder, data))
         found.append(Recorded(rollout, row.uid, {}, ()))
     return found
 
 
-def _failures(stage: str, scored: Sequence[Scored]) -> list[Finding]:
+def _failures(stage: str, scored: Sequence[ScoredSample]) -> list[Finding]:
     errors: dict[str, list[str]] = defaultdict(list)
     for one in scored:
         if one.error:
@@ -78,7 +78,7 @@ def _failures(stage: str, scored: Sequence[Scored]) -> list[Finding]:
     ]
 
 
-def _wrong_answers(stage: str, scored: Sequence[Scored]) -> list[Finding]:
+def _wrong_answers(stage: str, scored: Sequence[ScoredSample]) -> list[Finding]:
     wrong = []
     for one in scored:
         accuracy = one.components.get("accuracy")

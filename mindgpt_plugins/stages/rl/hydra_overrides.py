@@ -11,12 +11,12 @@ _PLAIN = re.compile(r"[A-Za-z0-9_./@:-]+")
 _WORDS = frozenset({"null", "true", "false", "nan", "inf", "none", "yes", "no", "on", "off"})
 
 
-def flatten(nested: Mapping[str, Any]) -> dict[str, Any]:
+def flatten_keys(nested: Mapping[str, Any]) -> dict[str, Any]:
     """``{a: {b: 1}}`` → ``{"a.b": 1}``. A ``+`` before any key adds the value instead of replacing one (Hydra)."""
     flat: dict[str, Any] = {}
     for key, value in nested.items():
         if isinstance(value, Mapping) and value:
-            for rest, leaf in flatten(value).items():
+            for rest, leaf in flatten_keys(value).items():
                 plus = "+" if key.startswith("+") or rest.startswith("+") else ""
                 flat[f"{plus}{key.lstrip('+')}.{rest.lstrip('+')}"] = leaf
         else:

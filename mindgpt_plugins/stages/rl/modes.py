@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from mindgpt_plugins.advantage.config import AdvantageConfig
-from mindgpt_plugins.core.schedule import extremes
+from mindgpt_plugins.core.schedule import find_schedule_extremes
 from mindgpt_plugins.stages.rl.config import RLConfig
-from mindgpt_plugins.stages.rl.hydra_overrides import flatten
+from mindgpt_plugins.stages.rl.hydra_overrides import flatten_keys
 
 _ROLLOUT = "actor_rollout_ref.rollout"
 _SYNC_STEP = "trainer.v1.separate_async.parameter_sync_step"
@@ -15,7 +15,7 @@ _SYNC_STEP = "trainer.v1.separate_async.parameter_sync_step"
 _NEEDED = (f"{_ROLLOUT}.nnodes", f"{_ROLLOUT}.n_gpus_per_node", f"{_ROLLOUT}.checkpoint_engine.backend")
 
 
-def overrides(config: RLConfig, settings: str) -> dict[str, Any]:
+def render_mode_overrides(config: RLConfig, settings: str) -> dict[str, Any]:
     """Trainer, where it finds our settings, and the prompts of one optimizer update."""
     trainer = f"mindgpt_{config.mode}"
     return {
@@ -25,7 +25,7 @@ def overrides(config: RLConfig, settings: str) -> dict[str, Any]:
     }
 
 
-def problems(config: RLConfig, cpu: bool, ranks: int) -> list[str]:
+def find_mode_problems(config: RLConfig, cpu: bool, ranks: int) -> list[str]:
     """Modes and group sizes that cannot run.
 
     Args:
@@ -44,7 +44,7 @@ def _mode(config: RLConfig, cpu: bool) -> list[str]:
             "mode: separate_async needs GPUs of its own for rollouts and NCCL (or another checkpoint engine) between "
             "them and the trainer; on CPU use mode: sync or colocate_async"
         ]
-    own = {key.lstrip("+"): value for key, value in flatten(config.verl).items()}
+    own = {key.lstrip("+"): value for key, value in flatten_keys(config.verl).items()}
     found = [
         f"mode: separate_async needs verl.{key} (rollouts run on GPUs of their own: actor_rollout_ref.rollout.nnodes, "
         "n_gpus_per_node and checkpoint_engine.backend, for example nccl)"
@@ -85,11 +85,11 @@ def _sizes(config: RLConfig, ranks: int) -> list[str]:
 def _sync_steps(config: RLConfig) -> int:
     if config.mode != "separate_async":
         return 1
-    own = {key.lstrip("+"): value for key, value in flatten(config.verl).items()}
+    own = {key.lstrip("+"): value for key, value in flatten_keys(config.verl).items()}
     return int(own.get(_SYNC_STEP) or 4)  # 4: verl's own default
 
 
 def _explores(advantage: AdvantageConfig) -> bool:
     if advantage.name == "modulated":
-        return extremes(advantage.lam)[1] > 0
+        return find_schedule_extremes(advantage.lam)[1] > 0
     return advantage.name in ("pass_at_k", "pass_at_k_analytic")

@@ -11,11 +11,11 @@ from mindgpt_patches import catalog
 from mindgpt_plugins.stages.context import Context
 from mindgpt_plugins.stages.rehearsal import (
     STUB,
-    Change,
     Draft,
     Finding,
     Learning,
     NamedSet,
+    RecipeDifference,
     RehearsalRules,
     Room,
     move_endpoint,
@@ -23,7 +23,7 @@ from mindgpt_plugins.stages.rehearsal import (
 from mindgpt_plugins.stages.rl import evidence
 from mindgpt_plugins.stages.rl.config import RLConfig
 from mindgpt_plugins.stages.rl.evidence import SPREAD
-from mindgpt_plugins.stages.rl.hydra_overrides import flatten
+from mindgpt_plugins.stages.rl.hydra_overrides import flatten_keys
 
 STEPS = 2
 _SPREAD = (
@@ -137,7 +137,7 @@ class RLRehearsal(RehearsalRules[RLConfig]):
     def learning(self, config: RLConfig) -> Learning:
         """The actor's loss and gradient norm; verl's LoRA leaves the vision tower alone."""
         still = (config.verl or {}).get("actor_rollout_ref.actor.freeze_vision_tower") or config.lora is not None
-        patches = catalog.modes(config.patches, "rl")
+        patches = catalog.resolve_modes(config.patches, "rl")
         frozen = frozenset({"vision"} if still else ())
         return Learning("actor/loss", "actor/grad_norm", config.model, config.lr, frozen, patches)
 
@@ -165,11 +165,11 @@ _EMPTY_VLLM: dict[str, Any] = {"tensor_parallel": 1, "gpu_memory_utilization": N
 
 def _passed_through(draft: Draft) -> None:
     kept = {}
-    for key, value in flatten(draft.get("verl") or {}).items():
+    for key, value in flatten_keys(draft.get("verl") or {}).items():
         plain = key.lstrip("+")
         gpu = next((means for k, means in _GPU.items() if plain == k or plain.startswith(k + ".")), None)
         if gpu is not None:
-            draft.changes.append(Change(draft.name, f"verl.{plain}", value, None, "gpu only", gpu))
+            draft.changes.append(RecipeDifference(draft.name, f"verl.{plain}", value, None, "gpu only", gpu))
         elif not any(plain == k or plain.startswith(k + ".") for k in _OURS):
             kept[key] = value
     draft.settings["verl"] = kept

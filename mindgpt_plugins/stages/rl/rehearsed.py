@@ -6,6 +6,6 @@ from mindgpt_plugins.rewards.sdk import Rollout, reward
 
 
 @reward(name="rehearsed_spread", signed=True)
-def spread(r: Rollout) -> float:
+def rehearsed_spread(r: Rollout) -> float:
     """In [-6/7, 0] by the reply's tokens: below 0 it also counts where a gate such as ``format`` is closed."""
     return -(sum(r.token_ids) % 7) / 7

@@ -11,9 +11,16 @@ from typing import Any, ClassVar
 
 from mindgpt_patches import catalog
 
-from mindgpt_plugins.core.choice import choices
-from mindgpt_plugins.core.registry import PluginError, RegistryError, check_options, load_plugins, names, nearest
-from mindgpt_plugins.core.schedule import extremes
+from mindgpt_plugins.core.choice import find_choices
+from mindgpt_plugins.core.registry import (
+    PluginError,
+    RegistryError,
+    check_options,
+    hint_nearest,
+    list_registered_names,
+    load_plugins,
+)
+from mindgpt_plugins.core.schedule import find_schedule_extremes
 from mindgpt_plugins.core.schema import StageConfig
 from mindgpt_plugins.rewards.sdk import RewardError
 from mindgpt_plugins.rewards.suite import Suite
@@ -21,7 +28,7 @@ from mindgpt_plugins.stages.base import Command, Context, CostRules, RehearsalRu
 from mindgpt_plugins.stages.rl import modes as rl_modes
 from mindgpt_plugins.stages.rl import verl_keys as rl_verl
 from mindgpt_plugins.stages.rl.config import RLConfig
-from mindgpt_plugins.stages.rl.hydra_overrides import flatten, render_override
+from mindgpt_plugins.stages.rl.hydra_overrides import flatten_keys, render_override
 
 #: Overrides the stage itself writes; changing them would bypass our trainer or the runner's bookkeeping.
 RESERVED = (
@@ -56,17 +63,17 @@ class RL(Stage[RLConfig]):
         "mindgpt_plugins.verl_ext.entry",  # verl finds it by its entry point
         "mindgpt_patches.cpu.verl",
         "mindgpt_patches.cpu.vllm",
-        *(f"mindgpt_patches.{name}" for name in catalog.modes({}, "rl")),
+        *(f"mindgpt_patches.{name}" for name in catalog.resolve_modes({}, "rl")),
     )
 
     def render(self, config: RLConfig, context: Context) -> list[Command]:
         """Write ``settings.json``; return verl's command, its model merger's where needed, and our check of the run."""
-        from mindgpt_plugins.verl_ext.settings import HybridSettings, Settings, write
+        from mindgpt_plugins.verl_ext.settings import HybridSettings, VerlSettings, write_settings_file
 
         folder = context.folder.resolve()
         seed = context.seed if config.seed is None else config.seed
-        write(
-            Settings(
+        write_settings_file(
+            VerlSettings(
                 **{key: getattr(config, key) for key in HybridSettings.model_fields},
                 plugins=context.plugins,
                 seed=seed,
@@ -113,7 +120,7 @@ class RL(Stage[RLConfig]):
             "actor_rollout_ref.model.path": context.model(config.model),
             "actor_rollout_ref.actor.optim.lr": config.lr,
             "actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu": config.micro_batch,
-            "actor_rollout_ref.rollout.name": rl_verl.backend(config, context.cpu),
+            "actor_rollout_ref.rollout.name": rl_verl.choose_rollout_backend(config, context.cpu),
             "actor_rollout_ref.rollout.n": config.group_size,
             "actor_rollout_ref.rollout.seed": seed,
             "actor_rollout_ref.rollout.temperature": config.temperature,
@@ -127,18 +134,18 @@ class RL(Stage[RLConfig]):
             "trainer.default_local_dir": str(folder / "checkpoints"),
             "trainer.rollout_data_dir": str(folder / "rollouts"),
             "+ray_kwargs.ray_init._temp_dir": str(_ray_folder(folder)),
-            **rl_modes.overrides(config, str(folder / "settings.json")),
-            **rl_verl.preset(config, context.cpu),
-            **rl_verl.engine(config),
-            **rl_verl.lora(config, context.cpu),
-            **rl_verl.rollout(config, context.cpu),
+            **rl_modes.render_mode_overrides(config, str(folder / "settings.json")),
+            **rl_verl.render_preset_keys(config, context.cpu),
+            **rl_verl.render_sharding_keys(config),
+            **rl_verl.render_lora_keys(config, context.cpu),
+            **rl_verl.render_rollout_keys(config, context.cpu),
         }
         if context.cpu:
             values["ray_kwargs.ray_init.num_gpus"] = config.workers
             values["ray_kwargs.ray_init.num_cpus"] = 10 + 3 * config.workers
         else:
             values["+ray_kwargs.ray_init.include_dashboard"] = False
-        own = flatten(config.verl)
+        own = flatten_keys(config.verl)
         replaced = {key.lstrip("+") for key in own}
         merged = {key: value for key, value in values.items() if key.lstrip("+") not in replaced} | own
         return [render_override(key, value) for key, value in merged.items()]
@@ -161,14 +168,14 @@ class RL(Stage[RLConfig]):
 
     def check(self, config: RLConfig, context: Context) -> list[str]:
         """Names, options and divisibility; nothing heavy is imported."""
-        problems = _names(config, context) + rl_verl.problems(config, context.cpu)
-        problems += rl_modes.problems(config, context.cpu, rl_verl.ranks(config))
-        low, high = extremes(config.advantage.lam)
+        problems = _names(config, context) + rl_verl.find_verl_problems(config, context.cpu)
+        problems += rl_modes.find_mode_problems(config, context.cpu, rl_verl.count_training_ranks(config))
+        low, high = find_schedule_extremes(config.advantage.lam)
         if low < 0 or high > 1:
             problems.append(f"advantage.lambda runs from {low:g} to {high:g}; it must stay in [0, 1]")
         if config.clip is not None and (not 0 < config.clip[0] < 1 or config.clip[1] <= 0):
             problems.append(f"clip {config.clip}: the lower range lies in (0, 1), the upper one is positive")
-        for key in flatten(config.verl):
+        for key in flatten_keys(config.verl):
             plain = key.lstrip("+")
             taken = next(
                 (r for r in RESERVED if plain == r or plain.startswith(r + ".") or r.startswith(plain + ".")), ""
@@ -176,7 +183,7 @@ class RL(Stage[RLConfig]):
             if taken:
                 problems.append(f"verl.{plain}: {taken} is set by this stage from the recipe's own keys; remove it")
         try:
-            catalog.modes(config.patches, "rl")
+            catalog.resolve_modes(config.patches, "rl")
         except catalog.PatchesError as error:
             problems.append(str(error))
         return problems + _plugin_problems(config)
@@ -207,11 +214,11 @@ def _names(config: RLConfig, context: Context) -> list[str]:
         Suite(config.rewards)
     except (RegistryError, RewardError, PluginError) as error:
         problems.append(f"rewards: {error}")
-    for place, choice in choices(config):
-        known = names(choice.of)
+    for place, choice in find_choices(config):
+        known = list_registered_names(choice.of)
         if choice.name not in known:
             problems.append(
-                f"{place}.name: there is no {choice.of} {choice.name!r}{nearest(choice.name, known)} "
+                f"{place}.name: there is no {choice.of} {choice.name!r}{hint_nearest(choice.name, known)} "
                 f"Known: {', '.join(known)}."
             )
         elif importlib.util.find_spec("torch") is not None:  # options need the function, and that needs torch
@@ -224,12 +231,14 @@ def _names(config: RLConfig, context: Context) -> list[str]:
 
 def _curriculum(config: RLConfig) -> list[str]:
     """A curriculum or mixture that RL cannot feed."""
-    from mindgpt_plugins.curriculum.feeding import unknown_in_rl
+    from mindgpt_plugins.curriculum.feeding import find_rl_obstacle
 
     chosen = (config.curriculum, config.mixture)
-    if config.curriculum is None or any(one is not None and one.name not in names(one.of) for one in chosen):
+    if config.curriculum is None or any(
+        one is not None and one.name not in list_registered_names(one.of) for one in chosen
+    ):
         return []  # verl's own order, or a name that is not there: already said
-    problem = unknown_in_rl(config.curriculum.name, config.mixture.name if config.mixture else None)
+    problem = find_rl_obstacle(config.curriculum.name, config.mixture.name if config.mixture else None)
     return [f"curriculum: {problem}"] if problem else []
 
 
@@ -263,7 +272,7 @@ def _merged(config: RLConfig, context: Context) -> bool:
 def _environment(config: RLConfig, context: Context, folder: Path) -> dict[str, str]:
     environment = {
         "MINDGPT_REQUIRED": "1",
-        "MINDGPT_PATCHES": catalog.render(catalog.modes(config.patches, "rl")),
+        "MINDGPT_PATCHES": catalog.render_modes(catalog.resolve_modes(config.patches, "rl")),
         "MINDGPT_PATCH_RECORDS": str(folder),
         # A token of this run's own instead of one in the home folder.
         "RAY_AUTH_TOKEN_PATH": str(folder / "ray_token"),

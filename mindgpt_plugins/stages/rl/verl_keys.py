@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mindgpt_plugins.stages.rl.config import RLConfig
-from mindgpt_plugins.stages.rl.hydra_overrides import flatten
+from mindgpt_plugins.stages.rl.hydra_overrides import flatten_keys
 
 ACTOR = "actor_rollout_ref.actor"
 REF = "actor_rollout_ref.ref"
@@ -19,24 +19,24 @@ CLIP = {"dense": (0.2, 0.28), "moe": (3e-4, 4e-4)}
 _QWEN3_VL_ON_CPU = {"text_config": {"architectures": ["Qwen3ForCausalLM"]}}
 
 
-def backend(config: RLConfig, cpu: bool) -> str:
+def choose_rollout_backend(config: RLConfig, cpu: bool) -> str:
     """The rollout backend that ``rollout: auto`` means."""
     return config.rollout if config.rollout != "auto" else ("hf_cpu" if cpu else "vllm")
 
 
-def replay(config: RLConfig) -> str:
+def choose_routing_replay(config: RLConfig) -> str:
     """Routing replay: what ``auto`` means."""
     if config.routing_replay != "auto":
         return config.routing_replay
     return "R3" if config.preset == "moe" else "off"
 
 
-def ranks(config: RLConfig) -> int:
+def count_training_ranks(config: RLConfig) -> int:
     """Training ranks that see different replies: workers without those that share one model."""
     return max(1, config.workers // _shared(config))
 
 
-def preset(config: RLConfig, cpu: bool) -> dict[str, Any]:
+def render_preset_keys(config: RLConfig, cpu: bool) -> dict[str, Any]:
     """Policy loss, clipping, rollout correction and routing replay."""
     low, high = config.clip or CLIP[config.preset]
     moe = config.preset == "moe"
@@ -47,26 +47,26 @@ def preset(config: RLConfig, cpu: bool) -> dict[str, Any]:
         f"{ACTOR}.clip_ratio_low": low,
         f"{ACTOR}.clip_ratio_high": high,
     }
-    if backend(config, cpu) == "vllm":  # its log-probabilities are not the trainer's; hf_cpu's are
+    if choose_rollout_backend(config, cpu) == "vllm":  # its log-probabilities are not the trainer's; hf_cpu's are
         values |= {
             "algorithm.rollout_correction.rollout_is": "token",
             "algorithm.rollout_correction.rollout_is_threshold": 2.0,
         }
-    if replay(config) != "off":
-        values[f"{ACTOR}.megatron.router_replay.mode"] = replay(config)
-        values[f"{ROLLOUT}.enable_rollout_routing_replay"] = replay(config) == "R3"
+    if choose_routing_replay(config) != "off":
+        values[f"{ACTOR}.megatron.router_replay.mode"] = choose_routing_replay(config)
+        values[f"{ROLLOUT}.enable_rollout_routing_replay"] = choose_routing_replay(config) == "R3"
     return values
 
 
-def engine(config: RLConfig) -> dict[str, Any]:
+def render_sharding_keys(config: RLConfig) -> dict[str, Any]:
     """Sharding of the trained model. The reference policy is sharded alike (verl copies Megatron's keys itself)."""
-    own = flatten(config.parallel)
+    own = flatten_keys(config.parallel)
     if config.strategy == "megatron":
         return {_under(f"{ACTOR}.megatron", key): value for key, value in own.items()}
     return {_under(f"{role}.fsdp_config", key): value for role in (ACTOR, REF) for key, value in own.items()}
 
 
-def lora(config: RLConfig, cpu: bool) -> dict[str, Any]:
+def render_lora_keys(config: RLConfig, cpu: bool) -> dict[str, Any]:
     """An adapter on a frozen base."""
     if config.lora is None:
         return {}
@@ -78,23 +78,23 @@ def lora(config: RLConfig, cpu: bool) -> dict[str, Any]:
         # verl writes the adapter's parameter names into a Hugging Face folder; `merge_lora` makes the real one.
         f"{ACTOR}.checkpoint.save_contents": ["model", "optimizer", "extra"],
     }
-    if backend(config, cpu) == "vllm":
+    if choose_rollout_backend(config, cpu) == "vllm":
         values[f"{ROLLOUT}.load_format"] = "safetensors"  # vLLM reads the base itself and gets the adapter only
     else:
         values[f"{MODEL}.lora.merge"] = True  # the server holds one merged model
     return values
 
 
-def rollout(config: RLConfig, cpu: bool) -> dict[str, Any]:
+def render_rollout_keys(config: RLConfig, cpu: bool) -> dict[str, Any]:
     """What the rollout backend needs."""
-    if backend(config, cpu) != "vllm":
+    if choose_rollout_backend(config, cpu) != "vllm":
         return {f"{ROLLOUT}.max_num_seqs": max(64, config.prompts_per_step * config.group_size)}
     values: dict[str, Any] = {
         f"{ROLLOUT}.tensor_model_parallel_size": config.vllm.tensor_parallel,
         f"{ROLLOUT}.gpu_memory_utilization": config.vllm.gpu_memory_utilization or (0.1 if cpu else 0.6),
         f"{ROLLOUT}.max_model_len": config.max_prompt_tokens + config.max_response_tokens,
     }
-    options = flatten(config.vllm.options)
+    options = flatten_keys(config.vllm.options)
     if cpu:
         values |= {
             f"{MODEL}.external_lib": None,
@@ -107,14 +107,14 @@ def rollout(config: RLConfig, cpu: bool) -> dict[str, Any]:
     return values | {f"+{ROLLOUT}.engine_kwargs.vllm.{key.lstrip('+')}": value for key, value in options.items()}
 
 
-def problems(config: RLConfig, cpu: bool) -> list[str]:
+def find_verl_problems(config: RLConfig, cpu: bool) -> list[str]:
     """Combinations that verl would refuse late, or run without what was asked for."""
     found = [*_sharding(config), *_moe(config)]
     if cpu and config.strategy == "megatron":
         found.append("strategy: megatron needs GPUs; on CPU leave it at fsdp2")
     if config.strategy == "megatron" and config.lora is not None:
         found.append("lora with strategy: megatron: verl has no merger for such a checkpoint; use strategy: fsdp2")
-    chosen = backend(config, cpu)
+    chosen = choose_rollout_backend(config, cpu)
     if chosen == "hf_cpu" and not cpu:
         found.append("rollout: hf_cpu is for CPU runs (device: cpu); use vllm on accelerators")
     if chosen == "hf_cpu" and config.vllm.tensor_parallel > 1:
@@ -141,7 +141,7 @@ def _sharding(config: RLConfig) -> list[str]:
 
 
 def _moe(config: RLConfig) -> list[str]:
-    mode = replay(config)
+    mode = choose_routing_replay(config)
     if mode != "off" and config.strategy != "megatron":
         return [
             f"routing replay {mode} (preset: {config.preset}) exists in verl for strategy: megatron only; set that, "

@@ -16,13 +16,13 @@ from pathlib import Path
 from mindgpt_data.schema.rows import Row
 
 from mindgpt_plugins.generation.collect import Answerer
-from mindgpt_plugins.generation.engines import load_once
+from mindgpt_plugins.generation.engines import make_lazy_engine
 from mindgpt_plugins.generation.hf_engine import EngineError, Prompt, Reply
 from mindgpt_plugins.stages.self_training.job import SelfTrainingJob
 from mindgpt_plugins.stages.self_training.prompts import SelfTrainingError, read_items
 
 
-class GoldEngine:
+class OracleEngine:
     """Wraps an engine: the first reply to a prompt that shows its image is the set's own.
 
     Args:
@@ -50,11 +50,11 @@ class GoldEngine:
         return self.engine.batches(prompts, size)
 
 
-def engines(job: SelfTrainingJob) -> Callable[[], Answerer]:
-    """As :func:`mindgpt_plugins.generation.engines.load_once`, wrapped."""
+def make_oracle_engine(job: SelfTrainingJob) -> Callable[[], Answerer]:
+    """As :func:`mindgpt_plugins.generation.engines.make_lazy_engine`, wrapped."""
     rows = {uid: item.row for uid, item in read_items(job.prompts).items()}
-    load = load_once(job)
-    return lambda: GoldEngine(load(), rows)
+    load = make_lazy_engine(job)
+    return lambda: OracleEngine(load(), rows)
 
 
 def main(module: str, path: Path) -> None:
@@ -66,7 +66,7 @@ def main(module: str, path: Path) -> None:
     """
     run = import_module(module).run
     try:
-        print(json.dumps(run(path, engines), indent=1), flush=True)
+        print(json.dumps(run(path, make_oracle_engine), indent=1), flush=True)
     except (EngineError, SelfTrainingError) as error:
         sys.exit(str(error))
 

@@ -23,7 +23,7 @@ class SelfTrainingError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Item:
+class LocatedRow:
     """A row and the datasets folder its images are in."""
 
     row: Row
@@ -35,13 +35,13 @@ class Item:
         return Prompt(self.row.uid, self.row.question, images, prefix, blank)
 
 
-def read_items(sets: Iterable[SetLocation]) -> dict[str, Item]:
+def read_items(sets: Iterable[SetLocation]) -> dict[str, LocatedRow]:
     """Uid → item of several sets.
 
     Raises:
         SelfTrainingError: a uid is in two of the sets.
     """
-    items: dict[str, Item] = {}
+    items: dict[str, LocatedRow] = {}
     for where in sets:
         for row in read_set(where.folder, where.name):
             if row.uid in items:
@@ -49,11 +49,11 @@ def read_items(sets: Iterable[SetLocation]) -> dict[str, Item]:
                     f"uid {row.uid!r} of set {where.name!r} is also in {items[row.uid].folder}; "
                     "list every set once and give rows unique uids"
                 )
-            items[row.uid] = Item(row, where.folder)
+            items[row.uid] = LocatedRow(row, where.folder)
     return items
 
 
-def adopt(item: Item, folder: Path) -> Row:
+def adopt_row_images(item: LocatedRow, folder: Path) -> Row:
     """Bring a row's images into another datasets folder and return the row with their names there.
 
     Files are hard links where the file system allows. A name taken by another picture gets a hash in front.

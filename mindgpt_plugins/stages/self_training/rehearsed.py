@@ -8,7 +8,7 @@ from dataclasses import replace
 from mindgpt_plugins.stages.base import Command
 
 
-def use_gold(commands: Iterable[Command], run: str) -> list[Command]:
+def use_oracle_engine(commands: Iterable[Command], run: str) -> list[Command]:
     """The same commands in a process that knows the sets' own answers.
 
     Args:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mindgpt_plugins.stages.reporting import ReportRules, read_json
+from mindgpt_plugins.stages.reporting import ReportRules, read_json_if_complete
 
 
 class SelfTrainingReport(ReportRules):
@@ -14,4 +14,4 @@ class SelfTrainingReport(ReportRules):
 
     def read_figures(self, folder: Path) -> Mapping[str, Any]:
         """``self_training``: the content of ``summary.json``."""
-        return {"self_training": read_json(folder / "summary.json")}
+        return {"self_training": read_json_if_complete(folder / "summary.json")}

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, TypeVar
 
 from mindgpt_plugins.core.schema import resolve_config, write_model
 from mindgpt_plugins.stages.base import Command, Context, ReportRules, Stage
-from mindgpt_plugins.stages.evaluate.stage import model_settings, set_location
+from mindgpt_plugins.stages.evaluate.stage import build_model_settings, locate_set
 from mindgpt_plugins.stages.self_training.config import SelfTrainingConfig
 from mindgpt_plugins.stages.self_training.job import SelfTrainingJob
 
@@ -27,8 +27,8 @@ class SelfTraining(Stage[ConfigT]):
         job = resolve_config(
             config,
             self.Job,
-            **model_settings(config.model, config.seed, context),
-            prompts=[set_location(context, ref) for ref in config.prompts],
+            **build_model_settings(config.model, config.seed, context),
+            prompts=[locate_set(context, ref) for ref in config.prompts],
             **self.resolved(config, context),
         )
         write_model(context.folder / f"{config.kind}.json", job)

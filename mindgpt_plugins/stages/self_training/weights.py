@@ -6,7 +6,9 @@ import random
 from collections.abc import Mapping
 
 
-def shrunk(correct: Mapping[str, int], samples: int, group: Mapping[str, str], strength: float) -> dict[str, float]:
+def shrink_solve_rates(
+    correct: Mapping[str, int], samples: int, group: Mapping[str, str], strength: float
+) -> dict[str, float]:
     """Solve rate per prompt, pulled towards the mean of its group: (c + s·p̄) / (K + s).
 
     Args:
@@ -22,7 +24,7 @@ def shrunk(correct: Mapping[str, int], samples: int, group: Mapping[str, str], s
     return {p: (c + strength * means[group[p]]) / (samples + strength) for p, c in correct.items()}
 
 
-def apportion(weights: Mapping[str, float], total: int, most: int, seed: int) -> dict[str, int]:
+def apportion_copies(weights: Mapping[str, float], total: int, most: int, seed: int) -> dict[str, int]:
     """Copies per prompt: expected ∝ weight, none above ``most``, together exactly ``total``.
 
     Excess over the cap is redistributed; fractions are settled by systematic sampling from one seeded offset, which

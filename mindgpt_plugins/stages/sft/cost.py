@@ -8,8 +8,8 @@ from typing import Any
 from mindgpt_plugins.llamafactory_ext.ordering import Loader
 from mindgpt_plugins.sizing import flops
 from mindgpt_plugins.sizing.flops import Forward, Trained
-from mindgpt_plugins.sizing.lengths import Item, Rows
-from mindgpt_plugins.sizing.work import Job, Work, say_recomputed
+from mindgpt_plugins.sizing.lengths import Rows, RowTokens
+from mindgpt_plugins.sizing.work import CostInputs, StageWork, describe_recomputation
 from mindgpt_plugins.stages.context import Context
 from mindgpt_plugins.stages.costing import CostRules
 from mindgpt_plugins.stages.sft import render as llamafactory
@@ -19,7 +19,7 @@ from mindgpt_plugins.stages.sft.config import SFTConfig, TrainingConfig
 class SFTCost(CostRules[SFTConfig]):
     """Updates, the KL anchor's reference, and evaluation on the way."""
 
-    def count_work(self, config: SFTConfig, context: Context, job: Job) -> Work:
+    def count_work(self, config: SFTConfig, context: Context, job: CostInputs) -> StageWork:
         """Over all steps."""
         training = TrainingPasses(config, context, job)
         work = training.work
@@ -46,13 +46,13 @@ class TrainingPasses:
         passed: one forward pass over every sequence of the run.
     """
 
-    def __init__(self, config: TrainingConfig, context: Context, job: Job, copies: int = 1):
+    def __init__(self, config: TrainingConfig, context: Context, job: CostInputs, copies: int = 1):
         given = [one.weight for one in config.data]
         total = sum(weight or 0.0 for weight in given)
         weights = {i: (weight or 0.0) / total for i, weight in enumerate(given)} if total else None
         self.config, self.job = config, job
         self.rows = job.rows([one.set for one in config.data], weights)
-        host = llamafactory.rendered(config, context, {}, {}, {})
+        host = llamafactory.render_host_config(config, context, {}, {}, {})
         self.cutoff = host["cutoff_len"]
         loader = Loader(host["per_device_train_batch_size"], host["gradient_accumulation_steps"], config.workers)
         epochs = float(host.get("num_train_epochs") or 0)
@@ -60,13 +60,13 @@ class TrainingPasses:
         trained = _trained(host)
         by_steps = (host.get("max_steps") or 0) > 0
         samples = clock.total_steps * clock.samples_per_step if by_steps else epochs * self.rows.count
-        self.work = Work(clock.total_steps, assumptions=list(self.rows.notes))
+        self.work = StageWork(clock.total_steps, assumptions=list(self.rows.notes))
         self.work.add_sequences(self.rows.items, samples * copies, self.length)
         self.passed = job.pass_over(self.rows.items, self.length, trained.rank).times(samples * copies)
-        self.work.compute = self.passed.total + flops.backward(self.passed, trained)
+        self.work.compute = self.passed.total + flops.count_backward_flops(self.passed, trained)
         self.work.assumptions += _said(self.cutoff, trained, self.passed, self.rows)
 
-    def length(self, item: Item) -> float:
+    def length(self, item: RowTokens) -> float:
         """Tokens of a sequence, as the host cuts it."""
         return float(min(item.prompt + item.reply, self.cutoff))
 
@@ -96,11 +96,11 @@ def _said(cutoff: int, trained: Trained, passed: Forward, rows: Rows) -> Iterabl
     long = sum(item.prompt + item.reply > cutoff for item in rows.items)
     if long:
         yield f"{100 * long / len(rows.items):.0f} % of the rows are cut at cutoff_len {cutoff}"
-    yield say_recomputed(passed, passed.total + flops.backward(passed, trained))
+    yield describe_recomputation(passed, passed.total + flops.count_backward_flops(passed, trained))
     yield "no padding; logits of all positions"
 
 
-def _share(items: tuple[Item, ...], sources: Iterable[str]) -> float:
+def _share(items: tuple[RowTokens, ...], sources: Iterable[str]) -> float:
     """Share of the rows from some sources; all of them where rows do not say."""
     if not any(item.source for item in items):
         return 1.0

@@ -8,7 +8,7 @@ from typing import Any
 from mindgpt_plugins.core.files import read_json
 
 
-def problem(key: str, reference: str | None, model: str) -> str | None:
+def find_reference_problem(key: str, reference: str | None, model: str) -> str | None:
     """Why the distributions of two models cannot be compared; None when they can or when one is not a local folder.
 
     Args:

@@ -91,17 +91,17 @@ class TrainingRehearsal(RehearsalRules[TrainingConfig]):
             return []
         from mindgpt_plugins.curriculum.base import CurriculumError
         from mindgpt_plugins.llamafactory_ext.columns import DataError
-        from mindgpt_plugins.llamafactory_ext.forecast import read
-        from mindgpt_plugins.llamafactory_ext.launch import read as read_yaml
-        from mindgpt_plugins.llamafactory_ext.settings import SettingsError, parse
+        from mindgpt_plugins.llamafactory_ext.forecast import read_host_rows
+        from mindgpt_plugins.llamafactory_ext.launch import read_host_arguments as read_yaml
+        from mindgpt_plugins.llamafactory_ext.settings import LlamaFactorySettingsError, parse_section
 
         with tempfile.TemporaryDirectory() as scratch:
             self.stage.render(config, replace(context, folder=Path(scratch)))
             host = read_yaml(Path(scratch) / "train.yaml", [])
             try:
-                for _ in read(host, parse(host.pop("mindgpt"))):
+                for _ in read_host_rows(host, parse_section(host.pop("mindgpt"))):
                     pass
-            except (DataError, SettingsError) as error:
+            except (DataError, LlamaFactorySettingsError) as error:
                 return [str(error)]
             except CurriculumError:  # the host selects the rows itself; it will look at them when it runs
                 return []
@@ -119,7 +119,9 @@ class TrainingRehearsal(RehearsalRules[TrainingConfig]):
 
     def measure_progress(self, config: TrainingConfig, folder: Path) -> int:
         """Steps of the last whole checkpoint."""
-        whole = [path for path in _checkpoints(folder) if checkpoints.problem(path, config.workers) is None]
+        whole = [
+            path for path in _checkpoints(folder) if checkpoints.find_checkpoint_problem(path, config.workers) is None
+        ]
         return max((int(path.name.rpartition("-")[2]) for path in whole), default=0)
 
     def list_saved(self, config: TrainingConfig, folder: Path, step: int) -> Iterable[Path]:
@@ -135,7 +137,7 @@ class TrainingRehearsal(RehearsalRules[TrainingConfig]):
             frozen.add("projector")
         if config.llamafactory.get("freeze_language_model"):
             frozen.add("language")
-        patches = catalog.modes(config.patches, self.patched)
+        patches = catalog.resolve_modes(config.patches, self.patched)
         return Learning("loss", "grad_norm", config.model, config.lr, frozenset(frozen), patches)
 
 

@@ -12,7 +12,12 @@ from mindgpt_plugins.core.dataset_files import DatasetError, read_set_info
 from mindgpt_plugins.core.errors import StageError
 from mindgpt_plugins.core.files import write_json
 from mindgpt_plugins.core.registry import PluginError, RegistryError
-from mindgpt_plugins.llamafactory_ext.settings import Section, SettingsError, check_against_host, check_names
+from mindgpt_plugins.llamafactory_ext.settings import (
+    LlamaFactorySettingsError,
+    Section,
+    check_host_arguments,
+    check_names,
+)
 from mindgpt_plugins.stages.base import Command, Context
 from mindgpt_plugins.stages.sft.config import TrainingConfig
 
@@ -20,7 +25,9 @@ OURS = ("output_dir", "mindgpt")
 """Keys that ``llamafactory:`` cannot set: artefacts and progress are looked for where we put them."""
 
 
-def commands(config: TrainingConfig, context: Context, host: dict[str, Any], section: dict[str, Any]) -> list[Command]:
+def render_training_commands(
+    config: TrainingConfig, context: Context, host: dict[str, Any], section: dict[str, Any]
+) -> list[Command]:
     """Write ``train.yaml`` (and ``export.yaml`` for LoRA) into the stage's folder and return the commands.
 
     Args:
@@ -30,10 +37,10 @@ def commands(config: TrainingConfig, context: Context, host: dict[str, Any], sec
         section: the kind's own part of the ``mindgpt:`` section.
     """
     folder = context.folder
-    info, media = merged_info(config, context)
+    info, media = merge_dataset_info(config, context)
     (folder / "data").mkdir(parents=True, exist_ok=True)
     write_json(folder / "data" / "dataset_info.json", info)
-    train = rendered(config, context, host, section, media)
+    train = render_host_config(config, context, host, section, media)
     environment = {"HF_DATASETS_CACHE": str(folder / "datasets_cache")}
     if context.cpu:
         environment["CUDA_VISIBLE_DEVICES"] = ""  # else the host would start a rank per GPU
@@ -59,7 +66,7 @@ def commands(config: TrainingConfig, context: Context, host: dict[str, Any], sec
     return steps
 
 
-def rendered(
+def render_host_config(
     config: TrainingConfig, context: Context, host: dict[str, Any], section: dict[str, Any], media: dict[str, str]
 ) -> dict[str, Any]:
     """The whole host config, the ``mindgpt:`` section included."""
@@ -110,7 +117,7 @@ def rendered(
     return {**train, "mindgpt": _section(config, context, section, media)}
 
 
-def merged_info(config: TrainingConfig, context: Context) -> tuple[dict[str, Any], dict[str, str]]:
+def merge_dataset_info(config: TrainingConfig, context: Context) -> tuple[dict[str, Any], dict[str, str]]:
     """One ``dataset_info`` for sets from different folders, with absolute file names, and each set's image folder.
 
     Raises:
@@ -129,7 +136,9 @@ def merged_info(config: TrainingConfig, context: Context) -> tuple[dict[str, Any
     return info, media
 
 
-def problems(config: TrainingConfig, context: Context, host: dict[str, Any], section: dict[str, Any]) -> list[str]:
+def find_training_problems(
+    config: TrainingConfig, context: Context, host: dict[str, Any], section: dict[str, Any]
+) -> list[str]:
     """What can be seen before anything runs: divisibility, sets, names, keys that exclude each other."""
     found = []
     ways = config.gradient_accumulation * config.workers
@@ -155,11 +164,11 @@ def problems(config: TrainingConfig, context: Context, host: dict[str, Any], sec
         except StageError as error:
             found.append(str(error))
     try:
-        train = rendered(config, context, host, section, {one: "" for one in config.sets()})
+        train = render_host_config(config, context, host, section, {one: "" for one in config.sets()})
         checked = Section.model_validate(train.pop("mindgpt"))
         check_names(checked)
-        check_against_host(checked, train, {})
-    except (RegistryError, PluginError, SettingsError) as error:
+        check_host_arguments(checked, train, {})
+    except (RegistryError, PluginError, LlamaFactorySettingsError) as error:
         found.append(str(error))
     return found
 

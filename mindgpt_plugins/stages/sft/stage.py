@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from mindgpt_patches.catalog import modes
+from mindgpt_patches.catalog import resolve_modes
 
 from mindgpt_plugins.core.schema import StageConfig
 from mindgpt_plugins.stages.base import Command, Context, CostRules, RehearsalRules, ReportRules, Stage, TokenLimit
@@ -20,11 +20,11 @@ class SFTStage(Stage[SFTConfig]):
     side: ClassVar[str] = "sft"
     hosts: ClassVar[tuple[str, ...]] = ("llamafactory", "transformers", "torch")
     uses: ClassVar[tuple[str, ...]] = ("sampler", "mixture", "loss")
-    entries: ClassVar[tuple[str, ...]] = tuple(f"mindgpt_patches.{name}" for name in modes({}, "sft"))
+    entries: ClassVar[tuple[str, ...]] = tuple(f"mindgpt_patches.{name}" for name in resolve_modes({}, "sft"))
 
     def render(self, config: SFTConfig, context: Context) -> list[Command]:
         """Write the host's YAML; training, then merging the adapter for LoRA."""
-        return llamafactory.commands(config, context, {"stage": "sft"}, _section(config, context))
+        return llamafactory.render_training_commands(config, context, {"stage": "sft"}, _section(config, context))
 
     def artefacts(self, config: SFTConfig, context: Context) -> dict[str, str]:
         """``model``: the trained model."""
@@ -32,9 +32,11 @@ class SFTStage(Stage[SFTConfig]):
 
     def check(self, config: SFTConfig, context: Context) -> list[str]:
         """Divisibility, sets, names, excluded combinations and a reference that cannot be compared."""
-        found = llamafactory.problems(config, context, {"stage": "sft"}, _section(config, context))
+        found = llamafactory.find_training_problems(config, context, {"stage": "sft"}, _section(config, context))
         named = config.kl.reference if config.kl is not None else None
-        odd = reference.problem("kl.reference", named and context.model(named), context.model(config.model))
+        odd = reference.find_reference_problem(
+            "kl.reference", named and context.model(named), context.model(config.model)
+        )
         return [*found, odd] if odd else found
 
     def trained_further(self, config: SFTConfig, start: str, steps: int, seed: int) -> SFTConfig:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mindgpt_plugins.sizing.lengths import ASSUMED, Lengths, Rows
-from mindgpt_plugins.sizing.work import Job, Work
+from mindgpt_plugins.sizing.work import CostInputs, StageWork
 from mindgpt_plugins.stages.context import Context
 from mindgpt_plugins.stages.costing import CostRules
 from mindgpt_plugins.stages.world.config import WorldConfig
@@ -12,9 +12,9 @@ from mindgpt_plugins.stages.world.config import WorldConfig
 class WorldCost(CostRules[WorldConfig]):
     """Pictures are drawn on CPU."""
 
-    def count_work(self, config: WorldConfig, context: Context, job: Job) -> Work:
+    def count_work(self, config: WorldConfig, context: Context, job: CostInputs) -> StageWork:
         """Nothing."""
-        return Work(assumptions=["no GPU"])
+        return StageWork(assumptions=["no GPU"])
 
     def foresee_rows(self, config: WorldConfig, name: str, lengths: Lengths) -> Rows | None:
         """As many as the settings ask for."""

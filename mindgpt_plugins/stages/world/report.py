@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mindgpt_plugins.stages.reporting import ReportRules, read_json
+from mindgpt_plugins.stages.reporting import ReportRules, read_json_if_complete
 
 
 class WorldReport(ReportRules):
@@ -14,4 +14,4 @@ class WorldReport(ReportRules):
 
     def read_figures(self, folder: Path) -> Mapping[str, Any]:
         """``data``: the content of ``data_report.json``."""
-        return {"data": read_json(folder / "data_report.json")}
+        return {"data": read_json_if_complete(folder / "data_report.json")}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from mindgpt_data.schema.config import DataSettings
-from mindgpt_data.world.config import WorldSettings, data_settings
+from mindgpt_data.world.config import WorldSettings, build_data_settings
 
 from mindgpt_plugins.core.errors import StageError
 from mindgpt_plugins.core.schema import StageConfig
@@ -56,8 +56,8 @@ class WorldStage(Stage[WorldConfig]):
     def check(self, config: WorldConfig, context: Context) -> list[str]:
         """Picture size against the recipe's pixel range, budgets, every registered name, and who writes the focus."""
         from mindgpt_data.budget.rounding import BudgetError
-        from mindgpt_data.budget.rounding import check as check_budget
-        from mindgpt_data.steps.check import problems as ordinary
+        from mindgpt_data.budget.rounding import check_corpus_budget as check_budget
+        from mindgpt_data.steps.check import find_settings_problems as ordinary
 
         problems = []
         pixels = config.world.size**2
@@ -105,7 +105,7 @@ class WorldStage(Stage[WorldConfig]):
     def _settings(self, config: WorldConfig, context: Context) -> dict[str, DataSettings]:
         """Set → what the ordinary steps are told, in the order in which the sets are made."""
         corpora, datasets = context.folder / "corpora", context.folder / "datasets"
-        return {name: data_settings(config, name, corpora, datasets, context.branches) for name in config.order}
+        return {name: build_data_settings(config, name, corpora, datasets, context.branches) for name in config.order}
 
 
 def _alone(settings: DataSettings) -> DataSettings:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from mindgpt_plugins.advantage.groups import Groups
-from mindgpt_plugins.advantage.layout import Layout
+from mindgpt_plugins.advantage.layout import GroupLayout
 from mindgpt_plugins.rewards.algebra import CombinedScores
 from mindgpt_plugins.rewards.sdk import CORRECT
 from mindgpt_plugins.rewards.suite import Suite
@@ -23,11 +23,11 @@ ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoredStep:
     """One step's replies with all that the rewards say about them."""
 
     replies: Sequence[ScoredReply]
-    layout: Layout[str]
+    layout: GroupLayout[str]
     groups: Groups
     scores: CombinedScores
     """(groups, n) tensors, 0 where masked."""
@@ -35,7 +35,9 @@ class Scored:
     log: list[dict[str, Any]]
 
 
-def figures(scored: Scored, advantage: Tensor, suite: Suite, k: int, progress: float) -> dict[str, float]:
+def compute_step_figures(
+    scored: ScoredStep, advantage: Tensor, suite: Suite, k: int, progress: float
+) -> dict[str, float]:
     """Means over replies or groups; ``nan`` where there is nothing to average.
 
     Args:
@@ -77,7 +79,7 @@ def figures(scored: Scored, advantage: Tensor, suite: Suite, k: int, progress: f
     return found
 
 
-def share_figures(scored: Scored, advantage: Tensor, again: Callable[[Groups], Tensor]) -> dict[str, float]:
+def compute_share_figures(scored: ScoredStep, advantage: Tensor, again: Callable[[Groups], Tensor]) -> dict[str, float]:
     """How much of the push comes from each reward: Σ|A − A without it| / Σ|A|.
 
     The only task has a share of 1; parts that pull against each other add up to more than 1.
@@ -96,7 +98,7 @@ def share_figures(scored: Scored, advantage: Tensor, again: Callable[[Groups], T
     return found
 
 
-def alpha_figures(advantage: Tensor, alpha: Tensor, mask: Tensor) -> dict[str, float]:
+def compute_alpha_figures(advantage: Tensor, alpha: Tensor, mask: Tensor) -> dict[str, float]:
     """Of the perception weight: its range, its share of the push, and what its groups no longer sum to.
 
     Args:

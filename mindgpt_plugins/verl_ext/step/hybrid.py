@@ -13,15 +13,20 @@ from torch import Tensor
 
 from mindgpt_plugins.advantage.call import compute_advantage
 from mindgpt_plugins.advantage.config import AdvantageConfig
-from mindgpt_plugins.advantage.estimators import Groups, accepted, check
+from mindgpt_plugins.advantage.estimators import Groups, check_advantage_options, select_accepted_settings
 from mindgpt_plugins.advantage.filter import find_dropped_groups
-from mindgpt_plugins.advantage.layout import Layout
-from mindgpt_plugins.core.schedule import extremes, value_at
+from mindgpt_plugins.advantage.layout import GroupLayout
+from mindgpt_plugins.core.schedule import evaluate_schedule, find_schedule_extremes
 from mindgpt_plugins.rewards.algebra import combine_scores, tabulate_components
 from mindgpt_plugins.rewards.sdk import Group
 from mindgpt_plugins.rewards.suite import Suite
-from mindgpt_plugins.verl_ext.step.figures import Scored, alpha_figures, figures, share_figures
-from mindgpt_plugins.verl_ext.step.refusals import refusal_figures
+from mindgpt_plugins.verl_ext.step.figures import (
+    ScoredStep,
+    compute_alpha_figures,
+    compute_share_figures,
+    compute_step_figures,
+)
+from mindgpt_plugins.verl_ext.step.refusals import compute_refusal_figures
 from mindgpt_plugins.verl_ext.step.scored_reply import ScoredReply
 
 
@@ -30,7 +35,7 @@ class RolloutError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Step:
+class HybridStep:
     """What one step's replies amount to; lists follow the order of the replies given."""
 
     advantages: list[float]
@@ -51,14 +56,14 @@ class Hybrid:
     """
 
     def __init__(self, suite: Suite, advantage: AdvantageConfig):
-        check(advantage.name, advantage.options)
-        low, high = extremes(advantage.lam)
+        check_advantage_options(advantage.name, advantage.options)
+        low, high = find_schedule_extremes(advantage.lam)
         if low < 0.0 or high > 1.0:
             raise ValueError(f"advantage.lambda runs from {low:g} to {high:g}; it must stay in [0, 1]")
         self.suite, self.config = suite, advantage
         self._try()
 
-    def run(self, replies: Sequence[ScoredReply], *, alpha: Sequence[float] | None = None) -> Step:
+    def run(self, replies: Sequence[ScoredReply], *, alpha: Sequence[float] | None = None) -> HybridStep:
         """Score groups and compute advantages.
 
         Args:
@@ -80,18 +85,18 @@ class Hybrid:
         dropped, filtered = self._filter(scored, advantage)
         metrics = {
             "advantage/lambda": lam,
-            **figures(scored, advantage, self.suite, self.config.k, progress),
-            **share_figures(scored, plain, lambda groups: self._advantage(groups, lam)),
+            **compute_step_figures(scored, advantage, self.suite, self.config.k, progress),
+            **compute_share_figures(scored, plain, lambda groups: self._advantage(groups, lam)),
             **filtered,
-            **refusal_figures([(r.rollout, r.score) for r in replies]),
+            **compute_refusal_figures([(r.rollout, r.score) for r in replies]),
         }
-        if lam > 0 and accepted(self.config.name, {"lam": lam}):
+        if lam > 0 and select_accepted_settings(self.config.name, {"lam": lam}):
             total = float(plain.abs().sum())
             changed = float((plain - self._advantage(scored.groups, 0.0)).abs().sum())
             metrics["advantage/share/pass_at_k"] = changed / total if total else 0.0
         if weight is not None:
-            metrics |= alpha_figures(plain, weight, scored.groups.mask)
-        return Step(
+            metrics |= compute_alpha_figures(plain, weight, scored.groups.mask)
+        return HybridStep(
             advantages=scored.layout.flat(advantage),
             components=scored.components,
             modulated=scored.layout.flat(scored.groups.modulated),
@@ -102,10 +107,10 @@ class Hybrid:
 
     def lam(self, progress: float) -> float:
         """λ at a share of the run."""
-        return value_at(self.config.lam, progress)
+        return evaluate_schedule(self.config.lam, progress)
 
-    def _scored(self, replies: Sequence[ScoredReply]) -> Scored:
-        layout = Layout.of([reply.group for reply in replies])
+    def _scored(self, replies: Sequence[ScoredReply]) -> ScoredStep:
+        layout = GroupLayout.of([reply.group for reply in replies])
         members = list(layout.members.values())
         components: list[dict[str, float | None]] = [dict(reply.components) for reply in replies]
         log = [dict(reply.log) for reply in replies]
@@ -129,12 +134,12 @@ class Hybrid:
             tokens=layout.spread([float(reply.rollout.length) for reply in replies]),
             adversarial=torch.tensor([replies[own[0]].rollout.type == "adversarial" for own in members]),
         )
-        return Scored(replies, layout, groups, scores, components, log)
+        return ScoredStep(replies, layout, groups, scores, components, log)
 
     def _advantage(self, groups: Groups, lam: float) -> Tensor:
         return compute_advantage(self.config, groups, lam)
 
-    def _filter(self, scored: Scored, advantage: Tensor) -> tuple[list[bool], dict[str, float]]:
+    def _filter(self, scored: ScoredStep, advantage: Tensor) -> tuple[list[bool], dict[str, float]]:
         config = self.config.filter
         if config is None:
             return [False] * len(scored.replies), {}

@@ -11,7 +11,7 @@ def split_key(key: str) -> tuple[str, int, int]:
     return uid, int(session), int(trajectory)
 
 
-def final_rows(keys: Sequence[str], places: Sequence[int]) -> dict[tuple[str, int], int]:
+def find_final_rows(keys: Sequence[str], places: Sequence[int]) -> dict[tuple[str, int], int]:
     """(uid, session) → place of its last trajectory, the only one that is scored; in order of (uid, session)."""
     final: dict[tuple[str, int], tuple[int, int]] = {}
     for key, place in zip(keys, places, strict=True):

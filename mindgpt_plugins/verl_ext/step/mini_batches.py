@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import lcm
 
 
-def rows_of_updates(rows: int, workers: int, updates: int) -> list[list[int]]:
+def split_update_rows(rows: int, workers: int, updates: int) -> list[list[int]]:
     """Places of each update's rows: verl cuts the batch into one run of rows per worker and each run into updates."""
     own = rows // workers
     size = own // updates
@@ -16,7 +16,9 @@ def rows_of_updates(rows: int, workers: int, updates: int) -> list[list[int]]:
     ]
 
 
-def rows_without_loss(dropped: Sequence[bool], padding: Sequence[bool], updates: Sequence[Sequence[int]]) -> list[bool]:
+def mark_rows_without_loss(
+    dropped: Sequence[bool], padding: Sequence[bool], updates: Sequence[Sequence[int]]
+) -> list[bool]:
     """Which rows to take out of the loss altogether.
 
     An update whose rows would all be gone keeps the dropped ones: their advantage is 0 anyway, and a mean over no token
@@ -30,6 +32,6 @@ def rows_without_loss(dropped: Sequence[bool], padding: Sequence[bool], updates:
     return out
 
 
-def multiple_for(workers: int, updates: int, micro_batches: Sequence[int]) -> int:
+def compute_row_multiple(workers: int, updates: int, micro_batches: Sequence[int]) -> int:
     """Rows a step must be a multiple of, so that workers, updates and micro-batches all come out even."""
     return workers * updates * lcm(*micro_batches) if micro_batches else workers * updates

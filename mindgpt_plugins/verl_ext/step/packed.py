@@ -9,7 +9,7 @@ from typing import Any
 _ONE = re.compile(r"(.+\.mlp\.experts)\.(\d+)\.(gate|up|down)_proj\.weight")
 
 
-def pack(weights: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+def pack_state_dict(weights: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     """The state dict of a transformers model.
 
     The inverse of verl's ``unfuse_moe_params``: ``experts.3.gate_proj.weight``, ``up``, ``down`` (two dimensions each)

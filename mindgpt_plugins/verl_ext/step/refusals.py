@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mindgpt_plugins.rewards.sdk import Rollout
-from mindgpt_plugins.rewards.stance import right_reason, stance_of, unanswerable
+from mindgpt_plugins.rewards.stance import classify_refusal, has_right_reason, read_gold_reason
 
 
-def refusal_figures(scored: Sequence[tuple[Rollout, float]]) -> dict[str, float]:
+def compute_refusal_figures(scored: Sequence[tuple[Rollout, float]]) -> dict[str, float]:
     """Shares of replies, read from the replies themselves whatever rewards a recipe has; empty without such prompts.
 
     ``refusal/refused``, ``refusal/right_reason`` and ``refusal/fabricated`` are shares of the replies to unanswerable
@@ -17,8 +17,8 @@ def refusal_figures(scored: Sequence[tuple[Rollout, float]]) -> dict[str, float]
     Args:
         scored: each reply with its gated task score.
     """
-    asked = [(rollout, unanswerable(rollout.target) is not None, score) for rollout, score in scored]
-    unanswered = [(rollout, stance_of(rollout.text)) for rollout, without, _ in asked if without]
+    asked = [(rollout, read_gold_reason(rollout.target) is not None, score) for rollout, score in scored]
+    unanswered = [(rollout, classify_refusal(rollout.text)) for rollout, without, _ in asked if without]
     if not unanswered:
         return {}
     refusals = [(rollout, stance.reason) for rollout, stance in unanswered if stance.kind == "refuses"]
@@ -26,11 +26,11 @@ def refusal_figures(scored: Sequence[tuple[Rollout, float]]) -> dict[str, float]
     found = {
         "refusal/unanswerable": total / len(scored),
         "refusal/refused": len(refusals) / total,
-        "refusal/right_reason": sum(right_reason(rollout, said) for rollout, said in refusals) / total,
+        "refusal/right_reason": sum(has_right_reason(rollout, said) for rollout, said in refusals) / total,
         "refusal/fabricated": sum(stance.kind == "answers" for _, stance in unanswered) / total,
     }
     answerable = [(rollout, score) for rollout, without, score in asked if not without and rollout.type != "open"]
     if answerable:
-        false = sum(score < 0.5 and stance_of(rollout.text).kind == "refuses" for rollout, score in answerable)
+        false = sum(score < 0.5 and classify_refusal(rollout.text).kind == "refuses" for rollout, score in answerable)
         found["refusal/false"] = false / len(answerable)
     return found

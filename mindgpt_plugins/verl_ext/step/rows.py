@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mindgpt_plugins.core.schedule import progress_of
-from mindgpt_plugins.rewards.rows import rollout_from_row
+from mindgpt_plugins.core.schedule import compute_progress
+from mindgpt_plugins.rewards.rows import make_rollout_from_row
 from mindgpt_plugins.rewards.sdk import Rollout
 
 
-def rollout_from_verl(
+def make_rollout_from_verl(
     fields: Mapping[str, Any], text: str, token_ids: Sequence[int], step: int, total: int, *, prompt: Any = None
 ) -> Rollout:
     """Build a :class:`Rollout` from a row of verl's dataset and the reply.
@@ -30,11 +30,11 @@ def rollout_from_verl(
         "source": fields.get("data_source"),
         "uid": extra.get("uid") or extra.get("index"),
     }
-    return rollout_from_row(
+    return make_rollout_from_row(
         row,
         text,
         step=step,
-        progress=progress_of(step, total),
+        progress=compute_progress(step, total),
         token_ids=token_ids,
         load_images=None if prompt is None else lambda: _images(prompt),
     )

@@ -28,7 +28,7 @@ class Sibling:
     """Step at which the prompt was sent to generation."""
 
 
-def refuse_incomplete(replies: Sequence[Sibling], prompts: int) -> None:
+def refuse_incomplete_groups(replies: Sequence[Sibling], prompts: int) -> None:
     """Stop when replies of a step are missing or left over from an earlier attempt.
 
     Args:
@@ -58,7 +58,7 @@ def refuse_incomplete(replies: Sequence[Sibling], prompts: int) -> None:
             )
 
 
-def version_figures(tags: Sequence[Mapping[str, Any]], step: int) -> dict[str, float]:
+def compute_version_figures(tags: Sequence[Mapping[str, Any]], step: int) -> dict[str, float]:
     """How old the weights are that the replies of an asynchronous step come from.
 
     Args:

@@ -14,11 +14,11 @@ from itertools import islice
 from typing import Any
 
 
-class TwinError(ValueError):
+class PairedCounterfactualError(ValueError):
     """Steps of this size cannot hold the twins."""
 
 
-class Twins:
+class PairedCounterfactuals:
     """Rows that belong into one step.
 
     Args:
@@ -36,13 +36,13 @@ class Twins:
         self.count = len(family)
         largest = max(sizes, key=lambda name: sizes[name], default="")
         if self.family and sizes[largest] > batch:
-            raise TwinError(
+            raise PairedCounterfactualError(
                 f"{largest!r} and its adversarial twins are {sizes[largest]} prompts, and a step has "
                 f"prompts_per_step = {batch}; raise it to at least {sizes[largest]}"
             )
 
     @classmethod
-    def of(cls, rows: Sequence[Mapping[str, Any]], batch: int) -> Twins:
+    def of(cls, rows: Sequence[Mapping[str, Any]], batch: int) -> PairedCounterfactuals:
         """From the ``extra_info`` of a dataset: a twin names its partner in ``twin_uid``.
 
         Warns of twins whose partner is not in the dataset; they come alone.
@@ -151,7 +151,7 @@ class Twins:
         if largest == 2 and self.batch % 2 == 0:  # too few to close gaps: in twos they leave none
             return _in_twos(units)
         advice = "use an even one" if largest == 2 else "or mix in more prompts without twins"
-        raise TwinError(
+        raise PairedCounterfactualError(
             f"steps of prompts_per_step = {self.batch} cannot always be filled without parting adversarial twins: "
             f"that may take {needed} prompts without a twin, and there are {len(singles)}; {advice}"
         )

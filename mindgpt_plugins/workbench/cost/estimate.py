@@ -10,8 +10,8 @@ from mindgpt_plugins.pipeline.plan import Plan, PlannedStage
 from mindgpt_plugins.sizing import gpus as cost_gpus
 from mindgpt_plugins.sizing.flops import Sized
 from mindgpt_plugins.sizing.gpus import CostError
-from mindgpt_plugins.sizing.lengths import Lengths, NotYet, Ruler
-from mindgpt_plugins.sizing.work import Job
+from mindgpt_plugins.sizing.lengths import Lengths, NotYet, TokenCounter
+from mindgpt_plugins.sizing.work import CostInputs
 from mindgpt_plugins.workbench.cost import models as cost_models
 from mindgpt_plugins.workbench.cost.sets import Sets
 
@@ -45,7 +45,7 @@ class StageCost:
     counted: bool = True
 
 
-def estimate(
+def estimate_plan_cost(
     plan: Plan, *, gpu: str = "h100", mfu: float = 0.35, models: Mapping[str, Path] = {}, reply_share: float = 1.0
 ) -> list[StageCost]:
     """Estimate every stage of a plan; nothing runs and nothing is downloaded.
@@ -61,7 +61,7 @@ def estimate(
         CostError: an unknown GPU, a share outside its range, a model that is no local folder, or a set without rows.
         mindgpt_plugins.sizing.model.ModelError: the sizes of an architecture are not known.
     """
-    chosen = cost_gpus.gpu(gpu)
+    chosen = cost_gpus.find_gpu(gpu)
     for option, value in (("--mfu", mfu), ("--reply-share", reply_share)):
         if not 0 < value <= 1:
             raise CostError(f"{option} {value:g}: a share, above 0 and at most 1")
@@ -75,13 +75,13 @@ def _cost(
     kind = planned.config.kind
 
     def look() -> tuple[Sized, Lengths]:
-        folder, sized = cost_models.find(plan, planned, models)
+        folder, sized = cost_models.find_stage_model(plan, planned, models)
         context = planned.context
-        ruler = Ruler(folder, sized.model, context.min_pixels, context.max_pixels)
+        ruler = TokenCounter(folder, sized.model, context.min_pixels, context.max_pixels)
         return sized, sets.lengths(planned, ruler)
 
     try:
-        work = planned.stage.cost_rules().count_work(planned.config, planned.context, Job(gpu, mfu, look))
+        work = planned.stage.cost_rules().count_work(planned.config, planned.context, CostInputs(gpu, mfu, look))
     except NotYet as error:
         return StageCost(planned.name, kind, assumptions=[f"not counted: {error}"], counted=False)
     if work is None:

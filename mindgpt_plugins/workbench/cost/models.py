@@ -11,7 +11,7 @@ from mindgpt_plugins.sizing.flops import Sized
 from mindgpt_plugins.sizing.gpus import CostError
 
 
-def find(plan: Plan, planned: PlannedStage, models: Mapping[str, Path]) -> tuple[Path, Sized]:
+def find_stage_model(plan: Plan, planned: PlannedStage, models: Mapping[str, Path]) -> tuple[Path, Sized]:
     """Folder and sizes of a stage's model; the folder of a model that a stage makes may be still to come.
 
     Raises:
@@ -24,14 +24,14 @@ def find(plan: Plan, planned: PlannedStage, models: Mapping[str, Path]) -> tuple
     if reference is None:
         folder = Path(planned.stage.artefacts(planned.config, planned.context).get("model", planned.folder / "model"))
         made = (folder / "config.json").is_file()
-        return folder, flops.read(folder) if made else rules.foresee_model(planned.config, planned.context)
+        return folder, flops.read_sized_model(folder) if made else rules.foresee_model(planned.config, planned.context)
     before = next((one for one in plan.stages if one.name == reference), None)
     if before is not None:
-        return find(plan, before, models)
+        return find_stage_model(plan, before, models)
     folder = models.get(reference) or Path(planned.context.model(reference))
     if not folder.is_dir():
         raise CostError(
             f"stage {planned.name!r}: model {reference!r} is not a local folder; give --model {reference}=FOLDER with "
             f"its small files (hf download {reference} --exclude '*.safetensors' --local-dir FOLDER)"
         )
-    return folder, flops.read(folder)
+    return folder, flops.read_sized_model(folder)

@@ -7,7 +7,7 @@ from functools import partial
 
 from mindgpt_plugins.pipeline.plan import Plan, PlannedStage
 from mindgpt_plugins.sizing.gpus import CostError
-from mindgpt_plugins.sizing.lengths import Lengths, NotYet, Rows, Ruler, count
+from mindgpt_plugins.sizing.lengths import Lengths, NotYet, Rows, TokenCounter, count_set_tokens
 
 
 @dataclass(frozen=True)
@@ -17,13 +17,13 @@ class Sets:
     plan: Plan
     share: float
     """Length of replies that nobody has written yet, of their limit."""
-    known: dict[tuple[str, Ruler], Rows] = field(default_factory=dict)
+    known: dict[tuple[str, TokenCounter], Rows] = field(default_factory=dict)
 
-    def lengths(self, planned: PlannedStage, ruler: Ruler) -> Lengths:
+    def lengths(self, planned: PlannedStage, ruler: TokenCounter) -> Lengths:
         """The rows that a stage reads, as a model counts them."""
         return Lengths(ruler, self.share, partial(self.rows, planned, ruler=ruler))
 
-    def rows(self, planned: PlannedStage, reference: str, ruler: Ruler) -> Rows:
+    def rows(self, planned: PlannedStage, reference: str, ruler: TokenCounter) -> Rows:
         """Rows of a reference.
 
         Raises:
@@ -34,10 +34,12 @@ class Sets:
         if key not in self.known:
             folder, name = planned.context.dataset(reference)
             made = (folder / "dataset_info.json").is_file()
-            self.known[key] = count(folder, name, ruler) if made else self._foreseen(planned, reference, ruler)
+            self.known[key] = (
+                count_set_tokens(folder, name, ruler) if made else self._foreseen(planned, reference, ruler)
+            )
         return self.known[key]
 
-    def _foreseen(self, planned: PlannedStage, reference: str, ruler: Ruler) -> Rows:
+    def _foreseen(self, planned: PlannedStage, reference: str, ruler: TokenCounter) -> Rows:
         head, _, name = reference.rpartition("/")
         maker = next((one for one in self.plan.stages if one.name == head), None)
         if maker is None:

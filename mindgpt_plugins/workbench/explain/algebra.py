@@ -11,14 +11,14 @@ from torch import Tensor
 from mindgpt_plugins.advantage.call import compute_advantage
 from mindgpt_plugins.advantage.estimators import Groups
 from mindgpt_plugins.advantage.filter import find_dropped_groups
-from mindgpt_plugins.core.schedule import value_at
+from mindgpt_plugins.core.schedule import evaluate_schedule
 from mindgpt_plugins.rewards.algebra import CombinedScores, combine_scores, compute_task_scores
 from mindgpt_plugins.rewards.suite import Suite
-from mindgpt_plugins.workbench.explain.board import Board
+from mindgpt_plugins.workbench.explain.board import RolloutBatch
 from mindgpt_plugins.workbench.explain.setup import Setup
 
 
-def weights(suite: Suite, board: Board) -> dict[str, Tensor]:
+def compute_reward_weights(suite: Suite, board: RolloutBatch) -> dict[str, Tensor]:
     """(groups, 1) of every reward, gates included; negative for penalties."""
     shares, which = torch.unique(board.progress, return_inverse=True)
     found = {}
@@ -28,7 +28,7 @@ def weights(suite: Suite, board: Board) -> dict[str, Tensor]:
     return found
 
 
-def task_scores(suite: Suite, board: Board, components: Mapping[str, Tensor]) -> Tensor:
+def compute_batch_task_scores(suite: Suite, board: RolloutBatch, components: Mapping[str, Tensor]) -> Tensor:
     """(groups, n) gated task scores r.
 
     Args:
@@ -40,14 +40,16 @@ def task_scores(suite: Suite, board: Board, components: Mapping[str, Tensor]) ->
         RewardError: a reply that no task reward scored.
     """
     spread = {name: board.spread(flat) for name, flat in components.items()}
-    raw: Tensor = compute_task_scores(suite.roles, weights(suite, board), spread)
+    raw: Tensor = compute_task_scores(suite.roles, compute_reward_weights(suite, board), spread)
     unscored = raw.isnan() & board.mask
     if bool(unscored.any()):
         raise suite.unscored_error(board.recorded[int(board.places[unscored][0])].rollout)
     return raw.masked_fill(~board.mask, 0.0)  # where every weight is 0, padding counts as not scored
 
 
-def combine(setup: Setup, board: Board, components: Mapping[str, Tensor], raw: Tensor | None = None) -> CombinedScores:
+def combine_batch_scores(
+    setup: Setup, board: RolloutBatch, components: Mapping[str, Tensor], raw: Tensor | None = None
+) -> CombinedScores:
     """Components to scores; arrays are (groups, n), weights (groups, 1).
 
     Args:
@@ -58,11 +60,13 @@ def combine(setup: Setup, board: Board, components: Mapping[str, Tensor], raw: T
     """
     suite = setup.suite
     spread = {name: board.spread(flat) for name, flat in components.items()}
-    raw = task_scores(suite, board, components) if raw is None else raw
-    return combine_scores(suite.roles, weights(suite, board), spread, raw)
+    raw = compute_batch_task_scores(suite, board, components) if raw is None else raw
+    return combine_scores(suite.roles, compute_reward_weights(suite, board), spread, raw)
 
 
-def advantages(setup: Setup, board: Board, scores: CombinedScores, *, lam: float | None = None) -> Tensor:
+def compute_batch_advantages(
+    setup: Setup, board: RolloutBatch, scores: CombinedScores, *, lam: float | None = None
+) -> Tensor:
     """(groups, n) advantages, step by step; before the group filter.
 
     Args:
@@ -75,7 +79,7 @@ def advantages(setup: Setup, board: Board, scores: CombinedScores, *, lam: float
     parts = []
     for step in board.steps():
         progress = float(board.progress[step.start])
-        share = value_at(config.lam, progress) if lam is None else lam
+        share = evaluate_schedule(config.lam, progress) if lam is None else lam
         groups = Groups(
             modulated=scores.modulated[step],
             raw=scores.raw[step],
@@ -89,7 +93,7 @@ def advantages(setup: Setup, board: Board, scores: CombinedScores, *, lam: float
     return torch.cat(parts)
 
 
-def filtered(setup: Setup, board: Board, scores: CombinedScores, advantage: Tensor) -> Tensor:
+def filter_batch_advantages(setup: Setup, board: RolloutBatch, scores: CombinedScores, advantage: Tensor) -> Tensor:
     """Advantages with 0 in the groups that the recipe's filter takes out of the update."""
     config = setup.advantage.filter
     if config is None:
@@ -109,7 +113,7 @@ def filtered(setup: Setup, board: Board, scores: CombinedScores, advantage: Tens
     return torch.cat(parts)
 
 
-def scalar(value: float | Tensor) -> float | None:
+def convert_to_json_number(value: float | Tensor) -> float | None:
     """A number for JSON; None for what is not finite."""
     found = float(value)
     return found if math.isfinite(found) else None

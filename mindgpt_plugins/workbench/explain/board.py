@@ -9,13 +9,13 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from mindgpt_plugins.advantage.layout import Layout
+from mindgpt_plugins.advantage.layout import GroupLayout
 from mindgpt_plugins.rewards.recorded import Recorded
 from mindgpt_plugins.rewards.sdk import Rollout
 
 
 @dataclass(frozen=True)
-class Board:
+class RolloutBatch:
     """Some or all groups of the recorded replies."""
 
     recorded: Sequence[Recorded]
@@ -28,22 +28,22 @@ class Board:
     """(groups,) float64: share of the run."""
 
     @classmethod
-    def of(cls, recorded: Sequence[Recorded]) -> Board:
+    def of(cls, recorded: Sequence[Recorded]) -> RolloutBatch:
         """All replies, sorted by their step."""
         ordered = sorted(recorded, key=lambda one: one.rollout.progress)
-        layout = Layout.of([one.group for one in ordered])
+        layout = GroupLayout.of([one.group for one in ordered])
         mask = layout.mask
         flat = torch.tensor([place for own in layout.members.values() for place in own])
         places = torch.zeros(mask.shape, dtype=torch.long).masked_scatter(mask, flat)
         first = [ordered[own[0]].rollout.progress for own in layout.members.values()]
         return cls(ordered, places, mask, torch.tensor(first, dtype=torch.float64))
 
-    def take(self, groups: Sequence[int]) -> Board:
+    def take(self, groups: Sequence[int]) -> RolloutBatch:
         """Only these groups."""
         rows = torch.tensor(groups, dtype=torch.long)
         return replace(self, places=self.places[rows], mask=self.mask[rows], progress=self.progress[rows])
 
-    def at(self, progress: float) -> Board:
+    def at(self, progress: float) -> RolloutBatch:
         """The same replies as if all were made at one share of the run."""
         return replace(self, progress=torch.full_like(self.progress, progress))
 
@@ -94,7 +94,7 @@ class Board:
         return self.mask.sum(dim=1)
 
 
-def sample(board: Board, replies: int) -> Board:
+def sample_rollout_steps(board: RolloutBatch, replies: int) -> RolloutBatch:
     """Whole steps, evenly spread, with at least so many replies; of a single step, groups instead."""
     if board.replies <= replies:
         return board

@@ -8,13 +8,13 @@ import torch
 
 from mindgpt_plugins.advantage.call import compute_advantage
 from mindgpt_plugins.advantage.estimators import Groups
-from mindgpt_plugins.core.schedule import value_at
-from mindgpt_plugins.workbench.explain.algebra import scalar
-from mindgpt_plugins.workbench.explain.replay import Replay
+from mindgpt_plugins.core.schedule import evaluate_schedule
+from mindgpt_plugins.workbench.explain.algebra import convert_to_json_number
+from mindgpt_plugins.workbench.explain.replay import RewardReplay
 from mindgpt_plugins.workbench.explain.setup import Setup
 
 
-def by_right(replay: Replay) -> dict[str, Any]:
+def tabulate_push_by_right(replay: RewardReplay) -> dict[str, Any]:
     """Observed and theoretical push of a prompt with c of n replies right.
 
     Groups of another size than the most frequent one count at the nearest c of that size.
@@ -37,10 +37,10 @@ def by_right(replay: Replay) -> dict[str, Any]:
             {
                 "right": c,
                 "groups": int(own.sum()),
-                "push": scalar(push[own].mean()),
+                "push": convert_to_json_number(push[own].mean()),
                 "share": float(push[own].sum()) / total if total else 0.0,
-                "right_mean": scalar(advantage[mask & right].mean()),
-                "wrong_mean": scalar(advantage[mask & ~right].mean()),
+                "right_mean": convert_to_json_number(advantage[mask & right].mean()),
+                "wrong_mean": convert_to_json_number(advantage[mask & ~right].mean()),
                 **{end: values[c] for end, values in theory.items()},
             }
         )
@@ -60,6 +60,6 @@ def _theory(setup: Setup, n: int, progress: float) -> list[float]:
         tokens=torch.ones_like(scores),
         adversarial=torch.zeros(n + 1, dtype=torch.bool),
     )
-    lam = value_at(setup.advantage.lam, progress)
+    lam = evaluate_schedule(setup.advantage.lam, progress)
     found = compute_advantage(setup.advantage, groups, lam).abs().sum(dim=1)
     return [round(value, 12) for value in found.tolist()]

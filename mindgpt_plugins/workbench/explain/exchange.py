@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from mindgpt_plugins.rewards.recorded import Recorded
-from mindgpt_plugins.workbench.explain.algebra import advantages, combine
-from mindgpt_plugins.workbench.explain.board import Board
-from mindgpt_plugins.workbench.explain.replay import Replay
-from mindgpt_plugins.workbench.explain.scoring import group_scores, sample_scores
+from mindgpt_plugins.workbench.explain.algebra import combine_batch_scores, compute_batch_advantages
+from mindgpt_plugins.workbench.explain.board import RolloutBatch
+from mindgpt_plugins.workbench.explain.replay import RewardReplay
+from mindgpt_plugins.workbench.explain.scoring import score_group_rewards, score_sample_rewards
 
 COPIES = 20_000
 """Replies in the copies that are scored, about: it decides how many groups are looked at, evenly spread."""
@@ -24,7 +24,7 @@ FREE = 1e-12
 RESAMPLES = 1000
 
 
-def exchange(replay: Replay) -> dict[str, Any]:
+def measure_exchange_rate(replay: RewardReplay) -> dict[str, Any]:
     """Tokens that right replies may grow by before it costs as much as one point of accuracy brings.
 
     Every right reply is made one token longer, alone, and scored again (its text stays). With p the share of right
@@ -55,7 +55,10 @@ def exchange(replay: Replay) -> dict[str, Any]:
     each, share = torch.arange(len(row)), right.sum(dim=1) / short.sizes
     for when in ("recorded", "end"):
         boards = (short, long) if when == "recorded" else (short.at(1.0), long.at(1.0))
-        old, new = (combine(replay.setup, b, c) for b, c in zip(boards, (replay.components, components), strict=True))
+        old, new = (
+            combine_batch_scores(replay.setup, b, c)
+            for b, c in zip(boards, (replay.components, components), strict=True)
+        )
         lost = old.modulated[row, column] - new.modulated[each, column]
         by = {
             name: old.raw[row, column] * (effect[row, column] - new.effects[name][each, column])
@@ -67,13 +70,15 @@ def exchange(replay: Replay) -> dict[str, Any]:
     return result
 
 
-def _applies(replay: Replay) -> bool:
+def _applies(replay: RewardReplay) -> bool:
     """Do advantages change with the modulated scores?"""
     scores = replace(replay.scores, modulated=torch.zeros_like(replay.scores.modulated))
-    return not torch.equal(advantages(replay.setup, replay.board, scores), replay.advantage)
+    return not torch.equal(compute_batch_advantages(replay.setup, replay.board, scores), replay.advantage)
 
 
-def _lengthened(replay: Replay, short: Board, row: list[int], column: list[int]) -> tuple[Board, dict[str, Tensor]]:
+def _lengthened(
+    replay: RewardReplay, short: RolloutBatch, row: list[int], column: list[int]
+) -> tuple[RolloutBatch, dict[str, Tensor]]:
     """One copy of its group for each right reply, in which it is a token longer; scored."""
     recorded: list[Recorded] = []
     origin: list[int] = []
@@ -86,19 +91,19 @@ def _lengthened(replay: Replay, short: Board, row: list[int], column: list[int])
                 one = replace(one, rollout=replace(one.rollout, length=one.rollout.length + 1))
             recorded.append(one)
             origin.append(place)
-    board = Board.of(recorded)
+    board = RolloutBatch.of(recorded)
     components = {name: flat[origin] for name, flat in replay.components.items()}
     entries = [e for e in replay.setup.suite.entries if not e.call.is_async]  # a server is not asked about lengths
-    alone = Board(
+    alone = RolloutBatch(
         recorded, torch.tensor(longer).unsqueeze(1), torch.ones(len(longer), 1, dtype=torch.bool), board.progress
     )
     for entry in entries:
         if entry.spec.scope == "sample":
-            components[entry.spec.name] = sample_scores(alone, entry, components[entry.spec.name])
-    raw = combine(replay.setup, board, components).raw
+            components[entry.spec.name] = score_sample_rewards(alone, entry, components[entry.spec.name])
+    raw = combine_batch_scores(replay.setup, board, components).raw
     for entry in entries:
         if entry.spec.scope == "group":
-            components[entry.spec.name] = group_scores(board, entry, raw)
+            components[entry.spec.name] = score_group_rewards(board, entry, raw)
     return board, components
 
 

@@ -9,16 +9,16 @@ from typing import Any
 from torch import Tensor
 
 from mindgpt_plugins.rewards.recorded import Recorded, RecordedError
-from mindgpt_plugins.workbench.explain.board import Board
-from mindgpt_plugins.workbench.explain.difficulty import by_right
-from mindgpt_plugins.workbench.explain.exchange import exchange
-from mindgpt_plugins.workbench.explain.flips import flips, violations
-from mindgpt_plugins.workbench.explain.replay import Replay, again, replay
+from mindgpt_plugins.workbench.explain.board import RolloutBatch
+from mindgpt_plugins.workbench.explain.difficulty import tabulate_push_by_right
+from mindgpt_plugins.workbench.explain.exchange import measure_exchange_rate
+from mindgpt_plugins.workbench.explain.flips import find_order_flips, find_order_violations
+from mindgpt_plugins.workbench.explain.replay import RewardReplay, replay_other_recipe, replay_recipe
 from mindgpt_plugins.workbench.explain.scoring import Source
-from mindgpt_plugins.workbench.explain.sensitivity import sensitivity
+from mindgpt_plugins.workbench.explain.sensitivity import measure_sensitivity
 from mindgpt_plugins.workbench.explain.setup import Setup
-from mindgpt_plugins.workbench.explain.shares import shares
-from mindgpt_plugins.workbench.explain.verdicts import rewards
+from mindgpt_plugins.workbench.explain.shares import measure_push_shares
+from mindgpt_plugins.workbench.explain.verdicts import judge_rewards
 
 VERSION = 1
 """Raised when a key changes its meaning or goes away."""
@@ -28,7 +28,7 @@ SAME = 1e-6
 """A component differs from the record when it is further away: records are rounded."""
 
 
-def explain(
+def explain_rollouts(
     recorded: Sequence[Recorded],
     setup: Setup,
     against: Setup | None = None,
@@ -50,15 +50,15 @@ def explain(
         RecordedError: a group is too large to be one.
     """
     started = time.perf_counter()
-    board = Board.of(recorded)
+    board = RolloutBatch.of(recorded)
     if int(board.sizes.max()) > LARGEST_GROUP:
         largest = board.recorded[int(board.places[int(board.sizes.argmax()), 0])].group
         raise RecordedError(
             f"group {largest!r} has {int(board.sizes.max())} replies, more than {LARGEST_GROUP}: lines of different "
             "prompts need different values of prompt_id (or group)"
         )
-    base = replay(setup, board, source)
-    other = None if against is None else again(base, against, source=source)
+    base = replay_recipe(setup, board, source)
+    other = None if against is None else replay_other_recipe(base, against, source=source)
     data = {
         "version": VERSION,
         "recipe": setup.name,
@@ -69,18 +69,18 @@ def explain(
         "steps": sorted({one.rollout.step for one in recorded}),
         "progress": [float(base.board.progress[0]), float(base.board.progress[-1])],
         "record": _record(base, recorded),
-        "rewards": rewards(base),
-        "shares": shares(base),
-        "by_right": by_right(base),
-        "order": violations(base),
-        "flips": None if other is None else flips(base, other),
-        "exchange": exchange(base),
-        "parameters": sensitivity(base, look),
+        "rewards": judge_rewards(base),
+        "shares": measure_push_shares(base),
+        "by_right": tabulate_push_by_right(base),
+        "order": find_order_violations(base),
+        "flips": None if other is None else find_order_flips(base, other),
+        "exchange": measure_exchange_rate(base),
+        "parameters": measure_sensitivity(base, look),
     }
     return data | {"seconds": time.perf_counter() - started}
 
 
-def _record(base: Replay, recorded: Sequence[Recorded]) -> dict[str, Any]:
+def _record(base: RewardReplay, recorded: Sequence[Recorded]) -> dict[str, Any]:
     """How the replay compares with what the run wrote, and what lines do not say."""
     differs = {}
     for name, values in base.components.items():
@@ -104,7 +104,7 @@ def _record(base: Replay, recorded: Sequence[Recorded]) -> dict[str, Any]:
     }
 
 
-def _advantage(base: Replay) -> dict[str, Any] | None:
+def _advantage(base: RewardReplay) -> dict[str, Any] | None:
     """How many replayed advantages are not the recorded ones, and by how much; None when none is recorded."""
     known = [(one.advantage, a) for one, a in _each(base, base.weighted) if one.advantage is not None]
     if not known:
@@ -113,7 +113,7 @@ def _advantage(base: Replay) -> dict[str, Any] | None:
     return {"replies": len(known), "differs": sum(one > SAME for one in apart), "largest": max(apart)}
 
 
-def _dropped(base: Replay) -> dict[str, int] | None:
+def _dropped(base: RewardReplay) -> dict[str, int] | None:
     """Replies that the run's filter took out, and those that the recipe's takes out or leaves in otherwise."""
     # Whole groups; in one without any signal nothing is lost, dropped or not.
     silent = (base.weighted == 0.0).all(dim=1, keepdim=True).expand_as(base.board.mask)
@@ -129,7 +129,7 @@ def _dropped(base: Replay) -> dict[str, int] | None:
     return {"replies": len(known), "recorded": sum(was for was, _, _ in known), "differs": differs}
 
 
-def _alpha(base: Replay) -> dict[str, Any]:
+def _alpha(base: RewardReplay) -> dict[str, Any]:
     """The recorded perception weights, and whether the recipe has any use for them."""
     known = [one.alpha for one in base.board.recorded if one.alpha is not None]
     return {
@@ -140,7 +140,7 @@ def _alpha(base: Replay) -> dict[str, Any]:
     }
 
 
-def _each(base: Replay, values: Tensor) -> list[tuple[Recorded, float]]:
+def _each(base: RewardReplay, values: Tensor) -> list[tuple[Recorded, float]]:
     mask = base.board.mask
     places, found = base.board.places[mask].tolist(), values[mask].tolist()
     return [(base.board.recorded[place], value) for place, value in zip(places, found, strict=True)]

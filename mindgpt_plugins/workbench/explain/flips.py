@@ -7,15 +7,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mindgpt_plugins.workbench.explain.algebra import scalar
-from mindgpt_plugins.workbench.explain.replay import Replay
+from mindgpt_plugins.workbench.explain.algebra import convert_to_json_number
+from mindgpt_plugins.workbench.explain.replay import RewardReplay
 
 EQUAL = 1e-9
 """Advantages closer than this count as equal."""
 EXAMPLES = 8
 
 
-def violations(replay: Replay) -> dict[str, Any]:
+def find_order_violations(replay: RewardReplay) -> dict[str, Any]:
     """Within one recipe: a wrong reply at or above a right one, and correct replies pushed down.
 
     Returns:
@@ -51,7 +51,7 @@ def violations(replay: Replay) -> dict[str, Any]:
     }
 
 
-def flips(one: Replay, two: Replay) -> dict[str, Any]:
+def find_order_flips(one: RewardReplay, two: RewardReplay) -> dict[str, Any]:
     """Pairs of replies to one prompt that the first recipe orders one way and the second the other.
 
     Returns:
@@ -80,7 +80,9 @@ def flips(one: Replay, two: Replay) -> dict[str, Any]:
         "kinds": {name: int((flipped & (of_two == k)).sum()) for k, name in ((2, "right"), (0, "wrong"), (1, "mixed"))},
         "tied": int((both & (ordered ^ also)).sum()),
         "signs": int((mask & (a.abs() > EQUAL) & (b.abs() > EQUAL) & (a * b < 0)).sum()),
-        "correlation": scalar(torch.corrcoef(torch.stack([a[mask], b[mask]]))[0, 1]) if int(mask.sum()) > 1 else None,
+        "correlation": convert_to_json_number(torch.corrcoef(torch.stack([a[mask], b[mask]]))[0, 1])
+        if int(mask.sum()) > 1
+        else None,
         "push": [float(a[mask].abs().mean()), float(b[mask].abs().mean())],
         "examples": [
             _example(one, g, int(where[g]) // n, int(where[g]) % n, {"A": a[g], "A_against": b[g]}) for g in worst
@@ -88,7 +90,7 @@ def flips(one: Replay, two: Replay) -> dict[str, Any]:
     }
 
 
-def _example(replay: Replay, group: int, i: int, j: int, values: dict[str, Tensor]) -> dict[str, Any]:
+def _example(replay: RewardReplay, group: int, i: int, j: int, values: dict[str, Tensor]) -> dict[str, Any]:
     """Two replies to one prompt, with their advantages."""
     members = replay.board.members(group)
     replies = []
@@ -99,7 +101,7 @@ def _example(replay: Replay, group: int, i: int, j: int, values: dict[str, Tenso
                 "text": rollout.text,
                 "tokens": rollout.length,
                 "right": bool(replay.scores.correct[group, place]),
-                "components": {n: scalar(v[group, place]) for n, v in replay.scores.components.items()},
+                "components": {n: convert_to_json_number(v[group, place]) for n, v in replay.scores.components.items()},
                 **{name: float(own[place]) for name, own in values.items()},
             }
         )

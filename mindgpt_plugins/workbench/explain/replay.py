@@ -11,24 +11,29 @@ from torch import Tensor
 
 from mindgpt_plugins.rewards.algebra import CombinedScores
 from mindgpt_plugins.rewards.suite import RewardConfig
-from mindgpt_plugins.workbench.explain.algebra import advantages, combine, filtered, task_scores
-from mindgpt_plugins.workbench.explain.board import Board
+from mindgpt_plugins.workbench.explain.algebra import (
+    combine_batch_scores,
+    compute_batch_advantages,
+    compute_batch_task_scores,
+    filter_batch_advantages,
+)
+from mindgpt_plugins.workbench.explain.board import RolloutBatch
 from mindgpt_plugins.workbench.explain.scoring import (
     Components,
     Source,
-    group_scores,
-    recorded_components,
-    sample_scores,
+    read_recorded_components,
+    score_group_rewards,
+    score_sample_rewards,
 )
 from mindgpt_plugins.workbench.explain.setup import Setup
 
 
 @dataclass(frozen=True)
-class Replay:
+class RewardReplay:
     """One recipe on recorded replies."""
 
     setup: Setup
-    board: Board
+    board: RolloutBatch
     components: Components
     """(replies,) of each reward."""
     scores: CombinedScores
@@ -43,19 +48,21 @@ class Replay:
     @cached_property
     def trained(self) -> Tensor:
         """(groups, n): what the update sees, 0 in groups that the filter drops."""
-        return filtered(self.setup, self.board, self.scores, self.weighted)
+        return filter_batch_advantages(self.setup, self.board, self.scores, self.weighted)
 
 
-def replay(setup: Setup, board: Board, source: Source = "local") -> Replay:
+def replay_recipe(setup: Setup, board: RolloutBatch, source: Source = "local") -> RewardReplay:
     """Score everything that is not taken from the record.
 
     Raises:
         RewardError: a reward failed, or a reply that no task reward scored.
     """
-    return _finish(setup, board, recorded_components(board, setup.suite, source), {}, None)
+    return _finish(setup, board, read_recorded_components(board, setup.suite, source), {}, None)
 
 
-def again(base: Replay, setup: Setup, board: Board | None = None, source: Source = "local") -> Replay:
+def replay_other_recipe(
+    base: RewardReplay, setup: Setup, board: RolloutBatch | None = None, source: Source = "local"
+) -> RewardReplay:
     """Another recipe on the same replies; rewards that are asked the same are not run again.
 
     Args:
@@ -65,7 +72,7 @@ def again(base: Replay, setup: Setup, board: Board | None = None, source: Source
         source: of rewards that ``base`` does not have.
 
     Raises:
-        RewardError: as :func:`replay`.
+        RewardError: as :func:`replay_recipe`.
     """
     board = base.board if board is None else board
     same = {
@@ -75,15 +82,21 @@ def again(base: Replay, setup: Setup, board: Board | None = None, source: Source
     }
     entries = {e.spec.name: e for e in setup.suite.entries}
     known = {name: flat for name, flat in base.components.items() if name in same}
-    missing = {n: v for n, v in recorded_components(board, setup.suite, source).items() if n not in base.setup.rewards}
+    missing = {
+        n: v for n, v in read_recorded_components(board, setup.suite, source).items() if n not in base.setup.rewards
+    }
     judged = {name: flat for name, flat in known.items() if entries[name].spec.scope == "group"}
     samples = {name: flat for name, flat in known.items() if name not in judged}
     return _finish(setup, board, samples | missing, judged, base)
 
 
 def _finish(
-    setup: Setup, board: Board, samples: Mapping[str, Tensor], judged: Mapping[str, Tensor], base: Replay | None
-) -> Replay:
+    setup: Setup,
+    board: RolloutBatch,
+    samples: Mapping[str, Tensor],
+    judged: Mapping[str, Tensor],
+    base: RewardReplay | None,
+) -> RewardReplay:
     """Score what is not there.
 
     Args:
@@ -96,8 +109,8 @@ def _finish(
     components: Components = dict(samples)
     for entry in setup.suite.entries:
         if entry.spec.scope == "sample" and entry.spec.name not in components:
-            components[entry.spec.name] = sample_scores(board, entry)
-    raw = task_scores(setup.suite, board, components)
+            components[entry.spec.name] = score_sample_rewards(board, entry)
+    raw = compute_batch_task_scores(setup.suite, board, components)
     moved = board
     if base is not None and judged:
         before = torch.zeros(len(board.recorded), dtype=torch.float64)
@@ -108,14 +121,14 @@ def _finish(
         name = entry.spec.name
         if entry.spec.scope == "group" and name not in components:
             if name not in judged:
-                components[name] = group_scores(board, entry, raw)
+                components[name] = score_group_rewards(board, entry, raw)
             elif len(moved.places):
-                components[name] = group_scores(moved, entry, fresh, judged[name])
+                components[name] = score_group_rewards(moved, entry, fresh, judged[name])
             else:
                 components[name] = judged[name]
     components = {name: components[name] for name in setup.suite.names()}
-    scores = combine(setup, board, components, raw)
-    return Replay(setup, board, components, scores, advantages(setup, board, scores))
+    scores = combine_batch_scores(setup, board, components, raw)
+    return RewardReplay(setup, board, components, scores, compute_batch_advantages(setup, board, scores))
 
 
 def _asked(name: str, config: RewardConfig) -> tuple[object, ...]:

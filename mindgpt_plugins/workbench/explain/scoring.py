@@ -14,7 +14,7 @@ from mindgpt_plugins.rewards.algebra import tabulate_components
 from mindgpt_plugins.rewards.entry import RewardEntry
 from mindgpt_plugins.rewards.sdk import Group, Rollout
 from mindgpt_plugins.rewards.suite import Suite
-from mindgpt_plugins.workbench.explain.board import Board
+from mindgpt_plugins.workbench.explain.board import RolloutBatch
 
 Source = Literal["local", "all", "missing"]
 """What is scored anew: ``local``, rewards that ask no server; ``all``; ``missing``, what the record lacks."""
@@ -24,7 +24,7 @@ AT_ONCE = 256
 T = TypeVar("T")
 
 
-def recorded_components(board: Board, suite: Suite, source: Source) -> Components:
+def read_recorded_components(board: RolloutBatch, suite: Suite, source: Source) -> Components:
     """The columns that are taken from the record: complete ones only."""
     found = {}
     for entry in suite.entries:
@@ -36,7 +36,7 @@ def recorded_components(board: Board, suite: Suite, source: Source) -> Component
     return found
 
 
-def sample_scores(board: Board, entry: RewardEntry, old: Tensor | None = None) -> Tensor:
+def score_sample_rewards(board: RolloutBatch, entry: RewardEntry, old: Tensor | None = None) -> Tensor:
     """One sample-scope reward over the board's replies.
 
     Args:
@@ -59,7 +59,7 @@ def sample_scores(board: Board, entry: RewardEntry, old: Tensor | None = None) -
     return result
 
 
-def group_scores(board: Board, entry: RewardEntry, raw: Tensor, old: Tensor | None = None) -> Tensor:
+def score_group_rewards(board: RolloutBatch, entry: RewardEntry, raw: Tensor, old: Tensor | None = None) -> Tensor:
     """One group-scope reward over the board's groups.
 
     Args:

@@ -7,10 +7,10 @@ import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mindgpt_plugins.advantage.estimators import accepted
-from mindgpt_plugins.core.registry import get
-from mindgpt_plugins.workbench.explain.board import Board, sample
-from mindgpt_plugins.workbench.explain.replay import Replay, again
+from mindgpt_plugins.advantage.estimators import select_accepted_settings
+from mindgpt_plugins.core.registry import get_registered
+from mindgpt_plugins.workbench.explain.board import RolloutBatch, sample_rollout_steps
+from mindgpt_plugins.workbench.explain.replay import RewardReplay, replay_other_recipe
 from mindgpt_plugins.workbench.explain.setup import Setup
 
 FIRST_LOOK = 2000
@@ -21,7 +21,7 @@ _NOT_ABOUT_A = ("timeout", "concurrency")
 Path = tuple[str | int, ...]
 
 
-def sensitivity(replay: Replay, most: int = 20_000) -> list[dict[str, Any]]:
+def measure_sensitivity(replay: RewardReplay, most: int = 20_000) -> list[dict[str, Any]]:
     """Change every number and switch by half, up and down, and compare the advantages.
 
     Options that a recipe leaves at their defaults are tried too. Options of rewards that ask a server are not.
@@ -37,12 +37,15 @@ def sensitivity(replay: Replay, most: int = 20_000) -> list[dict[str, Any]]:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # about values of ours that nobody wants to train with
-        looks = [_on(replay, sample(replay.board, size)) for size in dict.fromkeys((min(FIRST_LOOK, most), most))]
+        looks = [
+            _on(replay, sample_rollout_steps(replay.board, size))
+            for size in dict.fromkeys((min(FIRST_LOOK, most), most))
+        ]
         found = list(_rows(replay, looks))
     return sorted(found, key=lambda r: (not r["dead"], r["max_change"] is None, r["max_change"] or 0.0))
 
 
-def _rows(replay: Replay, looks: list[Replay]) -> Iterator[dict[str, Any]]:
+def _rows(replay: RewardReplay, looks: list[RewardReplay]) -> Iterator[dict[str, Any]]:
     for path, value, default in _parameters(replay.setup):
         row = {"path": ".".join(map(str, path)), "value": value, "default": default}
         entry = next((e for e in replay.setup.suite.entries if path[:2] == ("rewards", e.spec.name)), None)
@@ -53,7 +56,7 @@ def _rows(replay: Replay, looks: list[Replay]) -> Iterator[dict[str, Any]]:
             yield row | _try(replay, path, value, looks)
 
 
-def _try(replay: Replay, path: Path, value: float, looks: list[Replay]) -> dict[str, Any]:
+def _try(replay: RewardReplay, path: Path, value: float, looks: list[RewardReplay]) -> dict[str, Any]:
     tried: list[float] = []
     refused = ""
     most = moved = 0.0
@@ -65,7 +68,7 @@ def _try(replay: Replay, path: Path, value: float, looks: list[Replay]) -> dict[
             try:
                 _set(data, path, other)
                 setup = replay.setup.changed(data)
-                changed = again(replay, setup, look.board).trained
+                changed = replay_other_recipe(replay, setup, look.board).trained
             except (ValueError, TypeError, ArithmeticError) as error:
                 refused = str(error).splitlines()[0]
                 continue
@@ -88,8 +91,8 @@ def _try(replay: Replay, path: Path, value: float, looks: list[Replay]) -> dict[
     }
 
 
-def _on(replay: Replay, board: Board) -> Replay:
-    return replay if board is replay.board else again(replay, replay.setup, board)
+def _on(replay: RewardReplay, board: RolloutBatch) -> RewardReplay:
+    return replay if board is replay.board else replay_other_recipe(replay, replay.setup, board)
 
 
 def _others(value: float) -> list[float]:
@@ -115,7 +118,7 @@ def _parameters(setup: Setup) -> Iterator[tuple[Path, float, bool]]:
     options = data["advantage"].pop("options")
     for path, value in _numbers(data["advantage"], ("advantage",)):
         yield path, value, {"lambda": "lam"}.get(str(path[1]), path[1]) not in setup.advantage.model_fields_set
-    fixed = accepted(setup.advantage.name, {"k": 0, "lam": 0.0})
+    fixed = select_accepted_settings(setup.advantage.name, {"k": 0, "lam": 0.0})
     for path, value, default in _options(("advantage", "options"), "advantage", setup.advantage.name, options):
         if path[-1] not in fixed:
             yield path, value, default
@@ -124,7 +127,7 @@ def _parameters(setup: Setup) -> Iterator[tuple[Path, float, bool]]:
 def _options(path: Path, kind: str, name: str, options: Mapping[str, Any]) -> Iterator[tuple[Path, float, bool]]:
     for own, value in _numbers(options, path):
         yield own, value, False
-    for parameter in inspect.signature(get(kind, name)).parameters.values():
+    for parameter in inspect.signature(get_registered(kind, name)).parameters.values():
         missing = parameter.kind is parameter.KEYWORD_ONLY and parameter.name not in options
         if missing and isinstance(parameter.default, (bool, int, float)):
             yield (*path, parameter.name), parameter.default, True
@@ -149,11 +152,11 @@ def _set(data: dict[str, Any], path: Path, value: float) -> None:
     target[path[-1]] = value
 
 
-def _why(replay: Replay, path: Path) -> str:
+def _why(replay: RewardReplay, path: Path) -> str:
     setup = replay.setup
     if path[0] == "advantage":
         key = {"lambda": "lam", "k": "k"}.get(str(path[1]))
-        if key and not accepted(setup.advantage.name, {key: 0}):
+        if key and not select_accepted_settings(setup.advantage.name, {key: 0}):
             return f"the advantage {setup.advantage.name!r} does not use it"
         if key == "k" and not bool((replay.advantage != 0).any()):
             return "every advantage is 0"

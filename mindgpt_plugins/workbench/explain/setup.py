@@ -11,7 +11,7 @@ from typing import Any
 from mindgpt_plugins.advantage.config import AdvantageConfig
 from mindgpt_plugins.core.files import read_json
 from mindgpt_plugins.core.registry import load_plugins
-from mindgpt_plugins.recipe.loading import RecipeError, find_stage, load
+from mindgpt_plugins.recipe.loading import RecipeError, find_stage, load_recipe
 from mindgpt_plugins.rewards.suite import RewardConfig, Suite
 from mindgpt_plugins.stages.rl.config import RLConfig
 from mindgpt_plugins.verl_ext.step.hybrid import Hybrid
@@ -56,7 +56,7 @@ class Setup:
         return Setup(self.name, rewards, AdvantageConfig.model_validate(data["advantage"]), self.steps, self.perception)
 
 
-def read(recipe: str, overrides: Sequence[str] = (), stage: str | None = None) -> Setup:
+def read_recipe_setup(recipe: str, overrides: Sequence[str] = (), stage: str | None = None) -> Setup:
     """The setup of a recipe's rl stage, or of a ``stage.json`` that a run left.
 
     Raises:
@@ -64,7 +64,7 @@ def read(recipe: str, overrides: Sequence[str] = (), stage: str | None = None) -
     """
     if recipe.endswith(".json"):
         return _of_run(Path(recipe), overrides)
-    return _setup(" ".join([recipe, *overrides]), find_stage(load(recipe, overrides), RLConfig, stage))
+    return _setup(" ".join([recipe, *overrides]), find_stage(load_recipe(recipe, overrides), RLConfig, stage))
 
 
 def _setup(name: str, config: RLConfig) -> Setup:

@@ -7,16 +7,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mindgpt_plugins.advantage.estimators import accepted
-from mindgpt_plugins.workbench.explain.algebra import advantages
-from mindgpt_plugins.workbench.explain.board import Board
-from mindgpt_plugins.workbench.explain.replay import Replay
+from mindgpt_plugins.advantage.estimators import select_accepted_settings
+from mindgpt_plugins.workbench.explain.algebra import compute_batch_advantages
+from mindgpt_plugins.workbench.explain.board import RolloutBatch
+from mindgpt_plugins.workbench.explain.replay import RewardReplay
 
 BINS = 12
 """Points of a curve over the run."""
 
 
-def shares(replay: Replay) -> dict[str, Any]:
+def measure_push_shares(replay: RewardReplay) -> dict[str, Any]:
     """Σ|A − A without the part| / Σ|A|, over the run and along it; before the perception weight, which is a part too.
 
     Returns:
@@ -26,17 +26,17 @@ def shares(replay: Replay) -> dict[str, Any]:
     parts: dict[str, Any] = {}
     for entry in setup.suite.entries:
         name = entry.spec.name
-        changed = advantages(setup, board, replay.scores.without(name))
+        changed = compute_batch_advantages(setup, board, replay.scores.without(name))
         parts[name] = {"role": entry.spec.role, **_share(board, advantage, changed)}
-    if accepted(setup.advantage.name, {"lam": 0.0}):
-        changed = advantages(setup, board, replay.scores, lam=0.0)
+    if select_accepted_settings(setup.advantage.name, {"lam": 0.0}):
+        changed = compute_batch_advantages(setup, board, replay.scores, lam=0.0)
         parts["pass@k"] = {"role": "advantage", **_share(board, advantage, changed)}
     if setup.perception:
         parts["perception α"] = {"role": "weight", **_share(board, replay.weighted, advantage)}
     return {"parts": parts, "abs_mean": float(replay.weighted.abs().sum()) / board.replies}
 
 
-def _share(board: Board, full: Tensor, changed: Tensor) -> dict[str, Any]:
+def _share(board: RolloutBatch, full: Tensor, changed: Tensor) -> dict[str, Any]:
     moved, total = (full - changed).abs().sum(dim=1), full.abs().sum(dim=1)
     curve = []
     shares = board.progress

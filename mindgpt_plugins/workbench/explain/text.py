@@ -11,14 +11,14 @@ from rich.table import Table
 
 from mindgpt_plugins.workbench.explain.words import (
     SECTIONS,
-    band,
-    dead,
-    headlines,
-    interval,
-    notes,
-    percent,
-    rates,
-    short,
+    describe_exchange_rate,
+    format_percent_or_dash,
+    format_rate_interval,
+    format_share_band,
+    format_short_number,
+    list_dead_parameters,
+    list_headlines,
+    list_reader_notes,
 )
 
 WIDE = 70
@@ -27,7 +27,7 @@ ALIVE = 8
 """Parameters with an effect that are shown."""
 
 
-def show(console: Console, data: dict[str, Any]) -> None:
+def show_explanation(console: Console, data: dict[str, Any]) -> None:
     """Print everything, the headlines first."""
     span = f"steps {data['steps'][0]}–{data['steps'][-1]}" if len(data["steps"]) > 1 else f"step {data['steps'][0]}"
     console.print(
@@ -35,9 +35,9 @@ def show(console: Console, data: dict[str, Any]) -> None:
         f"advantage {escape(data['advantage'])}; {data['seconds']:.1f} s",
         soft_wrap=True,
     )
-    for note in notes(data):
+    for note in list_reader_notes(data):
         console.print(f"  [yellow]note[/] {escape(note)}", soft_wrap=True)
-    found = headlines(data)
+    found = list_headlines(data)
     console.print("[bold]What stands out[/]" if found else "[green]Nothing stands out.[/]")
     for line in found:
         console.print(f"  • {escape(line)}")
@@ -51,12 +51,17 @@ def show(console: Console, data: dict[str, Any]) -> None:
 def _rewards(console: Console, rows: list[dict[str, Any]]) -> None:
     table = _table("reward", "role", "mean ± std", "range", "most frequent", "alike in group", "verdict")
     for r in rows:
-        most = "–" if r["most"] is None else f"{short(r['most'])}: {percent(r['share'], 1)}"
-        flat = "–" if r["flat"] is None else percent(r["flat"], 1)
+        most = (
+            "–" if r["most"] is None else f"{format_short_number(r['most'])}: {format_percent_or_dash(r['share'], 1)}"
+        )
+        flat = "–" if r["flat"] is None else format_percent_or_dash(r["flat"], 1)
         verdict = "[green]ok[/]" if r["verdict"] == "ok" else f"[yellow]{r['verdict'].replace('_', ' ')}[/]"
         if r["verdict"] != "never_scored" and r["scored"] < 1.0:
-            verdict += f", scored {percent(r['scored'], 1)}"
-        spread, reach = f"{short(r['mean'])} ± {short(r['std'])}", f"{short(r['low'])} … {short(r['high'])}"
+            verdict += f", scored {format_percent_or_dash(r['scored'], 1)}"
+        spread, reach = (
+            f"{format_short_number(r['mean'])} ± {format_short_number(r['std'])}",
+            f"{format_short_number(r['low'])} … {format_short_number(r['high'])}",
+        )
         table.add_row(escape(r["name"]), r["role"], spread, reach, most, flat, verdict)
     console.print(table)
 
@@ -65,10 +70,10 @@ def _shares(console: Console, shares: dict[str, Any]) -> None:
     table = _table("part", "role", "share of |A|", "", "first part", "last part of the run")
     for name, part in shares["parts"].items():
         bar = "█" * round(12 * min(1.0, part["share"]))
-        ends = [percent(part["curve"][i][1], 1) if part["curve"] else "–" for i in (0, -1)]
-        table.add_row(escape(name), part["role"], percent(part["share"], 1), f"[cyan]{bar}[/]", *ends)
+        ends = [format_percent_or_dash(part["curve"][i][1], 1) if part["curve"] else "–" for i in (0, -1)]
+        table.add_row(escape(name), part["role"], format_percent_or_dash(part["share"], 1), f"[cyan]{bar}[/]", *ends)
     console.print(table)
-    console.print(f"mean |A| of a reply: {short(shares['abs_mean'])}")
+    console.print(f"mean |A| of a reply: {format_short_number(shares['abs_mean'])}")
 
 
 def _by_right(console: Console, found: dict[str, Any]) -> None:
@@ -76,9 +81,14 @@ def _by_right(console: Console, found: dict[str, Any]) -> None:
     most = max((r["push"] or 0.0 for r in found["rows"]), default=0.0) or 1.0
     for r in found["rows"]:
         bar = "█" * round(12 * (r["push"] or 0.0) / most)
-        figures = [short(r[key]) for key in ("right_mean", "wrong_mean", "start", "end")]
+        figures = [format_short_number(r[key]) for key in ("right_mean", "wrong_mean", "start", "end")]
         table.add_row(
-            str(r["right"]), str(r["groups"]), short(r["push"]), f"[cyan]{bar}[/]", percent(r["share"], 1), *figures
+            str(r["right"]),
+            str(r["groups"]),
+            format_short_number(r["push"]),
+            f"[cyan]{bar}[/]",
+            format_percent_or_dash(r["share"], 1),
+            *figures,
         )
     console.print(table)
     if found["other_sizes"]:
@@ -101,8 +111,8 @@ def _flips(console: Console, flips: dict[str, Any]) -> None:
     console.print(f"flipped: {flips['flipped']} of {flips['pairs']} ordered pairs, {where}")
     console.print(f"ordered by only one of them: {flips['tied']} pairs")
     console.print(f"pushed up by one and down by the other: {flips['signs']} replies")
-    push = " against ".join(map(short, flips["push"]))
-    console.print(f"correlation of A {short(flips['correlation'])}; mean |A| {push}")
+    push = " against ".join(map(format_short_number, flips["push"]))
+    console.print(f"correlation of A {format_short_number(flips['correlation'])}; mean |A| {push}")
     _examples(console, flips["examples"])
 
 
@@ -114,32 +124,37 @@ def _examples(console: Console, examples: list[dict[str, Any]]) -> None:
         where, asked, gold = f"step {e['step']}, {e['group']}", _clip(e["prompt"]), _clip(e["target"])
         console.print(f"  [dim]{escape(where)}:[/] {escape(asked)} [dim]gold[/] {escape(gold)}")
         for r in e["replies"]:
-            against = f", against {short(r['A_against'])}" if "A_against" in r else ""
+            against = f", against {format_short_number(r['A_against'])}" if "A_against" in r else ""
             mark = "[green]✓[/]" if r["right"] else "[red]✗[/]"
-            console.print(f"    {mark} A {short(r['A'])}{against} · {r['tokens']} tokens · {escape(_clip(r['text']))}")
+            console.print(
+                f"    {mark} A {format_short_number(r['A'])}{against} · {r['tokens']} tokens · "
+                f"{escape(_clip(r['text']))}"
+            )
 
 
 def _exchange(console: Console, exchange: dict[str, Any]) -> None:
-    for line in rates(exchange):
+    for line in describe_exchange_rate(exchange):
         console.print(f"  {escape(line)}")
     bands = exchange["end"]["bands"]
     if any(one["rate"] is not None for one in bands):
         table = _table("right in the group", "groups", "tokens per point, last step's weights")
         for one in bands:
-            table.add_row(band(one), str(one["groups"]), interval(one))
+            table.add_row(format_share_band(one), str(one["groups"]), format_rate_interval(one))
         console.print(table)
 
 
 def _parameters(console: Console, rows: list[dict[str, Any]]) -> None:
     console.print("Without effect:" if any(r["dead"] for r in rows) else "Every one has an effect.")
-    for line in dead(rows):
+    for line in list_dead_parameters(rows):
         console.print(f"  • {escape(line)}")
     alive = sorted((r for r in rows if r["max_change"] and not r["dead"]), key=lambda r: -r["max_change"])
     table = _table("largest effect", "value", "tried", "largest |ΔA|", "replies moved")
     for r in alive[:ALIVE]:
-        tried = ", ".join(short(v) for v in r["tried"])
-        moved = percent(r["moved"], 1)
-        table.add_row(escape(r["path"]), short(r["value"]), tried, short(r["max_change"]), moved)
+        tried = ", ".join(format_short_number(v) for v in r["tried"])
+        moved = format_percent_or_dash(r["moved"], 1)
+        table.add_row(
+            escape(r["path"]), format_short_number(r["value"]), tried, format_short_number(r["max_change"]), moved
+        )
     console.print(table)
     if len(alive) > ALIVE:
         console.print(f"… {len(alive) - ALIVE} more have an effect; --html and --json list all", style="dim")

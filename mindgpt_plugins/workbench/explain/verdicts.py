@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mindgpt_plugins.workbench.explain.algebra import scalar
-from mindgpt_plugins.workbench.explain.replay import Replay
+from mindgpt_plugins.workbench.explain.algebra import convert_to_json_number
+from mindgpt_plugins.workbench.explain.replay import RewardReplay
 
 SATURATED = 0.99
 """Share of replies with one and the same value."""
@@ -16,7 +16,7 @@ LATE = 0.8
 """The last fifth of the run is looked at by itself."""
 
 
-def rewards(replay: Replay) -> list[dict[str, Any]]:
+def judge_rewards(replay: RewardReplay) -> list[dict[str, Any]]:
     """Figures and a verdict for each reward, in recipe order.
 
     A modulator counts on right replies only: nowhere else has it an effect.
@@ -31,7 +31,7 @@ def rewards(replay: Replay) -> list[dict[str, Any]]:
     return [_reward(replay, entry.spec.name, entry.spec.role) for entry in replay.setup.suite.entries]
 
 
-def _reward(replay: Replay, name: str, role: str) -> dict[str, Any]:
+def _reward(replay: RewardReplay, name: str, role: str) -> dict[str, Any]:
     counts = replay.scores.correct if role == "modulator" else replay.board.mask
     values = replay.scores.components[name]
     known = counts & ~values.isnan()
@@ -86,4 +86,4 @@ def _flat(values: Tensor, known: Tensor) -> float | None:
     high = values.masked_fill(~known, -torch.inf).amax(dim=1)
     low = values.masked_fill(~known, torch.inf).amin(dim=1)
     several = known.sum(dim=1) > 1
-    return scalar((high == low)[several].double().mean())
+    return convert_to_json_number((high == low)[several].double().mean())

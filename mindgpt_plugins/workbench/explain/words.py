@@ -53,7 +53,7 @@ UNUSUAL = 0.5
 """Tokens per point of accuracy below which length is pressed hard."""
 
 
-def headlines(data: dict[str, Any]) -> list[str]:
+def list_headlines(data: dict[str, Any]) -> list[str]:
     """What a reader should know first, worst first."""
     found = [
         f"reward {r['name']}: {r['verdict'].replace('_', ' ')}: {r['told']}"
@@ -67,7 +67,9 @@ def headlines(data: dict[str, Any]) -> list[str]:
     if order["order"]:
         found.append(f"in {order['order']} of {order['mixed']} mixed groups a wrong reply is at or above a right one")
     if order["no_signal"]:
-        found.append(f"{percent(order['no_signal'], order['groups'])} of the groups have no signal: every A is 0")
+        found.append(
+            f"{format_percent_or_dash(order['no_signal'], order['groups'])} of the groups have no signal: every A is 0"
+        )
     if flips and flips["flipped"]:
         pairs = f"{flips['flipped']} of {flips['pairs']} ordered pairs"
         found.append(f"the recipes order {pairs} the other way round, in {flips['groups']} groups")
@@ -80,7 +82,7 @@ def headlines(data: dict[str, Any]) -> list[str]:
     return found
 
 
-def dead(rows: list[dict[str, Any]]) -> list[str]:
+def list_dead_parameters(rows: list[dict[str, Any]]) -> list[str]:
     """Parameters without effect in words: each that the recipe sets, then the defaults of each reward together."""
     found, defaults = [], dict[str, list[str]]()
     for r in rows:
@@ -88,17 +90,19 @@ def dead(rows: list[dict[str, Any]]) -> list[str]:
             owner, _, name = r["path"].rpartition(".options." if ".options." in r["path"] else ".")
             defaults.setdefault(owner, []).append(name)
         elif r["dead"]:
-            tried = ", ".join(map(short, r["tried"]))
-            found.append(f"{r['path']} = {short(r['value'])} (tried {tried}){': ' + r['why'] if r['why'] else ''}")
+            tried = ", ".join(map(format_short_number, r["tried"]))
+            found.append(
+                f"{r['path']} = {format_short_number(r['value'])} (tried {tried}){': ' + r['why'] if r['why'] else ''}"
+            )
     return found + [f"{owner}, left at their defaults: {', '.join(names)}" for owner, names in defaults.items()]
 
 
-def band(found: dict[str, Any]) -> str:
+def format_share_band(found: dict[str, Any]) -> str:
     """A range of shares of right replies."""
     return "all" if found["above"] > 0.9 else f"{100 * found['above']:.0f}–{100 * min(1.0, found['to']):.0f} %"
 
 
-def notes(data: dict[str, Any]) -> list[str]:
+def list_reader_notes(data: dict[str, Any]) -> list[str]:
     """What the reader must know to trust the figures."""
     found = [
         f"{name}: {count} replies score otherwise than recorded" for name, count in data["record"]["differs"].items()
@@ -117,8 +121,8 @@ def notes(data: dict[str, Any]) -> list[str]:
     if data["replies"] < ENOUGH:
         found.append(
             f"{data['replies']} replies are few: what holds for all of them may still fail for "
-            f"{percent(-math.log(0.05), data['replies'])} of others (rule of three); that a reward is saturated, never "
-            "fires, or a parameter has no effect is only said of these"
+            f"{format_percent_or_dash(-math.log(0.05), data['replies'])} of others (rule of three); "
+            "that a reward is saturated, never fires, or a parameter has no effect is only said of these"
         )
     if data["by_right"]["n"] == 1:
         found.append("most prompts have one reply: nothing to compare it with; lines of one prompt share a prompt_id")
@@ -136,7 +140,8 @@ def _advantages(record: dict[str, Any]) -> list[str]:
     if advantage and advantage["differs"]:
         found.append(
             f"{advantage['differs']} of {advantage['replies']} advantages are not the recorded ones (by up to "
-            f"{short(advantage['largest'])}): another recipe, other code, or lines missing from their groups"
+            f"{format_short_number(advantage['largest'])}): another recipe, other code, or lines missing from "
+            "their groups"
         )
     elif advantage:
         found.append(f"all {advantage['replies']} recorded advantages came out again")
@@ -150,27 +155,27 @@ def _advantages(record: dict[str, Any]) -> list[str]:
     return found
 
 
-def percent(part: float, whole: float) -> str:
+def format_percent_or_dash(part: float, whole: float) -> str:
     """``12.3 %``; of nothing, a dash."""
     return format_percent(part, whole) or "–"
 
 
-def short(value: Any) -> str:
+def format_short_number(value: Any) -> str:
     """A number with three digits; a dash for none."""
     return "–" if value is None else format_number(value)
 
 
-def interval(rate: dict[str, Any]) -> str:
+def format_rate_interval(rate: dict[str, Any]) -> str:
     """A rate of tokens with its 95 % interval; ``free`` when length costs nothing."""
     if rate["rate"] is None:
         return "free"
     if rate["low"] is None and rate["high"] is None:
-        return short(float(rate["rate"]))
-    high = "∞" if rate["high"] is None else short(float(rate["high"]))
-    return f"{short(float(rate['rate']))} ({short(float(rate['low']))} to {high})"
+        return format_short_number(float(rate["rate"]))
+    high = "∞" if rate["high"] is None else format_short_number(float(rate["high"]))
+    return f"{format_short_number(float(rate['rate']))} ({format_short_number(float(rate['low']))} to {high})"
 
 
-def rates(exchange: dict[str, Any]) -> list[str]:
+def describe_exchange_rate(exchange: dict[str, Any]) -> list[str]:
     """The exchange rate in words."""
     if exchange["tokens"] is None:
         return ["No reply is right, so there is nothing to trade."]
@@ -185,7 +190,7 @@ def rates(exchange: dict[str, Any]) -> list[str]:
         if rate["rate"] is None:
             found.append(f"{when}: length is free, no reward changes when a right reply grows by a token")
             continue
-        by = ", ".join(f"{name} {percent(cost, rate['cost'])}" for name, cost in rate["by"].items())
-        found.append(f"{when}: 1 point of accuracy = {interval(rate)} tokens ({by})")
+        by = ", ".join(f"{name} {format_percent_or_dash(cost, rate['cost'])}" for name, cost in rate["by"].items())
+        found.append(f"{when}: 1 point of accuracy = {format_rate_interval(rate)} tokens ({by})")
     found.append(f"right replies have {exchange['tokens']:.1f} tokens on average; {exchange['replies']} were looked at")
     return found

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from mindgpt_plugins.core import registry, signatures
-from mindgpt_plugins.core.choice import Choice, flow, plain
+from mindgpt_plugins.core.choice import Choice, convert_plain_data, format_flow_yaml
 from mindgpt_plugins.core.schedule import Constant, Piecewise, Ramp
 from mindgpt_plugins.core.schema import Reference
 
@@ -48,7 +48,7 @@ class Key:
 
 
 @dataclass(frozen=True)
-class Section:
+class KeySection:
     """The keys of one stage kind, of the recipe's head or of another settings file."""
 
     name: str
@@ -56,12 +56,12 @@ class Section:
     keys: list[Key] = field(default_factory=list)
 
 
-def section_names() -> list[str]:
-    """What :func:`section` knows: ``recipe``, every stage kind, then what is written outside of recipes."""
-    return ["recipe", *registry.names("stage"), "mindgpt", "verl", "schedule"]
+def list_section_names() -> list[str]:
+    """What :func:`collect_section` knows: ``recipe``, every stage kind, then what is written outside of recipes."""
+    return ["recipe", *registry.list_registered_names("stage"), "mindgpt", "verl", "schedule"]
 
 
-def section(name: str) -> Section:
+def collect_section(name: str) -> KeySection:
     """One section.
 
     Raises:
@@ -71,28 +71,30 @@ def section(name: str) -> Section:
     if name == "recipe":
         from mindgpt_plugins.recipe.schema import RecipeHead
 
-        return Section(name, "The head of a recipe: everything but its stages.", [*_HEAD, *keys_of(RecipeHead)])
+        return KeySection(name, "The head of a recipe: everything but its stages.", [*_HEAD, *collect_keys(RecipeHead)])
     if name == "mindgpt":
         from mindgpt_plugins.llamafactory_ext.settings import Section as Settings
 
-        return Section(name, "The section `mindgpt:` of a LLaMA-Factory YAML of your own.", [*keys_of(Settings)])
+        return KeySection(
+            name, "The section `mindgpt:` of a LLaMA-Factory YAML of your own.", [*collect_keys(Settings)]
+        )
     if name == "verl":
-        from mindgpt_plugins.verl_ext.settings import Settings as VerlSettings
+        from mindgpt_plugins.verl_ext.settings import VerlSettings
 
         about = "The file (or mapping) at `trainer.v1.mindgpt_<mode>.settings` of a verl run of your own."
-        return Section(name, about, [*keys_of(VerlSettings)])
+        return KeySection(name, about, [*collect_keys(VerlSettings)])
     if name == "schedule":
         about = (
             "A number that changes over the run, wherever a key's type says `schedule`; a plain number never changes."
         )
-        return Section(name, about, [key for kind in SCHEDULES for key in _of_schedule(kind)])
-    if name not in registry.names("stage"):
-        known = section_names()
+        return KeySection(name, about, [key for kind in SCHEDULES for key in _of_schedule(kind)])
+    if name not in registry.list_registered_names("stage"):
+        known = list_section_names()
         raise registry.RegistryError(
-            f"there are no keys of {name!r}{registry.nearest(name, known)} Known: {', '.join(known)}."
+            f"there are no keys of {name!r}{registry.hint_nearest(name, known)} Known: {', '.join(known)}."
         )
-    config = registry.get("stage", name).Config
-    return Section(name, summary_of(config), [*keys_of(config)])
+    config = registry.get_registered("stage", name).Config
+    return KeySection(name, read_schema_summary(config), [*collect_keys(config)])
 
 
 _HEAD = [
@@ -107,66 +109,68 @@ _HEAD = [
 ]
 
 
-def keys_of(model: type[BaseModel], place: str = "") -> Iterator[Key]:
+def collect_keys(model: type[BaseModel], place: str = "") -> Iterator[Key]:
     """Every key of a schema, nested ones below the key that holds them."""
     for name, info in model.model_fields.items():
         here = f"{place}.{info.validation_alias or name}".lstrip(".")
         nested = [*_nested(info.annotation)]
-        about = info.description or (summary_of(nested[0][1]) if nested else "")
+        about = info.description or (read_schema_summary(nested[0][1]) if nested else "")
         if name == "kind" and not about:
-            about = summary_of(model)
-        yield Key(here, type_of(info), default_of(info), about)
+            about = read_schema_summary(model)
+        yield Key(here, describe_field_type(info), format_field_default(info), about)
         for suffix, inner in nested:
             if issubclass(inner, Choice):
                 yield from _keys_of_choice(inner, here + suffix)
             else:
-                yield from keys_of(inner, here + suffix)
+                yield from collect_keys(inner, here + suffix)
     kind = getattr(model, "of", "")
     if kind and not issubclass(model, Choice):
         yield from _options(kind, place)
 
 
 def _keys_of_choice(choice: type[Choice], place: str) -> Iterator[Key]:
-    yield from (key for key in keys_of(choice, place) if key.place not in (f"{place}.name", f"{place}.options"))
+    yield from (key for key in collect_keys(choice, place) if key.place not in (f"{place}.name", f"{place}.options"))
     yield from _options(choice.of, place)
 
 
 def _options(kind: str, place: str) -> Iterator[Key]:
-    for name in registry.names(kind):
-        for option in options_of(kind, name):
-            default = None if option.default is None else as_yaml(option.default)
+    for name in registry.list_registered_names(kind):
+        for option in list_recipe_options(kind, name):
+            default = None if option.default is None else format_default_yaml(option.default)
             told = option.description.replace("``", "`")
             about = told[:1].upper() + told[1:]
             yield Key(f"{place}.options.{option.name}", option.type, default, about, f"{kind} {name}")
 
 
-def options_of(kind: str, name: str) -> list[signatures.Option]:
+def list_recipe_options(kind: str, name: str) -> list[signatures.Option]:
     """The options that a recipe gives a registered name; those that a run fills in are left out."""
-    return [one for one in signatures.describe(kind, name).options if one.name not in FILLED.get(kind, ())]
+    return [
+        one for one in signatures.describe_registered_name(kind, name).options if one.name not in FILLED.get(kind, ())
+    ]
 
 
-def as_yaml(source: str) -> str:
+def format_default_yaml(source: str) -> str:
     """A default of a Python signature as a recipe would write it, or as it stands where it is no literal."""
     import ast
 
     try:
-        return flow(ast.literal_eval(source))
+        return format_flow_yaml(ast.literal_eval(source))
     except (ValueError, SyntaxError):
         return source
 
 
 def _of_schedule(kind: type[BaseModel]) -> Iterator[Key]:
-    for key in keys_of(kind):
+    for key in collect_keys(kind):
         yield Key(key.place, key.type, key.default, key.description, f"schedule {kind.__name__}")
 
 
-def summary_of(model: type[BaseModel]) -> str:
+def read_schema_summary(model: type[BaseModel]) -> str:
     """First paragraph of a schema's docstring."""
     text = (model.__doc__ or "").strip().split("\n\n")[0]
     return " ".join(text.split()).replace("``", "`")
 
 
-def type_of(info: FieldInfo) -> str:
+def describe_field_type(info: FieldInfo) -> str:
     """A field's type in words, with its bounds: ``whole number ≥ 1, or null``."""
     for mark in info.metadata:
         if isinstance(mark, Reference):
@@ -202,7 +206,7 @@ def _in_words(annotation: Any) -> str:
         marks = [m for one in arguments[1:] for m in (one.metadata if isinstance(one, FieldInfo) else [one])]
         return " ".join([text, " and ".join(word for mark in marks if (word := _bound(mark)))]).strip()
     if origin is Literal:
-        return " | ".join(one if isinstance(one, str) else flow(one) for one in arguments)
+        return " | ".join(one if isinstance(one, str) else format_flow_yaml(one) for one in arguments)
     if origin in (Union, types.UnionType):
         return _alternatives(arguments)
     if origin is tuple and len(arguments) > 1 and arguments[1] is not Ellipsis:
@@ -230,20 +234,20 @@ def _alternatives(arguments: tuple[Any, ...]) -> str:
     return " or ".join(dict.fromkeys(words)) + (", or null" if type(None) in arguments else "")
 
 
-def default_of(info: FieldInfo) -> str | None:
+def format_field_default(info: FieldInfo) -> str | None:
     """A field's default as YAML in one line; None where it must be given."""
     if info.is_required():
         return None
     value = info.get_default(call_default_factory=True)
     if isinstance(value, Choice):
-        return flow(value.written())
+        return format_flow_yaml(value.written())
     if isinstance(value, (list, tuple)) and value and all(isinstance(one, Choice) for one in value):
-        return flow([one.written() for one in value])
+        return format_flow_yaml([one.written() for one in value])
     if isinstance(value, SCHEDULES):
-        return flow(value.model_dump(mode="json", exclude_defaults=True))
+        return format_flow_yaml(value.model_dump(mode="json", exclude_defaults=True))
     if isinstance(value, BaseModel):
         return "{}"
-    return flow(_dumped(value))
+    return format_flow_yaml(_dumped(value))
 
 
 def _dumped(value: Any) -> Any:
@@ -251,7 +255,7 @@ def _dumped(value: Any) -> Any:
         return value.model_dump(mode="json", exclude_defaults=True)
     if isinstance(value, dict):
         return {key: _dumped(one) for key, one in value.items()}
-    return plain(value)
+    return convert_plain_data(value)
 
 
 def _nested(annotation: Any) -> Iterator[tuple[str, type[BaseModel]]]:

@@ -14,7 +14,7 @@ from typing import Any
 from mindgpt_plugins.core import registry, signatures
 from mindgpt_plugins.core.builtins import BUILTINS
 from mindgpt_plugins.core.choice import REGISTERED
-from mindgpt_plugins.workbench.keys.collect import options_of
+from mindgpt_plugins.workbench.keys.collect import list_recipe_options
 
 Node = dict[str, Any]
 _INTERPOLATION = "#/definitions/interpolation"
@@ -22,9 +22,9 @@ _FAMILIES = {"whole": True, "partial": False}
 """Definitions stand twice: with required keys, and without them for recipes that extend another."""
 
 
-def text() -> str:
+def render_schema_text() -> str:
     """The schema as it lies in ``recipes/``: one definition per line, so that a diff shows what has changed."""
-    whole = schema()
+    whole = build_recipe_schema()
     lines = [f"{_compact(name)}: {_compact(node)}" for name, node in whole.pop("definitions").items()]
     return _compact(whole)[:-1] + ', "definitions": {\n' + ",\n".join(lines) + "\n}}\n"
 
@@ -33,7 +33,7 @@ def _compact(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def schema() -> Node:
+def build_recipe_schema() -> Node:
     """Every stage kind that ships, the head, and what a plugin's stage may have: anything."""
     from mindgpt_plugins.recipe.schema import RecipeHead
 
@@ -48,7 +48,7 @@ def schema() -> Node:
     heads = {}
     for family, required in _FAMILIES.items():
         for kind in kinds:
-            config = registry.get("stage", kind).Config
+            config = registry.get_registered("stage", kind).Config
             definitions[f"{family}.stage.{kind}"] = _adapted(config, definitions, family, required)
         definitions[f"{family}.stage"] = _stage(family, kinds)
         heads[family] = _adapted(RecipeHead, definitions, family, required)
@@ -159,7 +159,7 @@ def _choice(node: Node, kind: str, required: bool) -> Node:
 
 
 def _options(kind: str, name: str) -> Node:
-    properties = {option.name: _option(option) for option in options_of(kind, name)}
+    properties = {option.name: _option(option) for option in list_recipe_options(kind, name)}
     return {"type": "object", "properties": properties, "additionalProperties": False}
 
 

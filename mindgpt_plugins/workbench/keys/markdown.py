@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from mindgpt_plugins.core import registry, signatures
-from mindgpt_plugins.workbench.keys.collect import Key, Section, as_yaml, options_of, section, section_names
+from mindgpt_plugins.workbench.keys.collect import (
+    Key,
+    KeySection,
+    collect_section,
+    format_default_yaml,
+    list_recipe_options,
+    list_section_names,
+)
 
 _OPENING = """# Every key of a recipe
 
@@ -26,16 +33,20 @@ default. What any registered name takes under `options` stands [at the end](#reg
 _KINDS = tuple(kind for kind in registry.KINDS if kind not in ("stage", "patch"))
 
 
-def page() -> str:
+def render_keys_page() -> str:
     """The whole page; only what ships is on it, whatever else is installed."""
-    shipped = [name for name in section_names() if name not in registry.names("stage") or _is_ours("stage", name)]
+    shipped = [
+        name
+        for name in list_section_names()
+        if name not in registry.list_registered_names("stage") or _is_ours("stage", name)
+    ]
     parts = [_OPENING]
-    parts += ["\n".join(_section(section(name))) for name in shipped]
+    parts += ["\n".join(_section(collect_section(name))) for name in shipped]
     parts += ["\n".join(_registered())]
     return "\n".join(parts) + "\n"
 
 
-def _section(found: Section) -> Iterator[str]:
+def _section(found: KeySection) -> Iterator[str]:
     yield f"## `{found.name}`\n"
     yield f"{found.about}\n"
     yield from _table(key for key in found.keys if not key.of or key.of.startswith("schedule"))
@@ -58,20 +69,20 @@ def _registered() -> Iterator[str]:
         yield f"\n### {registry.PLURALS[kind].capitalize()}\n"
         yield "| name | what | options |"
         yield "|---|---|---|"
-        for name in registry.names(kind):
+        for name in registry.list_registered_names(kind):
             if _is_ours(kind, name):
-                told = signatures.describe(kind, name)
-                options = "<br>".join(_option(option) for option in options_of(kind, name))
+                told = signatures.describe_registered_name(kind, name)
+                options = "<br>".join(_option(option) for option in list_recipe_options(kind, name))
                 yield f"| `{name}` | {_cell(told.summary)} | {options or '–'} |"
 
 
 def _option(option: signatures.Option) -> str:
-    default = "required" if option.default is None else f"`{_cell(as_yaml(option.default))}`"
+    default = "required" if option.default is None else f"`{_cell(format_default_yaml(option.default))}`"
     return f"`{option.name}` ({default}): {_cell(option.description.replace('``', '`'))}"
 
 
 def _is_ours(kind: str, name: str) -> bool:
-    return registry.origin(kind, name) == "built in"
+    return registry.describe_origin(kind, name) == "built in"
 
 
 def _cell(text: str) -> str:

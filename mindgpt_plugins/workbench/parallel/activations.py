@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mindgpt_plugins.sizing.model import Experts, Text, Vision
-from mindgpt_plugins.workbench.parallel.layouts import Layout
+from mindgpt_plugins.workbench.parallel.layouts import ParallelLayout
 from mindgpt_plugins.workbench.parallel.request import Recompute
 
 FLOAT = 4
@@ -33,7 +33,7 @@ class Kept:
     transient: float
 
 
-def hf_layer(text: Text, size: int, recompute: Recompute, sparse: bool) -> Kept:
+def estimate_hf_layer(text: Text, size: int, recompute: Recompute, sparse: bool) -> Kept:
     """A decoder layer of transformers.
 
     Args:
@@ -61,7 +61,7 @@ def hf_layer(text: Text, size: int, recompute: Recompute, sparse: bool) -> Kept:
     return Kept(saved, full, size * 2 * wide)
 
 
-def megatron_layer(text: Text, layout: Layout, recompute: Recompute, experts: Experts | None) -> Kept:
+def estimate_megatron_layer(text: Text, layout: ParallelLayout, recompute: Recompute, experts: Experts | None) -> Kept:
     """A layer of Megatron in bfloat16 with sequence parallelism, per token of this context-parallel rank."""
     tp, size = layout.tp, 2
     queries = text.heads * text.head_dim / tp
@@ -82,7 +82,7 @@ def megatron_layer(text: Text, layout: Layout, recompute: Recompute, experts: Ex
     return Kept(saved, full, 2 * first)
 
 
-def vision_block(vision: Vision, size: int, recompute: Recompute) -> Kept:
+def estimate_vision_block(vision: Vision, size: int, recompute: Recompute) -> Kept:
     """A block of the vision tower, per patch; it is the same code under every trainer and is never cut."""
     h, i = vision.hidden, vision.intermediate
     norm = 2 * size if vision.kind == "qwen3" else FLOAT + 2 * size
@@ -91,7 +91,7 @@ def vision_block(vision: Vision, size: int, recompute: Recompute) -> Kept:
     return Kept(size * h if recompute == "full" else full, full, size * 2 * i)
 
 
-def vision_rest(vision: Vision, size: int) -> float:
+def estimate_vision_rest(vision: Vision, size: int) -> float:
     """Everything of the tower outside its blocks, per patch: input, position tables and mergers."""
     wide, merged = vision.hidden * vision.merge**2, vision.merge**2
     pixels = FLOAT * vision.channels * vision.temporal_patch * vision.patch**2
@@ -103,7 +103,7 @@ def vision_rest(vision: Vision, size: int) -> float:
     return pixels + rotary + table + mergers / merged
 
 
-def hf_loss(vocabulary: int, size: int) -> tuple[float, float, float]:
+def estimate_hf_loss(vocabulary: int, size: int) -> tuple[float, float, float]:
     """The loss of transformers on materialised logits, per token.
 
     Returns:
@@ -114,12 +114,12 @@ def hf_loss(vocabulary: int, size: int) -> tuple[float, float, float]:
     return FLOAT * vocabulary, (size + upcast + FLOAT) * vocabulary, 3.0 * FLOAT * vocabulary
 
 
-def verl_loss(vocabulary: int) -> tuple[float, float, float]:
+def estimate_verl_loss(vocabulary: int) -> tuple[float, float, float]:
     """Log-probabilities in verl's FSDP engine: bfloat16 logits and flash-attention's cross-entropy in place."""
     return 2.0 * vocabulary, 4.0 * vocabulary, 4.0 * vocabulary
 
 
-def megatron_loss(vocabulary: int, tp: int) -> tuple[float, float, float]:
+def estimate_megatron_loss(vocabulary: int, tp: int) -> tuple[float, float, float]:
     """Vocabulary-parallel cross-entropy: bfloat16 logits, a float32 copy and its softmax."""
     return 4.0 * vocabulary / tp, 10.0 * vocabulary / tp, 8.0 * vocabulary / tp
 

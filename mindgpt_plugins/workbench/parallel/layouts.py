@@ -11,7 +11,7 @@ Sharding = Literal["megatron", "fsdp2", "zero3", "zero2", "ddp"]
 
 
 @dataclass(frozen=True)
-class Layout:
+class ParallelLayout:
     """Sizes of the parallel groups; their product is the number of GPUs.
 
     Attributes:
@@ -56,26 +56,26 @@ class Layout:
         return f"DP{self.dp} {self.sharding}"
 
 
-def every(trainer: Trainer, gpus: int, experts: int) -> Iterator[Layout]:
+def enumerate_layouts(trainer: Trainer, gpus: int, experts: int) -> Iterator[ParallelLayout]:
     """All layouts whose sizes multiply to the number of GPUs, valid or not."""
     if trainer == "llamafactory":
         for scheme in ("fsdp2", "zero3", "zero2", "ddp"):
-            yield Layout(trainer, gpus, shard=1 if scheme == "ddp" else gpus, sharding=scheme)
+            yield ParallelLayout(trainer, gpus, shard=1 if scheme == "ddp" else gpus, sharding=scheme)
     elif trainer == "verl-fsdp2":
-        for cp in divisors(gpus):
-            for shard in divisors(gpus):
-                yield Layout(trainer, gpus // cp, cp=cp, shard=shard, sharding="fsdp2")
+        for cp in list_divisors(gpus):
+            for shard in list_divisors(gpus):
+                yield ParallelLayout(trainer, gpus // cp, cp=cp, shard=shard, sharding="fsdp2")
     else:
-        for tp in divisors(gpus):
-            for pp in divisors(gpus // tp):
-                for cp in divisors(gpus // (tp * pp)):
+        for tp in list_divisors(gpus):
+            for pp in list_divisors(gpus // tp):
+                for cp in list_divisors(gpus // (tp * pp)):
                     dp = gpus // (tp * pp * cp)
                     for vpp in (1, 2, 3, 4) if pp > 1 else (1,):
-                        for ep in divisors(gpus // pp) if experts else (1,):
+                        for ep in list_divisors(gpus // pp) if experts else (1,):
                             for etp in sorted({1, tp}) if experts else (1,):
-                                yield Layout(trainer, dp, tp, pp, vpp, cp, ep, etp, dp * cp)
+                                yield ParallelLayout(trainer, dp, tp, pp, vpp, cp, ep, etp, dp * cp)
 
 
-def divisors(number: int) -> list[int]:
+def list_divisors(number: int) -> list[int]:
     """All divisors, ascending."""
     return [i for i in range(1, number + 1) if number % i == 0]

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from mindgpt_plugins.sizing.model import Model
 from mindgpt_plugins.sizing.weights import Part
 from mindgpt_plugins.workbench.parallel import activations, counts, timeline
-from mindgpt_plugins.workbench.parallel.layouts import Layout
-from mindgpt_plugins.workbench.parallel.request import GIB, Recompute, Request
+from mindgpt_plugins.workbench.parallel.layouts import ParallelLayout
+from mindgpt_plugins.workbench.parallel.request import GIB, ParallelRequest, Recompute
 
 PARTS = ("weights", "gradients", "optimizer", "gathered", "activations", "logits", "vision")
 """Columns: the language model's; ``vision`` is all of the tower and its projector, states and activations."""
@@ -59,7 +59,7 @@ class Memory:
         """Bytes of all parts."""
         return sum(self.parts.values())
 
-    def resident(self, offload: str, layout: Layout) -> float:
+    def resident(self, offload: str, layout: ParallelLayout) -> float:
         """What stays on the GPU while replies are generated, after offloading nothing, the optimizer or all states."""
         states = self.parts["weights"] + self.vision_states
         if layout.sharding == "megatron":
@@ -67,12 +67,12 @@ class Memory:
         return {"none": states + self.parts["optimizer"], "optimizer": states, "all": 0.0}[offload]
 
 
-def reserve(request: Request) -> float:
+def compute_reserved_bytes(request: ParallelRequest) -> float:
     """Bytes of a GPU that no plan may use."""
     return RESERVE[0] + RESERVE[1] * request.gpu_mem * GIB
 
 
-def one_rank(model: Model, request: Request, optimizer: str, dtype: str = "float32") -> Memory:
+def estimate_one_rank_memory(model: Model, request: ParallelRequest, optimizer: str, dtype: str = "float32") -> Memory:
     """A step of plain torch and transformers on one device, one micro-batch: what a CPU can measure.
 
     Args:
@@ -85,13 +85,13 @@ def one_rank(model: Model, request: Request, optimizer: str, dtype: str = "float
     # torch's loop over the weights holds two temporaries of the one it is at.
     states, scratch = {"adamw": (2 * size, 2 * size), "sgd": (0, 0)}[optimizer]
     precision = Precision(size, size, size, states, size, accumulate=False, update=scratch)
-    return train(model, Layout("llamafactory", 1, sharding="ddp"), request, precision)
+    return estimate_training_memory(model, ParallelLayout("llamafactory", 1, sharding="ddp"), request, precision)
 
 
-def train(
+def estimate_training_memory(
     model: Model,
-    layout: Layout,
-    request: Request,
+    layout: ParallelLayout,
+    request: ParallelRequest,
     precision: Precision | None = None,
     mode: Recompute | None = None,
 ) -> Memory:
@@ -102,7 +102,9 @@ def train(
     return max(stages, key=lambda stage: stage.total)
 
 
-def _stage(model: Model, layout: Layout, request: Request, precision: Precision, mode: Recompute, stage: int) -> Memory:
+def _stage(
+    model: Model, layout: ParallelLayout, request: ParallelRequest, precision: Precision, mode: Recompute, stage: int
+) -> Memory:
     trained_vision = request.vision_trained(layout.trainer)
     states = _states(model, layout, request, precision, stage)
     pieces = _pieces(model, layout, request, precision, mode, stage)
@@ -110,7 +112,7 @@ def _stage(model: Model, layout: Layout, request: Request, precision: Precision,
     head, loss = timeline.Piece(0, 0, 0), (0.0, 0.0, 0.0)
     if stage == layout.pp - 1:
         head, loss = _head(model, layout, request, precision, tokens)
-    peak = timeline.peak(
+    peak = timeline.find_memory_peak(
         pieces,
         head,
         loss,
@@ -132,14 +134,16 @@ def _stage(model: Model, layout: Layout, request: Request, precision: Precision,
     return Memory(parts, peak.moment, vision_states)
 
 
-def _states(model: Model, layout: Layout, request: Request, precision: Precision, stage: int) -> dict[str, float]:
+def _states(
+    model: Model, layout: ParallelLayout, request: ParallelRequest, precision: Precision, stage: int
+) -> dict[str, float]:
     """Weights, gradients and optimizer states in bytes, of the language model and of the vision side."""
     found = dict.fromkeys(("weights", "gradients", "optimizer"), 0.0)
     found |= dict.fromkeys(("vision weights", "vision gradients", "vision optimizer"), 0.0)
     rows = layout.sharding == "fsdp2"  # whole rows on a rank; the other schemes cut flat buffers
-    held = counts.of_shard(model, layout.shard, request.lora) if rows else None
+    held = counts.count_shard_parameters(model, layout.shard, request.lora) if rows else None
     whole = layout.sharding == "zero3"
-    for part, count in (held or counts.of_stage(model, layout, stage, request.lora)).items():
+    for part, count in (held or counts.count_stage_parameters(model, layout, stage, request.lora)).items():
         stem = "vision " if part in counts.VISION else ""
         ways = 1 if rows else layout.expert_shard if part == "experts" else layout.shard
         trained = _trained(part, request, layout)
@@ -154,14 +158,14 @@ def _states(model: Model, layout: Layout, request: Request, precision: Precision
     return found
 
 
-def _trained(part: Part, request: Request, layout: Layout) -> bool:
+def _trained(part: Part, request: ParallelRequest, layout: ParallelLayout) -> bool:
     if part in counts.VISION:
         return request.vision_trained(layout.trainer)
     return part == "adapter" if request.lora else True
 
 
 def _pieces(
-    model: Model, layout: Layout, request: Request, precision: Precision, mode: Recompute, stage: int
+    model: Model, layout: ParallelLayout, request: ParallelRequest, precision: Precision, mode: Recompute, stage: int
 ) -> list[timeline.Piece]:
     """Embedding, vision tower and decoder layers of a stage, in the order of the forward pass."""
     text, size, found = model.text, precision.activation, []
@@ -172,14 +176,16 @@ def _pieces(
         # A tied table gets two gradients, which autograd adds up in a third.
         found.append(timeline.Piece(0, 2 * table if text.tied else 0, 0 if text.tied or request.lora else table))
         found += _vision(model, layout, request, precision, mode, per_weight)
-    for layer in counts.stage_layers(layout, text.layers, stage):
+    for layer in counts.list_stage_layers(layout, text.layers, stage):
         sparse = text.experts is not None and layer in text.experts.layers
         if layout.sharding == "megatron":
-            kept = activations.megatron_layer(text, layout, mode, text.experts if sparse else None)
+            kept = activations.estimate_megatron_layer(text, layout, mode, text.experts if sparse else None)
         else:
-            kept = activations.hf_layer(text, size, mode, sparse)
+            kept = activations.estimate_hf_layer(text, size, mode, sparse)
         again = kept.full if mode != "none" else 0.0
-        gradient = counts.of_layer(model, layout, layer) * per_weight if per_weight and not request.lora else 0.0
+        gradient = (
+            counts.count_layer_parameters(model, layout, layer) * per_weight if per_weight and not request.lora else 0.0
+        )
         found.append(timeline.Piece(kept.saved * tokens, (again + kept.transient) * tokens, gradient))
     if layout.sharding != "megatron":  # cosine and sine, once for all layers
         found[0] = timeline.Piece(
@@ -189,28 +195,33 @@ def _pieces(
 
 
 def _vision(
-    model: Model, layout: Layout, request: Request, precision: Precision, mode: Recompute, per_weight: float
+    model: Model,
+    layout: ParallelLayout,
+    request: ParallelRequest,
+    precision: Precision,
+    mode: Recompute,
+    per_weight: float,
 ) -> list[timeline.Piece]:
     """The vision tower: every rank of a context- or tensor-parallel group encodes all images of its sequences."""
     if model.vision is None or not request.images:
         return []
     patches = request.micro_batch * request.patches
     size = precision.activation
-    block = activations.vision_block(model.vision, size, "full" if mode == "full" else "none")
+    block = activations.estimate_vision_block(model.vision, size, "full" if mode == "full" else "none")
     if not request.vision_trained(layout.trainer):
         pixels = activations.FLOAT * model.vision.channels * model.vision.temporal_patch * model.vision.patch**2
         kept = size * model.vision.out * (1 + model.vision.deepstack) / model.vision.merge**2
         return [timeline.Piece((pixels + kept) * patches, block.full * patches, 0, True)]
-    count = counts.of_stage(model, layout, 0)
+    count = counts.count_stage_parameters(model, layout, 0)
     gradient = count["vision"] * per_weight / model.vision.depth
     again = block.full if mode == "full" else 0.0
     one = timeline.Piece(block.saved * patches, (again + block.transient) * patches, gradient, True)
-    rest = activations.vision_rest(model.vision, size) * patches
+    rest = activations.estimate_vision_rest(model.vision, size) * patches
     return [*[one] * model.vision.depth, timeline.Piece(rest, 0, count["projector"] * per_weight, True)]
 
 
 def _head(
-    model: Model, layout: Layout, request: Request, precision: Precision, tokens: float
+    model: Model, layout: ParallelLayout, request: ParallelRequest, precision: Precision, tokens: float
 ) -> tuple[timeline.Piece, tuple[float, float, float]]:
     text, size = model.text, precision.activation
     per_weight = 0.0 if precision.accumulate or request.lora else precision.gradient
@@ -224,28 +235,30 @@ def _head(
         chunk += activations.FLOAT * text.vocabulary * text.hidden / layout.tp  # its weight gradient in float32
         return head, (chunk, chunk, chunk)
     if layout.sharding == "megatron":
-        per_token = activations.megatron_loss(text.vocabulary, layout.tp)
+        per_token = activations.estimate_megatron_loss(text.vocabulary, layout.tp)
     elif layout.trainer == "verl-fsdp2":
-        per_token = activations.verl_loss(text.vocabulary)
+        per_token = activations.estimate_verl_loss(text.vocabulary)
     else:
-        per_token = activations.hf_loss(text.vocabulary, size)
+        per_token = activations.estimate_hf_loss(text.vocabulary, size)
     return head, (per_token[0] * tokens, per_token[1] * tokens, per_token[2] * tokens)
 
 
-def _gathered(model: Model, layout: Layout, stage: int, trained_vision: bool, request: Request) -> float:
+def _gathered(
+    model: Model, layout: ParallelLayout, stage: int, trained_vision: bool, request: ParallelRequest
+) -> float:
     """Whole bfloat16 weights and gradients of the layers at work under FSDP and ZeRO; copies of autocast under DDP."""
-    count = counts.of_stage(model, layout, stage)
+    count = counts.count_stage_parameters(model, layout, stage)
     if layout.sharding == "ddp":
         return 2.0 * sum(count.values()) if layout.trainer == "llamafactory" and request.gpus > 1 else 0.0
     if layout.sharding not in ("fsdp2", "zero3") or layout.shard == 1:
         return 0.0
-    layer = max(counts.of_layer(model, layout, i) for i in range(model.text.layers))
+    layer = max(counts.count_layer_parameters(model, layout, i) for i in range(model.text.layers))
     root = count["embedding"] + count.get("head", 0)
     gradients = 0.0 if request.lora else 2.0 * root + 6.0 * layer
     return 2.0 * root + 2 * 2.0 * layer + gradients
 
 
-def _in_flight(layout: Layout, request: Request, stage: int) -> float:
+def _in_flight(layout: ParallelLayout, request: ParallelRequest, stage: int) -> float:
     """Micro-batches whose activations a stage holds at once (1F1B; interleaved for virtual stages)."""
     waiting = max(1, request.batch // (layout.dp * request.micro_batch))
     if layout.vpp == 1:

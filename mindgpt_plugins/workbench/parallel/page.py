@@ -5,7 +5,7 @@ from __future__ import annotations
 from mindgpt_plugins.web.charts import draw_stacks
 from mindgpt_plugins.web.page import render_page
 from mindgpt_plugins.workbench.parallel import memory, show
-from mindgpt_plugins.workbench.parallel.plan import Option, Plan
+from mindgpt_plugins.workbench.parallel.plan import LayoutOption, ParallelPlan
 from mindgpt_plugins.workbench.parallel.request import GIB
 
 COLOURS = {
@@ -23,13 +23,13 @@ COLOURS = {
 }
 
 
-def page(plan: Plan, top: int) -> str:
+def render_parallel_page(plan: ParallelPlan, top: int) -> str:
     """The page with the first ``top`` layouts."""
-    rows = [(f"{o.layout.trainer} {o.layout}", _phases(plan, o)) for _, o in show.distinct(plan, top)]
+    rows = [(f"{o.layout.trainer} {o.layout}", _phases(plan, o)) for _, o in show.list_distinct_layouts(plan, top)]
     used = {name for _, bars in rows for bar in bars for name in bar}
     return render_page(
         "parallel.html",
-        heading=show.heading(plan),
+        heading=show.format_plan_heading(plan),
         legend=[(name, colour) for name, colour in COLOURS.items() if name in used],
         two_bars=any(len(bars) > 1 for _, bars in rows),
         bars=draw_stacks("memory by part", rows, COLOURS, plan.request.gpu_mem, "GiB"),
@@ -38,9 +38,9 @@ def page(plan: Plan, top: int) -> str:
     )
 
 
-def _phases(plan: Plan, option: Option) -> list[dict[str, float]]:
+def _phases(plan: ParallelPlan, option: LayoutOption) -> list[dict[str, float]]:
     """GiB by part while a training step runs, and while replies are generated if they are."""
-    aside = {"set aside": memory.reserve(plan.request)}
+    aside = {"set aside": memory.compute_reserved_bytes(plan.request)}
     phases = [{name: option.training.parts[name] for name in memory.PARTS} | aside]
     rollout = option.rollout
     if rollout is not None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from mindgpt_plugins.sizing import weights
 from mindgpt_plugins.sizing.model import Model
 from mindgpt_plugins.workbench.parallel import counts
-from mindgpt_plugins.workbench.parallel.layouts import Layout
-from mindgpt_plugins.workbench.parallel.request import Request
+from mindgpt_plugins.workbench.parallel.layouts import ParallelLayout
+from mindgpt_plugins.workbench.parallel.request import ParallelRequest
 
 FLOPS, INSIDE, BETWEEN = 4e14, 3e11, 4e10
 """Assumed bfloat16 FLOP/s of a GPU, and bytes/s of one GPU inside a node and between nodes; they only sort."""
 
 
-def seconds(model: Model, layout: Layout, request: Request) -> float:
+def estimate_step_seconds(model: Model, layout: ParallelLayout, request: ParallelRequest) -> float:
     """One optimizer step: arithmetic of the busiest pipeline stage, its bubble, and what is sent meanwhile.
 
     Exchanges of tensor, context, expert and pipeline parallelism wait; those of data parallelism and FSDP hide behind
@@ -24,22 +24,22 @@ def seconds(model: Model, layout: Layout, request: Request) -> float:
     return max(work, hidden) + waiting
 
 
-def _busiest(model: Model, layout: Layout, request: Request) -> float:
+def _busiest(model: Model, layout: ParallelLayout, request: ParallelRequest) -> float:
     """Seconds of one micro-batch on the busiest stage; images are encoded whole on each rank of the first."""
     text = model.text
     again = {"none": 3, "selective": 3.3, "full": 4}[request.mode(layout.trainer)]
     tokens = request.micro_batch * request.seq / (layout.tp * layout.cp)
     head = text.vocabulary * text.hidden
     pairs = text.layers * text.heads * text.head_dim * request.seq / 2  # causal scores and their values, per token
-    body = 2 * tokens * (weights.active(model) - head + 2 * pairs) / layout.pp * again
-    count = counts.of_stage(model, layout, 0)
+    body = 2 * tokens * (weights.count_active_parameters(model) - head + 2 * pairs) / layout.pp * again
+    count = counts.count_stage_parameters(model, layout, 0)
     passes = again if request.vision_trained(layout.trainer) else 1
     tower = 2 * request.micro_batch * request.patches * count.get("vision", 0) * passes
     last = 2 * 3 * tokens * head
     return (body + max(tower, last) if layout.pp > 1 else body + tower + last) / FLOPS
 
 
-def _sent(model: Model, layout: Layout, request: Request, micro: int) -> tuple[float, float]:
+def _sent(model: Model, layout: ParallelLayout, request: ParallelRequest, micro: int) -> tuple[float, float]:
     """Seconds of exchanges that wait, and of those that hide."""
     text = model.text
     tp, pp, cp, ep, etp, dp = layout.tp, layout.pp, layout.cp, layout.ep, layout.etp, layout.dp
@@ -63,11 +63,11 @@ def _sent(model: Model, layout: Layout, request: Request, micro: int) -> tuple[f
             waiting += 2 * 2 * text.hidden * tokens / tp * micro * layout.vpp / hop
     else:
         waiting += time(cp, cp, passes * 2 * 2 * (queries + keys) * tokens * layers)
-    parts = counts.of_stage(model, layout, 0)
+    parts = counts.count_stage_parameters(model, layout, 0)
     experts = parts.get("experts", 0)
     dense = sum(parts.values()) - experts
     if request.lora:
-        dense, experts = counts.of_stage(model, layout, 0, request.lora).get("adapter", 0), 0
+        dense, experts = counts.count_stage_parameters(model, layout, 0, request.lora).get("adapter", 0), 0
     if layout.sharding == "megatron":  # float32 gradients scattered, bfloat16 weights gathered, once per step
         hidden = time(dp * cp, tp * cp * dp, 6 * dense) + time(layout.expert_shard, tp * cp * dp, 6 * experts)
     elif layout.sharding in ("fsdp2", "zero3"):  # weights gathered twice and gradients scattered, every micro-batch

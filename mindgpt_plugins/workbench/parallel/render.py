@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from mindgpt_plugins.workbench.parallel.layouts import Layout
-from mindgpt_plugins.workbench.parallel.plan import Option, Plan
+from mindgpt_plugins.workbench.parallel.layouts import ParallelLayout
+from mindgpt_plugins.workbench.parallel.plan import LayoutOption, ParallelPlan
 
 LAYERS = {
     "qwen3_vl": ["Qwen3VLTextDecoderLayer", "Qwen3VLVisionBlock"],
@@ -39,7 +39,7 @@ class Rendered:
     environment: dict[str, str]
 
 
-def render(plan: Plan, option: Option) -> Rendered:
+def render_layout_keys(plan: ParallelPlan, option: LayoutOption) -> Rendered:
     """The keys of a layout."""
     layout = option.layout
     if layout.trainer == "llamafactory":
@@ -49,7 +49,7 @@ def render(plan: Plan, option: Option) -> Rendered:
     return _verl_rl(plan, option)
 
 
-def megatron(layout: Layout, recompute: str, sparse: bool) -> dict[str, Any]:
+def render_megatron_keys(layout: ParallelLayout, recompute: str, sparse: bool) -> dict[str, Any]:
     """Keys of verl's Megatron engine."""
     keys: dict[str, Any] = {
         "tensor_model_parallel_size": layout.tp,
@@ -69,7 +69,7 @@ def megatron(layout: Layout, recompute: str, sparse: bool) -> dict[str, Any]:
     return keys | {"override_transformer_config": change}
 
 
-def _llamafactory(plan: Plan, layout: Layout) -> Rendered:
+def _llamafactory(plan: ParallelPlan, layout: ParallelLayout) -> Rendered:
     request = plan.request
     accumulate = request.batch // (layout.dp * request.micro_batch)
     sharding: dict[str, Any] = {}
@@ -117,7 +117,7 @@ def _llamafactory(plan: Plan, layout: Layout) -> Rendered:
     return Rendered(f"torchrun --nproc_per_node {_per_node(plan)} (LLaMA-Factory)", host, recipe, environment)
 
 
-def _verl_sft(plan: Plan, layout: Layout) -> Rendered:
+def _verl_sft(plan: ParallelPlan, layout: ParallelLayout) -> Rendered:
     request = plan.request
     host: dict[str, Any] = {
         "data.train_batch_size": request.batch,
@@ -129,14 +129,16 @@ def _verl_sft(plan: Plan, layout: Layout) -> Rendered:
     groups = ""
     if layout.trainer == "verl-megatron":
         groups = " engine=megatron optim=megatron"
-        host |= _dotted("engine", megatron(layout, request.mode(layout.trainer), plan.model.text.experts is not None))
+        host |= _dotted(
+            "engine", render_megatron_keys(layout, request.mode(layout.trainer), plan.model.text.experts is not None)
+        )
     else:
         host |= {"engine.strategy": "fsdp2", **_dotted("engine", _fsdp(layout))}
     command = f"torchrun --nproc_per_node {_per_node(plan)} -m verl.trainer.sft_trainer{groups}"
     return Rendered(command, host, None, {})
 
 
-def _verl_rl(plan: Plan, option: Option) -> Rendered:
+def _verl_rl(plan: ParallelPlan, option: LayoutOption) -> Rendered:
     layout, request, generating = option.layout, plan.request, option.rollout
     assert generating is not None
     actor = "actor_rollout_ref.actor"
@@ -146,7 +148,9 @@ def _verl_rl(plan: Plan, option: Option) -> Rendered:
         "optimizer_offload": generating.offload in ("optimizer", "all"),
     }
     if layout.trainer == "verl-megatron":
-        sizes = megatron(layout, request.mode(layout.trainer), plan.model.text.experts is not None) | offload
+        sizes = (
+            render_megatron_keys(layout, request.mode(layout.trainer), plan.model.text.experts is not None) | offload
+        )
         strategy = "megatron"
     else:
         sizes, strategy = _fsdp(layout) | offload, "fsdp2"
@@ -183,13 +187,13 @@ def _verl_rl(plan: Plan, option: Option) -> Rendered:
     return Rendered(f"python -m verl.trainer.main_ppo{groups}", host, recipe, {})
 
 
-def _fsdp(layout: Layout) -> dict[str, Any]:
+def _fsdp(layout: ParallelLayout) -> dict[str, Any]:
     """Keys of verl's FSDP engine; ``fsdp_size`` -1 shards over all ranks."""
     size = -1 if layout.shard == layout.dp * layout.cp else layout.shard
     return {"fsdp_size": size, "ulysses_sequence_parallel_size": layout.cp}
 
 
-def _model(prefix: str, plan: Plan, layout: Layout) -> dict[str, Any]:
+def _model(prefix: str, plan: ParallelPlan, layout: ParallelLayout) -> dict[str, Any]:
     keys: dict[str, Any] = {f"{prefix}.use_remove_padding": True}
     if layout.trainer == "verl-fsdp2":
         keys[f"{prefix}.enable_gradient_checkpointing"] = plan.request.mode(layout.trainer) == "full"
@@ -207,9 +211,9 @@ def _dotted(prefix: str, keys: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _per_node(plan: Plan) -> int:
+def _per_node(plan: ParallelPlan) -> int:
     return min(plan.request.gpus, plan.request.node)
 
 
-def _nodes(plan: Plan) -> int:
+def _nodes(plan: ParallelPlan) -> int:
     return plan.request.gpus // _per_node(plan)

@@ -23,7 +23,7 @@ class RequestError(ValueError):
 
 
 @dataclass(frozen=True)
-class Request:
+class ParallelRequest:
     """The question.
 
     Attributes:
@@ -78,7 +78,7 @@ class Request:
         return trainer != "llamafactory" if self.train_vision is None else self.train_vision
 
 
-def check(request: Request, model: Model) -> None:
+def check_parallel_request(request: ParallelRequest, model: Model) -> None:
     """Refuse what no layout could answer.
 
     Raises:
@@ -113,7 +113,7 @@ def check(request: Request, model: Model) -> None:
         )
 
 
-def images(given: list[str], vision: Vision | None) -> tuple[tuple[int, int], ...]:
+def parse_image_sizes(given: list[str], vision: Vision | None) -> tuple[tuple[int, int], ...]:
     """Read ``[COUNTx]WIDTHxHEIGHT`` in pixels into patches, rounded to whole merged patches as the processors do.
 
     Raises:

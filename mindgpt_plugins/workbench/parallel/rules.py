@@ -6,21 +6,21 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from mindgpt_plugins.sizing.model import Model
-from mindgpt_plugins.workbench.parallel.layouts import Layout, every
-from mindgpt_plugins.workbench.parallel.request import Request
+from mindgpt_plugins.workbench.parallel.layouts import ParallelLayout, enumerate_layouts
+from mindgpt_plugins.workbench.parallel.request import ParallelRequest
 
 
-def broken(layout: Layout, model: Model, request: Request) -> str | None:
+def find_broken_rule(layout: ParallelLayout, model: Model, request: ParallelRequest) -> str | None:
     """The first rule a layout breaks, with the sizes of this model; None when it is valid."""
     return next(_broken(layout, model, request), None)
 
 
-def split(model: Model, request: Request) -> tuple[list[Layout], Counter[str]]:
+def split_valid_layouts(model: Model, request: ParallelRequest) -> tuple[list[ParallelLayout], Counter[str]]:
     """The valid layouts of all trainers asked for, and how many each rule rules out."""
     valid, killed = [], Counter[str]()
     for trainer in request.trainers:
-        for layout in every(trainer, request.gpus, model.text.experts.count if model.text.experts else 0):
-            rule = broken(layout, model, request)
+        for layout in enumerate_layouts(trainer, request.gpus, model.text.experts.count if model.text.experts else 0):
+            rule = find_broken_rule(layout, model, request)
             if rule is None:
                 valid.append(layout)
             else:
@@ -28,12 +28,12 @@ def split(model: Model, request: Request) -> tuple[list[Layout], Counter[str]]:
     return valid, killed
 
 
-def suggestions(killed: Counter[str]) -> Iterable[str]:
+def rank_broken_rules(killed: Counter[str]) -> Iterable[str]:
     """The rules, the deadliest first."""
     return (f"{rule}: {count}" for rule, count in killed.most_common())
 
 
-def _broken(layout: Layout, model: Model, request: Request) -> Iterator[str]:
+def _broken(layout: ParallelLayout, model: Model, request: ParallelRequest) -> Iterator[str]:
     text, experts = model.text, model.text.experts
     tp, pp, vpp, cp, ep, etp = layout.tp, layout.pp, layout.vpp, layout.cp, layout.ep, layout.etp
     if layout.trainer == "verl-megatron":

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from mindgpt_plugins.workbench.parallel import memory
-from mindgpt_plugins.workbench.parallel.layouts import Layout
-from mindgpt_plugins.workbench.parallel.plan import Option, Plan
-from mindgpt_plugins.workbench.parallel.render import Rendered, render
+from mindgpt_plugins.workbench.parallel.layouts import ParallelLayout
+from mindgpt_plugins.workbench.parallel.plan import LayoutOption, ParallelPlan
+from mindgpt_plugins.workbench.parallel.render import Rendered, render_layout_keys
 from mindgpt_plugins.workbench.parallel.request import GIB, Recompute
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ ORDER = (
 MODES: tuple[Recompute, ...] = ("none", "selective", "full")
 
 
-def heading(plan: Plan) -> list[str]:
+def format_plan_heading(plan: ParallelPlan) -> list[str]:
     """What was asked, in a few lines."""
     request, model = plan.request, plan.model
     images = f", {len(request.images)} images of {request.patches} patches" if request.images else ""
@@ -41,8 +41,8 @@ def heading(plan: Plan) -> list[str]:
         f"{request.stage} on {request.gpus} GPU{'s' * (request.gpus > 1)} of {request.gpu_mem:g} GiB; "
         f"sequences of {request.seq} tokens{images}; "
         f"{request.batch} sequences per step, {request.micro_batch} at a time; {training}",
-        f"{len(plan.options)} layouts are valid, {plan.fitting} of them fit; {memory.reserve(request) / GIB:.1f} GiB "
-        "are set aside for CUDA, NCCL and fragmentation",
+        f"{len(plan.options)} layouts are valid, {plan.fitting} of them fit; "
+        f"{memory.compute_reserved_bytes(request) / GIB:.1f} GiB are set aside for CUDA, NCCL and fragmentation",
     ]
     if model.vision is not None:
         said = {True: "trained", False: "frozen"}
@@ -51,7 +51,7 @@ def heading(plan: Plan) -> list[str]:
     return [*lines, *model.notes]
 
 
-def columns(option: Option) -> dict[str, float]:
+def list_memory_columns(option: LayoutOption) -> dict[str, float]:
     """Bytes by part, the rollout's last; the rollout lives while the training step's activations do not."""
     found = dict(option.training.parts)
     if option.rollout is not None:
@@ -59,9 +59,9 @@ def columns(option: Option) -> dict[str, float]:
     return found
 
 
-def show(console: Console, plan: Plan, top: int, pick: int, rendered: bool) -> None:
+def show_parallel_plan(console: Console, plan: ParallelPlan, top: int, pick: int, rendered: bool) -> None:
     """Print the plan, the layout picked (counted from 1) and, where asked, its keys."""
-    for line in heading(plan):
+    for line in format_plan_heading(plan):
         console.print(line, markup=False, soft_wrap=True)
     _table(console, plan, top)
     console.print(ORDER, style="dim", soft_wrap=True)
@@ -73,10 +73,10 @@ def show(console: Console, plan: Plan, top: int, pick: int, rendered: bool) -> N
     console.print(ESTIMATE, style="dim", soft_wrap=True)
     if rendered:
         console.print()
-        print(text(render(plan, option)), end="")
+        print(format_layout_keys(render_layout_keys(plan, option)), end="")
 
 
-def text(rendered: Rendered) -> str:
+def format_layout_keys(rendered: Rendered) -> str:
     """The keys as YAML with comments."""
     parts = [f"# {rendered.command}\n", yaml.safe_dump(rendered.host, sort_keys=False)]
     if rendered.environment:
@@ -87,10 +87,10 @@ def text(rendered: Rendered) -> str:
     return "".join(parts)
 
 
-def data(plan: Plan, pick: int) -> dict[str, Any]:
+def dump_parallel_plan(plan: ParallelPlan, pick: int) -> dict[str, Any]:
     """Everything, for ``--json``; sizes in bytes."""
     request = asdict(plan.request) | {"images": [list(image) for image in plan.request.images]}
-    chosen = render(plan, plan.options[pick - 1])
+    chosen = render_layout_keys(plan, plan.options[pick - 1])
     return {
         "note": ESTIMATE,
         "model": {"name": plan.model.name, "architecture": plan.model.architecture, "parameters": plan.parameters},
@@ -104,7 +104,7 @@ def data(plan: Plan, pick: int) -> dict[str, Any]:
                 "peak": round(option.peak),
                 "relative_time": round(option.seconds / plan.options[0].seconds, 4),
                 "moment": option.training.moment,
-                "bytes": {name: round(size) for name, size in columns(option).items()},
+                "bytes": {name: round(size) for name, size in list_memory_columns(option).items()},
                 "rollout": None if option.rollout is None else asdict(option.rollout),
             }
             for option in plan.options
@@ -115,12 +115,12 @@ def data(plan: Plan, pick: int) -> dict[str, Any]:
     }
 
 
-def _table(console: Console, plan: Plan, top: int) -> None:
+def _table(console: Console, plan: ParallelPlan, top: int) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     short = {"gradients": "grads", "optimizer": "optim.", "activations": "activ.", "rollout weights": "rollout"}
-    names = list(columns(plan.options[0]))
+    names = list(list_memory_columns(plan.options[0]))
     table.add_column("", justify="right")
     table.add_column("trainer", no_wrap=True)
     table.add_column("layout", no_wrap=True)
@@ -129,9 +129,9 @@ def _table(console: Console, plan: Plan, top: int) -> None:
     if plan.request.stage == "rl":
         table.add_column("vLLM", no_wrap=True)
     table.add_column("time")
-    shown = distinct(plan, top)
+    shown = list_distinct_layouts(plan, top)
     for number, option in shown:
-        sizes = [f"{size / GIB:.1f}" for size in (*columns(option).values(), option.peak)]
+        sizes = [f"{size / GIB:.1f}" for size in (*list_memory_columns(option).values(), option.peak)]
         generating = option.rollout
         rollout = []
         if generating is not None:
@@ -146,15 +146,15 @@ def _table(console: Console, plan: Plan, top: int) -> None:
         console.print(f"… {len(plan.options) - len(shown)} more (--top, --json)", style="dim")
 
 
-def distinct(plan: Plan, top: int) -> list[tuple[int, Option]]:
+def list_distinct_layouts(plan: ParallelPlan, top: int) -> list[tuple[int, LayoutOption]]:
     """The first layouts with their numbers, without those that differ from one above in virtual stages alone."""
-    found: dict[Layout, tuple[int, Option]] = {}
+    found: dict[ParallelLayout, tuple[int, LayoutOption]] = {}
     for number, option in enumerate(plan.options, 1):
         found.setdefault(replace(option.layout, vpp=1), (number, option))
     return list(found.values())[:top]
 
 
-def _modes(console: Console, plan: Plan, option: Option) -> None:
+def _modes(console: Console, plan: ParallelPlan, option: LayoutOption) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -163,9 +163,9 @@ def _modes(console: Console, plan: Plan, option: Option) -> None:
     for mode in MODES:
         if mode == "selective" and option.layout.trainer != "verl-megatron":
             continue
-        found = memory.train(plan.model, option.layout, plan.request, mode=mode)
+        found = memory.estimate_training_memory(plan.model, option.layout, plan.request, mode=mode)
         sizes = [found.parts[name] for name in ("activations", "vision", "logits")]
-        total = found.total + memory.reserve(plan.request)
+        total = found.total + memory.compute_reserved_bytes(plan.request)
         fits = "fits" if total <= plan.request.gpu_mem * GIB else "does not fit"
         table.add_row(mode, *(f"{size / GIB:.1f}" for size in (*sizes, total)), fits)
     console.print(f"\n{option.layout.trainer} {option.layout}, by what the backward pass computes again:")

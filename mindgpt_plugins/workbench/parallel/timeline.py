@@ -39,7 +39,7 @@ class Peak:
         return self.activations + self.vision + self.gradients + self.loss
 
 
-def peak(
+def find_memory_peak(
     pieces: Sequence[Piece],
     head: Piece,
     loss: tuple[float, float, float],

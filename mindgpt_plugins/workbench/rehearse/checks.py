@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mindgpt_plugins.core import compat, device
-from mindgpt_plugins.core.process import child_environment
+from mindgpt_plugins.core.process import build_child_environment
 from mindgpt_plugins.core.schema import rename_references
 from mindgpt_plugins.pipeline import plan as planner
 from mindgpt_plugins.pipeline import preflight
@@ -24,7 +24,7 @@ _ROW = re.compile(r"^row (\d+)")
 _SECONDS = 300
 
 
-def original(recipe: Recipe, models: Mapping[str, Path], runs: Path) -> Plan:
+def plan_original_recipe(recipe: Recipe, models: Mapping[str, Path], runs: Path) -> Plan:
     """Plan of the recipe itself, with local folders in place of its models.
 
     Args:
@@ -38,14 +38,14 @@ def original(recipe: Recipe, models: Mapping[str, Path], runs: Path) -> Plan:
         renamed = rename_references(config, names)
         stages[name] = renamed.model_copy(update={"python": None})
     launch = {side: one.model_copy(update={"python": None}) for side, one in recipe.launch.items()}
-    return planner.make(recipe.model_copy(update={"stages": stages, "launch": launch}), runs)
+    return planner.make_run_plan(recipe.model_copy(update={"stages": stages, "launch": launch}), runs)
 
 
-def check(plan: Plan, interpreters: Mapping[str, str | None]) -> tuple[list[Finding], dict[str, int]]:
+def check_original_plan(plan: Plan, interpreters: Mapping[str, str | None]) -> tuple[list[Finding], dict[str, int]]:
     """Everything ``mindgpt validate`` looks at, and every column a trainer will need, stage by stage.
 
     Args:
-        plan: from :func:`original`.
+        plan: from :func:`plan_original_recipe`.
         interpreters: stage → interpreter the recipe names; versions are checked in this one only.
 
     Returns:
@@ -60,7 +60,7 @@ def check(plan: Plan, interpreters: Mapping[str, str | None]) -> tuple[list[Find
         problems += preflight.check_data(stage)
         if not problems:
             rules = stage.stage.rehearsal_rules()
-            problems += rules.find_column_problems(stage.config, stage.context, outside_sets(stage))
+            problems += rules.find_column_problems(stage.config, stage.context, list_outside_sets(stage))
         found += [Finding(stage.name, "recipe and data", "failed", line) for line in dict.fromkeys(problems)]
         sound += not problems
         told = []
@@ -77,22 +77,24 @@ def check(plan: Plan, interpreters: Mapping[str, str | None]) -> tuple[list[Find
 
 
 def _versions(stage: PlannedStage) -> list[str]:
-    return [fault for fault in map(compat.problem_here, stage.stage.hosts) if fault]
+    return [fault for fault in map(compat.find_requirement_problem, stage.stage.hosts) if fault]
 
 
 def _count(stage: PlannedStage, limit: Any) -> preflight.Longest | None:
     folder, name = stage.context.dataset(limit.dataset)
     if not (folder / "dataset_info.json").is_file():
         return None
-    return preflight.count(folder, name, limit, stage.context.model(limit.model), stage.context.max_pixels)
+    return preflight.measure_longest_row(
+        folder, name, limit, stage.context.model(limit.model), stage.context.max_pixels
+    )
 
 
-def outside_sets(stage: PlannedStage) -> list[NamedSet]:
+def list_outside_sets(stage: PlannedStage) -> list[NamedSet]:
     """Every set a stage reads that no stage makes."""
     return [one for one in _sets(stage) if one.reference.rpartition("/")[0] not in stage.context.inputs]
 
 
-def made_sets(stage: PlannedStage) -> list[NamedSet]:
+def list_made_sets(stage: PlannedStage) -> list[NamedSet]:
     """Every set a stage reads that an earlier stage makes."""
     return [one for one in _sets(stage) if one.reference.rpartition("/")[0] in stage.context.inputs]
 
@@ -127,7 +129,7 @@ def check_sets(asked: Iterable[tuple[PlannedStage, NamedSet]]) -> list[Finding]:
             modules.setdefault(check.module, {}).setdefault(check, []).append((stage, one))
     found = []
     for module, questions in modules.items():
-        _, said = in_process(["-c", _CHECKS, module, json.dumps([check.arguments for check in questions])])
+        _, said = run_check_process(["-c", _CHECKS, module, json.dumps([check.arguments for check in questions])])
         answers = [json.loads(line.removeprefix("CHECKED")) for line in said.splitlines() if line.startswith("CHECKED")]
         answers += [[1, f"the check ended early: {_last(said)}"]] * (len(questions) - len(answers))
         for (check, stages), (status, text) in zip(questions.items(), answers, strict=True):
@@ -151,7 +153,7 @@ from mindgpt_plugins.core.registry import load_plugins
 load_plugins(json.loads(sys.argv[2]))
 for name in json.loads(sys.argv[1]):
     try:
-        outcome = catalog.one(name, "on", accelerator=True)
+        outcome = catalog.apply_patch(name, "on", accelerator=True)
         state, reason = outcome.state, outcome.reason
     except ImportError as error:
         state, reason = "not needed", f"not installed here: {error}"
@@ -163,7 +165,7 @@ for name in json.loads(sys.argv[1]):
 """
 
 
-def patches(stages: Iterable[PlannedStage], plugins: tuple[str, ...]) -> list[Finding]:
+def check_patches(stages: Iterable[PlannedStage], plugins: tuple[str, ...]) -> list[Finding]:
     """Apply every patch that training stages do not turn off to the installed hosts, in a process of its own.
 
     A run on CPU leaves out what pays on accelerators only; whether it fits the host can be seen here all the same.
@@ -178,7 +180,7 @@ def patches(stages: Iterable[PlannedStage], plugins: tuple[str, ...]) -> list[Fi
                 wanted.setdefault(name, []).append(stage.name)
     if not wanted:
         return []
-    _, said = in_process(["-c", _PATCHES, json.dumps(list(wanted)), json.dumps(plugins)])
+    _, said = run_check_process(["-c", _PATCHES, json.dumps(list(wanted)), json.dumps(plugins)])
     results = [json.loads(line.removeprefix("PATCH")) for line in said.splitlines() if line.startswith("PATCH")]
     found = []
     for name, state, reason in results:
@@ -202,9 +204,9 @@ def patches(stages: Iterable[PlannedStage], plugins: tuple[str, ...]) -> list[Fi
     return found
 
 
-def in_process(arguments: list[str], python: str = sys.executable) -> tuple[int, str]:
+def run_check_process(arguments: list[str], python: str = sys.executable) -> tuple[int, str]:
     """Run a check in a process like a stage's; its status and everything it said."""
-    env = child_environment(cpu=device.resolve("auto") == "cpu", offline=True, extra={})
+    env = build_child_environment(cpu=device.resolve_device("auto") == "cpu", offline=True, extra={})
     try:
         done = subprocess.run(
             [python, *arguments], env={**os.environ, **env}, capture_output=True, text=True, timeout=_SECONDS

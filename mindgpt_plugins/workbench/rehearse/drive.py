@@ -24,7 +24,7 @@ from mindgpt_plugins.core import folders
 from mindgpt_plugins.core.files import read_json, write_json
 from mindgpt_plugins.pipeline.plan import Plan, PlannedStage
 from mindgpt_plugins.workbench.rehearse.meter import Meter
-from mindgpt_plugins.workbench.rehearse.saved import fingerprint
+from mindgpt_plugins.workbench.rehearse.saved import fingerprint_files
 
 _LOOK = 0.02
 _PATIENCE, _LOCKED = 5.0, 60.0
@@ -37,7 +37,7 @@ class Kill:
 
     Attributes:
         step: units of progress that were saved.
-        files: fingerprints, see :func:`mindgpt_plugins.workbench.rehearse.saved.fingerprint`.
+        files: fingerprints, see :func:`mindgpt_plugins.workbench.rehearse.saved.fingerprint_files`.
         left: processes that outlived their runner and had to be ended.
     """
 
@@ -63,7 +63,7 @@ class Driven:
     cpu_seconds: float = 0.0
 
 
-def drive(plan: Plan, recipe: Path, runs: Path, *, say: Callable[[str], None]) -> Driven:
+def drive_stages(plan: Plan, recipe: Path, runs: Path, *, say: Callable[[str], None]) -> Driven:
     """Run every stage of a plan with one kill in each.
 
     Args:
@@ -113,7 +113,7 @@ def drive(plan: Plan, recipe: Path, runs: Path, *, say: Callable[[str], None]) -
 
 
 def _current(plan: Plan) -> PlannedStage | None:
-    return next((stage for stage in plan.stages if not folders.is_done(stage.folder)), None)
+    return next((stage for stage in plan.stages if not folders.is_stage_done(stage.folder)), None)
 
 
 def _until(plan: Plan, current: PlannedStage, kills: Mapping[str, Kill]) -> str:
@@ -161,7 +161,7 @@ def _kill(runner: subprocess.Popen[bytes], stage: PlannedStage, step: int) -> Ki
     # Looked at only now: the last thing its processes wrote counts.
     rules = stage.stage.rehearsal_rules()
     step = max(step, rules.measure_progress(stage.config, stage.folder))
-    saved = fingerprint(stage.folder, rules.list_saved(stage.config, stage.folder, step))
+    saved = fingerprint_files(stage.folder, rules.list_saved(stage.config, stage.folder, step))
     return Kill(step, saved, len(alive))
 
 

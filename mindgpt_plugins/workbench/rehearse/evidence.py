@@ -15,11 +15,11 @@ from mindgpt_plugins.core.metrics import read_metrics
 from mindgpt_plugins.pipeline.plan import PlannedStage
 from mindgpt_plugins.stages.rehearsal import Finding, Learning
 from mindgpt_plugins.workbench.rehearse.drive import Kill
-from mindgpt_plugins.workbench.rehearse.saved import changed
-from mindgpt_plugins.workbench.rehearse.weights import PARTS, compare
+from mindgpt_plugins.workbench.rehearse.saved import find_changed_files
+from mindgpt_plugins.workbench.rehearse.weights import PARTS, compare_weights
 
 
-def judge(stage: PlannedStage, kill: Kill | None) -> list[Finding]:
+def judge_stage(stage: PlannedStage, kill: Kill | None) -> list[Finding]:
     """Everything about one finished stage.
 
     Args:
@@ -45,7 +45,7 @@ def judge_resume(stage: PlannedStage, kill: Kill | None, learning: Learning | No
     done = _progress(stage)
     # Evaluations while training write lines of their own.
     steps = [line["step"] for line in _lines(stage) if learning is not None and learning.loss in line]
-    if lost := changed(stage.folder, kill.files):
+    if lost := find_changed_files(stage.folder, kill.files):
         text = f"killed after {kill.step}; the resumed run changed what was saved: {', '.join(lost[:3])}"
         yield Finding(stage.name, "resume", "failed", text)
     elif learning is not None and sorted(set(steps)) != list(range(1, done + 1)):
@@ -91,7 +91,7 @@ def _metrics(stage: PlannedStage, learning: Learning) -> Iterator[Finding]:
 def _weights(stage: PlannedStage, learning: Learning) -> Iterator[Finding]:
     start = Path(stage.context.model(learning.start))
     end = Path(stage.stage.artefacts(stage.config, stage.context)["model"])
-    found = compare(start, end, step=learning.lr * max(1, _progress(stage)))
+    found = compare_weights(start, end, step=learning.lr * max(1, _progress(stage)))
     if found.missing or found.new:
         text = f"the model it left has other tensors: without {found.missing[:3]}, with {found.new[:3]}"
         yield Finding(stage.name, "weights", "failed", text)
@@ -150,7 +150,7 @@ def _short(folder: Path) -> str:
     return next((p.name for p in (folder, *folder.parents) if p.parent.name == "stages"), folder.name)
 
 
-def handed_on(stages: Mapping[str, PlannedStage], digests: Mapping[str, str]) -> list[Finding]:
+def find_changed_models(stages: Mapping[str, PlannedStage], digests: Mapping[str, str]) -> list[Finding]:
     """Models that a later stage changed on disk: none may.
 
     Args:
@@ -160,11 +160,11 @@ def handed_on(stages: Mapping[str, PlannedStage], digests: Mapping[str, str]) ->
     return [
         Finding(name, "hand-over", "failed", "its model was changed on disk after it was done")
         for name, digest in digests.items()
-        if digest != digest_of(stages[name])
+        if digest != digest_model_files(stages[name])
     ]
 
 
-def digest_of(stage: PlannedStage) -> str:
+def digest_model_files(stage: PlannedStage) -> str:
     """Digest over names, sizes and times of a stage's model files; empty without a model."""
     from mindgpt_plugins.core.sources import stamp_folder
 
@@ -186,7 +186,7 @@ FIXES = {
 """What a cause contains → what to do about it."""
 
 
-def cause(message: str) -> str:
+def find_failure_cause(message: str) -> str:
     """The line of a runner's message or of a stage's log that says why, what to do if known, and where the rest is."""
     found = _cause(message)
     fix = next((fix for sign, fix in FIXES.items() if sign in found or sign in message), None)
@@ -206,7 +206,7 @@ def _cause(message: str) -> str:
     return " ".join(lines[-3:])[-600:] or "no output"
 
 
-def with_source(stage: PlannedStage, message: str) -> str:
+def add_sample_source(stage: PlannedStage, message: str) -> str:
     """A message that names a sample, with that sample's source added where a set of the stage has it."""
     named = re.search(r"sample '([^']+)'", message)
     if named is None:

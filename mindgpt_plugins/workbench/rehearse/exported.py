@@ -13,7 +13,7 @@ from typing import Any
 
 from mindgpt_plugins.core.schema import read_model
 from mindgpt_plugins.generation.config import EngineSettings
-from mindgpt_plugins.generation.engines import load_once
+from mindgpt_plugins.generation.engines import make_lazy_engine
 from mindgpt_plugins.generation.hf_engine import Prompt
 
 
@@ -25,7 +25,7 @@ class LoadingJob(EngineSettings):
 
 
 def main(path: Path) -> dict[str, Any]:
-    """Load the model of a job, see :func:`mindgpt_plugins.workbench.rehearse.loading.loaded`."""
+    """Load the model of a job, see :func:`mindgpt_plugins.workbench.rehearse.loading.check_model_loads`."""
     from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 
     told = read_model(path, LoadingJob)
@@ -43,7 +43,7 @@ def main(path: Path) -> dict[str, Any]:
             if engine == "hf" and not sees:
                 result[engine] = {"tokens": _text_only(model, told)}
             else:
-                reply = load_once(told.model_copy(update={"engine": engine}))().generate([prompt])[0][0]
+                reply = make_lazy_engine(told.model_copy(update={"engine": engine}))().generate([prompt])[0][0]
                 result[engine] = {"tokens": reply.tokens}
         except Exception as error:
             result[engine] = {"error": f"{type(error).__name__}: {error}"}

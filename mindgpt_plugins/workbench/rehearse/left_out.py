@@ -5,14 +5,14 @@ from __future__ import annotations
 import importlib.util
 import shutil
 
-from mindgpt_plugins.core.registry import get
+from mindgpt_plugins.core.registry import get_registered
 from mindgpt_plugins.core.schema import StageConfig
 from mindgpt_plugins.recipe.schema import Recipe
 
 
-def interpreter(recipe: Recipe, config: StageConfig) -> tuple[str | None, bool]:
+def find_stage_interpreter(recipe: Recipe, config: StageConfig) -> tuple[str | None, bool]:
     """Interpreter that a stage names, absolute where it is a path, and whether it is on this machine."""
-    named = config.python or recipe.launch_of(get("stage", config.kind).side).python
+    named = config.python or recipe.launch_of(get_registered("stage", config.kind).side).python
     if named is None:
         return None, True
     if "/" in named:
@@ -21,7 +21,7 @@ def interpreter(recipe: Recipe, config: StageConfig) -> tuple[str | None, bool]:
     return named, shutil.which(named) is not None
 
 
-def why(recipe: Recipe, config: StageConfig, skipped: set[str]) -> str | None:
+def explain_left_out(recipe: Recipe, config: StageConfig, skipped: set[str]) -> str | None:
     """Why a stage cannot be rehearsed here, or None.
 
     Args:
@@ -29,7 +29,7 @@ def why(recipe: Recipe, config: StageConfig, skipped: set[str]) -> str | None:
         config: its settings.
         skipped: stages that are left out already; what needs one of them is, too, but not what only compares with it.
     """
-    rules = get("stage", config.kind)().rehearsal_rules()
+    rules = get_registered("stage", config.kind)().rehearsal_rules()
     compared = rules.compared_with(config)
     needed = [
         value.rpartition("/")[0] if to == "dataset" else value
@@ -40,7 +40,7 @@ def why(recipe: Recipe, config: StageConfig, skipped: set[str]) -> str | None:
     if lost is not None:
         return f"it needs {lost}, which is left out"
     if rules.tool is not None:
-        named, here = interpreter(recipe, config)
+        named, here = find_stage_interpreter(recipe, config)
         if named is not None and not here:
             return f"its interpreter {named} is not on this machine"
         if named is None and importlib.util.find_spec(rules.tool) is None:

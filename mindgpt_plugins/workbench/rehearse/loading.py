@@ -16,7 +16,7 @@ from mindgpt_plugins.workbench.rehearse.exported import LoadingJob
 _TOKENS = 8
 
 
-def loaded(plan: Plan, folder: Path) -> list[Finding]:
+def check_model_loads(plan: Plan, folder: Path) -> list[Finding]:
     """Load the last model that a stage left.
 
     Args:
@@ -34,7 +34,9 @@ def loaded(plan: Plan, folder: Path) -> list[Finding]:
     )  # fmt: skip
     path = folder / "load.json"
     write_model(path, job)
-    status, said = checks.in_process(["-m", "mindgpt_plugins.workbench.rehearse.exported", str(path)], stage.python)
+    status, said = checks.run_check_process(
+        ["-m", "mindgpt_plugins.workbench.rehearse.exported", str(path)], stage.python
+    )
     line = next((line for line in said.splitlines() if line.startswith("LOADED")), None)
     if status != 0 or line is None:
         last = said.strip().splitlines()[-1:] or ["no output"]

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mindgpt_plugins.recipe.schema import Recipe
-from mindgpt_plugins.workbench.rehearse.checks import in_process
-from mindgpt_plugins.workbench.rehearse.shrink import ShrinkError, Shrunk, shrink
+from mindgpt_plugins.workbench.rehearse.checks import run_check_process
+from mindgpt_plugins.workbench.rehearse.shrink import ShrinkError, Shrunk, shrink_model
 
 _NEEDED = ("config.json", "tokenizer_config.json")
 
@@ -18,7 +18,7 @@ class ModelNotHere(ValueError):
     """A model's config and tokenizer are not on this machine; the message names each one and the fix."""
 
 
-def outside(recipe: Recipe) -> list[str]:
+def list_outside_models(recipe: Recipe) -> list[str]:
     """Model references that are no stages: hub ids and folders, in order of first use."""
     found = [
         value
@@ -29,7 +29,7 @@ def outside(recipe: Recipe) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def local(recipe: Recipe, given: Mapping[str, Path]) -> dict[str, Path]:
+def find_model_folders(recipe: Recipe, given: Mapping[str, Path]) -> dict[str, Path]:
     """Model reference → folder with its config, tokenizer and processor.
 
     Args:
@@ -39,7 +39,7 @@ def local(recipe: Recipe, given: Mapping[str, Path]) -> dict[str, Path]:
     Raises:
         ModelNotHere: naming every model that is neither given, nor a folder, nor in the local Hugging Face cache.
     """
-    wanted = outside(recipe)
+    wanted = list_outside_models(recipe)
     if unknown := [reference for reference in given if reference not in wanted]:
         raise ModelNotHere(
             f"--model {unknown[0]}=…: the recipe uses no such model; it uses: {', '.join(wanted) or 'its own stages'}"
@@ -62,7 +62,7 @@ def local(recipe: Recipe, given: Mapping[str, Path]) -> dict[str, Path]:
     return found
 
 
-def copy_of(reference: str, folder: Path) -> Path:
+def locate_model_copy(reference: str, folder: Path) -> Path:
     """Where the shrunken copy of a model lies under the rehearsal's folder; one folder per reference."""
     name = "".join(c if c.isalnum() or c in "-_." else "_" for c in reference.strip("./"))
     return folder / "models" / f"{name}-{hashlib.sha256(reference.encode()).hexdigest()[:6]}"
@@ -85,15 +85,15 @@ def _cached(reference: str) -> Path | None:
     return max(whole, key=lambda path: path.stat().st_mtime, default=None)
 
 
-def make_copy(source: Path, target: Path) -> Shrunk:
-    """:func:`~mindgpt_plugins.workbench.rehearse.shrink.shrink` in a process like a stage's.
+def make_model_copy(source: Path, target: Path) -> Shrunk:
+    """:func:`~mindgpt_plugins.workbench.rehearse.shrink.shrink_model` in a process like a stage's.
 
     The command line's own may be unable to import the model: CPU wheels need what stages get in their environment.
 
     Raises:
         ShrinkError: as there, or transformers could not make the copy.
     """
-    status, said = in_process(["-m", "mindgpt_plugins.workbench.rehearse.shrink", str(source), str(target)])
+    status, said = run_check_process(["-m", "mindgpt_plugins.workbench.rehearse.shrink", str(source), str(target)])
     if status not in (0, 1) or "Traceback" in said:
         raise ShrinkError(f"{source}: no copy could be made: {said.strip().splitlines()[-1]}")
-    return shrink(source, target)  # finds it, or says why there is none
+    return shrink_model(source, target)  # finds it, or says why there is none

@@ -11,7 +11,7 @@ from mindgpt_plugins.core.files import read_jsonl, write_jsonl
 PICTURES = 24
 
 
-def few_pictures(source: Path, target: Path) -> Path:
+def link_few_pictures(source: Path, target: Path) -> Path:
     """Link the first pictures of a folder or a ``.jsonl`` manifest into another folder; what to name in its place.
 
     A COCO file is left as it is: its annotations refer to each other.

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from mindgpt_plugins.core import device
-from mindgpt_plugins.core.registry import get
+from mindgpt_plugins.core.registry import get_registered
 from mindgpt_plugins.core.schema import StageConfig, rename_references
 from mindgpt_plugins.recipe.schema import Recipe
-from mindgpt_plugins.stages.rehearsal import Change, Draft, Room
+from mindgpt_plugins.stages.rehearsal import Draft, RecipeDifference, Room
 from mindgpt_plugins.workbench.rehearse import left_out
 
 ROWS = 16
@@ -21,7 +21,7 @@ class NothingToRehearse(ValueError):
     """Every stage is left out on this machine; the message says why each."""
 
 
-def rehearsal(
+def make_rehearsal_recipe(
     recipe: Recipe,
     *,
     models: Mapping[str, Path],
@@ -29,7 +29,7 @@ def rehearsal(
     rows: Mapping[str, int],
     pictures: Mapping[str, Path] | None = None,
     server: str | None = None,
-) -> tuple[dict[str, Any], list[Change]]:
+) -> tuple[dict[str, Any], list[RecipeDifference]]:
     """The rehearsal's recipe as plain data, and every difference to the original.
 
     Args:
@@ -50,7 +50,7 @@ def rehearsal(
     def count(reference: str) -> int:
         return known.get(reference, ROWS)
 
-    if device.resolve(recipe.device) != "cpu" or recipe.device != "cpu":
+    if device.resolve_device(recipe.device) != "cpu" or recipe.device != "cpu":
         head.set("device", "cpu", "gpu only", "everything that runs on the accelerator: its kernels, memory and dtype")
     head.settings["offline"] = True
     changes = list(head.changes)
@@ -58,12 +58,12 @@ def rehearsal(
     skipped: set[str] = set()
     for name, config in recipe.stages.items():
         draft = Draft(name, _pointed(recipe, config, models, sets, pictures or {}))
-        if reason := left_out.why(recipe, config, skipped):
+        if reason := left_out.explain_left_out(recipe, config, skipped):
             skipped.add(name)
-            changes.append(Change(name, "kind", config.kind, None, "stand-in", f"stage {name}: {reason}"))
+            changes.append(RecipeDifference(name, "kind", config.kind, None, "stand-in", f"stage {name}: {reason}"))
             continue
         _interpreter(recipe, config, draft)
-        get("stage", config.kind)().rehearsal_rules().shrink(draft, Room(count, server, frozenset(skipped)))
+        get_registered("stage", config.kind)().rehearsal_rules().shrink(draft, Room(count, server, frozenset(skipped)))
         stages[name] = draft.settings
         changes += draft.changes
         head.settings["plugins"] += [one for one in draft.plugins if one not in head.settings["plugins"]]
@@ -97,7 +97,7 @@ def _pointed(
 
 
 def _interpreter(recipe: Recipe, config: StageConfig, draft: Draft) -> None:
-    named, here = left_out.interpreter(recipe, config)
+    named, here = left_out.find_stage_interpreter(recipe, config)
     draft.settings["python"] = named
     if not here:
         draft.set("python", None, "stand-in", f"the interpreter {named}: it is not on this machine, this one is used")

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from mindgpt_plugins.pipeline.display import duration
-from mindgpt_plugins.stages.rehearsal import Change
+from mindgpt_plugins.pipeline.display import format_wall_time
+from mindgpt_plugins.stages.rehearsal import RecipeDifference
 from mindgpt_plugins.workbench.cost.estimate import StageCost
 from mindgpt_plugins.workbench.rehearse.rehearse import Rehearsal
 
@@ -21,7 +21,7 @@ MARKS = {"proven": ("✓", "green"), "failed": ("✗", "bold red"), "noted": ("�
 TONES = {"proven": "good", "failed": "bad", "noted": "warn", "not on CPU": "soft"}
 
 
-def not_proven(changes: Sequence[Change]) -> dict[str, list[str]]:
+def list_unproven_claims(changes: Sequence[RecipeDifference]) -> dict[str, list[str]]:
     """What the rehearsal cannot prove → ``stage.key`` of the changes because of which."""
     found: dict[str, list[str]] = {}
     for change in changes:
@@ -30,7 +30,7 @@ def not_proven(changes: Sequence[Change]) -> dict[str, list[str]]:
     return found
 
 
-def data(result: Rehearsal, cost: Sequence[StageCost]) -> dict[str, Any]:
+def dump_rehearsal(result: Rehearsal, cost: Sequence[StageCost]) -> dict[str, Any]:
     """Everything as plain data: the content of ``rehearsal.json``."""
     return {
         "version": 1,
@@ -40,14 +40,14 @@ def data(result: Rehearsal, cost: Sequence[StageCost]) -> dict[str, Any]:
         "cpu_seconds": round(result.cpu_seconds, 1),
         "stages": [{"name": name, "kind": kind} for name, kind in result.stages],
         "findings": [asdict(finding) for finding in result.findings],
-        "not_on_cpu": not_proven(result.changes),
+        "not_on_cpu": list_unproven_claims(result.changes),
         "changes": [asdict(change) for change in result.changes],
         "models": result.shrunk,
         "cost": [asdict(one) for one in cost],
     }
 
 
-def show(console: Console, result: Rehearsal, cost: Sequence[StageCost]) -> None:
+def show_rehearsal(console: Console, result: Rehearsal, cost: Sequence[StageCost]) -> None:
     """Print the table, what CPU cannot prove, the cost, and the verdict."""
     found = Table("stage", "", "what", "seen", title=f"Rehearsal of {result.recipe}", title_justify="left")
     order = {name: place for place, (name, _) in enumerate(result.stages)}
@@ -55,7 +55,7 @@ def show(console: Console, result: Rehearsal, cost: Sequence[StageCost]) -> None
         mark, style = MARKS[one.state]
         found.add_row(escape(one.stage or "all"), f"[{style}]{mark}[/]", one.topic, escape(one.text))
     console.print(found)
-    gaps = not_proven(result.changes)
+    gaps = list_unproven_claims(result.changes)
     if gaps:
         console.print("Not proven here:")
         for means, keys in gaps.items():
@@ -65,7 +65,7 @@ def show(console: Console, result: Rehearsal, cost: Sequence[StageCost]) -> None
     verdict = "[bold green]proven[/]" if result.proven else "[bold red]not proven[/]"
     console.print(
         f"{verdict}: {counts['proven']} proven, {counts['failed']} failed, {counts['noted']} noted, {len(gaps)} not "
-        f"provable on CPU, in {duration(result.seconds)} ({duration(result.cpu_seconds)} of CPU time)"
+        f"provable on CPU, in {format_wall_time(result.seconds)} ({format_wall_time(result.cpu_seconds)} of CPU time)"
     )
 
 
@@ -86,17 +86,17 @@ def show_cost(console: Console, cost: Sequence[StageCost]) -> None:
         console.print(f"  {line}", style="dim", markup=False)
 
 
-def write(result: Rehearsal, cost: Sequence[StageCost]) -> Path:
+def write_rehearsal_report(result: Rehearsal, cost: Sequence[StageCost]) -> Path:
     """Write ``rehearsal.json`` and ``rehearsal.html`` into the rehearsal's folder; the page's path."""
-    content = data(result, cost)
+    content = dump_rehearsal(result, cost)
     text = json.dumps(content, indent=1, ensure_ascii=False, default=str)
     (result.folder / "rehearsal.json").write_text(text + "\n", encoding="utf-8")
     page = result.folder / "rehearsal.html"
-    page.write_text(render(result, cost), encoding="utf-8")
+    page.write_text(render_rehearsal_page(result, cost), encoding="utf-8")
     return page
 
 
-def render(result: Rehearsal, cost: Sequence[StageCost]) -> str:
+def render_rehearsal_page(result: Rehearsal, cost: Sequence[StageCost]) -> str:
     """The page."""
     from mindgpt_plugins.web.page import render_page
 
@@ -107,7 +107,7 @@ def render(result: Rehearsal, cost: Sequence[StageCost]) -> str:
         marks=MARKS,
         tones=TONES,
         counts={state: sum(f.state == state for f in result.findings) for state in MARKS},
-        gaps=[(means, _few(keys)) for means, keys in not_proven(result.changes).items()],
+        gaps=[(means, _few(keys)) for means, keys in list_unproven_claims(result.changes).items()],
         cost=[[one.stage, *_cost_cells(one)] for one in cost] + [total] if cost else [],
         assumptions=list(dict.fromkeys(line for one in cost for line in one.assumptions)),
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 
-def fingerprint(folder: Path, files: Iterable[Path]) -> dict[str, Any]:
+def fingerprint_files(folder: Path, files: Iterable[Path]) -> dict[str, Any]:
     """Fingerprints of the files that are there: name → digest of bytes that the resumed run may not change.
 
     Args:
@@ -24,8 +24,8 @@ def fingerprint(folder: Path, files: Iterable[Path]) -> dict[str, Any]:
     return found
 
 
-def changed(folder: Path, before: dict[str, Any]) -> list[str]:
-    """Names of :func:`fingerprint` files that are gone, or whose first bytes are others, or that were written again."""
+def find_changed_files(folder: Path, before: dict[str, Any]) -> list[str]:
+    """Names of :func:`fingerprint_files` files that are gone, have other first bytes, or were written again."""
     lost = []
     for name, was in before.items():
         path = folder / name

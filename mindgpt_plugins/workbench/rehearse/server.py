@@ -10,7 +10,7 @@ from pathlib import Path
 from mindgpt_plugins.core.files import read_json, write_json
 
 
-def address(folder: Path) -> str:
+def choose_server_address(folder: Path) -> str:
     """Base URL of the rehearsal's server: the same again when a rehearsal goes on, because stages are named by it."""
     known = folder / "server.json"
     if not known.is_file():
@@ -21,8 +21,8 @@ def address(folder: Path) -> str:
 
 
 @contextlib.contextmanager
-def serving(url: str | None) -> Iterator[None]:
-    """Answer at a URL of :func:`address`; nothing when it is None."""
+def run_stub_server(url: str | None) -> Iterator[None]:
+    """Answer at a URL of :func:`choose_server_address`; nothing when it is None."""
     if url is None:
         yield
         return

@@ -70,7 +70,7 @@ class Shrunk:
     cut: dict[str, tuple[int, int]]
 
 
-def shrink(source: Path, target: Path, *, seed: int = 0) -> Shrunk:
+def shrink_model(source: Path, target: Path, *, seed: int = 0) -> Shrunk:
     """Make a shrunken copy of a model, or find the one that is there.
 
     Args:
@@ -153,7 +153,7 @@ def _write(source: Path, architecture: str, folder: Path, seed: int) -> Shrunk:
 
     config = transformers.AutoConfig.from_pretrained(source, local_files_only=True)
     before = config.to_dict()
-    after = shrink_sizes.cut(before)
+    after = shrink_sizes.shrink_config(before)
     build = getattr(transformers, architecture)
     with torch.device("meta"):
         original = sum(weight.numel() for weight in build(config).parameters())
@@ -173,7 +173,7 @@ def _write(source: Path, architecture: str, folder: Path, seed: int) -> Shrunk:
         architecture=architecture,
         parameters=sum(weight.numel() for weight in model.parameters()),
         original_parameters=original,
-        cut=shrink_sizes.differences(before, after),
+        cut=shrink_sizes.list_size_differences(before, after),
     )
 
 
@@ -181,6 +181,6 @@ if __name__ == "__main__":
     if len(sys.argv) != 3:
         sys.exit("usage: python -m mindgpt_plugins.workbench.rehearse.shrink SOURCE TARGET")
     try:
-        shrink(Path(sys.argv[1]), Path(sys.argv[2]))
+        shrink_model(Path(sys.argv[1]), Path(sys.argv[2]))
     except ShrinkError as error:
         sys.exit(str(error))

@@ -20,7 +20,7 @@ STD, POSITION_STD = 0.08, 2.0
 Config = dict[str, Any]
 
 
-def cut(config: Mapping[str, Any]) -> Config:
+def shrink_config(config: Mapping[str, Any]) -> Config:
     """The configuration of the shrunken model.
 
     Args:
@@ -44,13 +44,15 @@ def cut(config: Mapping[str, Any]) -> Config:
     return small
 
 
-def differences(before: Mapping[str, Any], after: Mapping[str, Any], stem: str = "") -> dict[str, tuple[int, int]]:
+def list_size_differences(
+    before: Mapping[str, Any], after: Mapping[str, Any], stem: str = ""
+) -> dict[str, tuple[int, int]]:
     """Dotted keys of whole numbers that were cut, with their value before and after."""
     found: dict[str, tuple[int, int]] = {}
     for key, value in after.items():
         old = before.get(key)
         if isinstance(value, dict) and isinstance(old, dict):
-            found |= differences(old, value, f"{stem}{key}.")
+            found |= list_size_differences(old, value, f"{stem}{key}.")
         elif isinstance(value, int) and isinstance(old, int) and value != old:
             found[f"{stem}{key}"] = (old, value)
     return found

@@ -21,7 +21,7 @@ class SubsetError(ValueError):
     """A set cannot be read; the message names the file."""
 
 
-def chosen(rows: list[dict[str, Any]], folder: Path, count: int, longest: int | None) -> list[int]:
+def choose_subset_rows(rows: list[dict[str, Any]], folder: Path, count: int, longest: int | None) -> list[int]:
     """Places of the rows that matter, in their order; the same for the same rows.
 
     Args:
@@ -53,7 +53,7 @@ def chosen(rows: list[dict[str, Any]], folder: Path, count: int, longest: int | 
     return sorted(picked)
 
 
-def write(folder: Path, name: str, target: Path, count: int, longest: int | None = None) -> int:
+def write_subset(folder: Path, name: str, target: Path, count: int, longest: int | None = None) -> int:
     """Write the subset of a set into another datasets folder, in every format the set has; return its rows.
 
     Raises:
@@ -71,7 +71,7 @@ def _write(folder: Path, name: str, target: Path, count: int, longest: int | Non
     main = folder / str(listed.entry["file_name"])
     plain, table = folder / f"{name}.jsonl", folder / f"{name}.parquet"
     rows = _rows(listed, main, plain, table)
-    places = chosen(rows, folder, count, longest)
+    places = choose_subset_rows(rows, folder, count, longest)
     target.mkdir(parents=True, exist_ok=True)
     uids = {str(rows[place]["uid"]) for place in places if rows[place].get("uid") is not None}
 

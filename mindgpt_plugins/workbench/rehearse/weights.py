@@ -31,7 +31,7 @@ class Part:
 
 
 @dataclass
-class Comparison:
+class WeightComparison:
     """Two models with the same names, part by part; ``missing`` and ``new`` name tensors only one of them has."""
 
     parts: dict[str, Part]
@@ -39,7 +39,7 @@ class Comparison:
     new: list[str]
 
 
-def compare(before: Path, after: Path, *, step: float) -> Comparison:
+def compare_weights(before: Path, after: Path, *, step: float) -> WeightComparison:
     """Compare the safetensors of two model folders.
 
     Args:
@@ -53,7 +53,7 @@ def compare(before: Path, after: Path, *, step: float) -> Comparison:
     olds, news = _where(before), _where(after)
     parts: dict[str, Part] = defaultdict(Part)
     for name in sorted(olds.keys() & news.keys()):
-        part = parts[part_of(name)]
+        part = parts[find_weight_part(name)]
         old, new = _read(olds[name], name), _read(news[name], name)
         part.tensors += 1
         if not bool(torch.isfinite(new).all()):
@@ -69,10 +69,12 @@ def compare(before: Path, after: Path, *, step: float) -> Comparison:
         if new.dim() > 1 and largest > 8 * step and float((new - old).norm()) > 0.5 * float(old.norm()):
             part.strangers.append(name)
     tied = {name for name in (olds.keys() ^ news.keys()) if name.endswith("lm_head.weight")}
-    return Comparison(dict(parts), sorted(olds.keys() - news.keys() - tied), sorted(news.keys() - olds.keys() - tied))
+    return WeightComparison(
+        dict(parts), sorted(olds.keys() - news.keys() - tied), sorted(news.keys() - olds.keys() - tied)
+    )
 
 
-def part_of(name: str) -> str:
+def find_weight_part(name: str) -> str:
     """``vision``, ``projector`` or ``language``, as LLaMA-Factory cuts Qwen-VL models for freezing."""
     if "visual." not in name:
         return "language"

@@ -3,6 +3,6 @@
 See ``docs/report.md`` for the keys of ``report.json``.
 """
 
-from mindgpt_plugins.workbench.report.build import build
+from mindgpt_plugins.workbench.report.build import build_report
 
-__all__ = ["build"]
+__all__ = ["build_report"]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from mindgpt_plugins.workbench.report.run import Run
+from mindgpt_plugins.workbench.report.run import ReportedRun
 
 Evaluation = dict[str, Any]
 ALL = "all"
 
 
-def evaluations(run: Run, notes: list[str]) -> list[Evaluation]:
+def collect_evaluations(run: ReportedRun, notes: list[str]) -> list[Evaluation]:
     """Scores of every finished evaluation in recipe order; later ones of the same model replace earlier ones."""
     found: dict[str, Evaluation] = {}
     for stage, scores in run.entries("evaluations"):
@@ -27,7 +27,7 @@ def evaluations(run: Run, notes: list[str]) -> list[Evaluation]:
     return list(found.values())
 
 
-def held_out(found: list[Evaluation]) -> str | None:
+def find_held_out_set(found: list[Evaluation]) -> str | None:
     """Name of the set the page shows: ``test`` if every model was evaluated on it, else the last common one."""
     if not found:
         return None
@@ -37,7 +37,9 @@ def held_out(found: list[Evaluation]) -> str | None:
     return common[-1] if common else str(found[0]["sets"][-1])
 
 
-def cell(evaluation: Evaluation, name: str | None, source: str, capability: str = ALL) -> dict[str, Any] | None:
+def find_score_cell(
+    evaluation: Evaluation, name: str | None, source: str, capability: str = ALL
+) -> dict[str, Any] | None:
     """The cell of one set, source and capability, None when the evaluation has none."""
     for c in evaluation["cells"]:
         if (c["set"], c["source"], c["capability"]) == (name, source, capability):
@@ -45,7 +47,7 @@ def cell(evaluation: Evaluation, name: str | None, source: str, capability: str 
     return None
 
 
-def matrix(found: list[Evaluation], name: str | None) -> dict[str, Any]:
+def build_accuracy_matrix(found: list[Evaluation], name: str | None) -> dict[str, Any]:
     """Accuracy of every model on every task, sources first as roll-ups."""
     keys: dict[tuple[str, str], None] = {}
     for e in found:
@@ -59,13 +61,13 @@ def matrix(found: list[Evaluation], name: str | None) -> dict[str, Any]:
     for e in found:
         row: list[dict[str, Any] | None] = []
         for source, capability in order:
-            c = cell(e, name, source, capability)
+            c = find_score_cell(e, name, source, capability)
             row.append(None if c is None else {key: c[key] for key in shown})
         rows.append({"model": e["model"], "stage": e["stage"], "cells": row})
     return {"set": name, "columns": [{"source": s, "capability": c} for s, c in order], "rows": rows}
 
 
-def retention(found: list[Evaluation], name: str | None) -> list[dict[str, Any]]:
+def compute_retention(found: list[Evaluation], name: str | None) -> list[dict[str, Any]]:
     """Per model: retention = mean over general capabilities of accuracy / base accuracy, and the domain change."""
     if not found:
         return []
@@ -75,7 +77,7 @@ def retention(found: list[Evaluation], name: str | None) -> list[dict[str, Any]]
         groups: dict[str, float] = {}
         for c in base["cells"]:
             if c["set"] == name and c["source"] in base["general"] and c["capability"] != ALL and c["accuracy"] > 0:
-                now = cell(e, name, c["source"], c["capability"])
+                now = find_score_cell(e, name, c["source"], c["capability"])
                 if now is not None:
                     groups[c["capability"]] = now["accuracy"] / c["accuracy"]
         before, after = _share(base, name, base["domain"]), _share(e, name, base["domain"])
@@ -94,24 +96,24 @@ def retention(found: list[Evaluation], name: str | None) -> list[dict[str, Any]]
     return rows
 
 
-def verdict(judged: dict[str, Any]) -> str:
+def read_gate_verdict(judged: dict[str, Any]) -> str:
     """``passed``, ``failed`` or ``undecided``, of a gate or one of its groups; older scores know only the first two."""
     return str(judged.get("verdict", "passed" if judged["passed"] else "failed"))
 
 
-def pass_at(found: list[Evaluation], name: str | None) -> list[dict[str, Any]]:
+def collect_pass_at_k(found: list[Evaluation], name: str | None) -> list[dict[str, Any]]:
     """pass@k per model and source, of the rows that were sampled."""
     rows = []
     for e in found:
         for source in [*e["general"], *e["domain"]]:
-            c = cell(e, name, source)
+            c = find_score_cell(e, name, source)
             if c and c["pass_at"]:
                 rows.append({"model": e["model"], "source": source, "rows": c["sampled"], "values": c["pass_at"]})
     return rows
 
 
-def headline(
-    run: Run,
+def summarise_headline(
+    run: ReportedRun,
     found: list[Evaluation],
     name: str | None,
     kept: list[dict[str, Any]],
@@ -124,8 +126,8 @@ def headline(
             "stage": e["stage"],
             "model": e["model"],
             "passed": e["gate"]["passed"],
-            "verdict": verdict(e["gate"]),
-            "fell": [g["group"] for g in e["gate"]["groups"] if verdict(g) == "failed"],
+            "verdict": read_gate_verdict(e["gate"]),
+            "fell": [g["group"] for g in e["gate"]["groups"] if read_gate_verdict(g) == "failed"],
         }
         for e in [*found, *more_gates]
         if e["gate"]
@@ -152,7 +154,9 @@ def headline(
     }
 
 
-def _rl(run: Run, found: list[Evaluation], name: str | None, training: list[dict[str, Any]]) -> dict[str, Any] | None:
+def _rl(
+    run: ReportedRun, found: list[Evaluation], name: str | None, training: list[dict[str, Any]]
+) -> dict[str, Any] | None:
     """Change over all RL stages: from the model the first one started with to the last one's."""
     stages = [s for s in run.stages if s.finished and s.rules.charts is not None and s.rules.charts.reward]
     by_model = {e["model"]: e for e in found}
@@ -165,7 +169,7 @@ def _rl(run: Run, found: list[Evaluation], name: str | None, training: list[dict
     result["reward"] = {"before": rewards[0]["first"], "after": rewards[-1]["last"]} if rewards else None
     if start is None or end is None:
         return {**result, "accuracy": None, "pass_at": None}
-    a, b = cell(start, name, ALL), cell(end, name, ALL)
+    a, b = find_score_cell(start, name, ALL), find_score_cell(end, name, ALL)
     if a is None or b is None:
         return {**result, "accuracy": None, "pass_at": None}
     ks = [k for k in a["pass_at"] if k in b["pass_at"]]
@@ -186,6 +190,6 @@ def _rl(run: Run, found: list[Evaluation], name: str | None, training: list[dict
 
 def _share(evaluation: Evaluation, name: str | None, sources: list[str]) -> float | None:
     """Accuracy over the rows of several sources."""
-    cells = [c for source in sources if (c := cell(evaluation, name, source))]
+    cells = [c for source in sources if (c := find_score_cell(evaluation, name, source))]
     n = sum(c["n"] for c in cells)
     return sum(c["correct"] for c in cells) / n if n else None

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from mindgpt_plugins.workbench.report import branches
-from mindgpt_plugins.workbench.report.run import Run
+from mindgpt_plugins.workbench.report.run import ReportedRun
 
 ALL = "all"
 _SHOWN = ("n", "correct", "accuracy", "low", "high", "tokens", "parsed", "blank_accuracy", "sighted_accuracy")
 
 
-def figures(run: Run, notes: list[str]) -> dict[str, Any] | None:
+def collect_benchmark_figures(run: ReportedRun, notes: list[str]) -> dict[str, Any] | None:
     """Scores of every finished ``benchmark`` stage; several of one model are put together.
 
     Returns:
@@ -45,10 +45,10 @@ def figures(run: Run, notes: list[str]) -> dict[str, Any] | None:
     return {
         "benchmarks": names,
         "models": [
-            {**branches.model_figures(own, lines, parts), "scores": {name: own["scores"].get(name) for name in names}}
+            {**branches.summarise_model(own, lines, parts), "scores": {name: own["scores"].get(name) for name in names}}
             for own, lines in asked
         ],
-        "compared": branches.since_the_first(asked, parts),
+        "compared": branches.compare_with_first_model(asked, parts),
         "gates": [gate for own in read.values() for gate in own["gates"]],
     }
 

@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mindgpt_plugins.rewards.stance import stance_of, unanswerable
+from mindgpt_plugins.rewards.stance import classify_refusal, read_gold_reason
 from mindgpt_plugins.web.page import render_page
 from mindgpt_plugins.workbench.report import dump, thumbnails
-from mindgpt_plugins.workbench.report.run import Run
+from mindgpt_plugins.workbench.report.run import ReportedRun
 
 CHUNK = 32
 """Groups that are compressed together."""
@@ -30,13 +30,13 @@ MIXED, VIOLATION, PUSHED_DOWN, ALL_CORRECT, ALL_WRONG, REFUSAL, DROPPED = (1 << 
 _REPLY = ("reply", "score", "modulated", "advantage", "tokens", "alpha", "dropped", "components", "log")
 
 
-def page(run: Run) -> str | None:
+def render_browser_page(run: ReportedRun) -> str | None:
     """The whole page; None when no RL stage of the run has recorded anything yet."""
-    stages = [(stage, dump.files(stage)) for stage in run.stages if stage.rules.rollouts]
+    stages = [(stage, dump.list_dump_files(stage)) for stage in run.stages if stage.rules.rollouts]
     stages = [(stage, paths) for stage, paths in stages if paths]
     if not stages:
         return None
-    folders = dump.picture_folders(run)
+    folders = dump.list_picture_folders(run)
     index: list[list[Any]] = []
     chunks: list[str] = []
     waiting: list[dict[str, Any]] = []
@@ -49,7 +49,7 @@ def page(run: Run) -> str | None:
             notes.append(f"{stage.name}: one step in {every} is here; all of them are in {stage.folder / 'rollouts'}")
         for lines in _kept(paths, every):
             index.append(_entry(place, lines))
-            shown.append(dump.pictures(lines[0], folders))
+            shown.append(dump.locate_line_pictures(lines[0], folders))
             waiting.append(_whole(lines))
             if len(waiting) == CHUNK:
                 chunks.append(_packed(waiting))
@@ -58,7 +58,7 @@ def page(run: Run) -> str | None:
         return None
     if waiting:
         chunks.append(_packed(waiting))
-    pictures = thumbnails.embed(name for names in shown for name in names)
+    pictures = thumbnails.embed_thumbnails(name for names in shown for name in names)
     for entry, names in zip(index, shown, strict=True):
         entry.append([pictures.place.get(name, name.rpartition("/")[2]) for name in names])
     if pictures.missing:
@@ -86,10 +86,10 @@ def _every(paths: list[Path], most: int) -> int:
 
 def _kept(paths: list[Path], every: int) -> Iterator[list[dump.Line]]:
     if len(paths) == 1:  # all steps in one file
-        yield from (lines for lines in dump.groups(paths[0]) if (lines[0]["step"] - 1) % every == 0)
+        yield from (lines for lines in dump.read_dump_groups(paths[0]) if (lines[0]["step"] - 1) % every == 0)
         return
     for path in paths[::every]:
-        yield from dump.groups(path)
+        yield from dump.read_dump_groups(path)
 
 
 def _entry(stage: int, lines: list[dump.Line]) -> list[Any]:
@@ -131,9 +131,9 @@ def _flags(lines: list[dump.Line], advantages: list[float | None], right: list[b
 
 def _refuses(line: dump.Line, right: bool) -> bool:
     # "none" is a refusal, unless it is the answer.
-    if right and unanswerable(line["target"]) is None:
+    if right and read_gold_reason(line["target"]) is None:
         return False
-    return stance_of(line["reply"]).kind == "refuses"
+    return classify_refusal(line["reply"]).kind == "refuses"
 
 
 def _whole(lines: list[dump.Line]) -> dict[str, Any]:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from mindgpt_plugins.core.files import write_json, write_text
 from mindgpt_plugins.workbench.report import browser
-from mindgpt_plugins.workbench.report.figures import figures
-from mindgpt_plugins.workbench.report.page import render
-from mindgpt_plugins.workbench.report.run import load
+from mindgpt_plugins.workbench.report.figures import compute_report_figures
+from mindgpt_plugins.workbench.report.page import render_report_page
+from mindgpt_plugins.workbench.report.run import load_run
 
 
-def build(run: Path) -> Path:
+def build_report(run: Path) -> Path:
     """Read a run's manifest and stage folders and write its report.
 
     Args:
@@ -23,12 +23,12 @@ def build(run: Path) -> Path:
     Raises:
         FileNotFoundError: there is no manifest.
     """
-    loaded = load(run)
-    data = figures(loaded)
+    loaded = load_run(run)
+    data = compute_report_figures(loaded)
     write_json(run / "report.json", data)
     page = run / "report.html"
-    write_text(page, render(data, loaded))
-    rollouts = browser.page(loaded)
+    write_text(page, render_report_page(data, loaded))
+    rollouts = browser.render_browser_page(loaded)
     if rollouts is not None:
         write_text(run / "rollouts.html", rollouts)
     return page

@@ -15,7 +15,7 @@ POINTS = 120
 _SKIP = ("step", "total", "epoch")
 
 
-def training(stage: StageView, charts: Charts) -> dict[str, Any]:
+def collect_training_curves(stage: StageView, charts: Charts) -> dict[str, Any]:
     """Curves of one training stage.
 
     Args:
@@ -32,7 +32,7 @@ def training(stage: StageView, charts: Charts) -> dict[str, Any]:
     shown: dict[str, dict[str, list[list[float]]]] = {title: {} for title in charts.shown}
     folded: dict[str, dict[str, list[list[float]]]] = {}
     for key in keys:
-        points = thin([[float(line["step"]), float(line[key])] for line in lines if _number(line.get(key))])
+        points = thin_curve([[float(line["step"]), float(line[key])] for line in lines if _number(line.get(key))])
         for title, pattern in charts.shown.items():
             found = re.fullmatch(pattern, key)
             if found:
@@ -54,7 +54,7 @@ def training(stage: StageView, charts: Charts) -> dict[str, Any]:
     }
 
 
-def thin(points: list[list[float]], most: int = POINTS) -> list[list[float]]:
+def thin_curve(points: list[list[float]], most: int = POINTS) -> list[list[float]]:
     """Average a curve in at most ``most`` equal bins; short curves come back as they are."""
     if len(points) <= most:
         return points

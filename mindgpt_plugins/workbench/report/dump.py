@@ -7,31 +7,31 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mindgpt_plugins.workbench.report.run import Run, StageView, read_jsonl
+from mindgpt_plugins.workbench.report.run import ReportedRun, StageView, read_whole_lines
 
 Line = dict[str, Any]
 
 
-def files(stage: StageView) -> list[Path]:
+def list_dump_files(stage: StageView) -> list[Path]:
     """The stage's dump files, one per step, in the order of their numbers."""
     return sorted((stage.folder / "rollouts").glob("*.jsonl"), key=lambda p: (_digits(p.stem), p.name))
 
 
-def groups(path: Path) -> Iterator[list[Line]]:
+def read_dump_groups(path: Path) -> Iterator[list[Line]]:
     """All replies to one prompt of one step after the other, in order of first appearance."""
     found: dict[tuple[int, str], list[Line]] = {}
-    for line in map(_named, read_jsonl(path)):
+    for line in map(_named, read_whole_lines(path)):
         found.setdefault((line["step"], line["group"]), []).append(line)
     yield from found.values()
 
 
-def picture_folders(run: Run) -> list[Path]:
+def list_picture_folders(run: ReportedRun) -> list[Path]:
     """Where the dumps' image names may be relative to: the data sets that stages of the run made."""
     made = ((stage.folder, stage.json("artefacts.json") or {}) for stage in run.stages)
     return [folder / str(artefacts["datasets"]) for folder, artefacts in made if "datasets" in artefacts]
 
 
-def pictures(line: Line, folders: list[Path]) -> list[str]:
+def locate_line_pictures(line: Line, folders: list[Path]) -> list[str]:
     """Paths of a line's images; a name that no folder has stays as it is."""
     return [str(next((f / name for f in folders if (f / name).is_file()), name)) for name in line["image"]]
 

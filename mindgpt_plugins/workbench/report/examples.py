@@ -6,9 +6,9 @@ import hashlib
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mindgpt_plugins.stages.reporting import read_json
+from mindgpt_plugins.stages.reporting import read_json_if_complete
 from mindgpt_plugins.workbench.report import dump
-from mindgpt_plugins.workbench.report.run import Run, StageView, read_jsonl
+from mindgpt_plugins.workbench.report.run import ReportedRun, StageView, read_whole_lines
 
 T = TypeVar("T")
 
@@ -17,7 +17,7 @@ GROUPS = 6
 WIDEST_GROUP = 16
 
 
-def across_models(evaluations: list[dict[str, Any]], name: str | None) -> list[dict[str, Any]]:
+def pick_model_examples(evaluations: list[dict[str, Any]], name: str | None) -> list[dict[str, Any]]:
     """Held-out items with every model's greedy reply, spread over tasks, those that changed first.
 
     Returns:
@@ -29,7 +29,7 @@ def across_models(evaluations: list[dict[str, Any]], name: str | None) -> list[d
     answers: dict[str, dict[str, dict[str, Any]]] = {}
     label: dict[str, tuple[str, str]] = {}
     for e in evaluations:
-        for p in read_jsonl(e["folder"] / "predictions.jsonl"):
+        for p in read_whole_lines(e["folder"] / "predictions.jsonl"):
             if p["set"] == name:
                 label[p["uid"]] = (p["source"], p["capability"])
                 answers.setdefault(p["uid"], {})[e["model"]] = {"reply": p["reply"], "correct": p["correct"]}
@@ -71,7 +71,7 @@ def _rank(uid: str) -> str:
 
 def _rows(stage: Path, name: str) -> dict[str, dict[str, Any]]:
     """Uid → question, gold answer and image paths, from the datasets folder the evaluation read."""
-    settings = read_json(stage / "evaluate.json") or {"sets": []}
+    settings = read_json_if_complete(stage / "evaluate.json") or {"sets": []}
     for where in settings["sets"]:
         if where["name"] == name:
             folder = Path(where["folder"])
@@ -81,22 +81,22 @@ def _rows(stage: Path, name: str) -> dict[str, dict[str, Any]]:
                     "answer": row["answer"],
                     "images": [str(folder / image) for image in row["image"]],
                 }
-                for row in read_jsonl(folder / f"{name}.jsonl")
+                for row in read_whole_lines(folder / f"{name}.jsonl")
             }
     return {}
 
 
-def rollout_groups(run: Run, stage: StageView) -> list[dict[str, Any]]:
+def pick_rollout_groups(run: ReportedRun, stage: StageView) -> list[dict[str, Any]]:
     """A few groups of an RL stage's rollout dump, from its first to its last step, mixed groups preferred.
 
     Returns:
         Groups with stage, step, uid, prompt, target, source, images, size and replies (reply, score, advantage,
         components).
     """
-    files, folders = dump.files(stage), dump.picture_folders(run)
+    files, folders = dump.list_dump_files(stage), dump.list_picture_folders(run)
     chosen: list[list[dict[str, Any]]] = []
     for path in _spread(files):
-        order = sorted(dump.groups(path), key=lambda lines: (not _mixed(lines), _rank(lines[0]["group"])))
+        order = sorted(dump.read_dump_groups(path), key=lambda lines: (not _mixed(lines), _rank(lines[0]["group"])))
         if len(files) > 1:
             chosen += order[:1]
         else:  # one file with all steps
@@ -111,7 +111,7 @@ def _group(stage: str, lines: list[dict[str, Any]], folders: list[Path]) -> dict
     return {
         "stage": stage,
         **{key: first[key] for key in ("step", "uid", "prompt", "target", "source")},
-        "images": dump.pictures(first, folders),
+        "images": dump.locate_line_pictures(first, folders),
         "size": len(lines),
         "replies": [{key: line[key] for key in keep} for line in lines[:WIDEST_GROUP]],
     }

@@ -6,21 +6,21 @@ import os
 from typing import Any
 
 from mindgpt_plugins.workbench.report import abilities, benchmarks, branches, curves, examples
-from mindgpt_plugins.workbench.report.run import Run
+from mindgpt_plugins.workbench.report.run import ReportedRun
 
 VERSION = 1
 """Raised when a key of ``report.json`` changes its meaning or goes away."""
 
 
-def figures(run: Run) -> dict[str, Any]:
+def compute_report_figures(run: ReportedRun) -> dict[str, Any]:
     """Compute all figures. What a missing or unfinished stage would give is null or absent and listed in ``notes``."""
     notes: list[str] = []
-    evaluations = abilities.evaluations(run, notes)
-    held_out = abilities.held_out(evaluations)
-    matrix = abilities.matrix(evaluations, held_out)
-    retention = abilities.retention(evaluations, held_out)
-    training = [curves.training(stage, stage.rules.charts) for stage in run.stages if stage.rules.charts]
-    public = benchmarks.figures(run, notes)
+    evaluations = abilities.collect_evaluations(run, notes)
+    held_out = abilities.find_held_out_set(evaluations)
+    matrix = abilities.build_accuracy_matrix(evaluations, held_out)
+    retention = abilities.compute_retention(evaluations, held_out)
+    training = [curves.collect_training_curves(stage, stage.rules.charts) for stage in run.stages if stage.rules.charts]
+    public = benchmarks.collect_benchmark_figures(run, notes)
     unfinished = [f"{stage.name} ({stage.status})" for stage in run.stages if not stage.finished]
     if unfinished:
         notes.append(f"not finished, so missing or incomplete below: {', '.join(unfinished)}")
@@ -30,7 +30,7 @@ def figures(run: Run) -> dict[str, Any]:
         "created": run.manifest.get("created"),
         "complete": all(stage.finished for stage in run.stages),
         "notes": notes,
-        "headline": abilities.headline(
+        "headline": abilities.summarise_headline(
             run, evaluations, held_out, retention, training, [] if public is None else public["gates"]
         ),
         "stages": [
@@ -49,12 +49,12 @@ def figures(run: Run) -> dict[str, Any]:
         "evaluations": [{key: e[key] for key in ("stage", "model", "cells", "gate")} for e in evaluations],
         "matrix": matrix,
         "retention": retention,
-        "branches": branches.figures(evaluations, held_out, notes),
+        "branches": branches.collect_branch_figures(evaluations, held_out, notes),
         "benchmarks": public,
         "interpolations": [
             {"stage": s.name, **chosen} for s, chosen in run.entries("interpolations") if chosen is not None
         ],
-        "pass_at": abilities.pass_at(evaluations, held_out),
+        "pass_at": abilities.collect_pass_at_k(evaluations, held_out),
         "training": training,
         "data": [{"stage": s.name, "report": report} for s, report in run.entries("data") if report is not None],
         "corpora": [
@@ -66,6 +66,6 @@ def figures(run: Run) -> dict[str, Any]:
             for s, summary in run.entries("self_training")
             if summary is not None
         ],
-        "examples": examples.across_models(evaluations, held_out),
-        "rollouts": [g for s in run.stages if s.rules.rollouts for g in examples.rollout_groups(run, s)],
+        "examples": examples.pick_model_examples(evaluations, held_out),
+        "rollouts": [g for s in run.stages if s.rules.rollouts for g in examples.pick_rollout_groups(run, s)],
     }

@@ -10,7 +10,7 @@ from typing import Any
 from mindgpt_plugins.web.page import render_page
 from mindgpt_plugins.workbench.report import thumbnails
 from mindgpt_plugins.workbench.report.branches_page import draw_branches
-from mindgpt_plugins.workbench.report.run import Run
+from mindgpt_plugins.workbench.report.run import ReportedRun
 
 LARGEST = 5_000_000
 """Bytes; what is embedded is bounded so that the page stays below."""
@@ -20,7 +20,7 @@ _NOT_CONFIGS = {"artefacts.json", "manifest.json", "scores.json", "data_report.j
 _SUFFIXES = (".yaml", ".yml", ".json", ".sh")
 
 
-def render(data: dict[str, Any], run: Run) -> str:
+def render_report_page(data: dict[str, Any], run: ReportedRun) -> str:
     """The whole page from the figures of ``report.json`` and, for configs and pictures, the run's files."""
     return render_page(
         "report.html",
@@ -28,7 +28,7 @@ def render(data: dict[str, Any], run: Run) -> str:
         drawn_branches=draw_branches(data["branches"]),
         drawn_benchmarks=draw_branches(data["benchmarks"]),
         embed=cache(embed_picture),
-        best_first=best_first,
+        best_first=sort_replies,
         configs=read_configs(run),
     )
 
@@ -36,18 +36,18 @@ def render(data: dict[str, Any], run: Run) -> str:
 def embed_picture(path: str) -> tuple[str, str]:
     """The picture's data address, scaled down when large, or why there is none."""
     try:
-        address = thumbnails.encode(Path(path), 256)
+        address = thumbnails.encode_thumbnail(Path(path), 256)
     except ImportError:
         return "", f"{Path(path).name}: install pillow to embed pictures"
     return address or "", f"picture {Path(path).name} is not there any more"
 
 
-def best_first(replies: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def sort_replies(replies: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Replies by their advantage, which a run may not have recorded."""
     return sorted(replies, key=lambda reply: -(reply["advantage"] or 0.0))
 
 
-def read_configs(run: Run) -> list[tuple[str, str, list[dict[str, Any]]]]:
+def read_configs(run: ReportedRun) -> list[tuple[str, str, list[dict[str, Any]]]]:
     """The resolved recipe, then per stage (name, folder) its rendered files, exactly as they ran."""
     found = []
     resolved = run.folder / str(run.manifest.get("resolved", "recipe.resolved.yaml"))

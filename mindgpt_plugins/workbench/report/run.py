@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from mindgpt_plugins.core import files
-from mindgpt_plugins.core.registry import PluginError, RegistryError, get, load_plugins
-from mindgpt_plugins.stages.reporting import ReportRules, read_json
+from mindgpt_plugins.core.registry import PluginError, RegistryError, get_registered, load_plugins
+from mindgpt_plugins.stages.reporting import ReportRules, read_json_if_complete
 
 
 @dataclass(frozen=True)
@@ -36,15 +36,15 @@ class StageView:
 
     def json(self, name: str) -> Any:
         """A JSON file of the stage's folder, None when it is absent or half written."""
-        return read_json(self.folder / name)
+        return read_json_if_complete(self.folder / name)
 
     def lines(self, name: str) -> list[dict[str, Any]]:
         """Complete lines of a JSONL file of the stage's folder."""
-        return read_jsonl(self.folder / name)
+        return read_whole_lines(self.folder / name)
 
 
 @dataclass(frozen=True)
-class Run:
+class ReportedRun:
     """A run: its manifest and stages in recipe order."""
 
     folder: Path
@@ -60,7 +60,7 @@ class Run:
                 yield stage, figures[section]
 
 
-def load(folder: Path) -> Run:
+def load_run(folder: Path) -> ReportedRun:
     """Read ``manifest.json`` and each stage's ``stage.json``.
 
     Raises:
@@ -71,12 +71,12 @@ def load(folder: Path) -> Run:
         raise FileNotFoundError(f"{folder} is not a run folder: it has no manifest.json; `mindgpt run` writes one")
     manifest = files.read_json(path)
     stages = tuple(_stage(entry, folder) for entry in manifest["stages"])
-    return Run(folder, manifest, stages, {stage.name: stage for stage in stages})
+    return ReportedRun(folder, manifest, stages, {stage.name: stage for stage in stages})
 
 
 def _stage(entry: dict[str, Any], run: Path) -> StageView:
     folder = (run / entry["folder"]).resolve()
-    record = read_json(folder / "stage.json") or {}
+    record = read_json_if_complete(folder / "stage.json") or {}
     return StageView(
         name=entry["name"],
         kind=entry["kind"],
@@ -94,12 +94,12 @@ def _stage(entry: dict[str, Any], run: Path) -> StageView:
 def _rules(kind: str, plugins: Sequence[str]) -> ReportRules:
     try:
         load_plugins(plugins)
-        rules: ReportRules = get("stage", kind)().report_rules()
+        rules: ReportRules = get_registered("stage", kind)().report_rules()
     except (PluginError, RegistryError):  # of a package that is not here any more: as a kind that says nothing
         return ReportRules()
     return rules
 
 
-def read_jsonl(path: Path) -> list[dict[str, Any]]:
+def read_whole_lines(path: Path) -> list[dict[str, Any]]:
     """Whole lines; none when there is no file. A running stage may be writing the last one."""
     return files.load_jsonl(path, torn="drop") if path.is_file() else []

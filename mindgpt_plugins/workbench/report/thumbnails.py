@@ -37,7 +37,7 @@ class Thumbnails:
     """Pictures left out because of the budget."""
 
 
-def embed(paths: Iterable[str]) -> Thumbnails:
+def embed_thumbnails(paths: Iterable[str]) -> Thumbnails:
     """Read, scale and encode every distinct path."""
     distinct = list(dict.fromkeys(paths))
     side = next((side for most, side in SIDES if len(distinct) <= most), SMALLEST)
@@ -49,7 +49,7 @@ def embed(paths: Iterable[str]) -> Thumbnails:
             if size > LARGEST:
                 beyond += len(some)
                 continue
-            for path, made in zip(some, pool.map(lambda p: encode(Path(p), side), some), strict=True):
+            for path, made in zip(some, pool.map(lambda p: encode_thumbnail(Path(p), side), some), strict=True):
                 if made is None:
                     missing += 1
                     continue
@@ -63,7 +63,7 @@ def _batches(items: Sequence[str], size: int) -> Iterable[Sequence[str]]:
     return (items[start : start + size] for start in range(0, len(items), size))
 
 
-def encode(path: Path, side: int) -> str | None:
+def encode_thumbnail(path: Path, side: int) -> str | None:
     """A picture file as a data address, its longest side at most ``side`` pixels; None when it cannot be read."""
     from PIL import Image, ImageOps
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mindgpt_plugins.core import compat
-from mindgpt_plugins.generation.vllm_server import ServeError, Settings, model_config
+from mindgpt_plugins.generation.vllm_server import ServeError, VllmServerSettings, read_model_config
 
 _CUDA_FORMATS = ("nvfp4", "mxfp4", "mxfp8", "marlin")
 _WITHOUT_DRAFT_MODEL = ("ngram", "ngram_gpu", "suffix", "mtp")
@@ -25,14 +25,14 @@ for name in sys.argv[1:]:
 """
 
 
-def require(settings: Settings) -> None:
+def check_server_settings(settings: VllmServerSettings) -> None:
     """Refuse what vLLM would refuse late, with a riddle, or not at all.
 
     Raises:
         ServeError: the interpreter has no vLLM or one that was never tried, the model's quantisation has no kernels
             here, or ``--speculative-config`` cannot work.
     """
-    config = model_config(settings.model)
+    config = read_model_config(settings.model)
     quantisation = config.get("quantization_config") or {}
     kind = f"{quantisation.get('quant_method')}, {quantisation.get('format')}"
     host = compat.HOSTS["vllm"]
@@ -41,7 +41,7 @@ def require(settings: Settings) -> None:
         raise ServeError(
             f"{settings.python} has no vLLM; install it there, or name another one with --python: {host.install}"
         )
-    fault = compat.problem("vllm", found)
+    fault = compat.find_version_problem("vllm", found)
     if fault:
         what = f"the model is quantised ({kind}), and in {settings.python} " if quantisation else f"{settings.python}: "
         raise ServeError(f"{what}{fault}; or name another interpreter with --python")
@@ -50,12 +50,12 @@ def require(settings: Settings) -> None:
             f"{settings.model} is quantised for CUDA ({kind}): vLLM has no kernels for it on CPU. Serve the model it "
             "was made from, or one quantised with fp8_dynamic, int8_w8a8 or w4a16"
         )
-    speculative = speculation(settings.more)
+    speculative = parse_speculative_config(settings.more)
     if speculative is not None:
         _require_speculation(speculative, config, cpu=settings.cpu)
 
 
-def speculation(arguments: Sequence[str]) -> Mapping[str, Any] | None:
+def parse_speculative_config(arguments: Sequence[str]) -> Mapping[str, Any] | None:
     """The value of ``--speculative-config`` among the arguments for vLLM.
 
     Raises:
@@ -102,7 +102,7 @@ def _require_speculation(asked: Mapping[str, Any], config: Mapping[str, Any], *,
 
 
 def _require_same_words(draft: str, method: str | None, config: Mapping[str, Any]) -> None:
-    sizes = [words(one) for one in (config, model_config(Path(draft)))]
+    sizes = [read_vocabulary_size(one) for one in (config, read_model_config(Path(draft)))]
     if method in (None, "draft_model") and None not in sizes and sizes[0] != sizes[1]:
         raise ServeError(
             f"--speculative-config: {draft} has a vocabulary of {sizes[1]}, the served model one of {sizes[0]}; a "
@@ -110,7 +110,7 @@ def _require_same_words(draft: str, method: str | None, config: Mapping[str, Any
         )
 
 
-def words(config: Mapping[str, Any]) -> int | None:
+def read_vocabulary_size(config: Mapping[str, Any]) -> int | None:
     """Size of a model's vocabulary."""
     return (config.get("text_config") or {}).get("vocab_size") or config.get("vocab_size")
 

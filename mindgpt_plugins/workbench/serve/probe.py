@@ -18,7 +18,7 @@ from mindgpt_plugins.generation.vllm_server import ServeError
 
 
 @dataclass(frozen=True)
-class Question:
+class ProbeQuestion:
     """What is asked: a text and the pictures it is about."""
 
     text: str
@@ -36,7 +36,9 @@ class Answered:
     seconds: float
 
 
-def ask(url: str, model: str, question: Question, *, max_tokens: int = 64, timeout: float = 300.0) -> Answered:
+def ask_question(
+    url: str, model: str, question: ProbeQuestion, *, max_tokens: int = 64, timeout: float = 300.0
+) -> Answered:
     """Ask once, greedily, streaming.
 
     Raises:
@@ -82,8 +84,8 @@ def ask(url: str, model: str, question: Question, *, max_tokens: int = 64, timeo
     return Answered("".join(parts), tokens, first or seconds, seconds)
 
 
-def load_test(
-    send: Callable[[Question], Answered], questions: Sequence[Question], *, requests: int, at_once: int
+def run_load_test(
+    send: Callable[[ProbeQuestion], Answered], questions: Sequence[ProbeQuestion], *, requests: int, at_once: int
 ) -> dict[str, Any]:
     """Send ``requests`` questions, ``at_once`` in flight.
 
@@ -110,13 +112,13 @@ def load_test(
         "seconds": seconds,
         "requests_per_second": len(answers) / seconds,
         "tokens_per_second": sum(answer.tokens for answer in answers) / seconds,
-        "latency": percentiles([answer.seconds for answer in answers]),
-        "first_token": percentiles([answer.first for answer in answers]),
+        "latency": compute_percentiles([answer.seconds for answer in answers]),
+        "first_token": compute_percentiles([answer.first for answer in answers]),
         "failed": failed,
     }
 
 
-def drafted(url: str) -> dict[str, int] | None:
+def read_drafted_tokens(url: str) -> dict[str, int] | None:
     """Tokens that speculative decoding has ``drafted`` and the model has ``accepted``; ``None`` when it is off.
 
     Raises:
@@ -138,7 +140,7 @@ def drafted(url: str) -> dict[str, int] | None:
     return {key: int(sum(values)) for key, values in found.items()} if found["drafted"] else None
 
 
-def percentiles(values: Sequence[float]) -> dict[str, float]:
+def compute_percentiles(values: Sequence[float]) -> dict[str, float]:
     """p50, p90 and p99; empty without values."""
     if not values:
         return {}

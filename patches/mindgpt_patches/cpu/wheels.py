@@ -4,8 +4,8 @@ Why: the registries' torchvision and torchaudio wheels are CUDA builds. Beside C
 be loaded and ``import torchvision`` dies (``operator torchvision::nms does not exist``), although nothing we run on CPU
 needs those operators. For versions: torch 2.13, torchvision 0.28, torchaudio 2.11, torchcodec 0.17.
 
-How: :func:`install` adds one light import finder. It acts when one of the three packages is first imported, and only if
-the mismatch really exists (a ``+cu…`` wheel beside a torch without CUDA or ROCm). It is loaded by
+How: :func:`install_finder` adds one light import finder. It acts when one of the three packages is first imported, and
+only if the mismatch really exists (a ``+cu…`` wheel beside a torch without CUDA or ROCm). It is loaded by
 ``site/sitecustomize.py`` in processes that ``mindgpt`` launches, and nowhere else.
 
 This file is also loaded by path before any package is importable, so it imports only the standard library.
@@ -42,7 +42,7 @@ class CpuWheelFinder:
         if name not in _PACKAGES:
             return None
         spec = PathFinder.find_spec(name, path)
-        if spec is None or spec.origin is None or not mismatch(Path(spec.origin).parent, name):
+        if spec is None or spec.origin is None or not has_build_mismatch(Path(spec.origin).parent, name):
             return None
         if name == "torchvision":
             _declare_torchvision_operators()
@@ -63,7 +63,7 @@ class CpuWheelFinder:
         return None
 
 
-def mismatch(folder: Path, name: str) -> bool:
+def has_build_mismatch(folder: Path, name: str) -> bool:
     """Is the package in ``folder`` a CUDA build while torch is a CPU build?"""
     import torch
 
@@ -96,13 +96,13 @@ def apply() -> str:
     """
     for name in ("torchvision", "torchaudio"):
         spec = PathFinder.find_spec(name)
-        if spec is not None and spec.origin is not None and mismatch(Path(spec.origin).parent, name):
-            install()
+        if spec is not None and spec.origin is not None and has_build_mismatch(Path(spec.origin).parent, name):
+            install_finder()
             return "applied"
     return "not needed: torch, torchvision and torchaudio are builds of the same kind"
 
 
-def install() -> None:
+def install_finder() -> None:
     """Add the finder once. Costs microseconds; imports nothing."""
     if not any(type(finder).__name__ == CpuWheelFinder.__name__ for finder in sys.meta_path):
         sys.meta_path.insert(0, CpuWheelFinder())

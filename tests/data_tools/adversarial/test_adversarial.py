@@ -3,15 +3,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mindgpt_data.adversarial import twins
+from mindgpt_data.adversarial import make_twins
 from mindgpt_data.adversarial.kinds import KINDS
-from mindgpt_data.corpus.truth import mentions, read
+from mindgpt_data.corpus.truth import mentions_phrase, read_truth
 from mindgpt_data.schema.record import ImageRecord
 from mindgpt_data.schema.rows import Row
 from mindgpt_data.teachers.annotations import Annotations
 from mindgpt_data.teachers.base import Job, Label
 from mindgpt_data.teachers.questions import KINDS as QUESTIONS
-from mindgpt_data.teachers.rows import row_of
+from mindgpt_data.teachers.rows import build_row
 from mindgpt_data.world import folder
 from PIL import Image
 
@@ -25,12 +25,12 @@ def corpus(tmp_path_factory) -> tuple[list[Row], dict[str, ImageRecord]]:
     rows, records = [], {}
     for source in ("general", "domain"):
         base = tmp_path_factory.mktemp(source)
-        for _, line in read_jsonl(folder.write(base, 30, source=source, seed=7)):
+        for _, line in read_jsonl(folder.write_source_corpus(base, 30, source=source, seed=7)):
             record = ImageRecord(paths=[str(Path(base, line["image"]))], width=96, height=96, content="", **line)
             records[record.image] = record
             job = Job(record, 0.5, dict.fromkeys(("subjects", "spatial", "text", "knowledge"), 1.0), 4, {},
                       capabilities=CAPABILITIES, absent=("zebra",))  # fmt: skip
-            rows += [row_of(c, job, i, source, 0.5) for i, c in enumerate(Annotations().propose(job))]
+            rows += [build_row(c, job, i, source, 0.5) for i, c in enumerate(Annotations().propose(job))]
     return rows, records
 
 
@@ -41,7 +41,7 @@ def _pixels(image: str, records: dict[str, ImageRecord], base: Path) -> np.ndarr
 
 def test_each_twin_cannot_be_answered_and_says_why(corpus, tmp_path) -> None:
     rows, records = corpus
-    made = twins(rows, records, tmp_path, share=0.3, seed=1)
+    made = make_twins(rows, records, tmp_path, share=0.3, seed=1)
     partners = {row.uid: row for row in rows}
     assert len(made) == round(0.3 * len(rows))
     kinds = [twin.uid.rsplit("-", 1)[0] for twin in made]
@@ -53,22 +53,22 @@ def test_each_twin_cannot_be_answered_and_says_why(corpus, tmp_path) -> None:
         assert partner.answer_type in ("text", "choice", "box")
         assert twin.answer.startswith("unanswerable: ")
         assert twin.response.endswith(f"answer: {twin.answer}")
-        truth = read(records[partner.image[0]])
+        truth = read_truth(records[partner.image[0]])
         if kind == "blank":
             assert np.ptp(_pixels(twin.image[0], records, tmp_path), axis=(0, 1)).tolist() == [0, 0, 0]
         elif kind == "swapped":
-            named = [t.label for t in truth.things if mentions(partner.question, t.label)]
+            named = [t.label for t in truth.things if mentions_phrase(partner.question, t.label)]
             assert named
-            assert not any(mentions(read(records[twin.image[0]]).words, label) for label in named)
+            assert not any(mentions_phrase(read_truth(records[twin.image[0]]).words, label) for label in named)
         elif kind == "false_premise":
             assert twin.image == partner.image
             gone = twin.answer.removeprefix("unanswerable: there is no ").removesuffix(" in the picture")
-            assert not mentions(truth.words, gone)
-            assert mentions(twin.question, gone)
+            assert not mentions_phrase(truth.words, gone)
+            assert mentions_phrase(twin.question, gone)
         else:
             before, after = (_pixels(one.image[0], records, tmp_path) for one in (partner, twin))
             shown = [t for t in truth.texts if t.label == partner.answer] or [
-                t for t in truth.things if mentions(partner.question, t.label)
+                t for t in truth.things if mentions_phrase(partner.question, t.label)
             ]
             hidden = [
                 (after[int(y0) : int(y1), int(x0) : int(x1)] == 128).all() for x0, y0, x1, y1 in (t.box for t in shown)
@@ -81,10 +81,10 @@ def test_each_twin_cannot_be_answered_and_says_why(corpus, tmp_path) -> None:
 
 def test_twins_depend_on_rows_and_seed_alone(corpus, tmp_path) -> None:
     rows, records = corpus
-    one = twins(rows, records, tmp_path / "a", share=0.1, seed=1)
-    assert one == twins(rows, records, tmp_path / "b", share=0.1, seed=1)
-    assert one != twins(rows, records, tmp_path / "c", share=0.1, seed=2)
-    assert twins(rows, records, tmp_path / "d", share=0.0) == []
+    one = make_twins(rows, records, tmp_path / "a", share=0.1, seed=1)
+    assert one == make_twins(rows, records, tmp_path / "b", share=0.1, seed=1)
+    assert one != make_twins(rows, records, tmp_path / "c", share=0.1, seed=2)
+    assert make_twins(rows, records, tmp_path / "d", share=0.0) == []
     assert not (tmp_path / "d").exists()
 
 
@@ -92,14 +92,14 @@ def test_rows_that_stay_answerable_get_no_twin(corpus, tmp_path) -> None:
     rows, records = corpus
     counting = [row for row in rows if row.answer_type in ("number", "yesno")]
     assert counting
-    assert twins(counting, records, tmp_path, share=1.0) == []
+    assert make_twins(counting, records, tmp_path, share=1.0) == []
     several = [replace(row, image=row.image * 2) for row in rows]
-    assert twins(several, records, tmp_path, share=1.0) == []
+    assert make_twins(several, records, tmp_path, share=1.0) == []
 
 
 def test_without_truth_only_the_blank_picture_is_certain(corpus, tmp_path) -> None:
     rows, records = corpus
     bare = {image: replace(r, objects=[], texts=[], tags=[], captions=[]) for image, r in records.items()}
-    made = twins(rows, bare, tmp_path, share=0.2)
+    made = make_twins(rows, bare, tmp_path, share=0.2)
     assert made
     assert all(twin.uid.startswith("blank-") for twin in made)

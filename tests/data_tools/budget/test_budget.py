@@ -2,10 +2,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mindgpt_data.budget.density import density
-from mindgpt_data.budget.per_image import per_image
+from mindgpt_data.budget.per_image import compute_image_budget
 from mindgpt_data.budget.random import random
 from mindgpt_data.budget.rounding import BudgetError
-from mindgpt_data.budget.split import split
+from mindgpt_data.budget.split import split_image_budget
 from mindgpt_data.budget.uniform import uniform
 from mindgpt_data.schema.rows import SUB_SCORES
 
@@ -44,7 +44,7 @@ def test_the_formula_by_hand() -> None:
     assert density([0.1, 0.2, 0.3], 9) == [2, 3, 4]
     # The cap of 3 on the last hands its excess to the others: 1 + (1, 3 - ...) in proportion 1 : 2.
     assert density([0.1, 0.2, 9.7], 8, n_max=4) == [2, 2, 4]
-    assert [per_image(s) for s in (0.0, 0.5, 1.0)] == [1, 4, 8]
+    assert [compute_image_budget(s) for s in (0.0, 0.5, 1.0)] == [1, 4, 8]
 
 
 def test_random_keeps_the_histogram_and_depends_on_its_seed_only() -> None:
@@ -57,14 +57,14 @@ def test_random_keeps_the_histogram_and_depends_on_its_seed_only() -> None:
 def test_the_split_over_capabilities_is_exact_per_image_and_owes_little(images) -> None:
     carry: dict[str, float] = {}
     for count, scores in images:
-        assert sum(split(count, dict(zip(SUB_SCORES, scores, strict=True)), carry).values()) == count
+        assert sum(split_image_budget(count, dict(zip(SUB_SCORES, scores, strict=True)), carry).values()) == count
     assert abs(sum(carry.values())) < 1e-6
 
 
 def test_the_carry_gives_single_questions_their_shares() -> None:
     carry: dict[str, float] = {}
     scores = {"subjects": 2.0, "spatial": 1.0, "text": 1.0, "knowledge": 0.0}
-    given_ = [split(1, scores, carry) for _ in range(40)]
+    given_ = [split_image_budget(1, scores, carry) for _ in range(40)]
     assert {d: sum(g[d] for g in given_) for d in SUB_SCORES} == {
         "subjects": 20, "spatial": 10, "text": 10, "knowledge": 0,
     }  # fmt: skip

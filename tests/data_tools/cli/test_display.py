@@ -7,7 +7,7 @@ def test_a_log_gets_lines_only_from_long_stages_and_their_last_state(
 ) -> None:
     now = [0.0]
     monkeypatch.setattr(display.time, "monotonic", lambda: now[0])
-    with display.shown("run") as progress:
+    with display.show_updates("run") as progress:
         progress({"stage": "images", "step": 1, "total": 2})
         progress({"stage": "images", "step": 2, "total": 2})
         for step in range(1, 13):

@@ -34,12 +34,12 @@ def run_batch(paths, out, n=1):
 
 def test_round_trip_answers_a_step_without_a_server(tmp_path):
     where = dict(step="ask", store=tmp_path / "s.sqlite", endpoint=NOBODY)
-    paths = batch.write(tasks(7, n=2), tmp_path / "out", max_requests=3, **where)
+    paths = batch.write_batch_requests(tasks(7, n=2), tmp_path / "out", max_requests=3, **where)
     assert [len(path.read_text().splitlines()) for path in paths] == [3, 3, 1]
     run_batch(paths, tmp_path / "answers.jsonl")
-    found = batch.read([tmp_path / "answers.jsonl"], tmp_path / "out", **where)
+    found = batch.read_batch_answers([tmp_path / "answers.jsonl"], tmp_path / "out", **where)
     assert (found.done, found.failed, found.missing, found.unknown) == (7, 0, 0, [])
-    again = batch.read([tmp_path / "answers.jsonl"], tmp_path / "out", **where)
+    again = batch.read_batch_answers([tmp_path / "answers.jsonl"], tmp_path / "out", **where)
     assert (again.done, again.known) == (0, 7)
     outcomes = list(ask_all(tasks(7), step="ask", store=tmp_path / "s.sqlite", endpoints=[NOBODY]))
     assert sorted(outcome.key for outcome in outcomes) == [f"k{i}" for i in range(7)]
@@ -50,20 +50,20 @@ def test_round_trip_answers_a_step_without_a_server(tmp_path):
 
 def test_only_what_is_missing_is_written_and_large_files_are_split(tmp_path):
     where = dict(step="ask", store=tmp_path / "s.sqlite", endpoint=NOBODY)
-    paths = batch.write(tasks(2), tmp_path / "out", **where)
+    paths = batch.write_batch_requests(tasks(2), tmp_path / "out", **where)
     run_batch(paths, tmp_path / "answers.jsonl")
-    batch.read([tmp_path / "answers.jsonl"], tmp_path / "out", **where)
-    paths = batch.write(tasks(5), tmp_path / "out", max_bytes=500, **where)
+    batch.read_batch_answers([tmp_path / "answers.jsonl"], tmp_path / "out", **where)
+    paths = batch.write_batch_requests(tasks(5), tmp_path / "out", max_bytes=500, **where)
     lines = [json.loads(line) for path in paths for line in path.read_bytes().splitlines()]
     assert [line["custom_id"] for line in lines] == ["k2", "k3", "k4"] and len(paths) > 1
     assert all(path.stat().st_size <= 500 for path in paths)
     with pytest.raises(batch.BatchError, match="'k2'"):
-        batch.write(tasks(5), tmp_path / "out", max_bytes=50, **where)
+        batch.write_batch_requests(tasks(5), tmp_path / "out", max_bytes=50, **where)
 
 
 def test_errors_strangers_and_half_lines_are_reported(tmp_path):
     where = dict(step="ask", store=tmp_path / "s.sqlite", endpoint=NOBODY)
-    batch.write(tasks(6), tmp_path / "out", **where)
+    batch.write_batch_requests(tasks(6), tmp_path / "out", **where)
     cut = completion({"messages": []}, {"message": {"content": "…"}, "finish_reason": "length"})
     lines = [
         {
@@ -79,7 +79,7 @@ def test_errors_strangers_and_half_lines_are_reported(tmp_path):
     ]
     answers = tmp_path / "answers.jsonl"
     answers.write_text("\n".join(map(json.dumps, lines)) + '\n{"custom_id": "k4", "resp')
-    found = batch.read([answers], tmp_path / "out", **where)
+    found = batch.read_batch_answers([answers], tmp_path / "out", **where)
     assert (found.done, found.failed, found.known, found.missing, found.unreadable) == (1, 3, 1, 2, 1)
     assert found.unknown == ["stranger"]
     with Store(tmp_path / "s.sqlite") as store:
@@ -90,10 +90,12 @@ def test_errors_strangers_and_half_lines_are_reported(tmp_path):
 
 def test_files_that_are_not_there_are_named(tmp_path):
     with pytest.raises(batch.BatchError, match="nothing.jsonl"):
-        batch.write(tasks(1), tmp_path / "out", step="ask", store=tmp_path / "s.sqlite", endpoint=NOBODY)
-        batch.read([tmp_path / "nothing.jsonl"], tmp_path / "out", step="ask", store=tmp_path / "s.sqlite")
+        batch.write_batch_requests(tasks(1), tmp_path / "out", step="ask", store=tmp_path / "s.sqlite", endpoint=NOBODY)
+        batch.read_batch_answers(
+            [tmp_path / "nothing.jsonl"], tmp_path / "out", step="ask", store=tmp_path / "s.sqlite"
+        )
     with pytest.raises(batch.BatchError, match="other.tasks.jsonl"):
-        batch.read([], tmp_path / "out", step="other", store=tmp_path / "s.sqlite")
+        batch.read_batch_answers([], tmp_path / "out", step="other", store=tmp_path / "s.sqlite")
 
 
 def test_a_request_that_cannot_be_built_is_a_failure_not_an_end(tmp_path):
@@ -102,7 +104,7 @@ def test_a_request_that_cannot_be_built_is_a_failure_not_an_end(tmp_path):
 
     bad = Task("bad", "1", build, lambda answer: answer.texts)
     where = dict(step="ask", store=tmp_path / "s.sqlite", endpoint=NOBODY)
-    (path,) = batch.write([bad, *tasks(1)], tmp_path / "out", **where)
+    (path,) = batch.write_batch_requests([bad, *tasks(1)], tmp_path / "out", **where)
     assert len(path.read_text().splitlines()) == 1
     with Store(tmp_path / "s.sqlite") as store:
         assert dict(store.failures("ask")) == {"bad": "the request cannot be built: unreadable"}

@@ -10,7 +10,7 @@ from mindgpt_data.client import sender as sender_module
 from mindgpt_data.client.request import Done, Failed, Request, Task
 from mindgpt_data.client.run import ask_all
 from mindgpt_data.client.store import Store
-from mindgpt_data.client.structured import parse_as, schema_of
+from mindgpt_data.client.structured import make_answer_parser, make_answer_schema
 from mindgpt_data.schema.config import EndpointSettings
 from mindgpt_data.testing.stub import FAULTS, StubServer
 from pydantic import BaseModel
@@ -28,7 +28,7 @@ def quick(monkeypatch):
 
 
 def qa_tasks(count):
-    return (make_task(i, parse=parse_as(QA), schema=schema_of(QA)) for i in range(count))
+    return (make_task(i, parse=make_answer_parser(QA), schema=make_answer_schema(QA)) for i in range(count))
 
 
 def test_every_fault_ends_in_an_outcome_and_a_rerun_pays_only_for_what_failed(tmp_path, monkeypatch):
@@ -67,7 +67,7 @@ def test_stored_answers_come_back_unchanged_and_a_changed_fingerprint_asks_again
 def test_request_fields_reach_the_server(tmp_path):
     with StubServer(keep=True) as server:
         extra = {"max_tokens": None, "max_completion_tokens": 7, "top_k": 1}
-        task = make_task("a", schema=schema_of(QA), seed=3, max_tokens=9, temperature=0.2)
+        task = make_task("a", schema=make_answer_schema(QA), seed=3, max_tokens=9, temperature=0.2)
         run([task], tmp_path / "s.sqlite", server, extra_body=extra)
     body = server.bodies[0]
     assert body["response_format"]["json_schema"]["strict"] and body["seed"] == 3 and body["temperature"] == 0.2

@@ -3,7 +3,7 @@ import os
 import shutil
 
 import pytest
-from mindgpt_data.corpus import CorpusError, read
+from mindgpt_data.corpus import CorpusError, read_corpus
 from mindgpt_data.io.work import Work
 from mindgpt_data.schema.config import DataSettings
 from mindgpt_data.steps import images
@@ -80,7 +80,7 @@ def test_a_corpus_that_cannot_be_read_says_why(tmp_path, name, message) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "readme.md").write_text("")
     with pytest.raises(CorpusError, match=message):
-        read(tmp_path / name)
+        read_corpus(tmp_path / name)
 
 
 def test_folder_that_cannot_be_listed(tmp_path, monkeypatch) -> None:
@@ -90,7 +90,7 @@ def test_folder_that_cannot_be_listed(tmp_path, monkeypatch) -> None:
     (tmp_path / "in").mkdir()
     monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(CorpusError, match="cannot be listed: Permission denied"):
-        read(tmp_path / "in")
+        read_corpus(tmp_path / "in")
 
 
 def test_only_bad_pictures_is_an_error_and_leaves_the_reasons(tmp_path) -> None:
@@ -158,7 +158,7 @@ def test_duplicate_ids_are_an_error_that_names_both(tmp_path) -> None:
     picture(tmp_path / "a.png")
     lines(tmp_path / "m.jsonl", {"image": "a.png"}, {"image": "a.png", "tags": ["again"]})
     with pytest.raises(CorpusError, match=r"'a.png' occurs twice \(records 1 and 2\)"):
-        read(tmp_path / "m.jsonl")
+        read_corpus(tmp_path / "m.jsonl")
 
 
 def test_box_that_leaves_the_picture_is_dropped_alone(tmp_path) -> None:
@@ -207,14 +207,14 @@ def test_files_of_windows_tools_begin_with_a_byte_order_mark(tmp_path) -> None:
     lines(tmp_path / "m.jsonl", {"image": "a.png"}, {"image": "images/1.jpg"})
     for name in ("m.jsonl", "c.json"):
         (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + (tmp_path / name).read_bytes())
-    assert [record.image for record in read(tmp_path / "m.jsonl", "s").records] == ["a.png", "images/1.jpg"]
-    assert [record.image for record in read(tmp_path / "c.json", "s").records] == ["images/1.jpg"]
+    assert [record.image for record in read_corpus(tmp_path / "m.jsonl", "s").records] == ["a.png", "images/1.jpg"]
+    assert [record.image for record in read_corpus(tmp_path / "c.json", "s").records] == ["images/1.jpg"]
 
 
 def test_coco_that_is_none(tmp_path) -> None:
     (tmp_path / "c.json").write_text("[]")
     with pytest.raises(CorpusError, match="no COCO file"):
-        read(tmp_path / "c.json")
+        read_corpus(tmp_path / "c.json")
     (tmp_path / "c.json").write_bytes(b'{"images": ["\xff"]}')
     with pytest.raises(CorpusError, match="not JSON in UTF-8"):
-        read(tmp_path / "c.json")
+        read_corpus(tmp_path / "c.json")

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mindgpt_data.density.concepts import concepts
-from mindgpt_data.density.detector import DetectorError, decode, detect
-from mindgpt_data.density.relations import KINDS, effective_kinds, relation
+from mindgpt_data.density.concepts import count_concepts
+from mindgpt_data.density.detector import DetectorError, decode_boxes, detect_subjects
+from mindgpt_data.density.relations import KINDS, classify_relation, count_effective_kinds
 from mindgpt_data.density.subjects import find_subjects
 from PIL import Image, ImageDraw, ImageFilter
 
@@ -44,13 +44,13 @@ def test_separate_subjects_and_their_places() -> None:
 def test_overlapping_subjects_are_told_apart() -> None:
     found = boxes(scene([(250, 300), (320, 340), (500, 500)]))
     assert len(found) == 3
-    assert sorted(relation(a, b) for i, a in enumerate(found) for b in found[:i]).count("overlap") == 1
+    assert sorted(classify_relation(a, b) for i, a in enumerate(found) for b in found[:i]).count("overlap") == 1
 
 
 def test_a_subject_inside_another_is_found() -> None:
     image = scene([(300, 300)], size=260)
     ImageDraw.Draw(image).ellipse((250, 250, 350, 350), fill=(20, 20, 220))
-    assert len(boxes(image)) == 2 and effective_kinds(boxes(image)) == 1.0
+    assert len(boxes(image)) == 2 and count_effective_kinds(boxes(image)) == 1.0
 
 
 @pytest.mark.parametrize("kind", strata.BACKGROUNDS)
@@ -112,7 +112,7 @@ def test_subjects_rank_the_strata() -> None:
 )
 def test_relations(b, kind) -> None:
     a = (0, 0, 10, 10)
-    assert relation(a, b) == relation(b, a) == kind
+    assert classify_relation(a, b) == classify_relation(b, a) == kind
 
 
 box = st.tuples(*[st.integers(0, 90)] * 2, *[st.integers(1, 40)] * 2).map(
@@ -122,42 +122,42 @@ box = st.tuples(*[st.integers(0, 90)] * 2, *[st.integers(1, 40)] * 2).map(
 
 @given(st.lists(box, max_size=9))
 def test_effective_kinds_lies_between_its_bounds(found) -> None:
-    kinds = effective_kinds(found)
+    kinds = count_effective_kinds(found)
     assert kinds == 0 if len(found) < 2 else 1 <= kinds <= len(KINDS) + 1e-9
-    assert kinds == pytest.approx(effective_kinds(found[::-1]))
+    assert kinds == pytest.approx(count_effective_kinds(found[::-1]))
 
 
 @pytest.mark.parametrize("count", [2, 5, 12])
 def test_a_row_has_one_kind_whatever_its_length(count) -> None:
-    assert effective_kinds([(20 * i, 0, 20 * i + 10, 10) for i in range(count)]) == 1.0
+    assert count_effective_kinds([(20 * i, 0, 20 * i + 10, 10) for i in range(count)]) == 1.0
 
 
 def test_concepts() -> None:
-    assert concepts(["and then they went there"]) == 0
-    assert concepts(["the carburetor and the violin"]) == 2
-    assert concepts(["carburetor CARBURETOR carburetor"]) == 1
-    assert concepts(["max 50 km/h", "E = mc2"]) >= 2
-    assert concepts(["xqzt grrrh"]) == 0  # nothing one could pronounce: OCR of a texture
-    assert concepts([]) == 0
+    assert count_concepts(["and then they went there"]) == 0
+    assert count_concepts(["the carburetor and the violin"]) == 2
+    assert count_concepts(["carburetor CARBURETOR carburetor"]) == 1
+    assert count_concepts(["max 50 km/h", "E = mc2"]) >= 2
+    assert count_concepts(["xqzt grrrh"]) == 0  # nothing one could pronounce: OCR of a texture
+    assert count_concepts([]) == 0
 
 
 def test_detector_outputs_are_understood() -> None:
     corners = np.array([[0, 0, 10, 10], [1, 1, 11, 11], [50, 50, 60, 70]], np.float32)
     torchvision = {"boxes": corners, "labels": np.zeros(3), "scores": np.array([0.9, 0.8, 0.1])}
-    assert decode(torchvision, 0.5).tolist() == corners[:2].tolist()
+    assert decode_boxes(torchvision, 0.5).tolist() == corners[:2].tolist()
     end_to_end = np.concatenate([corners, [[0.9, 0], [0.2, 1], [0.8, 1]]], axis=1)[None]
-    assert decode({"output0": end_to_end}, 0.5).tolist() == corners[[0, 2]].tolist()
+    assert decode_boxes({"output0": end_to_end}, 0.5).tolist() == corners[[0, 2]].tolist()
     raw = np.zeros((1, 6, 8), np.float32)  # 2 classes, 8 anchors
     raw[0, :4, 0], raw[0, 4, 0] = (5, 5, 10, 10), 0.9
     raw[0, :4, 1], raw[0, 4, 1] = (6, 6, 10, 10), 0.8  # overlaps the first: suppressed
     raw[0, :4, 2], raw[0, 5, 2] = (55, 60, 10, 20), 0.7
-    assert decode({"output0": raw}, 0.5).tolist() == [[0, 0, 10, 10], [50, 50, 60, 70]]
+    assert decode_boxes({"output0": raw}, 0.5).tolist() == [[0, 0, 10, 10], [50, 50, 60, 70]]
     with pytest.raises(DetectorError, match="are not understood"):
-        decode({"a": np.zeros(3)}, 0.5)
+        decode_boxes({"a": np.zeros(3)}, 0.5)
 
 
 def test_detector_that_cannot_be_loaded(tmp_path) -> None:
     (tmp_path / "bad.onnx").write_bytes(b"no model")
     for name, message in (("none.onnx", "does not exist"), ("bad.onnx", "cannot be loaded")):
         with pytest.raises(DetectorError, match=message):
-            detect(str(tmp_path / name), np.zeros((8, 8, 3), np.uint8))
+            detect_subjects(str(tmp_path / name), np.zeros((8, 8, 3), np.uint8))

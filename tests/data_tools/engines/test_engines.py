@@ -81,7 +81,7 @@ def pid(number: int) -> int:
 
 def test_workers_are_kept_between_calls_and_end_with_their_use(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MINDGPT_DATA_WORKERS", "2")
-    with engines.use("local"):
+    with engines.use_engine("local"):
         first = {o.value for o in engines.map_items(pid, range(200))}
         again = {o.value for o in engines.map_items(pid, range(200))}
         assert again <= first and os.getpid() not in first
@@ -95,7 +95,7 @@ def test_workers_do_not_outlive_a_killed_parent(tmp_path: Path) -> None:
     code = (
         "import os, signal, test_engines\nfrom mindgpt_data import engines\n"
         "if __name__ == '__main__':\n"
-        "    with engines.use('local'):\n"
+        "    with engines.use_engine('local'):\n"
         "        print(*{o.value for o in engines.map_items(test_engines.pid, range(50))}, flush=True)\n"
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
     )
@@ -121,7 +121,7 @@ def running(process: int) -> bool:
 
 
 def test_unknown_engine_is_refused() -> None:
-    with pytest.raises(ValueError, match="no engine 'spark'; the engines are: local, ray"), engines.use("spark"):
+    with pytest.raises(ValueError, match="no engine 'spark'; the engines are: local, ray"), engines.use_engine("spark"):
         pass
 
 
@@ -131,11 +131,11 @@ def test_ray_gives_what_local_gives_also_from_a_plugin_file(tmp_path: Path) -> N
     own = tmp_path / "own.py"
     own.write_text("def tenth(number):\n    assert number != 13, 'thirteen'\n    return number / 10\n")
     (module,) = load_plugins([str(own)])
-    with engines.use("local", plugins=[str(own)]):
+    with engines.use_engine("local", plugins=[str(own)]):
         local = list(engines.map_items(module.tenth, range(40)))
     assert local[13].error == "AssertionError: thirteen"
     try:
-        with engines.use("ray", plugins=[str(own)]):
+        with engines.use_engine("ray", plugins=[str(own)]):
             assert list(engines.map_items(module.tenth, range(40))) == local
     finally:
         ray.shutdown()
@@ -159,7 +159,7 @@ def test_ray_asks_in_shards_and_pays_once(tmp_path: Path) -> None:
         asked = {"step": "s", "store": store, "endpoints": [endpoint]}
         list(ask_all((module.task(n) for n in range(20)), **asked))
         try:
-            with engines.use("ray", plugins=[str(own)]):
+            with engines.use_engine("ray", plugins=[str(own)]):
                 outcomes = list(ask_all((module.task(n) for n in range(60)), **asked))
         finally:
             ray.shutdown()

@@ -3,7 +3,7 @@ import json
 from pathlib import Path
 
 import pytest
-from mindgpt_data.export import read_preference_set, read_set, save_image, sets, write_preference_set, write_set
+from mindgpt_data.export import list_sets, read_preference_set, read_set, save_image, write_preference_set, write_set
 from mindgpt_data.schema.rows import Pair, Row, RowError
 from PIL import Image
 
@@ -26,7 +26,7 @@ def test_rows_come_back_as_they_went(tmp_path: Path) -> None:
     rows = make(tmp_path)
     write_set(rows, tmp_path, "train")
     assert read_set(tmp_path, "train") == rows
-    assert sets(tmp_path) == ["train"]
+    assert list_sets(tmp_path) == ["train"]
 
 
 def test_sharegpt_has_one_tag_per_image_and_the_labels_on_top(tmp_path: Path) -> None:

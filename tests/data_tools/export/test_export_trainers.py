@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mindgpt_data.export import read_set, save_image, sets, write_preference_set, write_set
+from mindgpt_data.export import list_sets, read_set, save_image, write_preference_set, write_set
 from mindgpt_data.schema.rows import Pair, Row, RowError
 from PIL import Image
 from support.gate_helpers import noise, row
@@ -130,4 +130,4 @@ def test_prompts_without_a_reply_are_for_verl_alone(tmp_path: Path) -> None:
     with pytest.raises(RowError, match="format 'csv' is not one of"):
         write_set([row("a", image)], tmp_path, "x", ("csv",))
     write_set([row("a", image)], tmp_path, "only", ("verl",))
-    assert sets(tmp_path) == ["train", "only"]
+    assert list_sets(tmp_path) == ["train", "only"]

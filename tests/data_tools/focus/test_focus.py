@@ -7,26 +7,28 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mindgpt_data.budget.allocate import allocate
-from mindgpt_data.budget.per_image import per_images
+from mindgpt_data.budget.allocate import run_allocator
+from mindgpt_data.budget.per_image import compute_image_budgets
 from mindgpt_data.budget.rounding import BudgetError
 from mindgpt_data.focus import table, weights
 from mindgpt_data.focus.branch_file import FocusError
 from mindgpt_data.focus.weights import Focus
-from mindgpt_data.matching.choose import Found, choose
+from mindgpt_data.matching.choose import Found, choose_topics
 from mindgpt_data.schema.config import AllocatorChoice
 from mindgpt_data.schema.focus import FocusSettings
-from mindgpt_data.teachers.slots import draw, plan
-from mindgpt_data.world.labels import labels
+from mindgpt_data.teachers.slots import draw_option, plan_slots
+from mindgpt_data.world.labels import load_world_tree
 from pydantic import ValidationError
 from support import focus_file
 
-TREES = {axis: labels(axis) for axis in ("knowledge", "capability")}
+TREES = {axis: load_world_tree(axis) for axis in ("knowledge", "capability")}
 BUS, TRUCK, CAR = "vehicles.road.bus", "vehicles.road.truck", "vehicles.road.car"
 
 
 def focus(path: Path, *told: Any, **settings: Any) -> Focus:
-    found = weights.load(FocusSettings(file=str(focus_file.write(path / "branches.json", *told)), **settings), TREES)
+    found = weights.load_focus(
+        FocusSettings(file=str(focus_file.write(path / "branches.json", *told)), **settings), TREES
+    )
     assert found is not None
     return found
 
@@ -68,8 +70,8 @@ def test_strength_target_and_set_are_settings(tmp_path: Path) -> None:
 def test_nothing_weak_stops_or_goes_on_as_asked(tmp_path: Path) -> None:
     path = focus_file.write(tmp_path / "b.json", ("knowledge", BUS, 500, 2))
     with pytest.raises(FocusError, match=r"reaches the target 0.8 \(lowest: knowledge .*focus.nothing_weak=continue"):
-        weights.load(FocusSettings(file=str(path)), TREES)
-    assert weights.load(FocusSettings(file=str(path), nothing_weak="continue"), TREES) is None
+        weights.load_focus(FocusSettings(file=str(path)), TREES)
+    assert weights.load_focus(FocusSettings(file=str(path), nothing_weak="continue"), TREES) is None
 
 
 @pytest.mark.parametrize(
@@ -85,7 +87,7 @@ def test_files_that_cannot_be_used_are_refused(tmp_path: Path, change: dict[str,
     path = focus_file.write(tmp_path / "b.json", ("knowledge", BUS, 1, 1))
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(FocusError, match=message):
-        weights.load(FocusSettings(file=str(path)), TREES)
+        weights.load_focus(FocusSettings(file=str(path)), TREES)
 
 
 def test_other_refusals_name_the_fix(tmp_path: Path) -> None:
@@ -100,12 +102,12 @@ def test_other_refusals_name_the_fix(tmp_path: Path) -> None:
     data = json.loads(path.read_text())
     path.write_text(json.dumps(data | {"branches": [b | {"n": 0, "accuracy": None} for b in data["branches"]]}))
     with pytest.raises(FocusError, match="holds no answers"):
-        weights.load(FocusSettings(file=str(path)), TREES)
+        weights.load_focus(FocusSettings(file=str(path)), TREES)
     with pytest.raises(FocusError, match="No such file"):
-        weights.load(FocusSettings(file=str(tmp_path / "no.json")), TREES)
+        weights.load_focus(FocusSettings(file=str(tmp_path / "no.json")), TREES)
     (tmp_path / "scores.json").write_text('{"version": 1, "cells": []}')
     with pytest.raises(FocusError, match="not its scores.json"):
-        weights.load(FocusSettings(file=str(tmp_path / "scores.json")), TREES)
+        weights.load_focus(FocusSettings(file=str(tmp_path / "scores.json")), TREES)
     with pytest.raises(ValidationError, match="greater than 0"):
         FocusSettings(file="x", target=0)
 
@@ -115,11 +117,11 @@ def test_items_go_to_leaves_in_proportion_to_their_weights(tmp_path: Path) -> No
     counts: Counter[str] = Counter()
     rng = random.Random(0)
     for _ in range(4000):
-        counts[draw([BUS, CAR], counts, rng, weights=made.knowledge)] += 1
+        counts[draw_option([BUS, CAR], counts, rng, weights=made.knowledge)] += 1
     assert counts[BUS] / counts[CAR] == pytest.approx(made.knowledge[BUS] / made.knowledge[CAR], rel=0.1)
     matched: Counter[str] = Counter()
     for _ in range(100):
-        choose([Found(BUS, 3, ""), Found(CAR, 3, "")], matched, least_fit=2, limit=1, weights=made.knowledge)
+        choose_topics([Found(BUS, 3, ""), Found(CAR, 3, "")], matched, least_fit=2, limit=1, weights=made.knowledge)
     assert matched[BUS] / matched[CAR] == pytest.approx(made.knowledge[BUS], rel=0.15)
 
 
@@ -132,7 +134,7 @@ def test_the_slots_of_a_model_teacher_lean_to_weak_leaves_within_their_family(tm
     for given in (None, made):
         planned: Counter[str] = Counter()
         for i in range(200):
-            slots = plan(families, [BUS, CAR], leaves, planned, random.Random(i), focus=given)
+            slots = plan_slots(families, [BUS, CAR], leaves, planned, random.Random(i), focus=given)
             assert [slot.capability for slot in slots].count("spatial.position") == 1
         counts.append(planned)
     assert counts[0][BUS] == pytest.approx(counts[0][CAR], rel=0.1)
@@ -144,14 +146,14 @@ def test_weighted_budgets_keep_the_total_and_need_an_allocator_that_knows_weight
     scores, bounds = [i / 40 for i in range(40)], {"n_min": 1, "n_max": 6, "gamma": 1.0}
     heavy = [3.0 if i % 4 == 0 else 1.0 for i in range(40)]
     for name in ("density", "uniform"):
-        plain = allocate(AllocatorChoice(name=name), scores, 120, bounds, seed=0)
-        leaning = allocate(AllocatorChoice(name=name), scores, 120, bounds, seed=0, weights=heavy)
+        plain = run_allocator(AllocatorChoice(name=name), scores, 120, bounds, seed=0)
+        leaning = run_allocator(AllocatorChoice(name=name), scores, 120, bounds, seed=0, weights=heavy)
         assert sum(plain) == sum(leaning) == 120
         assert sum(leaning[::4]) > 1.3 * sum(plain[::4])
-        assert allocate(AllocatorChoice(name=name), scores, 120, bounds, seed=0, weights=[1.0] * 40) == plain
-    assert sum(per_images(scores, weights=heavy)) == sum(per_images(scores))
+        assert run_allocator(AllocatorChoice(name=name), scores, 120, bounds, seed=0, weights=[1.0] * 40) == plain
+    assert sum(compute_image_budgets(scores, weights=heavy)) == sum(compute_image_budgets(scores))
     with pytest.raises(BudgetError, match="allocator 'random' takes no `weights`"):
-        allocate(AllocatorChoice(name="random"), scores, 120, bounds, seed=0, weights=heavy)
+        run_allocator(AllocatorChoice(name="random"), scores, 120, bounds, seed=0, weights=heavy)
 
 
 def test_a_picture_weighs_by_both_axes_and_the_table_lists_the_weak(tmp_path: Path) -> None:
@@ -168,10 +170,10 @@ def test_a_picture_weighs_by_both_axes_and_the_table_lists_the_weak(tmp_path: Pa
         made.picture([BUS], scores, families),
     )
     assert plain == 1 < topic < both == pytest.approx(topic * (1 + families["text"]) / 2)
-    assert weights.tilted(scores, families)["text"] > scores["text"]
-    rows = table.weak(made)
+    assert weights.tilt_sub_scores(scores, families)["text"] > scores["text"]
+    rows = table.list_weak_branches(made)
     assert [row["label"] for row in rows] == [BUS, "text.reading"]
     assert 1.5 < rows[0]["weight"] < 2
-    shares = table.asked_and_got(made.axes, {"knowledge": {BUS: 30, CAR: 10}})
+    shares = table.compare_leaf_shares(made.axes, {"knowledge": {BUS: 30, CAR: 10}})
     assert sum(row["asked"] for row in shares) == pytest.approx(1)
     assert [row["got"] for row in shares] == [0.75, 0.25]

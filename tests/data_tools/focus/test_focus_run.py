@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mindgpt_data.cli import app
+from mindgpt_data.cli import build_data_app
 from mindgpt_data.focus.branch_file import FocusError
 from mindgpt_data.io.work import Work
 from mindgpt_data.schema.config import DataSettings
 from mindgpt_data.steps import check, pipeline, report
-from mindgpt_data.steps.settings import SettingsError, load
-from mindgpt_data.world.folder import write
+from mindgpt_data.steps.settings import SettingsError, load_data_settings
+from mindgpt_data.world.folder import write_source_corpus
 from support import focus_file
 from typer.testing import CliRunner
 
@@ -26,7 +26,7 @@ TREE = Path(check.__file__).parents[1] / "world"
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write(tmp_path_factory.mktemp("corpus"), 120)
+    return write_source_corpus(tmp_path_factory.mktemp("corpus"), 120)
 
 
 def settings(corpus: Path, **more: Any) -> DataSettings:
@@ -107,7 +107,7 @@ def test_the_steps_are_stamped_with_what_the_file_holds(corpus: Path, tmp_path: 
 
 
 def run(*arguments: str) -> tuple[int, str, BaseException | None]:
-    result = CliRunner().invoke(app(), ["run", *arguments], env={"COLUMNS": "160"})
+    result = CliRunner().invoke(build_data_app(), ["run", *arguments], env={"COLUMNS": "160"})
     return result.exit_code, result.output, result.exception
 
 
@@ -140,10 +140,13 @@ def test_a_config_file_may_name_the_focus_beside_it(corpus: Path, tmp_path: Path
     weak(tmp_path / "b.json")
     config = tmp_path / "data.yaml"
     config.write_text(f"images: {{path: {corpus}}}\nfocus: b.json\n")
-    assert load(config, [], {}).focus == load(config, [], {"focus": {"file": str(tmp_path / "b.json")}}).focus
-    assert load(config, ["focus.target=0.6"], {}).focus.target == 0.6  # type: ignore[union-attr]
+    assert (
+        load_data_settings(config, [], {}).focus
+        == load_data_settings(config, [], {"focus": {"file": str(tmp_path / "b.json")}}).focus
+    )
+    assert load_data_settings(config, ["focus.target=0.6"], {}).focus.target == 0.6  # type: ignore[union-attr]
     with pytest.raises(SettingsError, match="unknown key 'tarket'; did you mean 'target'"):
-        load(config, ["focus.tarket=0.6"], {})
+        load_data_settings(config, ["focus.tarket=0.6"], {})
 
 
 def focus_of(config: Path) -> str:

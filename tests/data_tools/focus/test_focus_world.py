@@ -12,9 +12,9 @@ from pydantic import ValidationError
 from support import focus_file
 from support.world_run import run_world
 
-from mindgpt_plugins.pipeline.plan import make
-from mindgpt_plugins.recipe.hashing import stage_hash
-from mindgpt_plugins.recipe.loading import RecipeError, validate
+from mindgpt_plugins.pipeline.plan import make_run_plan
+from mindgpt_plugins.recipe.hashing import hash_stage
+from mindgpt_plugins.recipe.loading import RecipeError, validate_recipe
 from mindgpt_plugins.stages.base import Context
 from mindgpt_plugins.stages.world.config import WorldConfig
 from mindgpt_plugins.stages.world.stage import WorldStage
@@ -103,26 +103,26 @@ def recipe(folder: Path, focus: str, **more: Any) -> dict[str, Any]:
 
 
 def test_a_recipe_closes_the_loop_by_naming_the_evaluation(tmp_path: Path) -> None:
-    loop = validate(recipe(tmp_path, "eval"), tmp_path / "r.yaml")
+    loop = validate_recipe(recipe(tmp_path, "eval"), tmp_path / "r.yaml")
     assert loop.inputs("again") == ["eval"]
-    again = make(loop, tmp_path / "runs").stages[-1]
+    again = make_run_plan(loop, tmp_path / "runs").stages[-1]
     evaluated = again.context.inputs["eval"]["branches"]
     again.folder.mkdir(parents=True)
     again.stage.render(again.config, again.context)
     written = json.loads((again.folder / "config.json").read_text())
     assert written["runs"][0]["settings"]["focus"]["file"] == evaluated
     with pytest.raises(RecipeError, match="neither an earlier evaluate stage nor .*did you mean 'eval'"):
-        validate(recipe(tmp_path, "evall"), tmp_path / "r.yaml")
-    other = make(validate(recipe(tmp_path, "world"), tmp_path / "r.yaml"), tmp_path / "runs").stages[-1]
+        validate_recipe(recipe(tmp_path, "evall"), tmp_path / "r.yaml")
+    other = make_run_plan(validate_recipe(recipe(tmp_path, "world"), tmp_path / "r.yaml"), tmp_path / "runs").stages[-1]
     assert "needs 'branches' of stage 'world'" in other.stage.check(other.config, other.context)[0]
 
 
 def test_the_stages_hash_follows_the_file(tmp_path: Path) -> None:
     def hashed() -> str:
         weak_signs(tmp_path)
-        one = validate(recipe(tmp_path, "branches.json"), tmp_path / "r.yaml")
+        one = validate_recipe(recipe(tmp_path, "branches.json"), tmp_path / "r.yaml")
         assert one.inputs("again") == []
-        return stage_hash(one, "again", (), {})
+        return hash_stage(one, "again", (), {})
 
     first = hashed()
     path = tmp_path / "branches.json"

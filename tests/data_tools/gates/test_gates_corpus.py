@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from mindgpt_data.export import save_image, write_set
 from mindgpt_data.gates.decontaminate import decontaminate
 from mindgpt_data.gates.duplicates import duplicates
-from mindgpt_data.gates.held_out import HeldOutError, grams, read
-from mindgpt_data.gates.picture_hash import PictureHashes, picture_hash
-from mindgpt_data.gates.similar import close_pairs, repeats
+from mindgpt_data.gates.held_out import HeldOutError, list_ngrams, read_held_out_sets
+from mindgpt_data.gates.picture_hash import PictureHashes, compute_perceptual_hash
+from mindgpt_data.gates.similar import find_close_pairs, find_repeats
 from PIL import Image
 from support.gate_helpers import batch, noise, record, row
 
@@ -26,15 +26,15 @@ def test_repeats_is_the_greedy_rule(kinds: list[int], seed: int) -> None:
     vectors = centres[kinds].reshape(-1, 8)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     first = {kind: kinds.index(kind) for kind in kinds}
-    assert repeats(vectors, 0.999) == [None if first[k] == i else first[k] for i, k in enumerate(kinds)]
+    assert find_repeats(vectors, 0.999) == [None if first[k] == i else first[k] for i, k in enumerate(kinds)]
 
 
 def test_repeats_over_blocks_equals_one_block(monkeypatch: pytest.MonkeyPatch) -> None:
     vectors = np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    whole = repeats(vectors, 0.9)
+    whole = find_repeats(vectors, 0.9)
     monkeypatch.setattr("mindgpt_data.gates.similar.BLOCK", 16)
-    assert repeats(vectors, 0.9) == whole
+    assert find_repeats(vectors, 0.9) == whole
     kept = vectors[[i for i, found in enumerate(whole) if found is None]]
     assert (kept @ kept.T - 2 * np.eye(len(kept))).max() <= 0.9
     assert all(vectors[i] @ vectors[j] > 0.9 for i, j in enumerate(whole) if j is not None)
@@ -42,8 +42,8 @@ def test_repeats_over_blocks_equals_one_block(monkeypatch: pytest.MonkeyPatch) -
 
 def test_close_pairs_counts_bits() -> None:
     ours, theirs = np.array([0, 0b111, 1 << 63], np.uint64), np.array([0b1, (1 << 63) + 1], np.uint64)
-    assert close_pairs(ours, theirs, 1) == [(0, 0), (2, 1)]
-    assert close_pairs(ours, theirs, 2) == [(0, 0), (0, 1), (1, 0), (2, 0), (2, 1)]
+    assert find_close_pairs(ours, theirs, 1) == [(0, 0), (2, 1)]
+    assert find_close_pairs(ours, theirs, 2) == [(0, 0), (0, 1), (1, 0), (2, 0), (2, 1)]
 
 
 def test_duplicates_within_a_picture_and_within_a_topic(tmp_path: Path) -> None:
@@ -74,9 +74,13 @@ def test_duplicates_within_a_picture_and_within_a_topic(tmp_path: Path) -> None:
 
 
 def test_blank_pictures_have_no_hash_and_small_changes_keep_it(tmp_path: Path) -> None:
-    assert picture_hash(Image.new("RGB", (64, 64), "white")) is None
+    assert compute_perceptual_hash(Image.new("RGB", (64, 64), "white")) is None
     picture, other = (noise((12, 12), seed).resize((256, 256)) for seed in range(2))
-    one, two, three = picture_hash(picture), picture_hash(picture.resize((200, 200))), picture_hash(other)
+    one, two, three = (
+        compute_perceptual_hash(picture),
+        compute_perceptual_hash(picture.resize((200, 200))),
+        compute_perceptual_hash(other),
+    )
     assert bin(one ^ two).count("1") <= 4 < bin(one ^ three).count("1")  # type: ignore[operator]
 
 
@@ -114,7 +118,7 @@ def test_decontaminate_by_words_and_by_pictures(tmp_path: Path) -> None:
         "c": "same picture as in an evaluation set",
     }
     assert source in found["a"].detail
-    assert made.facts["compared with"] == {"n-grams": len(list(grams(LONG, "4", 13))), "pictures": 1}
+    assert made.facts["compared with"] == {"n-grams": len(list(list_ngrams(LONG, "4", 13))), "pictures": 1}
     assert {v.uid for v in decontaminate(made, n=30)} == {"c"}
     assert {v.uid for v in decontaminate(made, n=None)} == {"c"}
     looks = {v.uid for v in decontaminate(made, n=None, picture_distance=None)}
@@ -124,16 +128,18 @@ def test_decontaminate_by_words_and_by_pictures(tmp_path: Path) -> None:
 def test_decontaminate_reads_jsonl_and_txt_and_names_what_it_cannot(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text(f"{LONG}\nshort one\n")
     (tmp_path / "b.jsonl").write_text(json.dumps({"query": LONG, "answer": "the red one"}) + "\n")
-    assert set(read([str(tmp_path / "a.txt")], 13).grams) < set(read([str(tmp_path / "b.jsonl")], 13).grams)
+    assert set(read_held_out_sets([str(tmp_path / "a.txt")], 13).grams) < set(
+        read_held_out_sets([str(tmp_path / "b.jsonl")], 13).grams
+    )
     (tmp_path / "c.jsonl").write_text('{"ask": "x"}\n')
     with pytest.raises(HeldOutError, match="line 1: no question"):
-        read([str(tmp_path / "c.jsonl")], 13)
+        read_held_out_sets([str(tmp_path / "c.jsonl")], 13)
     with pytest.raises(HeldOutError, match="no evaluation set.*there is no set 'none'"):
-        read([str(tmp_path / "none")], 13)
+        read_held_out_sets([str(tmp_path / "none")], 13)
     rows = batch(tmp_path, [row("a")])
     assert list(decontaminate(rows)) == []
     assert "nothing was compared" in rows.notes[0]
 
 
 def test_words_of_scripts_without_spaces_are_characters() -> None:
-    assert list(grams("图中有几辆红色的车", "三", 5))[0] == ("图", "中", "有", "几", "辆")
+    assert list(list_ngrams("图中有几辆红色的车", "三", 5))[0] == ("图", "中", "有", "几", "辆")

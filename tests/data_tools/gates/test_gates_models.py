@@ -8,7 +8,7 @@ import pytest
 from mindgpt_data.client.request import Answer, Request
 from mindgpt_data.gates.agreement import agreement
 from mindgpt_data.gates.judge import judge
-from mindgpt_data.gates.necessity import cross_entropy, necessity
+from mindgpt_data.gates.necessity import compute_cross_entropy, necessity
 from support.gate_helpers import batch, pictures_in, row, text_of
 
 
@@ -125,8 +125,8 @@ def test_necessity_by_cross_entropy(tmp_path: Path) -> None:
 
 def test_cross_entropy_reads_only_the_answer_s_tokens() -> None:
     answer = scored(("x", -50.0), ("answer:", -3.0), (" dark", -1.0), (" red", -2.0))
-    assert cross_entropy(answer, "dark red") == pytest.approx(1.5)
+    assert compute_cross_entropy(answer, "dark red") == pytest.approx(1.5)
     with pytest.raises(ValueError, match="not the answer"):
-        cross_entropy(answer, "blue")
+        compute_cross_entropy(answer, "blue")
     with pytest.raises(ValueError, match="no prompt_logprobs"):
-        cross_entropy(Answer(("",)), "red")
+        compute_cross_entropy(Answer(("",)), "red")

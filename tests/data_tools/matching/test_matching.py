@@ -7,25 +7,25 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mindgpt_data.embed import embedder
+from mindgpt_data.embed import load_embedder
 from mindgpt_data.io.work import Work
 from mindgpt_data.matching import index, text
-from mindgpt_data.matching.choose import Found, choose
-from mindgpt_data.matching.phrases import phrases
+from mindgpt_data.matching.choose import Found, choose_topics
+from mindgpt_data.matching.phrases import extract_phrases
 from mindgpt_data.pictures import KINDS
 from mindgpt_data.schema.config import DataSettings
 from mindgpt_data.schema.record import ImageRecord
 from mindgpt_data.steps import match as step
 from mindgpt_data.testing.stub import StubServer, prompt
-from mindgpt_data.tree.checks import build
+from mindgpt_data.tree.checks import build_tree
 from mindgpt_data.world import folder
-from mindgpt_data.world.labels import labels
+from mindgpt_data.world.labels import load_world_tree
 
 from mindgpt_plugins.core.files import read_jsonl, write_jsonl
 
 
 def _work(base: Path, source: str = "domain", images: int = 12) -> tuple[Work, list[ImageRecord], dict]:
-    lines = [line for _, line in read_jsonl(folder.write(base / source, images, source=source, seed=1))]
+    lines = [line for _, line in read_jsonl(folder.write_source_corpus(base / source, images, source=source, seed=1))]
     records = [
         ImageRecord(paths=[str(base / source / line["image"])], width=96, height=96, content=line["group"], **line)
         for line in lines
@@ -80,13 +80,13 @@ def test_phrases_are_cut_from_captions_and_cleaned() -> None:
         "a", ["/a"], 1, 1, "h", tags=["Traffic_Light", "12", ""],
         captions=["A photo of two dogs and a cat on the mat at the left."],
     )  # fmt: skip
-    assert phrases(record) == ["traffic light", "dogs", "cat", "mat"]
+    assert extract_phrases(record) == ["traffic light", "dogs", "cat", "mat"]
 
 
 def test_the_beam_with_full_widths_is_exhaustive_search() -> None:
-    tree, model = labels("knowledge"), embedder("static")
-    topics = index.Index(tree, model.encode(index.node_texts(tree)))
-    (query,) = text.queries(["bus"], model)
+    tree, model = load_world_tree("knowledge"), load_embedder("static")
+    topics = index.Index(tree, model.encode(index.format_node_texts(tree)))
+    (query,) = text.encode_phrases(["bus"], model)
     hits = topics.beam(query, (99, 99, 99))
     scores = topics.vectors[tree.leaf_rows] @ query
     assert [hit.score for hit in hits] == pytest.approx(sorted(scores.tolist(), reverse=True))
@@ -95,17 +95,17 @@ def test_the_beam_with_full_widths_is_exhaustive_search() -> None:
 
 
 def test_vectors_are_cached_by_the_trees_content(tmp_path) -> None:
-    tree, calls = labels("knowledge"), []
+    tree, calls = load_world_tree("knowledge"), []
 
     def encode(texts):
         calls.append(len(texts))
-        return embedder("static").encode(texts)
+        return load_embedder("static").encode(texts)
 
-    one = index.build(tree, encode, "m", tmp_path)
-    two = index.build(tree, encode, "m", tmp_path)
+    one = index.build_topic_index(tree, encode, "m", tmp_path)
+    two = index.build_topic_index(tree, encode, "m", tmp_path)
     assert len(calls) == 1
     assert np.array_equal(one.vectors, two.vectors)
-    index.build(tree, encode, "another", tmp_path)
+    index.build_topic_index(tree, encode, "another", tmp_path)
     assert len(calls) == 2
 
 
@@ -115,7 +115,7 @@ def test_vectors_are_cached_by_the_trees_content(tmp_path) -> None:
     st.integers(0, 3),
 )
 def test_chosen_topics_are_the_best_fits(found, limit, least) -> None:
-    chosen = choose([Found(leaf, fit, "", s) for leaf, fit, s in found], Counter(), least_fit=least, limit=limit)
+    chosen = choose_topics([Found(leaf, fit, "", s) for leaf, fit, s in found], Counter(), least_fit=least, limit=limit)
     best: dict[str, int] = {}
     for leaf, fit, _ in found:
         best[leaf] = max(best.get(leaf, 0), fit)
@@ -127,10 +127,10 @@ def test_chosen_topics_are_the_best_fits(found, limit, least) -> None:
 def test_ties_go_to_the_leaf_that_has_had_least() -> None:
     counts = Counter({"a": 2})
     tie = [Found("a", 3, "", 0.81), Found("b", 3, "", 0.80)]
-    assert [f.leaf for f in choose(tie, counts, least_fit=2, limit=1)] == ["b"]
+    assert [f.leaf for f in choose_topics(tie, counts, least_fit=2, limit=1)] == ["b"]
     assert counts == {"a": 2, "b": 1}
     clear = [Found("a", 3, "", 0.95), Found("b", 3, "", 0.70)]
-    assert [f.leaf for f in choose(clear, counts, least_fit=2, limit=1)] == ["a"]
+    assert [f.leaf for f in choose_topics(clear, counts, least_fit=2, limit=1)] == ["a"]
 
 
 def _options(body: dict) -> list[str]:
@@ -167,7 +167,7 @@ def test_the_judge_alone_descends_the_tree(tmp_path) -> None:
     for body in server.bodies:
         pictures = [part for part in body["messages"][-1]["content"] if part["type"] == "image_url"]
         assert len(pictures) == 1
-        assert set(_options(body)) <= set(labels("knowledge").nodes)
+        assert set(_options(body)) <= set(load_world_tree("knowledge").nodes)
 
 
 def test_verification_overrules_similarity(tmp_path) -> None:
@@ -194,9 +194,9 @@ def test_a_judge_that_talks_nonsense_costs_only_that_image(tmp_path) -> None:
         picture = body["messages"][-1]["content"][0]["image_url"]["url"]
         return _judge(body) if picture == first else '{"topics": [{"topic": "dragons"}]}'
 
-    from mindgpt_data.client.images import data_url
+    from mindgpt_data.client.images import make_data_url
 
-    first = data_url(Path(records[0].paths[0]), 524_288)
+    first = make_data_url(Path(records[0].paths[0]), 524_288)
     with StubServer(reply=half) as server:
         settings = _with_server(data, server, matcher="judge")
         endpoint = settings.endpoints["judge"][0].model_copy(update={"max_attempts": 2})
@@ -227,9 +227,9 @@ def test_paper_scale_matches_in_seconds(tmp_path) -> None:
                 }
                 for c in leaves
             ]
-    tree, model = build("knowledge", nodes), embedder("static")
-    topics = index.build(tree, model.encode, model.name, tmp_path)
-    queries = text.queries([f"topic 3 5 {i}" for i in range(5)], model)
+    tree, model = build_tree("knowledge", nodes), load_embedder("static")
+    topics = index.build_topic_index(tree, model.encode, model.name, tmp_path)
+    queries = text.encode_phrases([f"topic 3 5 {i}" for i in range(5)], model)
     started = time.process_time()
     for query in queries:
         for _ in range(100):

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from mindgpt_data.embed import embedder
+from mindgpt_data.embed import load_embedder
 from mindgpt_data.matching import index, text
-from mindgpt_data.tree.files import load
+from mindgpt_data.tree.files import load_tree
 
 WORDS = yaml.safe_load(Path(__file__).with_name("matching_words.yaml").read_text())
 
@@ -14,11 +14,11 @@ WORDS = yaml.safe_load(Path(__file__).with_name("matching_words.yaml").read_text
 @pytest.fixture(scope="module")
 def best(tmp_path_factory) -> dict[str, tuple[float, bool]]:
     """Word → cosine of its best leaf, and whether that leaf is right."""
-    tree, model = load("knowledge", None), embedder("static")
-    topics = index.build(tree, model.encode, model.name, tmp_path_factory.mktemp("cache"))
+    tree, model = load_tree("knowledge", None), load_embedder("static")
+    topics = index.build_topic_index(tree, model.encode, model.name, tmp_path_factory.mktemp("cache"))
     found = {}
     for word, right in WORDS.items():
-        hit = topics.beam(text.queries([word], model)[0], (3, 5, 20))[0]
+        hit = topics.beam(text.encode_phrases([word], model)[0], (3, 5, 20))[0]
         leaf = tree.columns.ids[hit.row]
         found[word] = hit.score, any(f"{leaf}.".startswith(f"{node}.") for node in right)
     return found

@@ -48,7 +48,7 @@ def test_pictures_and_topics_get_unit_vectors_of_one_space(model) -> None:
 
 
 def test_the_step_matches_by_the_pictures_themselves(model, tmp_path) -> None:
-    folder.write(tmp_path, 3, source="domain")
+    folder.write_source_corpus(tmp_path, 3, source="domain")
     work = Work(tmp_path / "work")
     names = [f"domain-0000{i}.png" for i in range(3)]
     records = [ImageRecord(name, [str(tmp_path / name)], 96, 96, name) for name in names]

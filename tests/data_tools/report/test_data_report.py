@@ -16,12 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mindgpt_data import cli
 from mindgpt_data.io.work import BUDGET_COLUMNS, Drop, Work
-from mindgpt_data.report.build import build as write_report
-from mindgpt_data.report.tally import tally
+from mindgpt_data.report.build import write_data_report as write_report
+from mindgpt_data.report.tally import tally_rows
 from mindgpt_data.schema.config import DataSettings
 from mindgpt_data.schema.rows import SUB_SCORES, Row
 from mindgpt_data.steps import report as step
-from mindgpt_data.tree.checks import build as tree_of
+from mindgpt_data.tree.checks import build_tree as tree_of
 from support.report_folder import build
 from typer.testing import CliRunner
 
@@ -233,7 +233,7 @@ def test_the_papers_scale_stays_small(work: Work) -> None:
         for i in range(38_455)
     ]
     tree = tree_of("knowledge", nodes)
-    path, data = write_report(work, settings(work), {**step.trees(settings(work)), "knowledge": tree})
+    path, data = write_report(work, settings(work), {**step.load_label_trees(settings(work)), "knowledge": tree})
     assert path.stat().st_size < 5_000_000
     found = data["trees"]["knowledge"]
     assert len(found["nodes"]) == len(nodes) and found["unlisted"] == 0
@@ -244,8 +244,10 @@ def test_the_papers_scale_stays_small(work: Work) -> None:
 @given(st.permutations(range(40)), st.integers(0, 5))
 def test_the_sample_does_not_depend_on_the_order(order: list[int], seed: int) -> None:
     rows = [Row(f"r{i}", ["a"], "q", "x", "answer: x", "text", "s", "c") for i in range(40)]
-    whole = tally(rows, sample=7, seed=seed)
-    assert [r.uid for r in tally([rows[i] for i in order], sample=7, seed=seed).sample] == [r.uid for r in whole.sample]
+    whole = tally_rows(rows, sample=7, seed=seed)
+    assert [r.uid for r in tally_rows([rows[i] for i in order], sample=7, seed=seed).sample] == [
+        r.uid for r in whole.sample
+    ]
     assert len(whole.sample) == 7
 
 
@@ -274,7 +276,7 @@ def test_uniform_stays_flat_when_it_does_not_come_out_even(work: Work) -> None:
 
 def test_verb(work: Work) -> None:
     made = CliRunner().invoke(
-        cli.app(), ["report", "--work", str(work.folder), *[f"tree.{d}={p}" for d, p in TREES.items()]]
+        cli.build_data_app(), ["report", "--work", str(work.folder), *[f"tree.{d}={p}" for d, p in TREES.items()]]
     )
     assert made.exit_code == 0, made.output
     assert "report.html" in made.output.replace("\n", "") and "not run yet" not in made.output

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from mindgpt_data.steps.settings import SettingsError, load
+from mindgpt_data.steps.settings import SettingsError, load_data_settings
 
 ENDPOINT = {"base_url": "http://127.0.0.1:1/v1", "model": "m"}
 CONFIG = """
@@ -18,14 +18,14 @@ def written(folder: Path, text: str = CONFIG) -> Path:
 
 
 def test_paths_start_from_the_file_and_overrides_from_here(tmp_path: Path) -> None:
-    settings = load(written(tmp_path), [], {})
+    settings = load_data_settings(written(tmp_path), [], {})
     assert settings.images.path == str(tmp_path / "photos")
     assert settings.filter.against == (str(tmp_path / "sets" / "mm"),)
-    assert load(written(tmp_path), ["images.path=here"], {}).images.path == "here"
+    assert load_data_settings(written(tmp_path), ["images.path=here"], {}).images.path == "here"
 
 
 def test_overrides_reach_into_lists(tmp_path: Path) -> None:
-    settings = load(written(tmp_path), ["endpoints.teacher.0.model=big", "budget.items=40"], {})
+    settings = load_data_settings(written(tmp_path), ["endpoints.teacher.0.model=big", "budget.items=40"], {})
     assert settings.endpoints_for("judge")[0].model == "big"
     assert settings.budget.items == 40
 
@@ -33,10 +33,10 @@ def test_overrides_reach_into_lists(tmp_path: Path) -> None:
 def test_a_recipe_gives_its_data_stage(tmp_path: Path) -> None:
     stage = "{kind: data, images: {path: photos}, engine: ray, budget: {n_max: 3}}"
     recipe = written(tmp_path, f"name: x\nstages:\n  data: {stage}\n")
-    assert load(recipe, [], {}).budget.n_max == 3
+    assert load_data_settings(recipe, [], {}).budget.n_max == 3
     two = written(tmp_path, f"name: x\nstages:\n  a: {stage}\n  b: {stage}\n")
     with pytest.raises(SettingsError, match="2 stages of kind data"):
-        load(two, [], {})
+        load_data_settings(two, [], {})
 
 
 @pytest.mark.parametrize(
@@ -53,4 +53,4 @@ def test_a_recipe_gives_its_data_stage(tmp_path: Path) -> None:
 )
 def test_what_does_not_fit_is_named(tmp_path: Path, overrides: list[str], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
-        load(written(tmp_path), overrides, {})
+        load_data_settings(written(tmp_path), overrides, {})

@@ -14,7 +14,7 @@ from mindgpt_data.export import read_set
 from mindgpt_data.io.work import Work
 from mindgpt_data.schema.config import DataSettings
 from mindgpt_data.steps import check, pipeline
-from mindgpt_data.world.folder import write
+from mindgpt_data.world.folder import write_source_corpus
 
 from mindgpt_plugins.core.registry import load_plugins
 from mindgpt_plugins.stages.base import Context
@@ -24,7 +24,7 @@ from mindgpt_plugins.stages.data.stage import DataStage
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write(tmp_path_factory.mktemp("corpus"), 24, size=128)
+    return write_source_corpus(tmp_path_factory.mktemp("corpus"), 24, size=128)
 
 
 def settings(corpus: Path, **more: Any) -> DataSettings:
@@ -98,7 +98,7 @@ def test_a_gate_and_an_estimator_of_ones_own(corpus: Path, tmp_path: Path) -> No
         density={"estimator": {"name": "flat", "options": {"level": 3.0}}},
         filter={"gates": ["rules", {"name": "no_counting", "options": {"word": "how many"}}]},
     )
-    check.require(chosen)
+    check.require_valid_settings(chosen)
     work = Work(tmp_path / "work")
     pipeline.run(work, chosen, plugins=[str(own)])
     assert {scores["ids"] for scores in work.read_density().values()} == {0.6}
@@ -120,7 +120,7 @@ def test_a_gate_and_an_estimator_of_ones_own(corpus: Path, tmp_path: Path) -> No
 )
 def test_what_would_fail_later_is_refused_first(corpus: Path, wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(check.CheckError, match=message):
-        check.require(settings(corpus, **wrong))
+        check.require_valid_settings(settings(corpus, **wrong))
 
 
 def stage(corpus: Path, folder: Path) -> tuple[DataStage, DataConfig, Context]:

@@ -4,10 +4,10 @@ import math
 import numpy as np
 import pytest
 from mindgpt_data.client.request import Answer
-from mindgpt_data.density.calibrate import quantiles
-from mindgpt_data.density.compare import compare
-from mindgpt_data.density.judge import expected_score, judge, scores
-from mindgpt_data.density.score import Picture, information_density
+from mindgpt_data.density.calibrate import compute_quantiles
+from mindgpt_data.density.compare import compare_scores
+from mindgpt_data.density.judge import compute_expected_score, compute_sub_scores, judge
+from mindgpt_data.density.score import Picture, compute_information_density
 from mindgpt_data.io.work import Work
 from mindgpt_data.schema.config import DataSettings, EndpointSettings
 from mindgpt_data.schema.rows import SUB_SCORES
@@ -97,7 +97,7 @@ def test_weights_and_calibration(tmp_path) -> None:
     folder = corpus(tmp_path / "in", [100, 300, 200, 300])
     scored(folder, tmp_path / "work", calibrate=True)
     assert [row["ids"] for row in Work(tmp_path / "work").read_density().values()] == [0.125, 0.75, 0.375, 0.75]
-    assert quantiles([]) == [] and quantiles([7.0]) == [0.5]
+    assert compute_quantiles([]) == [] and compute_quantiles([7.0]) == [0.5]
     with pytest.raises(ValueError, match="density weights need"):
         scored(folder, tmp_path / "work", weights={"subjects": 1.0})
 
@@ -108,9 +108,9 @@ def test_nothing_scored_is_an_error(tmp_path) -> None:
 
 
 def test_model_free_reads_and_masks_text() -> None:
-    estimate = registry.get("estimator", "model-free")
+    estimate = registry.get_registered("estimator", "model-free")
     image = Image.new("RGB", (640, 480), (235, 240, 230))
-    assert information_density(estimate(Picture(image))) == 0.0
+    assert compute_information_density(estimate(Picture(image))) == 0.0
     draw = ImageDraw.Draw(image)
     draw.text((60, 60), "The carburetor gasket", font=ImageFont.load_default(36), fill=(10, 10, 10))
     written = estimate(Picture(image))
@@ -149,18 +149,18 @@ def tokens(text: str) -> list[dict]:
 
 def test_expected_score_is_taken_at_the_grade_of_its_dimension() -> None:
     text = json.dumps(VERDICT)
-    found = [expected_score(tokens(text), name) for name in SUB_SCORES]
+    found = [compute_expected_score(tokens(text), name) for name in SUB_SCORES]
     assert found == pytest.approx([1.25, 2.25, 3.25, 4.25])
-    assert expected_score(tokens('{"subjects": {}}'), "subjects") is None
+    assert compute_expected_score(tokens('{"subjects": {}}'), "subjects") is None
     merged = [{"token": '{"text": {"score":', "logprob": 0, "top": {}}, {"token": " 2", "logprob": -0.1, "top": {}}]
-    assert expected_score(merged, "text") == pytest.approx(2.0)
+    assert compute_expected_score(merged, "text") == pytest.approx(2.0)
 
 
 def test_scores_are_means_over_valid_samples() -> None:
     low, high = (json.dumps({n: {"evidence": "", "score": s} for n in SUB_SCORES}) for s in (1, 4))
-    assert scores(Answer((low, high, "no JSON"))) == dict.fromkeys(SUB_SCORES, 2.5)
+    assert compute_sub_scores(Answer((low, high, "no JSON"))) == dict.fromkeys(SUB_SCORES, 2.5)
     with pytest.raises(ValueError, match="Verdict"):
-        scores(Answer(("no JSON",)))
+        compute_sub_scores(Answer(("no JSON",)))
 
 
 def judged(folder, work, server, **endpoint):
@@ -208,12 +208,12 @@ def test_compare() -> None:
     first = {str(i): {**dict.fromkeys(SUB_SCORES, float(i)), "ids": i / 5} for i in range(5)}
     second = {k: {**v, "text": 5 - v["text"], "knowledge": 1.0} for k, v in first.items()}
     second["2"] = {**second["2"], "ids": 1.0}
-    found = compare(first, {**second, "other": second["0"]})
+    found = compare_scores(first, {**second, "other": second["0"]})
     assert found.images == 5 and found.spearman["subjects"] == pytest.approx(1.0)
     assert found.spearman["text"] == pytest.approx(-1.0) and found.spearman["knowledge"] is None
     assert found.apart[0] == ("2", 0.4, 1.0)
     with pytest.raises(ValueError, match="only 0 pictures"):
-        compare({}, second)
+        compare_scores({}, second)
 
 
 def cli(capsys, *arguments: object) -> str:

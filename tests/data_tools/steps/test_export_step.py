@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mindgpt_data.export import copy_picture, read_set, save_image, sets
-from mindgpt_data.export.split import assign
+from mindgpt_data.export import copy_picture, list_sets, read_set, save_image
+from mindgpt_data.export.split import assign_splits
 from mindgpt_data.io.images import ImageError
 from mindgpt_data.io.work import Work
 from mindgpt_data.schema.config import DataSettings
@@ -38,7 +38,7 @@ def config(**export: Any) -> DataSettings:
 
 
 def exported(work: Work) -> dict[str, list[Row]]:
-    return {name: read_set(work.datasets, name) for name in sets(work.datasets)}
+    return {name: read_set(work.datasets, name) for name in list_sets(work.datasets)}
 
 
 def test_sets_share_no_picture_and_every_row_is_somewhere(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_a_corpus_that_is_one_split_as_a_whole_is_one_set_in_a_shared_folder(tmp
     for name, split in (("exam", "test"), ("lessons", "train")):
         made = corpus(tmp_path / name, [row(f"{name}{i}", f"{i}.png") for i in range(6)])
         run(Work(made.folder, tmp_path / "all"), config(name=name, split=split))
-    assert sets(tmp_path / "all") == ["exam", "lessons"]
+    assert list_sets(tmp_path / "all") == ["exam", "lessons"]
     assert {one.split for one in read_set(tmp_path / "all", "exam")} == {"test"}
     assert not (tmp_path / "exam" / "datasets").exists()
     fixed = corpus(tmp_path / "c", [row("u", "a.png")], a={"split": "test"})
@@ -80,7 +80,7 @@ def test_split_is_clean_and_pictures_added_later_move_none(shows: list[list[str]
     rows = [row(f"u{i}") for i in range(len(shows))]
     ties = {one.uid: [f"content:{n}" for n in names] for one, names in zip(rows, shows, strict=True)}
     shares = {"dev": 0.3, "test": 0.3}
-    splits, torn = assign(rows, ties, [], shares, seed)
+    splits, torn = assign_splits(rows, ties, [], shares, seed)
     assert not torn and set(splits) == set(ties)
     where: dict[str, set[str]] = {}
     for uid, names in ties.items():
@@ -88,13 +88,13 @@ def test_split_is_clean_and_pictures_added_later_move_none(shows: list[list[str]
             where.setdefault(name, set()).add(splits[uid])
     assert all(len(found) == 1 for found in where.values())
     later = [*rows, row("new")]
-    again, _ = assign(later, ties | {"new": ["content:z"]}, [], shares, seed)
+    again, _ = assign_splits(later, ties | {"new": ["content:z"]}, [], shares, seed)
     assert {uid: split for uid, split in again.items() if uid != "new"} == splits
 
 
 def test_shares_are_met_on_average() -> None:
     rows = [row(f"u{i}") for i in range(4000)]
-    splits, _ = assign(rows, {one.uid: [f"content:{one.uid}"] for one in rows}, [], {"dev": 0.1, "test": 0.2}, 0)
+    splits, _ = assign_splits(rows, {one.uid: [f"content:{one.uid}"] for one in rows}, [], {"dev": 0.1, "test": 0.2}, 0)
     counts = [list(splits.values()).count(split) for split in ("train", "dev", "test")]
     assert all(abs(n / 4000 - share) < 0.02 for n, share in zip(counts, (0.7, 0.1, 0.2), strict=True))
 
@@ -148,9 +148,9 @@ def test_a_group_stays_together(tmp_path: Path) -> None:
 def test_a_set_without_rows_is_taken_away(tmp_path: Path) -> None:
     work = corpus(tmp_path, [row(f"u{i}", f"{i}.png") for i in range(20)])
     run(work, config(test=0.5))
-    assert "d_test" in sets(work.datasets)
+    assert "d_test" in list_sets(work.datasets)
     run(work, config())
-    assert sets(work.datasets) == ["d_train"]
+    assert list_sets(work.datasets) == ["d_train"]
     assert not list(work.datasets.glob("d_test*"))
 
 

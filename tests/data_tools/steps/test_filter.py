@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mindgpt_data.export import read_preference_set, sets
+from mindgpt_data.export import list_sets, read_preference_set
 from mindgpt_data.io.work import Work
 from mindgpt_data.schema.config import DataSettings
 from mindgpt_data.schema.rows import Row
@@ -120,7 +120,7 @@ def test_right_and_wrong_replies_become_a_preference_set(tmp_path: Path) -> None
     assert (found.row.uid, found.chosen, found.rejected) == ("a", pair["chosen"], "answer: 5")
     work.pairs.unlink()
     assert "data_pairs" not in export(work, config([]))["sets"]
-    assert sets(work.datasets) == ["data_train"]
+    assert list_sets(work.datasets) == ["data_train"]
 
 
 def test_agreement_sets_the_difficulty_that_is_written(tmp_path: Path) -> None:

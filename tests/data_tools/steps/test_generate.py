@@ -11,8 +11,8 @@ from mindgpt_data.schema.config import DataSettings, TeacherChoice
 from mindgpt_data.schema.record import ImageRecord
 from mindgpt_data.schema.rows import SUB_SCORES, Row
 from mindgpt_data.steps import budget, generate
-from mindgpt_data.steps.preview import page, preview
-from mindgpt_data.teachers.base import Candidate, Job, build
+from mindgpt_data.steps.preview import preview_generation, write_preview_page
+from mindgpt_data.teachers.base import Candidate, Job, build_teacher
 from mindgpt_data.teachers.slots import SlotError
 from mindgpt_data.testing.stub import StubServer, prompt
 from mindgpt_data.world import folder
@@ -25,7 +25,7 @@ KNOWLEDGE = str(Path(folder.__file__).parent / "knowledge.yaml")
 
 
 def _work(base: Path, images: int = 8, source: str = "domain") -> tuple[Work, dict]:
-    lines = [line for _, line in read_jsonl(folder.write(base / "corpus", images, source=source, seed=2))]
+    lines = [line for _, line in read_jsonl(folder.write_source_corpus(base / "corpus", images, source=source, seed=2))]
     records = [
         ImageRecord(paths=[str(base / "corpus" / line["image"])], width=96, height=96, content=line["group"], **line)
         for line in lines
@@ -125,13 +125,13 @@ def test_a_function_is_a_teacher_and_its_mistakes_are_drops(tmp_path) -> None:
 
 def test_a_teacher_is_checked_before_it_is_used() -> None:
     with pytest.raises(RegistryError, match="no option 'wort'; did you mean 'word'"):
-        build(TeacherChoice(name="test_function", options={"wort": "x"}))
+        build_teacher(TeacherChoice(name="test_function", options={"wort": "x"}))
     register("teacher", "test_two")(lambda job, other: [])
     with pytest.raises(RegistryError, match="exactly one positional parameter"):
-        build(TeacherChoice(name="test_two"))
+        build_teacher(TeacherChoice(name="test_two"))
     register("teacher", "test_empty")(type("Empty", (), {"__init__": lambda self: None}))
     with pytest.raises(RegistryError, match=r"needs a method propose\(job\) or task\(job\)"):
-        build(TeacherChoice(name="test_empty"))
+        build_teacher(TeacherChoice(name="test_empty"))
 
 
 SLOT = re.compile(
@@ -267,20 +267,20 @@ def test_faults_on_the_way_lose_nothing(tmp_path) -> None:
 def test_the_estimate_builds_requests_and_sends_none(tmp_path) -> None:
     work, data = _work(tmp_path)
     with StubServer(reply=_write) as server:
-        expected = generate.estimate(work, _served(data, server))
+        expected = generate.estimate_first_requests(work, _served(data, server))
         assert server.requests == 0
     assert expected is not None
     assert expected.requests == 8
     assert expected.prompt_tokens > 8 * 200
     assert expected.cost > 0
-    assert generate.estimate(work, DataSettings.model_validate(data)) is None
+    assert generate.estimate_first_requests(work, DataSettings.model_validate(data)) is None
 
 
 def test_a_batch_goes_out_and_comes_back_without_a_server(tmp_path) -> None:
     work, data = _work(tmp_path, 4)
     with StubServer() as server:
         settings = _served(data, server)
-        (out,) = generate.batch_out(work, settings, tmp_path / "batch")
+        (out,) = generate.export_batch(work, settings, tmp_path / "batch")
         answers = tmp_path / "batch" / "answers.jsonl"
         lines = [line for _, line in read_jsonl(out)]
         write_jsonl(answers, (
@@ -289,13 +289,13 @@ def test_a_batch_goes_out_and_comes_back_without_a_server(tmp_path) -> None:
                 "choices": [{"index": 0, "finish_reason": "stop",
                              "message": {"role": "assistant", "content": _write(line["body"])}}],
             }}} for line in lines))  # fmt: skip
-        found = generate.batch_in(work, settings, [answers], tmp_path / "batch")
+        found = generate.import_batch(work, settings, [answers], tmp_path / "batch")
         assert (found.done, found.missing) == (4, 0)
         generate.run(work, settings)
         assert server.requests == 0
     assert len(_rows(work)) == 12
     with pytest.raises(ValueError, match="asks no model server"):
-        generate.batch_out(work, DataSettings.model_validate(data), tmp_path / "none")
+        generate.export_batch(work, DataSettings.model_validate(data), tmp_path / "none")
 
 
 def test_capabilities_can_be_narrowed_to_leaves_and_branches(tmp_path) -> None:
@@ -319,20 +319,20 @@ def test_a_picture_that_is_gone_costs_only_itself(tmp_path) -> None:
     Path(work.read_images()[0].paths[0]).unlink()
     with StubServer(reply=_write) as server:
         settings = _served(data, server)
-        assert generate.estimate(work, settings) is not None
+        assert generate.estimate_first_requests(work, settings) is not None
         generate.run(work, settings)
     assert len({row.image[0] for row in _rows(work)}) == 3
     (drop,) = [drop for drop in work.read_drops("generate") if drop.reason == "the teacher gave no usable answer"]
     assert "cannot be built" in drop.detail
-    page(preview(work, settings, 4), tmp_path / "p.html")
+    write_preview_page(preview_generation(work, settings, 4), tmp_path / "p.html")
     assert "cannot be built" in (tmp_path / "p.html").read_text()
 
 
 def test_a_teacher_that_can_write_nothing_stops_the_run_and_says_why(tmp_path: Path) -> None:
     from mindgpt_data.steps.pipeline import run as run_all
-    from mindgpt_data.world.folder import write
+    from mindgpt_data.world.folder import write_source_corpus
 
-    write(tmp_path / "photos", 3)
+    write_source_corpus(tmp_path / "photos", 3)
     (tmp_path / "photos" / "manifest.jsonl").unlink()
     settings = DataSettings.model_validate(
         {"images": {"path": str(tmp_path / "photos")}, "density": {"estimator": "pixels"}}

@@ -4,7 +4,7 @@ import zlib
 
 import numpy as np
 import pytest
-from mindgpt_data.io.images import ImageError, content_hash, open_image
+from mindgpt_data.io.images import ImageError, hash_rgb_pixels, open_image
 from PIL import Image
 
 RED, BLUE = (220, 20, 20), (20, 20, 220)
@@ -103,5 +103,5 @@ def test_equal_pixels_equal_hash_whatever_the_file(tmp_path) -> None:
     two_colours().save(tmp_path / "a.png")
     two_colours().save(tmp_path / "a.bmp")
     two_colours(20, 40).save(tmp_path / "b.png")
-    hashes = [content_hash(open_image(tmp_path / name)) for name in ("a.png", "a.bmp", "b.png")]
+    hashes = [hash_rgb_pixels(open_image(tmp_path / name)) for name in ("a.png", "a.bmp", "b.png")]
     assert hashes[0] == hashes[1] != hashes[2]

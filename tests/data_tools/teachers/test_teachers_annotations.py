@@ -4,15 +4,15 @@ import re
 from pathlib import Path
 
 import pytest
-from mindgpt_data.corpus.truth import article, mentions, plural
-from mindgpt_data.schema.boxes import Frame, parse
+from mindgpt_data.corpus.truth import add_article, mentions_phrase, pluralise_label
+from mindgpt_data.schema.boxes import Frame, parse_box
 from mindgpt_data.schema.record import ImageRecord
 from mindgpt_data.teachers.annotations import Annotations, AnnotationsError
 from mindgpt_data.teachers.base import Candidate, Job, Label
 from mindgpt_data.teachers.questions import KINDS
 from mindgpt_data.world import folder
 
-from mindgpt_plugins.answers.box import box_overlap
+from mindgpt_plugins.answers.box import compute_box_iou
 from mindgpt_plugins.core.files import read_jsonl
 
 CAPABILITIES = {kind: Label(kind, kind.title(), "", family="subjects") for kind in KINDS}
@@ -41,7 +41,7 @@ def _pairs(candidates: list[Candidate]) -> dict[str, str]:
 @pytest.fixture(scope="module", params=["general", "domain"])
 def world(request, tmp_path_factory) -> list[ImageRecord]:
     base = tmp_path_factory.mktemp(request.param)
-    manifest = folder.write(base, 60, source=request.param, seed=3, size=192)
+    manifest = folder.write_source_corpus(base, 60, source=request.param, seed=3, size=192)
     lines = [line for _, line in read_jsonl(manifest)]
     return [
         ImageRecord(paths=[str(Path(base, line["image"]))], width=192, height=192, content="", **line) for line in lines
@@ -67,7 +67,7 @@ def test_every_answer_about_the_world_is_right(world) -> None:
                 colour, name = re.fullmatch(
                     r"How many (?:(red|green|blue|yellow|purple|orange) )?(.+) are in .*", q
                 ).groups()
-                label = next(la for la in of if plural(la) == name)
+                label = next(la for la in of if pluralise_label(la) == name)
                 want = str(sum(colour in (None, o["attributes"].get("colour")) for o in of[label]))
             elif c.capability == "presence":
                 label = re.fullmatch(r"Is there an? (.+) in the picture\?", q).group(1)
@@ -112,8 +112,8 @@ def test_every_answer_about_the_world_is_right(world) -> None:
                 want = names[0] if a[axis + 2] <= b[axis] else names[1] if b[axis + 2] <= a[axis] else "overlap"
             elif c.capability == "grounding":
                 (only,) = of[re.match(r"Where exactly is the (.+)\? ", q).group(1)]
-                box = Frame("relative_1000", 192, 192, 1).read(parse(c.answer))
-                assert box_overlap(box, only["box"]) > 0.95
+                box = Frame("relative_1000", 192, 192, 1).read(parse_box(c.answer))
+                assert compute_box_iou(box, only["box"]) > 0.95
                 continue
             elif c.capability == "reading":
                 want = record.texts[0]["text"]
@@ -247,12 +247,12 @@ def test_a_tree_without_a_fitting_leaf_says_which_option_to_set() -> None:
      ("puppy", "puppies"), ("boy", "boys"), ("knife", "knives"), ("sheep", "sheep"), ("box", "boxes")],
 )  # fmt: skip
 def test_plurals(one, many) -> None:
-    assert plural(one) == many
-    assert mentions(f"two {many} here", one)
+    assert pluralise_label(one) == many
+    assert mentions_phrase(f"two {many} here", one)
 
 
 def test_whole_words_only() -> None:
-    assert not mentions("a carpet", "car")
+    assert not mentions_phrase("a carpet", "car")
     names = ["orange cat", "one way sign", "umbrella", "unicycle", "hourglass", "UFO", "euro coin", "bus"]
     want = ["an", "a", "an", "a", "an", "a", "a", "a"]
-    assert [article(name).split()[0] for name in names] == want
+    assert [add_article(name).split()[0] for name in names] == want

@@ -1,8 +1,8 @@
 import pytest
 from mindgpt_data.pictures import KINDS
-from mindgpt_data.tree.checks import build
+from mindgpt_data.tree.checks import build_tree
 from mindgpt_data.tree.model import TreeError
-from mindgpt_data.world.labels import labels
+from mindgpt_data.world.labels import load_world_tree
 
 
 def node(id: str, level: int, parent: str | None = None, **more: object) -> dict[str, object]:
@@ -13,7 +13,7 @@ GOOD = [node("a", 1), node("b", 2, "a"), node("c", 3, "b", density="text")]
 
 
 def test_shipped_trees_load_and_cover_the_world() -> None:
-    capability, knowledge = labels("capability"), labels("knowledge")
+    capability, knowledge = load_world_tree("capability"), load_world_tree("knowledge")
     assert {k.leaf for k in KINDS.values()} <= set(knowledge.leaves)
     assert capability.path("perception.colour") == ["perception", "perception.attributes", "perception.colour"]
 
@@ -34,11 +34,11 @@ def test_shipped_trees_load_and_cover_the_world() -> None:
 )
 def test_a_tree_with_a_hole_is_refused(nodes, message) -> None:
     with pytest.raises(TreeError, match=message):
-        build("capability", nodes)
+        build_tree("capability", nodes)
 
 
 def test_coverage_and_entropy() -> None:
-    tree = build("capability", [*GOOD, node("d", 3, "b", density="text")])
+    tree = build_tree("capability", [*GOOD, node("d", 3, "b", density="text")])
     assert tree.coverage({"c": 5, "d": 5}) == {"leaves": 2, "covered": 1.0, "entropy": pytest.approx(1.0)}
     assert tree.coverage({"c": 5})["entropy"] == 0.0
     assert tree.coverage({})["covered"] == 0.0

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from mindgpt_data.testing.stub import StubServer, prompt
-from mindgpt_data.tree.files import load
+from mindgpt_data.tree.files import load_tree
 
 from mindgpt_plugins.cli import main
 
@@ -42,14 +42,15 @@ def test_import_show_stats_export(mindgpt, tmp_path) -> None:
         status == 0 and "leaves: 2" in shown and "covered: 50.0% of leaves" in shown and "1 items have a label" in shown
     )
     assert (
-        mindgpt("export", tree, "-o", out)[0] == 0 and load("knowledge", out).leaves == load("knowledge", tree).leaves
+        mindgpt("export", tree, "-o", out)[0] == 0
+        and load_tree("knowledge", out).leaves == load_tree("knowledge", tree).leaves
     )
 
 
 def test_build_puts_a_domain_beside_the_seeds(mindgpt, tmp_path) -> None:
     (tmp_path / "farm.yaml").write_text("Farming: {children: {Barn: {children: {Hay: Dry grass.}}}}")
     assert mindgpt("build", "--seeds", tmp_path / "farm.yaml", "-o", tmp_path / "t.parquet")[0] == 0
-    built, seeds = load("knowledge", tmp_path / "t.parquet"), load("knowledge")
+    built, seeds = load_tree("knowledge", tmp_path / "t.parquet"), load_tree("knowledge")
     assert list(built.nodes.values())[: len(seeds)] == list(seeds.nodes.values()) and built.roots[-1] == "farming"
 
 
@@ -99,7 +100,7 @@ def test_expand_with_a_server(mindgpt, tmp_path) -> None:
         assert status == 0 and "2 new labels of 3 proposed in 3 requests" in shown, shown
         first, requests = out.read_bytes(), server.requests
         assert mindgpt(*command)[0] == 0 and server.requests == requests and out.read_bytes() == first
-    assert load("knowledge", out).leaves == ["food.fruit.plums", "food.fruit.kiwis", "food.bread.rye"]
+    assert load_tree("knowledge", out).leaves == ["food.fruit.plums", "food.fruit.kiwis", "food.bread.rye"]
     drops = [json.loads(line) for line in Path(f"{out}.drops.jsonl").read_text().splitlines()]
     assert [(drop["gate"], drop["key"]) for drop in drops] == [("critic", "food.fruit")]
     status, shown = mindgpt("expand", mine, "--config", config, "-o", mine)

@@ -8,12 +8,12 @@ from mindgpt_data.client.request import Answer, Done, Failed, Task
 from mindgpt_data.client.run import ask_all
 from mindgpt_data.schema.config import EndpointSettings, ExpandSettings
 from mindgpt_data.testing.stub import StubServer
-from mindgpt_data.tree.checks import from_nodes
-from mindgpt_data.tree.expand import expand
-from mindgpt_data.tree.exporting import write
-from mindgpt_data.tree.files import load
+from mindgpt_data.tree.checks import build_tree_from_nodes
+from mindgpt_data.tree.expand import expand_tree
+from mindgpt_data.tree.exporting import write_tree
+from mindgpt_data.tree.files import load_tree
 from mindgpt_data.tree.model import Tree, TreeError
-from mindgpt_data.tree.nested import nested_nodes
+from mindgpt_data.tree.nested import parse_nested_nodes
 
 FOOD = {
     "Food": {"definition": "What people eat.", "children": {"Fruit": "Sweet parts of plants.", "Bread": "Baked dough."}}
@@ -31,7 +31,9 @@ TOPICS = {
 
 
 def tree(*parts: dict[str, Any], dimension: str = "knowledge") -> Tree:
-    return from_nodes(dimension, nested_nodes({k: v for part in parts for k, v in part.items()}, "test"), whole=False)
+    return build_tree_from_nodes(
+        dimension, parse_nested_nodes({k: v for part in parts for k, v in part.items()}, "test"), whole=False
+    )
 
 
 def topic(name: str, **more: Any) -> dict[str, Any]:
@@ -72,8 +74,8 @@ def says(*topics: dict[str, Any]) -> Any:
 
 
 def test_leaves_grow_until_nothing_is_new_whatever_the_order_of_answers() -> None:
-    one = expand(tree(FOOD), ExpandSettings(), asks(scripted))
-    other = expand(tree(FOOD), ExpandSettings(), asks(scripted, order=-1))
+    one = expand_tree(tree(FOOD), ExpandSettings(), asks(scripted))
+    other = expand_tree(tree(FOOD), ExpandSettings(), asks(scripted, order=-1))
     assert list(one.tree.nodes.values()) == list(other.tree.nodes.values())
     assert one.tree.children("food.fruit") == [f"food.fruit.{name.lower()}" for name in TOPICS["Fruit"]]
     assert one.tree.nodes["food.bread.flat_pita"].definition == "Flat pita seen in pictures."
@@ -81,18 +83,18 @@ def test_leaves_grow_until_nothing_is_new_whatever_the_order_of_answers() -> Non
 
 
 def test_level_two_grows_with_its_leaves_and_drops_what_stays_empty() -> None:
-    grown = expand(tree(FOOD), ExpandSettings(), asks(scripted), levels=(2, 3))
+    grown = expand_tree(tree(FOOD), ExpandSettings(), asks(scripted), levels=(2, 3))
     assert grown.tree.children("food") == ["food.fruit", "food.bread", "food.meat"]
     assert grown.tree.children("food.meat") == ["food.meat.beef_steaks", "food.meat.chicken_wings"]
     assert [drop.detail for drop in grown.drops if drop.gate == "leaves"] == ["Cheese and milk"]
 
 
 def test_a_domain_added_later_leaves_every_other_byte(tmp_path: Path) -> None:
-    before = expand(tree(FOOD), ExpandSettings(), asks(scripted), levels=(2, 3)).tree
-    after = expand(tree(FOOD, ROADS), ExpandSettings(), asks(scripted), levels=(2, 3))
-    alone = expand(tree(FOOD, ROADS), ExpandSettings(), asks(scripted), under=["roads"]).tree
-    write(before, tmp_path / "before.yaml")
-    write(after.tree, tmp_path / "after.yaml")
+    before = expand_tree(tree(FOOD), ExpandSettings(), asks(scripted), levels=(2, 3)).tree
+    after = expand_tree(tree(FOOD, ROADS), ExpandSettings(), asks(scripted), levels=(2, 3))
+    alone = expand_tree(tree(FOOD, ROADS), ExpandSettings(), asks(scripted), under=["roads"]).tree
+    write_tree(before, tmp_path / "before.yaml")
+    write_tree(after.tree, tmp_path / "after.yaml")
     assert (tmp_path / "after.yaml").read_bytes().startswith((tmp_path / "before.yaml").read_bytes())
     assert "roads.signs.stop_boards" in after.tree.leaves
     assert {leaf.split(".")[0] for leaf in alone.leaves} == {"roads"}
@@ -106,7 +108,7 @@ def test_close_siblings_are_refused_and_told_to_the_teacher() -> None:
         prompts.append(messages[1]["content"])
         return json.dumps({"topics": offers.pop(0)})
 
-    grown = expand(tree(FOOD), ExpandSettings(novelty=0.1), asks(reply), under=["food.fruit"])
+    grown = expand_tree(tree(FOOD), ExpandSettings(novelty=0.1), asks(reply), under=["food.fruit"])
     assert [grown.tree.nodes[leaf].name for leaf in grown.tree.leaves] == ["Apple trees", "Bananas", "Figs"]
     assert {(d.gate, d.detail.split(":")[0]) for d in grown.drops} == {("similarity", "Trees"), ("name", "apple-TREES")}
     assert "Topics it has: Apple trees; Bananas; Figs" in prompts[1]
@@ -116,7 +118,7 @@ def test_close_siblings_are_refused_and_told_to_the_teacher() -> None:
 def test_the_threshold_is_a_setting() -> None:
     def names(similarity: float) -> list[str]:
         teacher = says(topic("Sweet apples"), topic("Sour apples"))
-        grown = expand(tree(FOOD), ExpandSettings(similarity=similarity), teacher, under=["food.fruit"]).tree
+        grown = expand_tree(tree(FOOD), ExpandSettings(similarity=similarity), teacher, under=["food.fruit"]).tree
         return [grown.nodes[leaf].name for leaf in grown.leaves]
 
     assert names(0.99) == ["Sweet apples", "Sour apples"] and names(0.5) == ["Sweet apples"]
@@ -134,25 +136,25 @@ def test_the_critic_refuses_what_the_parent_does_not_entail() -> None:
         )
 
     teacher = says(topic("Cars"), topic("Plums"))
-    grown = expand(tree(FOOD), ExpandSettings(), teacher, asks(verdicts), under=["food.fruit"])
+    grown = expand_tree(tree(FOOD), ExpandSettings(), teacher, asks(verdicts), under=["food.fruit"])
     assert grown.tree.leaves == ["food.fruit.plums"]
     assert [(drop.reason, drop.detail) for drop in grown.drops] == [("not entailed by the parent", "Cars: no fruit")]
 
 
 def test_a_critic_that_forgets_a_candidate_is_no_answer() -> None:
     silent = asks(lambda messages: json.dumps({"verdicts": []}))
-    grown = expand(tree(FOOD), ExpandSettings(), says(topic("Plums")), silent, under=["food.fruit"])
+    grown = expand_tree(tree(FOOD), ExpandSettings(), says(topic("Plums")), silent, under=["food.fruit"])
     assert grown.tree.leaves == [] and grown.summary["failed"] == 1
     assert "no verdict on candidate 1 of 1" in grown.drops[0].detail
 
 
 def test_exclusion_list_cap_and_capability_density() -> None:
     teacher = says(topic("War toys"), topic("Plums"), topic("Quinces"), topic("Kiwis"))
-    grown = expand(tree(FOOD), ExpandSettings(exclude=("war",), cap=2), teacher, under=["food.fruit"])
+    grown = expand_tree(tree(FOOD), ExpandSettings(exclude=("war",), cap=2), teacher, under=["food.fruit"])
     assert grown.tree.leaves == ["food.fruit.plums", "food.fruit.quinces"]
     assert {drop.gate for drop in grown.drops} == {"exclude", "cap"}
     parent = {"See": {"definition": "Seeing.", "children": {"Shades": "Colours."}}}
-    grown = expand(tree(parent, dimension="capability"), ExpandSettings(), says(topic("Hue", density="subjects")))
+    grown = expand_tree(tree(parent, dimension="capability"), ExpandSettings(), says(topic("Hue", density="subjects")))
     assert grown.tree.nodes["see.shades.hue"].density == "subjects"
 
 
@@ -167,10 +169,10 @@ def test_novelty_stops_a_node() -> None:
             {"topics": [topic(new)] + [topic(f"{words[0].upper()}") for _ in range(4 if len(asked) < 3 else 5)]}
         )
 
-    expand(tree(FOOD), ExpandSettings(novelty=0.2), asks(reply), under=["food.fruit"])
+    expand_tree(tree(FOOD), ExpandSettings(novelty=0.2), asks(reply), under=["food.fruit"])
     assert len(asked) == 3  # 1 of 5 new is enough to go on, 1 of 6 is not
     asked.clear()
-    expand(tree(FOOD), ExpandSettings(novelty=0.2, rounds=2), asks(reply), under=["food.fruit"])
+    expand_tree(tree(FOOD), ExpandSettings(novelty=0.2, rounds=2), asks(reply), under=["food.fruit"])
     assert len(asked) == 2
 
 
@@ -178,7 +180,7 @@ def test_a_failed_request_costs_only_its_node() -> None:
     def reply(messages: list[dict[str, Any]]) -> str:
         return "no" if "> Bread" in messages[1]["content"] else scripted(messages)
 
-    grown = expand(tree(FOOD), ExpandSettings(), asks(reply))
+    grown = expand_tree(tree(FOOD), ExpandSettings(), asks(reply))
     assert len(grown.tree.children("food.fruit")) == 6 and grown.tree.children("food.bread") == []
     assert [(drop.gate, drop.key) for drop in grown.drops] == [("request", "food.bread#1")]
 
@@ -197,7 +199,7 @@ def test_what_was_paid_for_is_not_asked_again(tmp_path: Path) -> None:
                 yield done
 
         seen: list[str] = []
-        return expand(tree(FOOD, ROADS), ExpandSettings(), ask).tree
+        return expand_tree(tree(FOOD, ROADS), ExpandSettings(), ask).tree
 
     with StubServer(reply=lambda body: scripted(body["messages"])) as server:
         with pytest.raises(KeyboardInterrupt):
@@ -212,9 +214,9 @@ def test_what_was_paid_for_is_not_asked_again(tmp_path: Path) -> None:
 
 def test_wrong_places_are_refused() -> None:
     with pytest.raises(TreeError, match="no knowledge label 'drinks'"):
-        expand(tree(FOOD), ExpandSettings(), says(), under=["drinks"])
+        expand_tree(tree(FOOD), ExpandSettings(), says(), under=["drinks"])
     with pytest.raises(TreeError, match="give 3"):
-        expand(tree(FOOD), ExpandSettings(), says(), levels=(2,))
-    leaf = load("knowledge").leaves[0]
+        expand_tree(tree(FOOD), ExpandSettings(), says(), levels=(2,))
+    leaf = load_tree("knowledge").leaves[0]
     with pytest.raises(TreeError, match="is a leaf"):
-        expand(load("knowledge"), ExpandSettings(), says(), under=[leaf])
+        expand_tree(load_tree("knowledge"), ExpandSettings(), says(), under=[leaf])

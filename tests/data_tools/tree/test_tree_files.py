@@ -5,48 +5,50 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
-from mindgpt_data.tree.exporting import write
-from mindgpt_data.tree.files import load, merge
-from mindgpt_data.tree.ids import child_id, slug
+from mindgpt_data.tree.exporting import write_tree
+from mindgpt_data.tree.files import load_tree, merge_trees
+from mindgpt_data.tree.ids import make_child_id, make_slug
 from mindgpt_data.tree.model import DIMENSIONS, Columns, Tree, TreeError
 from mindgpt_data.tree.store import write_parquet
-from mindgpt_data.world.labels import labels
+from mindgpt_data.world.labels import load_world_tree
 
 
 @pytest.mark.parametrize("dimension", DIMENSIONS)
 @pytest.mark.parametrize("ending", [".parquet", ".yaml", ".json", ".csv"])
 def test_every_format_gives_the_same_nodes_back(dimension, ending, tmp_path) -> None:
-    seeds, path = load(dimension), tmp_path / f"tree{ending}"
-    write(seeds, path)
+    seeds, path = load_tree(dimension), tmp_path / f"tree{ending}"
+    write_tree(seeds, path)
     once = path.read_bytes()
-    again = load(dimension, path)
+    again = load_tree(dimension, path)
     assert list(again.nodes.values()) == list(seeds.nodes.values())
-    write(again, path)
+    write_tree(again, path)
     assert path.read_bytes() == once
 
 
 def test_the_seeds_are_what_was_promised() -> None:
-    knowledge, capability = load("knowledge"), load("capability")
+    knowledge, capability = load_tree("knowledge"), load_tree("capability")
     assert len(knowledge.roots) >= 12 and len(capability.roots) >= 8
     assert len(knowledge.children("automotive")) >= 12 and len(knowledge.children("medicine")) >= 12
     assert all(node.definition for tree in (knowledge, capability) for node in tree.nodes.values())
     assert min(len(knowledge.children(node)) for node in knowledge.nodes if node not in set(knowledge.leaves)) >= 3
     assert all(capability.nodes[leaf].density for leaf in capability.leaves)
-    assert set(labels("capability").leaves) <= set(capability.leaves)
+    assert set(load_world_tree("capability").leaves) <= set(capability.leaves)
 
 
 def test_ids_are_paths_and_collisions_are_told_apart() -> None:
-    assert slug("Disc brakes (front)") == "disc_brakes_front" and slug("制动 盘") == "制动_盘"
-    assert child_id("a.b", "C++", set()) == "a.b.c"
-    other = child_id("a.b", "C++", {"a.b.c"})
-    assert other.startswith("a.b.c_") and other == child_id("a.b", "C++", {"a.b.c"}) != child_id("a.b", "C#", {"a.b.c"})
-    assert slug("🚗") == slug("🚗") != slug("🚌")
+    assert make_slug("Disc brakes (front)") == "disc_brakes_front" and make_slug("制动 盘") == "制动_盘"
+    assert make_child_id("a.b", "C++", set()) == "a.b.c"
+    other = make_child_id("a.b", "C++", {"a.b.c"})
+    assert other.startswith("a.b.c_") and other == make_child_id("a.b", "C++", {"a.b.c"}) != make_child_id(
+        "a.b", "C#", {"a.b.c"}
+    )
+    assert make_slug("🚗") == make_slug("🚗") != make_slug("🚌")
 
 
 def import_(tmp_path: Path, name: str, content: str | bytes, dimension: str = "knowledge") -> Tree:
     path = tmp_path / name
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return load(dimension, path)
+    return load_tree(dimension, path)
 
 
 def test_three_ways_to_write_the_same_tree(tmp_path) -> None:
@@ -113,13 +115,13 @@ def test_a_bad_file_says_where_and_what(name, content, message, tmp_path) -> Non
 def test_a_folder_is_one_tree_and_files_must_not_clash(tmp_path) -> None:
     (tmp_path / "1.txt").write_text("A\n B\n  C\n")
     (tmp_path / "2.csv").write_text("l1,l2,l3\nX,Y,Z\n")
-    assert load("knowledge", tmp_path).roots == ["a", "x"]
+    assert load_tree("knowledge", tmp_path).roots == ["a", "x"]
     (tmp_path / "3.txt").write_text("A\n D\n  E\n")
     with pytest.raises(TreeError, match=r"3.txt line 1: id 'a' occurs twice \(before: .*1.txt line 1\)"):
-        load("knowledge", tmp_path)
-    assert merge("knowledge", [tmp_path / "2.csv", tmp_path / "1.txt"]).roots == ["x", "a"]
+        load_tree("knowledge", tmp_path)
+    assert merge_trees("knowledge", [tmp_path / "2.csv", tmp_path / "1.txt"]).roots == ["x", "a"]
     with pytest.raises(TreeError, match="cannot be read"):
-        load("knowledge", tmp_path / "gone.yaml")
+        load_tree("knowledge", tmp_path / "gone.yaml")
 
 
 def big(leaves: int) -> Tree:
@@ -135,7 +137,7 @@ def big(leaves: int) -> Tree:
 def test_a_hundred_thousand_leaves_load_quickly(tmp_path) -> None:
     write_parquet(big(100_000), tmp_path / "big.parquet")
     start = time.process_time()
-    tree = load("knowledge", tmp_path / "big.parquet")
+    tree = load_tree("knowledge", tmp_path / "big.parquet")
     assert len(tree.leaves) == 100_000 and tree.path("n101009") == ["n9", "n1009", "n101009"]
     assert time.process_time() - start < 2.0
 
@@ -157,10 +159,10 @@ def test_a_damaged_tree_file_is_refused(change, message, tmp_path) -> None:
         table.replace_schema_metadata({"label_tree": "1", "dimension": "knowledge"}), tmp_path / "bad.parquet"
     )
     with pytest.raises(TreeError, match=message):
-        load("knowledge", tmp_path / "bad.parquet")
+        load_tree("knowledge", tmp_path / "bad.parquet")
 
 
 def test_a_tree_of_the_other_dimension_is_refused(tmp_path) -> None:
-    write(load("capability"), tmp_path / "c.parquet")
+    write_tree(load_tree("capability"), tmp_path / "c.parquet")
     with pytest.raises(TreeError, match="is a capability tree"):
-        load("knowledge", tmp_path / "c.parquet")
+        load_tree("knowledge", tmp_path / "c.parquet")

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mindgpt_data.tree.sampling import LeafSampler, weights
+from mindgpt_data.tree.sampling import LeafSampler, compute_sampling_weights
 
 
 def test_weights() -> None:
-    np.testing.assert_allclose(weights([0, 3, 99]), [1, 0.5, 0.1])
+    np.testing.assert_allclose(compute_sampling_weights([0, 3, 99]), [1, 0.5, 0.1])
 
 
 @settings(max_examples=10, deadline=None)
@@ -18,7 +18,7 @@ def test_draws_match_the_weights_after_any_changes(counts, changes, seed) -> Non
     for leaf in changes:
         sampler.add(leaf % len(counts))
         sampler.draw()
-    want = weights(sampler.counts) / weights(sampler.counts).sum()
+    want = compute_sampling_weights(sampler.counts) / compute_sampling_weights(sampler.counts).sum()
     draws = 20_000
     sigma = 5 * np.sqrt(want / draws) + 1e-3
     one_by_one = np.bincount([sampler.draw() for _ in range(draws)], minlength=len(counts)) / draws

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from mindgpt_data.export import read_set
 from mindgpt_data.steps.pipeline import STEPS
-from mindgpt_data.world.__main__ import render
+from mindgpt_data.world.__main__ import render_corpora
 from mindgpt_data.world.config import WorldSettings
 from mindgpt_data.world.folder import read_groups, write_corpus
 from pydantic import ValidationError
@@ -91,7 +91,7 @@ def test_a_training_picture_that_is_held_out_is_dropped_by_the_ordinary_gate(sta
     config = WorldConfig.model_validate({"kind": "world", "sets": SMALL})
     stage_ = WorldStage()
     scenes, steps = stage_.render(config, Context("world", tmp_path, {}, 0))
-    render(WorldSettings.model_validate({"sets": SMALL}), 0, tmp_path / "corpora")
+    render_corpora(WorldSettings.model_validate({"sets": SMALL}), 0, tmp_path / "corpora")
     train, held_out = tmp_path / "corpora" / "t", tmp_path / "corpora" / "d"
     (train / "t-domain-00000.png").write_bytes((held_out / "d-domain-00000.png").read_bytes())
     told = {data["image"]: data for _, data in read_jsonl(held_out / "manifest.jsonl")}["d-domain-00000.png"]
@@ -133,7 +133,7 @@ def test_a_run_killed_in_any_step_goes_on_to_the_same_bytes(tmp_path: Path, step
 
 def test_rendering_killed_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
     settings = WorldSettings.model_validate({"sets": SETS})
-    render(settings, 0, tmp_path / "a")
+    render_corpora(settings, 0, tmp_path / "a")
     pid = os.fork()
     if pid == 0:
 
@@ -141,12 +141,12 @@ def test_rendering_killed_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
             if step == 75:  # in the second of four sets
                 os.kill(os.getpid(), signal.SIGKILL)
 
-        render(settings, 0, tmp_path / "b", die)
+        render_corpora(settings, 0, tmp_path / "b", die)
         os._exit(0)
     assert os.WTERMSIG(os.waitpid(pid, 0)[1]) == signal.SIGKILL
     done = {p.parent.name: p.stat().st_mtime_ns for p in (tmp_path / "b").glob("*/manifest.jsonl")}
     assert set(done) == {"dev", "test"} or set(done) == {"dev"}
-    render(settings, 0, tmp_path / "b")
+    render_corpora(settings, 0, tmp_path / "b")
     assert files(tmp_path / "a") == files(tmp_path / "b")
     assert all((tmp_path / "b" / name / "manifest.jsonl").stat().st_mtime_ns == t for name, t in done.items())
 

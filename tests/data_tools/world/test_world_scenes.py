@@ -5,13 +5,13 @@ import random
 import numpy as np
 import pytest
 from mindgpt_data import pictures
-from mindgpt_data.export import content_hash
+from mindgpt_data.export import hash_stored_picture
 from mindgpt_data.pictures import KINDS
 from mindgpt_data.world import domain, general
-from mindgpt_data.world.draw import COLOURS, draw
+from mindgpt_data.world.draw import COLOURS, draw_scene
 from mindgpt_data.world.scene import Scene
 
-SAMPLERS = {"general": general.sample, "domain": domain.sample}
+SAMPLERS = {"general": general.sample_general_scene, "domain": domain.sample_domain_scene}
 
 
 def scenes(world: str, count: int, unseen: bool = False) -> list[Scene]:
@@ -20,7 +20,7 @@ def scenes(world: str, count: int, unseen: bool = False) -> list[Scene]:
 
 def test_a_shape_has_its_colour_at_its_centre() -> None:
     for scene in scenes("general", 60):
-        image = draw(scene)
+        image = draw_scene(scene)
         for thing in scene.of("shape"):
             assert image.getpixel((thing.x, thing.y)) == COLOURS[thing.colour]
 
@@ -36,7 +36,9 @@ def test_every_centre_lies_in_its_named_cell_and_no_cell_is_used_twice(world: st
 def test_drawing_is_deterministic_and_grades_add_things() -> None:
     for world in SAMPLERS:
         first, again = scenes(world, 20), scenes(world, 20)
-        assert [content_hash(draw(s)) for s in first] == [content_hash(draw(s)) for s in again]
+        assert [hash_stored_picture(draw_scene(s)) for s in first] == [
+            hash_stored_picture(draw_scene(s)) for s in again
+        ]
         assert len(first[-1].things) > len(first[0].things)
 
 
@@ -55,7 +57,7 @@ def test_every_shipped_picture_opens_and_is_listed() -> None:
     listed = (resources.files(pictures) / "SOURCES.md").read_text()
     names = {f for kind in KINDS.values() for f in kind.files}
     for name in names:
-        image = pictures.load(name)
+        image = pictures.load_picture(name)
         assert max(image.size) <= 128
         assert np.asarray(image)[..., 3].max() == 255
         assert f"`{name}`" in listed

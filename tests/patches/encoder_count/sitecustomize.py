@@ -8,7 +8,7 @@ import functools
 import json
 import os
 
-from mindgpt_patches.guard import after_import
+from mindgpt_patches.guard import run_after_import
 
 
 def _note():
@@ -28,4 +28,4 @@ def _note():
     Tower.forward = forward
 
 
-after_import("transformers.models.qwen3_vl.modeling_qwen3_vl", _note)
+run_after_import("transformers.models.qwen3_vl.modeling_qwen3_vl", _note)

@@ -17,8 +17,13 @@ from mindgpt_plugins.stages.base import Context
 from mindgpt_plugins.stages.benchmark.catalogue import BENCHMARKS
 from mindgpt_plugins.stages.benchmark.config import BenchmarkConfig
 from mindgpt_plugins.stages.benchmark.job import BenchmarkJob
-from mindgpt_plugins.stages.benchmark.model_server import base_url, chosen_engine, flags, served_models
-from mindgpt_plugins.stages.benchmark.run import task
+from mindgpt_plugins.stages.benchmark.model_server import (
+    choose_server_engine,
+    list_served_models,
+    normalise_base_url,
+    render_vllm_flags,
+)
+from mindgpt_plugins.stages.benchmark.run import build_harness_task
 from mindgpt_plugins.stages.benchmark.stage import BenchmarkStage
 
 URL = "http://127.0.0.1:1"
@@ -69,7 +74,7 @@ def test_rendered_settings_lead_to_the_harness_task(tmp_path: Path) -> None:
     assert command.argv == ("-m", "mindgpt_plugins.stages.benchmark", "benchmark.json")
     job = read_model(context.folder / "benchmark.json", BenchmarkJob)
     assert job.gate and job.gate.before == Path("/old/p.jsonl") and job.engine_python == sys.executable
-    told = task(job, "m", {"seen": "http://x/seen/v1"})
+    told = build_harness_task(job, "m", {"seen": "http://x/seen/v1"})
     assert told["config"]["datasets"] == ["mm_star", "pope"] and told["config"]["judge"] == {"strategy": "rule"}
     assert told["config"]["dataset_args"] == {
         "mm_star": {"local_path": str(tmp_path / "star")},
@@ -86,7 +91,7 @@ def test_a_missing_interpreter_is_seen_before_anything_runs(tmp_path: Path) -> N
 
 def test_options_of_vllm_become_flags_of_its_server() -> None:
     options = {"max_model_len": 4096, "enforce_eager": True, "enable_prefix_caching": False, "hf_overrides": {"a": 1}}
-    assert flags(options) == (
+    assert render_vllm_flags(options) == (
         *("--max-model-len", "4096", "--enforce-eager", "--no-enable-prefix-caching"),
         *("--hf-overrides", '{"a": 1}'),
     )
@@ -96,14 +101,14 @@ def test_auto_asks_the_interpreter_that_will_run_the_model(tmp_path: Path) -> No
     python = tmp_path / "python"
     python.write_text("#!/bin/sh\nexit 0\n")
     python.chmod(0o755)
-    assert chosen_engine(benchmark_job(engine="auto", device=None, engine_python=str(python))) == "vllm"
+    assert choose_server_engine(benchmark_job(engine="auto", device=None, engine_python=str(python))) == "vllm"
     python.write_text("#!/bin/sh\nexit 1\n")
-    assert chosen_engine(benchmark_job(engine="auto", device=None, engine_python=str(python))) == "hf"
-    assert chosen_engine(benchmark_job(engine="auto", device="cpu", engine_python=str(python))) == "hf"
-    assert chosen_engine(benchmark_job(engine="vllm", device="cpu")) == "vllm"
+    assert choose_server_engine(benchmark_job(engine="auto", device=None, engine_python=str(python))) == "hf"
+    assert choose_server_engine(benchmark_job(engine="auto", device="cpu", engine_python=str(python))) == "hf"
+    assert choose_server_engine(benchmark_job(engine="vllm", device="cpu")) == "vllm"
 
 
 def test_a_server_that_is_not_there_is_named() -> None:
-    assert base_url("http://a:1/v1/") == "http://a:1"
+    assert normalise_base_url("http://a:1/v1/") == "http://a:1"
     with pytest.raises(ServeError, match="http://127.0.0.1:1 does not answer GET /v1/models"):
-        served_models(URL, {})
+        list_served_models(URL, {})

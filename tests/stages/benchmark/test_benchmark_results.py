@@ -9,8 +9,13 @@ from typing import Any
 import pytest
 from benchmark_jobs import benchmark_job
 
-from mindgpt_plugins.stages.benchmark.results import capability, predictions, summary, table
-from mindgpt_plugins.stages.benchmark.run import gate
+from mindgpt_plugins.stages.benchmark.results import (
+    build_predictions,
+    format_accuracy_table,
+    read_capability_label,
+    summarise_passes,
+)
+from mindgpt_plugins.stages.benchmark.run import judge_benchmark_gate
 from mindgpt_plugins.stages.evaluate import scoring
 
 
@@ -38,7 +43,7 @@ def rows() -> list[dict[str, Any]]:
 
 
 def test_predictions_have_the_keys_of_an_evaluate_stage(rows: list[dict[str, Any]]) -> None:
-    found = predictions(rows, {"pope": "domain"})
+    found = build_predictions(rows, {"pope": "domain"})
     assert len(found) == 10 and found[0] == {
         "uid": "val:0",
         "set": "mmstar",
@@ -53,17 +58,21 @@ def test_predictions_have_the_keys_of_an_evaluate_stage(rows: list[dict[str, Any
         "blank_correct": True,
     }
     assert found[-1]["source"] == "domain" and found[-1]["blank_correct"] is None
-    (cell,) = (c for c in scoring.cells(found) if (c["set"], c["source"], c["capability"]) == ("mmstar", "all", "all"))
+    (cell,) = (
+        c
+        for c in scoring.aggregate_cells(found)
+        if (c["set"], c["source"], c["capability"]) == ("mmstar", "all", "all")
+    )
     assert (cell["n"], cell["correct"]) == (9, 6) and cell["parsed"] == pytest.approx(8 / 9)
     assert cell["blank_accuracy"] == pytest.approx(1 / 9) and cell["sighted_accuracy"] == pytest.approx(6 / 9)
 
 
 def test_replies_that_do_not_parse_are_counted_and_shown(rows: list[dict[str, Any]]) -> None:
-    found = summary(rows, {"mmstar": {"seen": [{"name": "accuracy", "score": 0.6, "n": 9}]}})
+    found = summarise_passes(rows, {"mmstar": {"seen": [{"name": "accuracy", "score": 0.6, "n": 9}]}})
     seen = found["mmstar"]["seen"]
     assert (seen["n"], seen["correct"], seen["unparsed"], seen["cut_off"]) == (9, 6, 1, 1)
     assert seen["examples"] == ["hm"] and seen["harness"][0]["score"] == 0.6
-    lines = table(scoring.cells(predictions(rows, {})), found)
+    lines = format_accuracy_table(scoring.aggregate_cells(build_predictions(rows, {})), found)
     assert lines == [
         "mmstar: 66.7 % (35.4 to 87.9) of 9, 11.1 % without the picture; 1 replies did not parse, e.g. 'hm'; "
         "1 were cut off at max_new_tokens",
@@ -72,22 +81,22 @@ def test_replies_that_do_not_parse_are_counted_and_shown(rows: list[dict[str, An
 
 
 def test_a_benchmark_without_categories_is_divided_by_subset() -> None:
-    assert capability(row("mmmu", 0, True, subset="Art_Theory")) == "Art_Theory"
-    assert capability(row("ocrbench", 0, True, metadata={"question_type": None}, subset="a/b")) == "a-b"
+    assert read_capability_label(row("mmmu", 0, True, subset="Art_Theory")) == "Art_Theory"
+    assert read_capability_label(row("ocrbench", 0, True, metadata={"question_type": None}, subset="a/b")) == "a-b"
 
 
 @pytest.mark.parametrize("fallen, verdict", [(0, "passed"), (40, "failed")])
 def test_the_gate_judges_every_benchmark_on_the_same_rows(tmp_path: Path, fallen: int, verdict: str) -> None:
     def asked(lost: int) -> list[dict[str, Any]]:
         both = [row("mmstar", i, i >= lost) for i in range(200)] + [row("pope", i, i % 2 == 0) for i in range(200)]
-        return predictions(both, {})
+        return build_predictions(both, {})
 
     before = tmp_path / "before.jsonl"
     before.write_text("".join(json.dumps(p) + "\n" for p in asked(0)))
     asked_for = {"before": str(before), "groups": "set", "margin": 0.03, "on_fail": "continue"}
     job = benchmark_job(gate=asked_for, benchmarks=["mmstar", "pope"])
-    judged = gate(job, asked(fallen))
+    judged = judge_benchmark_gate(job, asked(fallen))
     assert judged and judged["verdict"] == verdict
     assert [(g["group"], g["n"]) for g in judged["groups"]] == [("mmstar", 200), ("pope", 200)]
     with pytest.raises(ValueError, match="the same general items"):
-        gate(job, asked(0)[:-1])
+        judge_benchmark_gate(job, asked(0)[:-1])

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from mindgpt_plugins.cli import verbs
-from mindgpt_plugins.recipe.loading import load
+from mindgpt_plugins.cli import build_cli_app
+from mindgpt_plugins.recipe.loading import load_recipe
 from mindgpt_plugins.recipe.schema import Recipe
 
 
@@ -29,7 +29,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def evaluate(*arguments: str) -> Result:
-    return CliRunner().invoke(verbs(), ["evaluate", *arguments, "--dry-run"], env={"COLUMNS": "200"})
+    return CliRunner().invoke(build_cli_app(), ["evaluate", *arguments, "--dry-run"], env={"COLUMNS": "200"})
 
 
 def planned(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Recipe:
@@ -37,8 +37,10 @@ def planned(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Recipe:
     from mindgpt_plugins.pipeline import plan
 
     seen: list[Any] = []
-    make = plan.make
-    monkeypatch.setattr(plan, "make", lambda recipe, *more, **keys: seen.append(recipe) or make(recipe, *more, **keys))
+    make = plan.make_run_plan
+    monkeypatch.setattr(
+        plan, "make_run_plan", lambda recipe, *more, **keys: seen.append(recipe) or make(recipe, *more, **keys)
+    )
     done = evaluate(*arguments)
     assert done.exit_code == 0, done.output + repr(done.exception)
     recipe: Recipe = seen[0]
@@ -101,11 +103,11 @@ def test_without_the_harness_it_says_what_to_install(place: Path, monkeypatch: p
     from mindgpt_plugins.core import compat
 
     monkeypatch.delenv("MINDGPT_BENCHMARK_PYTHON")
-    monkeypatch.setattr(compat, "installed", lambda name: None if name == "evalscope" else "9")
+    monkeypatch.setattr(compat, "find_installed_version", lambda name: None if name == "evalscope" else "9")
     done = evaluate("model", "--benchmarks", "pope")
     assert "evalscope is not installed" in str(done.exception) and "constraints/evalscope.txt" in str(done.exception)
 
 
 def test_the_shipped_recipe_compares_before_and_after() -> None:
-    recipe = load("evaluate/benchmarks", ["stages.after.model=org/other"])
+    recipe = load_recipe("evaluate/benchmarks", ["stages.after.model=org/other"])
     assert recipe.inputs("after") == ["before"] and len(recipe.stages["after"].model_dump()["benchmarks"]) == 8

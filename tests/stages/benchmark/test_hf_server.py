@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from mindgpt_plugins.generation.hf_engine import Engine, Prompt, Reply
-from mindgpt_plugins.generation.hf_server import Batches, ChatEngine, Job, _handler, chat_of
+from mindgpt_plugins.generation.hf_server import Batches, ChatEngine, EngineRequest, _handler, parse_chat_request
 
 
 def request(text: str, picture: bytes, *, first: str = "image_url") -> dict[str, Any]:
@@ -35,7 +35,7 @@ def png(path: Path, colour: str) -> Path:
 def test_text_and_pictures_keep_their_order() -> None:
     out = io.BytesIO()
     Image.new("RGB", (4, 4)).save(out, "PNG")
-    chat = chat_of(request("what?", out.getvalue(), first="text"))
+    chat = parse_chat_request(request("what?", out.getvalue(), first="text"))
     assert chat.messages == [{"role": "user", "content": [{"type": "text", "text": "what?"}, {"type": "image"}]}]
     assert [picture.size for picture in chat.pictures] == [(4, 4)]
 
@@ -52,7 +52,8 @@ def test_requests_in_flight_share_batches_of_one_kind() -> None:
 
     batches = Batches(Counting(), size=8)
     jobs = [
-        Job(chat_of({"messages": [{"role": "user", "content": str(i)}]}), float(i % 2), 5 + i % 2) for i in range(8)
+        EngineRequest(parse_chat_request({"messages": [{"role": "user", "content": str(i)}]}), float(i % 2), 5 + i % 2)
+        for i in range(8)
     ]
     with ThreadPoolExecutor(8) as pool:
         replies = list(pool.map(batches.answer, jobs))

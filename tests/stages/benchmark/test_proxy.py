@@ -16,9 +16,9 @@ import pytest
 from PIL import Image
 from stub_server import StubServer
 
-from mindgpt_plugins.generation.chat_requests import BadRequest, blanked, picture_bytes
+from mindgpt_plugins.generation.chat_requests import BadRequest, blank_request_pictures, decode_picture_url
 from mindgpt_plugins.stages.benchmark import proxy as module
-from mindgpt_plugins.stages.benchmark.proxy import BLANK, SEEN, Proxy, Replies
+from mindgpt_plugins.stages.benchmark.proxy import BLANK, SEEN, Proxy, ReplyStore
 
 
 def body(text: str, size: tuple[int, int] | None = None, **more: Any) -> dict[str, Any]:
@@ -39,11 +39,11 @@ def post(url: str, data: dict[str, Any]) -> dict[str, Any]:
 
 def test_a_picture_becomes_grey_and_keeps_its_size() -> None:
     asked = body("how many?", (37, 21))
-    changed = blanked(asked)
-    grey = Image.open(io.BytesIO(picture_bytes(changed["messages"][0]["content"][0]["image_url"]["url"])))
+    changed = blank_request_pictures(asked)
+    grey = Image.open(io.BytesIO(decode_picture_url(changed["messages"][0]["content"][0]["image_url"]["url"])))
     assert grey.size == (37, 21) and grey.getcolors() == [(37 * 21, (127, 127, 127))]
     assert changed["messages"][0]["content"][1] == asked["messages"][0]["content"][1]
-    assert blanked(body("no picture")) == body("no picture")
+    assert blank_request_pictures(body("no picture")) == body("no picture")
 
 
 @pytest.mark.parametrize("url", ["https://example.org/x.png", "data:image/png;base64,!!", "data:image/png;base64,AAAA"])
@@ -51,7 +51,7 @@ def test_a_picture_that_cannot_be_blanked_is_refused(url: str) -> None:
     asked = body("x", (4, 4))
     asked["messages"][0]["content"][0]["image_url"]["url"] = url
     with pytest.raises(BadRequest, match="picture"):
-        blanked(asked)
+        blank_request_pictures(asked)
 
 
 def test_answered_requests_are_not_asked_again_even_after_a_torn_write(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_answered_requests_are_not_asked_again_even_after_a_torn_write(tmp_path:
     with StubServer() as server:
         for round_ in range(2):
             served: list[int] = []
-            with Proxy(Replies(store), served=served.append) as proxy:
+            with Proxy(ReplyStore(store), served=served.append) as proxy:
                 proxy.provide(server.url)
                 first = post(proxy.url(SEEN), body("what?"))
                 assert post(proxy.url(SEEN), body("what?")) == first
@@ -70,7 +70,11 @@ def test_answered_requests_are_not_asked_again_even_after_a_torn_write(tmp_path:
 
 
 def test_equal_requests_in_flight_are_asked_once(tmp_path: Path) -> None:
-    with StubServer(pause=0.2) as server, Proxy(Replies(tmp_path / "r.jsonl")) as proxy, ThreadPoolExecutor(4) as pool:
+    with (
+        StubServer(pause=0.2) as server,
+        Proxy(ReplyStore(tmp_path / "r.jsonl")) as proxy,
+        ThreadPoolExecutor(4) as pool,
+    ):
         proxy.provide(server.url)
         replies = list(pool.map(lambda _: post(proxy.url(SEEN), body("what?"))["id"], range(4)))
     assert len(server.bodies) == 1 and len({*replies}) == 1
@@ -78,18 +82,18 @@ def test_equal_requests_in_flight_are_asked_once(tmp_path: Path) -> None:
 
 def test_the_blank_pass_asks_with_grey_pictures_and_the_other_one_does_not(tmp_path: Path) -> None:
     asked = body("what?", (8, 8))
-    with StubServer() as server, Proxy(Replies(tmp_path / "r.jsonl")) as proxy:
+    with StubServer() as server, Proxy(ReplyStore(tmp_path / "r.jsonl")) as proxy:
         proxy.provide(server.url)
         post(proxy.url(SEEN), asked)
         post(proxy.url(BLANK), asked)
-        assert server.bodies == [asked, blanked(asked)]
+        assert server.bodies == [asked, blank_request_pictures(asked)]
 
 
 def test_samples_of_one_question_are_different_replies(tmp_path: Path) -> None:
     asked = body("what?", temperature=1.0)
     with StubServer() as server:
         for _ in range(2):  # a restart finds the first, the second, … sample of the question again
-            with Proxy(Replies(tmp_path / "r.jsonl")) as proxy:
+            with Proxy(ReplyStore(tmp_path / "r.jsonl")) as proxy:
                 proxy.provide(server.url)
                 replies = [post(proxy.url(SEEN), asked)["id"] for _ in range(3)]
                 assert len({*replies}) == 3
@@ -97,7 +101,7 @@ def test_samples_of_one_question_are_different_replies(tmp_path: Path) -> None:
 
 
 def test_no_server_is_needed_until_something_has_to_be_asked(tmp_path: Path) -> None:
-    with StubServer() as server, Proxy(Replies(tmp_path / "r.jsonl")) as proxy:
+    with StubServer() as server, Proxy(ReplyStore(tmp_path / "r.jsonl")) as proxy:
         waiting = threading.Thread(target=post, args=(proxy.url(SEEN), body("what?")), daemon=True)
         assert not proxy.waiting.is_set()
         waiting.start()
@@ -111,7 +115,7 @@ def test_a_server_that_is_gone_is_a_fault_that_names_it(tmp_path: Path, monkeypa
     monkeypatch.setattr(module, "RETRIES", (0.01,))
     with StubServer() as server:
         url = server.url
-    with Proxy(Replies(tmp_path / "r.jsonl")) as proxy:
+    with Proxy(ReplyStore(tmp_path / "r.jsonl")) as proxy:
         proxy.provide(url)
         with pytest.raises(urllib.error.HTTPError, match="503"):
             post(proxy.url(SEEN), body("what?"))
@@ -119,7 +123,10 @@ def test_a_server_that_is_gone_is_a_fault_that_names_it(tmp_path: Path, monkeypa
 
 
 def test_a_refused_request_is_a_fault_with_the_servers_words(tmp_path: Path) -> None:
-    with StubServer(refuse="maximum context length is 128 tokens") as server, Proxy(Replies(tmp_path / "r")) as proxy:
+    with (
+        StubServer(refuse="maximum context length is 128 tokens") as server,
+        Proxy(ReplyStore(tmp_path / "r")) as proxy,
+    ):
         proxy.provide(server.url)
         with pytest.raises(urllib.error.HTTPError, match="503"):
             post(proxy.url(SEEN), body("what?"))

@@ -19,7 +19,7 @@ import pytest
 from stub_server import StubServer, last_text
 
 from mindgpt_plugins.core import process
-from mindgpt_plugins.generation.chat_requests import digest
+from mindgpt_plugins.generation.chat_requests import digest_request
 from mindgpt_plugins.stages.base import Context
 from mindgpt_plugins.stages.benchmark.catalogue import BENCHMARKS
 from mindgpt_plugins.stages.benchmark.config import BenchmarkConfig
@@ -56,7 +56,9 @@ def command(folder: Path, data: dict[str, str], url: str, **keys: Any) -> list[s
 
 
 def start(argv: list[str], folder: Path) -> subprocess.Popen[bytes]:
-    return process.start(argv, folder=folder, env=process.child_environment(cpu=True, offline=True, extra={}))
+    return process.start_command(
+        argv, folder=folder, env=process.build_child_environment(cpu=True, offline=True, extra={})
+    )
 
 
 def finish(argv: list[str], folder: Path) -> tuple[int, str]:
@@ -105,12 +107,12 @@ def test_all_benchmarks_run_and_a_kill_asks_nothing_twice(benchmark_data: dict[s
         child.wait(10)
         until(lambda: quiet(server))
         kept = {line["key"] for line in lines(cut / "replies.jsonl")}
-        before = {digest(body) for body in server.bodies}
+        before = {digest_request(body) for body in server.bodies}
         assert 60 <= len(kept) <= len(before) <= len(kept) + 4  # four in flight may be lost
         server.bodies.clear()
         status, log = finish(argv, cut)
         assert status == 0, log[-3000:]
-        assert not kept & {digest(body) for body in server.bodies}
+        assert not kept & {digest_request(body) for body in server.bodies}
         assert f"{len(kept)} replies kept from before" in log
     assert scores(cut)["cells"] == found["cells"]
     assert lines(cut / "predictions.jsonl") == predictions
@@ -135,7 +137,7 @@ def test_a_server_that_goes_away_stops_it_and_the_same_command_goes_on(
     with StubServer(guess, port=port) as server:
         status, log = finish(argv, folder)
         assert status == 0, log[-3000:]
-        assert not kept & {digest(body) for body in server.bodies}
+        assert not kept & {digest_request(body) for body in server.bodies}
     assert scores(folder)["cells"][0]["n"] > 0
 
 

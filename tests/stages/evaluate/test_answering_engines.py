@@ -32,14 +32,14 @@ def test_auto_means_vllm_on_accelerators_where_it_is_installed(
     monkeypatch: pytest.MonkeyPatch, config: dict[str, str | None], there: bool, name: str
 ) -> None:
     monkeypatch.setattr(engines.importlib.util, "find_spec", lambda module: object() if there else None)
-    assert engines.engine_name(EngineSettings.model_validate({**SETTINGS, **config})) == name
+    assert engines.choose_engine_name(EngineSettings.model_validate({**SETTINGS, **config})) == name
 
 
 @pytest.mark.skipif(HAS_VLLM, reason="vllm is installed")
 def test_asked_for_and_missing_vllm_is_one_line(tiny_model: Path) -> None:
     settings = EngineSettings.model_validate({**SETTINGS, "model": str(tiny_model), "engine": "vllm"})
     with pytest.raises(EngineError, match="engine: vllm cannot be imported .*install vllm, or set engine: hf"):
-        engines.load_once(settings)()
+        engines.make_lazy_engine(settings)()
 
 
 @pytest.mark.vllm

@@ -15,9 +15,9 @@ from safetensors.torch import load_file, save_file
 from mindgpt_plugins.stages.base import Context
 from mindgpt_plugins.stages.interpolate.__main__ import main
 from mindgpt_plugins.stages.interpolate.checkpoint import MergeError
-from mindgpt_plugins.stages.interpolate.choose import figures, pick
+from mindgpt_plugins.stages.interpolate.choose import pick_candidate, summarise_candidate
 from mindgpt_plugins.stages.interpolate.config import InterpolateConfig
-from mindgpt_plugins.stages.interpolate.run import interpolate
+from mindgpt_plugins.stages.interpolate.run import interpolate_checkpoints
 from mindgpt_plugins.stages.interpolate.stage import Interpolate
 
 
@@ -27,14 +27,14 @@ def candidate(alpha: float, domain: float, general: float, fell: tuple[str, ...]
 
 def test_the_best_domain_among_those_in_which_nothing_fell() -> None:
     table = [candidate(0, 0.2, 0.8), candidate(0.5, 0.5, 0.79), candidate(1, 0.6, 0.6, ("colour",))]
-    best = pick(table, "domain")
+    best = pick_candidate(table, "domain")
     assert best is not None and best["alpha"] == 0.5
-    assert pick(table[2:], "domain") is None
+    assert pick_candidate(table[2:], "domain") is None
 
 
 def test_mean_and_ties() -> None:
     table = [candidate(0.25, 0.4, 0.8), candidate(0.5, 0.5, 0.6), candidate(0.75, 0.5, 0.6)]
-    by_mean, by_domain = pick(table, "mean"), pick(table, "domain")
+    by_mean, by_domain = pick_candidate(table, "mean"), pick_candidate(table, "domain")
     assert by_mean is not None and by_mean["alpha"] == 0.25
     assert by_domain is not None and by_domain["alpha"] == 0.5  # the nearer of two equal ones
 
@@ -48,7 +48,7 @@ def test_a_fall_on_too_few_items_still_counts_when_choosing() -> None:
     ]
     cells = [{"set": "dev", "source": s, "capability": "all", "n": 10, "correct": 4} for s in ("general", "domain")]
     gate = {"set": "dev", "groups": groups, "margin": 0.03, "retention": 0.9}
-    found = figures({"gate": gate, "cells": cells, "domain": ["domain"], "general": ["general"]})
+    found = summarise_candidate({"gate": gate, "cells": cells, "domain": ["domain"], "general": ["general"]})
     assert (found["fell"], found["undecided"]) == (["c", "d"], ["b", "c"])
 
 
@@ -102,7 +102,7 @@ def test_choosing_evaluates_every_candidate_once(context: Context, monkeypatch: 
     lines = [json.loads(line) for line in (context.folder / "metrics.jsonl").read_text().splitlines()]
     assert [(line["step"], line["total"], line["alpha"]) for line in lines] == [(1, 3, 0.0), (2, 3, 0.5), (3, 3, 1.0)]
     monkeypatch.setattr(
-        "mindgpt_plugins.stages.interpolate.choose.evaluate", None
+        "mindgpt_plugins.stages.interpolate.choose.run_evaluation", None
     )  # a second run finds everything done
     main(path)
 
@@ -135,7 +135,7 @@ def test_a_real_adapter_of_a_real_model(tmp_path: Path, tiny_model: Path) -> Non
             torch.nn.init.normal_(parameter, std=0.1)
     model.save_pretrained(tmp_path / "adapter")
     after = model.merge_and_unload().state_dict()
-    interpolate(tiny_model, tmp_path / "adapter", 0.5, tmp_path / "out" / "model")
+    interpolate_checkpoints(tiny_model, tmp_path / "adapter", 0.5, tmp_path / "out" / "model")
     got = AutoModelForImageTextToText.from_pretrained(tmp_path / "out" / "model").state_dict()
     changed = [name for name in before if not torch.equal(before[name], after[name])]
     assert len(changed) >= 7

@@ -8,12 +8,12 @@ import pytest
 
 from mindgpt_plugins.answers import GoldError
 from mindgpt_plugins.core.files import load_jsonl
-from mindgpt_plugins.core.registry import get
+from mindgpt_plugins.core.registry import get_registered
 from mindgpt_plugins.stages.base import Context
 from mindgpt_plugins.stages.evaluate.branches import LabelError
 from mindgpt_plugins.stages.evaluate.config import EvaluateConfig
 from mindgpt_plugins.stages.evaluate.paired import CompareError
-from mindgpt_plugins.stages.evaluate.run import GateFailed, evaluate
+from mindgpt_plugins.stages.evaluate.run import GateFailed, run_evaluation
 
 
 def render(
@@ -38,7 +38,7 @@ def render(
         **keys,
     }
     config = EvaluateConfig.model_validate(settings)
-    stage = get("stage", "evaluate")()
+    stage = get_registered("stage", "evaluate")()
     assert stage.check(config, context) == []
     (command,) = stage.render(config, context)
     assert command.argv == ("-m", "mindgpt_plugins.stages.evaluate", "evaluate.json")
@@ -46,7 +46,7 @@ def render(
 
 
 def test_scores_cover_every_source_and_capability(tmp_path: Path, tiny_model: Path, datasets: Path) -> None:
-    scores = evaluate(render(tmp_path / "stage", tiny_model, datasets))
+    scores = run_evaluation(render(tmp_path / "stage", tiny_model, datasets))
     labels = {(c["source"], c["capability"]): c["n"] for c in scores["cells"]}
     assert labels == {
         ("all", "all"): 18,
@@ -68,7 +68,7 @@ def test_a_killed_evaluation_resumes_to_the_same_files(
     tmp_path: Path, tiny_model: Path, datasets: Path, torn: str
 ) -> None:
     config = render(tmp_path / "stage", tiny_model, datasets)
-    evaluate(config)
+    run_evaluation(config)
     folder = config.parent
     names = ["scores.json", "predictions.jsonl", *(f"passes/{n}.jsonl" for n in ("greedy", "samples", "blank"))]
     straight = {name: (folder / name).read_bytes() for name in names}
@@ -82,7 +82,7 @@ def test_a_killed_evaluation_resumes_to_the_same_files(
     (folder / "scores.json").unlink()
     (folder / "predictions.jsonl").unlink()
     before = {line["key"] for line in load_jsonl(path, torn="drop")}
-    evaluate(config)
+    run_evaluation(config)
     assert before  # something was really left to skip
     assert {name: sorted((folder / name).read_bytes().splitlines()) for name in names} == {
         name: sorted(content.splitlines()) for name, content in straight.items()
@@ -95,28 +95,30 @@ def test_a_finished_evaluation_does_not_load_the_model_again(
     tmp_path: Path, tiny_model: Path, datasets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = render(tmp_path / "stage", tiny_model, datasets)
-    scores = evaluate(config)
+    scores = run_evaluation(config)
     monkeypatch.setattr("mindgpt_plugins.generation.hf_engine.Engine", None)
-    assert evaluate(config) == scores
+    assert run_evaluation(config) == scores
 
 
 def test_the_gate_compares_with_earlier_evaluations(tmp_path: Path, tiny_model: Path, datasets: Path) -> None:
-    evaluate(render(tmp_path / "before", tiny_model, datasets))
+    run_evaluation(render(tmp_path / "before", tiny_model, datasets))
     inputs = {"evaluate_base": {"predictions": str(tmp_path / "before/predictions.jsonl")}}
     gate = {"before": "evaluate_base", "peak": "evaluate_base"}
-    same = evaluate(render(tmp_path / "same", tiny_model, datasets, inputs, gate=gate))
+    same = run_evaluation(render(tmp_path / "same", tiny_model, datasets, inputs, gate=gate))
     verdicts = [(g["group"], g["n"], g["needed"], g["verdict"]) for g in same["gate"]["groups"]]
     few = 6, 99, "undecided"  # too few items to show anything; that stops nobody
     assert verdicts == [("perception.colour", *few), ("perception.shape", *few)]
-    wide = evaluate(render(tmp_path / "l1", tiny_model, datasets, inputs, gate={**gate, "groups": "l1", "margin": 0.3}))
+    wide = run_evaluation(
+        render(tmp_path / "l1", tiny_model, datasets, inputs, gate={**gate, "groups": "l1", "margin": 0.3})
+    )
     assert [(g["group"], g["n"], g["verdict"]) for g in wide["gate"]["groups"]] == [("perception", 12, "passed")]
     # The base now counts as all right, so the same model has lost everything.
     path = tmp_path / "before/predictions.jsonl"
     path.write_text("".join(json.dumps({**p, "correct": True}) + "\n" for p in load_jsonl(path)))
     with pytest.raises(GateFailed, match="FAILED"):
-        evaluate(render(tmp_path / "worse", tiny_model, datasets, inputs, gate=gate))
+        run_evaluation(render(tmp_path / "worse", tiny_model, datasets, inputs, gate=gate))
     assert not json.loads((tmp_path / "worse/scores.json").read_text())["gate"]["passed"]
-    warned = evaluate(render(tmp_path / "on", tiny_model, datasets, inputs, gate={**gate, "on_fail": "continue"}))
+    warned = run_evaluation(render(tmp_path / "on", tiny_model, datasets, inputs, gate={**gate, "on_fail": "continue"}))
     assert not warned["gate"]["passed"]
 
 
@@ -125,7 +127,7 @@ def test_a_gate_on_a_set_that_is_not_evaluated_is_found_before_the_run(tmp_path:
         {"kind": "evaluate", "model": "m", "sets": ["w/dev"], "gate": {"before": "e", "set": "tset"}}
     )
     context = Context("e2", tmp_path, {}, seed=0)
-    (problem,) = get("stage", "evaluate")().check(config, context)
+    (problem,) = get_registered("stage", "evaluate")().check(config, context)
     assert "'tset' is not evaluated here" in problem
     assert ("scores", "e") in list(config.references())
 
@@ -136,7 +138,7 @@ def test_branches_are_written_beside_the_scores(tmp_path: Path, tiny_model: Path
     tree.write_text(
         json.dumps([{"id": i, "level": n, "parent": p, "name": i[-1], "definition": "d"} for i, n, p in nodes])
     )
-    scores = evaluate(render(tmp_path / "stage", tiny_model, datasets, tree={"knowledge": str(tree)}))
+    scores = run_evaluation(render(tmp_path / "stage", tiny_model, datasets, tree={"knowledge": str(tree)}))
     found = json.loads((tmp_path / "stage/branches.json").read_text())
     whole = scores["cells"][0]
     top = {tuple(b["path"]): b for b in found["branches"] if b["axis"] == "capability" and b["level"] == 1}
@@ -152,7 +154,7 @@ def test_a_tree_that_cannot_be_read_is_found_before_the_run(tmp_path: Path) -> N
     (tmp_path / "tree.json").write_text("[]")
     trees = {"knowledge": "tree.json", "capability": "nowhere.yaml"}
     settings = {"kind": "evaluate", "model": "m", "sets": ["w/dev"]}
-    stage, context = get("stage", "evaluate")(), Context("e", tmp_path, {}, seed=0, recipe_folder=tmp_path)
+    stage, context = get_registered("stage", "evaluate")(), Context("e", tmp_path, {}, seed=0, recipe_folder=tmp_path)
     for axis, path in trees.items():
         config = EvaluateConfig.model_validate({**settings, "tree": {axis: path}})
         (problem,) = stage.check(config, context)
@@ -161,7 +163,7 @@ def test_a_tree_that_cannot_be_read_is_found_before_the_run(tmp_path: Path) -> N
 
 
 def test_every_row_can_be_asked_blank(tmp_path: Path, tiny_model: Path, datasets: Path) -> None:
-    scores = evaluate(render(tmp_path / "stage", tiny_model, datasets, blank="all", samples=None))
+    scores = run_evaluation(render(tmp_path / "stage", tiny_model, datasets, blank="all", samples=None))
     found = json.loads((tmp_path / "stage/branches.json").read_text())
     assert [b["blank_n"] == b["n"] for b in found["branches"]] == [True] * 5
     assert scores["cells"][0]["sighted_accuracy"] == scores["cells"][0]["accuracy"]
@@ -172,7 +174,7 @@ def test_a_bad_label_stops_before_the_model_is_asked(tmp_path: Path, datasets: P
     (datasets / "dev.jsonl").write_text(rows)
     config = render(tmp_path / "stage", tmp_path / "no-model", datasets)
     with pytest.raises(LabelError, match=r"capability of dev/r0: label 'perception\.\.colour' has an empty element"):
-        evaluate(config)
+        run_evaluation(config)
 
 
 def test_a_gold_answer_no_reply_can_match_stops_before_the_model_is_asked(tmp_path: Path, datasets: Path) -> None:
@@ -181,7 +183,7 @@ def test_a_gold_answer_no_reply_can_match_stops_before_the_model_is_asked(tmp_pa
     (datasets / "dev.jsonl").write_text("\n".join([json.dumps(row), *rest]))
     config = render(tmp_path / "stage", tmp_path / "no-model", datasets)
     with pytest.raises(GoldError, match="row dev/r0: gold answer 'many' of answer_type 'number' is no number"):
-        evaluate(config)
+        run_evaluation(config)
 
 
 def label(datasets: Path, **labels: str) -> None:
@@ -192,23 +194,23 @@ def label(datasets: Path, **labels: str) -> None:
 
 
 def test_the_gate_may_group_by_knowledge(tmp_path: Path, tiny_model: Path, datasets: Path) -> None:
-    evaluate(render(tmp_path / "before", tiny_model, datasets))  # written before the rows had labels
+    run_evaluation(render(tmp_path / "before", tiny_model, datasets))  # written before the rows had labels
     inputs = {"evaluate_base": {"predictions": str(tmp_path / "before/predictions.jsonl")}}
     keys: dict[str, Any] = {"gate": {"before": "evaluate_base", "groups": "knowledge_l1"}}
     with pytest.raises(LabelError, match="none of the 12 general items of dev has a knowledge label"):
-        evaluate(render(tmp_path / "none", tmp_path / "no-model", datasets, inputs, **keys))
+        run_evaluation(render(tmp_path / "none", tmp_path / "no-model", datasets, inputs, **keys))
     label(datasets, r0="red.a", r1="red.b", r2="green.a", r3="blue")
-    scores = evaluate(render(tmp_path / "some", tiny_model, datasets, inputs, **keys))
+    scores = run_evaluation(render(tmp_path / "some", tiny_model, datasets, inputs, **keys))
     groups = {g["group"]: g["n"] for g in scores["gate"]["groups"]}
     assert groups == {"red": 2, "green": 1, "blue": 1, "(no label)": 8}
 
 
 def test_branches_are_compared_with_an_earlier_evaluation(tmp_path: Path, tiny_model: Path, datasets: Path) -> None:
-    evaluate(render(tmp_path / "before", tiny_model, datasets))
+    run_evaluation(render(tmp_path / "before", tiny_model, datasets))
     path = tmp_path / "before/predictions.jsonl"
     path.write_text("".join(json.dumps({**p, "correct": True}) + "\n" for p in load_jsonl(path)))
     inputs = {"evaluate_base": {"predictions": str(path)}}
-    evaluate(render(tmp_path / "now", tiny_model, datasets, inputs, compare="evaluate_base"))
+    run_evaluation(render(tmp_path / "now", tiny_model, datasets, inputs, compare="evaluate_base"))
     found = json.loads((tmp_path / "now/branches.json").read_text())["compared"]
     assert (found["with"], found["items"], found["only_before"], found["only_after"]) == ("evaluate_base", 18, 0, 0)
     fell = {
@@ -217,4 +219,4 @@ def test_branches_are_compared_with_an_earlier_evaluation(tmp_path: Path, tiny_m
     assert fell == {("general", "perception"): (12, -1.0)}  # six items of a branch cannot say so among five branches
     path.write_text("".join(json.dumps({**p, "uid": p["uid"] + "x"}) + "\n" for p in load_jsonl(path)))
     with pytest.raises(CompareError, match="evaluate_base and this evaluation have no item in common"):
-        evaluate(render(tmp_path / "other", tmp_path / "no-model", datasets, inputs, compare="evaluate_base"))
+        run_evaluation(render(tmp_path / "other", tmp_path / "no-model", datasets, inputs, compare="evaluate_base"))

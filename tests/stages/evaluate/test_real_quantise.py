@@ -29,7 +29,7 @@ def test_a_model_that_answers_nothing_right_fails_the_gate(
     context = Context("q", tmp_path / "q", {"data": {"datasets": str(datasets)}}, seed=0)
     context.folder.mkdir()
     (command,) = Quantise().render(QuantiseConfig.model_validate(raw), context)
-    env = os.environ | process.child_environment(cpu=True, offline=True, extra={})
+    env = os.environ | process.build_child_environment(cpu=True, offline=True, extra={})
     ran = subprocess.run([str(PYTHON), *command.argv], cwd=context.folder, env=env, capture_output=True, text=True)
     assert ran.returncode == 1 and "recovery cannot be judged" in ran.stderr
     assert not (context.folder / "model").exists()  # only what passed is a model

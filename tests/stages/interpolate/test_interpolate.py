@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from mindgpt_plugins.stages.interpolate.adapter import Adapter, combine
-from mindgpt_plugins.stages.interpolate.checkpoint import INDEX, MergeError, pieces, read_header
-from mindgpt_plugins.stages.interpolate.run import interpolate
+from mindgpt_plugins.stages.interpolate.adapter import Adapter, combine_adapters
+from mindgpt_plugins.stages.interpolate.checkpoint import INDEX, MergeError, read_header, slice_elements
+from mindgpt_plugins.stages.interpolate.run import interpolate_checkpoints
 
 Weights = dict[str, torch.Tensor]
 HEAD, TABLE = "lm_head.weight", "model.embed_tokens.weight"
@@ -56,7 +56,7 @@ def load(folder: Path) -> Weights:
 def test_equals_dense_arithmetic_whatever_the_shards(tmp_path: Path, shards: tuple[int, int], dtype: torch.dtype):
     a, b = random_weights(0, dtype), random_weights(1, dtype)
     start, end = save(tmp_path / "a", a, shards[0]), save(tmp_path / "b", b, shards[1])
-    interpolate(start, end, 0.3, tmp_path / "out")
+    interpolate_checkpoints(start, end, 0.3, tmp_path / "out")
     got = load(tmp_path / "out")
     assert got.keys() == b.keys()
     for name in b:
@@ -81,24 +81,24 @@ def test_equals_dense_arithmetic_whatever_the_shards(tmp_path: Path, shards: tup
 def test_the_ends_are_exact_in_the_ends_type(tmp_path: Path, alpha: float):
     start = save(tmp_path / "a", random_weights(0, torch.bfloat16))
     end = save(tmp_path / "b", random_weights(1, torch.float32))
-    interpolate(start, end, alpha, tmp_path / "out")
+    interpolate_checkpoints(start, end, alpha, tmp_path / "out")
     wanted = load(end if alpha else start)
     assert all(torch.equal(t, wanted[name].float()) for name, t in load(tmp_path / "out").items())
 
 
 @given(count=st.integers(0, 50), size=st.integers(1, 12))
 def test_pieces_cover_everything_once(count: int, size: int):
-    assert [i for p in pieces(count, size) for i in range(count)[p]] == list(range(count))
+    assert [i for p in slice_elements(count, size) for i in range(count)[p]] == list(range(count))
 
 
 def test_a_killed_run_goes_on_after_the_last_shard(tmp_path: Path):
     start, end = save(tmp_path / "a", random_weights(0), 2), save(tmp_path / "b", random_weights(1), 2)
-    interpolate(start, end, 0.5, tmp_path / "whole")
-    interpolate(start, end, 0.5, tmp_path / "cut")
+    interpolate_checkpoints(start, end, 0.5, tmp_path / "whole")
+    interpolate_checkpoints(start, end, 0.5, tmp_path / "cut")
     last = tmp_path / "cut" / "model-00002-of-00002.safetensors"
     last.rename(last.with_name(f".{last.name}.part"))  # half written when the kill came
     (tmp_path / "cut" / INDEX).unlink()
-    interpolate(start, end, 0.5, tmp_path / "cut")
+    interpolate_checkpoints(start, end, 0.5, tmp_path / "cut")
     files = [sorted((p.name, p.read_bytes()) for p in (tmp_path / f).iterdir()) for f in ("whole", "cut")]
     assert files[0] == files[1]
 
@@ -109,12 +109,12 @@ def test_a_tied_head_that_one_side_stores_is_left_out(tmp_path: Path):
     del a[HEAD]
     tied = {"tie_word_embeddings": True}
     start, end = save(tmp_path / "a", a, config=tied), save(tmp_path / "b", b, config=tied)
-    interpolate(start, end, 0.5, tmp_path / "out")
+    interpolate_checkpoints(start, end, 0.5, tmp_path / "out")
     assert HEAD not in load(tmp_path / "out")
     b[HEAD] += 1
     broken = save(tmp_path / "c", b, config=tied)
     with pytest.raises(MergeError, match="ties lm_head.weight .* but they differ"):
-        interpolate(start, broken, 0.5, tmp_path / "never")
+        interpolate_checkpoints(start, broken, 0.5, tmp_path / "never")
 
 
 def renamed(weights: Weights) -> Weights:
@@ -132,33 +132,35 @@ def renamed(weights: Weights) -> Weights:
 def test_tensors_that_do_not_fit_are_named(tmp_path: Path, change: Any, message: str):
     start, end = save(tmp_path / "a", random_weights(0)), save(tmp_path / "b", change(random_weights(1)))
     with pytest.raises(MergeError, match=message):
-        interpolate(start, end, 0.5, tmp_path / "out")
+        interpolate_checkpoints(start, end, 0.5, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_integers_must_be_equal(tmp_path: Path):
     a, b = random_weights(0), random_weights(1)
     a["model.ids"] = b["model.ids"] = torch.arange(3)
-    interpolate(save(tmp_path / "a", a), save(tmp_path / "b", b), 0.5, tmp_path / "out")
+    interpolate_checkpoints(save(tmp_path / "a", a), save(tmp_path / "b", b), 0.5, tmp_path / "out")
     assert torch.equal(load(tmp_path / "out")["model.ids"], torch.arange(3))
     other = save(tmp_path / "c", {**b, "model.ids": torch.zeros(3, dtype=torch.long)})
     with pytest.raises(MergeError, match=r"model.ids is I64, which cannot be interpolated"):
-        interpolate(tmp_path / "a", other, 0.5, tmp_path / "never")
+        interpolate_checkpoints(tmp_path / "a", other, 0.5, tmp_path / "never")
 
 
 def test_other_models_and_broken_files_are_refused(tmp_path: Path):
     start = save(tmp_path / "a", random_weights(0))
     with pytest.raises(MergeError, match=r"'toy'.*'other'"):
-        interpolate(start, save(tmp_path / "b", random_weights(1), config={"model_type": "other"}), 0.5, tmp_path / "o")
+        interpolate_checkpoints(
+            start, save(tmp_path / "b", random_weights(1), config={"model_type": "other"}), 0.5, tmp_path / "o"
+        )
     other = save(tmp_path / "c", random_weights(1))
     (other / "tokenizer.json").write_text('{"model": {"vocab": {"b": 0}}, "added_tokens": []}')
     with pytest.raises(MergeError, match="different tokenizers"):
-        interpolate(start, other, 0.5, tmp_path / "o")
+        interpolate_checkpoints(start, other, 0.5, tmp_path / "o")
     with pytest.raises(MergeError, match="extrapolate"):
-        interpolate(start, start, 1.5, tmp_path / "o")
+        interpolate_checkpoints(start, start, 1.5, tmp_path / "o")
     (tmp_path / "empty").mkdir()
     with pytest.raises(MergeError, match="neither model.safetensors"):
-        interpolate(start, tmp_path / "empty", 0.5, tmp_path / "o")
+        interpolate_checkpoints(start, tmp_path / "empty", 0.5, tmp_path / "o")
     whole = (start / "model.safetensors").read_bytes()
     (start / "model.safetensors").write_bytes(whole[:-3])
     with pytest.raises(MergeError, match="cut short"):
@@ -199,7 +201,7 @@ def dense(folder: Path, alpha: float, rank: int, target: str, rslora: bool = Fal
 def test_one_adapter_scales(tmp_path: Path, rslora: bool):
     base = save(tmp_path / "base", random_weights(0), 2)
     adapter = save_adapter(tmp_path / "lora", base, 1, {"model.a": 2}, use_rslora=rslora)
-    interpolate(base, adapter, 0.25, tmp_path / "out" / "model")
+    interpolate_checkpoints(base, adapter, 0.25, tmp_path / "out" / "model")
     got, was = load(tmp_path / "out" / "model"), load(base)
     change = 0.25 * dense(adapter, 6, 2, "model.a", rslora)
     assert torch.allclose(got["model.a.weight"].double(), was["model.a.weight"].double() + change, atol=1e-6)
@@ -211,7 +213,7 @@ def test_two_adapters_concatenate_their_ranks(tmp_path: Path):
     base = save(tmp_path / "base", random_weights(0))
     one = save_adapter(tmp_path / "one", base, 1, {"model.a": 2, "lm_head": 2})
     two = save_adapter(tmp_path / "two", base, 2, {"model.a": 3}, alpha=3)
-    interpolate(one, two, 0.4, tmp_path / "out" / "model")
+    interpolate_checkpoints(one, two, 0.4, tmp_path / "out" / "model")
     was, got = load(base), load(tmp_path / "out" / "model")
     both = 0.6 * dense(one, 6, 2, "model.a") + 0.4 * dense(two, 3, 3, "model.a")
     alone = 0.6 * dense(one, 6, 2, "lm_head")
@@ -236,21 +238,21 @@ def test_variants_that_are_no_plain_product_are_refused(tmp_path: Path, config: 
     base = save(tmp_path / "base", random_weights(0))
     adapter = save_adapter(tmp_path / "lora", base, 1, {"model.a": 2}, **config)
     with pytest.raises(MergeError, match=message):
-        interpolate(base, adapter, 0.5, tmp_path / "out" / "model")
+        interpolate_checkpoints(base, adapter, 0.5, tmp_path / "out" / "model")
 
 
 def test_adapters_of_another_base_are_refused(tmp_path: Path):
     base, other = save(tmp_path / "base", random_weights(0)), save(tmp_path / "other", random_weights(1))
     adapter = save_adapter(tmp_path / "lora", base, 1, {"model.a": 2})
     with pytest.raises(MergeError, match="was trained on .*base, not on .*other"):
-        interpolate(other, adapter, 0.5, tmp_path / "out" / "model")
+        interpolate_checkpoints(other, adapter, 0.5, tmp_path / "out" / "model")
     with pytest.raises(MergeError, match="cannot be combined"):
-        combine(
+        combine_adapters(
             [(Adapter(adapter), 1.0), (Adapter(save_adapter(tmp_path / "l2", other, 1, {"model.a": 2})), 1.0)],
             tmp_path / "x",
         )
     with pytest.raises(MergeError, match="merge the adapter first"):
-        interpolate(adapter, base, 0.5, tmp_path / "out" / "model")
+        interpolate_checkpoints(adapter, base, 0.5, tmp_path / "out" / "model")
 
 
 def test_peft_reads_what_we_write(tmp_path: Path):
@@ -272,7 +274,7 @@ def test_peft_reads_what_we_write(tmp_path: Path):
         return merged
 
     one, two = trained(1, 2, tmp_path / "one"), trained(2, 3, tmp_path / "two", use_rslora=True)
-    combine([(Adapter(tmp_path / "one"), 0.3), (Adapter(tmp_path / "two"), 0.7)], tmp_path / "both")
+    combine_adapters([(Adapter(tmp_path / "one"), 0.3), (Adapter(tmp_path / "two"), 0.7)], tmp_path / "both")
     got = peft.PeftModel.from_pretrained(net(), tmp_path / "both").merge_and_unload().state_dict()
     base = net().state_dict()
     for name, weight in base.items():
@@ -284,10 +286,10 @@ MEASURE = """
 import resource, sys
 from pathlib import Path
 import torch, safetensors.torch
-from mindgpt_plugins.stages.interpolate.run import interpolate
+from mindgpt_plugins.stages.interpolate.run import interpolate_checkpoints
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 before = peak()
-interpolate(Path(sys.argv[1]), Path(sys.argv[2]), 0.5, Path(sys.argv[3]))
+interpolate_checkpoints(Path(sys.argv[1]), Path(sys.argv[2]), 0.5, Path(sys.argv[3]))
 print(peak() - before)
 """
 

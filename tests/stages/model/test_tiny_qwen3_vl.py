@@ -10,7 +10,7 @@ transformers = pytest.importorskip("transformers")
 from PIL import Image  # noqa: E402
 
 from mindgpt_plugins.stages.model.config import ModelConfig  # noqa: E402
-from mindgpt_plugins.stages.model.run import build, sizes  # noqa: E402
+from mindgpt_plugins.stages.model.run import build_model, derive_model_sizes  # noqa: E402
 
 TEXTS = ["user", "assistant", "what colour is the square?", "answer: red", "answer: top left"] * 20
 CONFIG = ModelConfig.model_validate(
@@ -21,7 +21,7 @@ CONFIG = ModelConfig.model_validate(
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tiny") / "model"
-    build(CONFIG, TEXTS, folder, 0, 32 * 32, 96 * 96)
+    build_model(CONFIG, TEXTS, folder, 0, 32 * 32, 96 * 96)
     return folder
 
 
@@ -71,7 +71,7 @@ def test_special_tokens_are_single_and_words_of_the_world_are_too(folder: Path) 
 
 
 def test_same_seed_same_weights(folder: Path, tmp_path: Path) -> None:
-    build(CONFIG, TEXTS, tmp_path / "again", 0, 32 * 32, 96 * 96)
+    build_model(CONFIG, TEXTS, tmp_path / "again", 0, 32 * 32, 96 * 96)
     for name in ("model.safetensors", "tokenizer.json"):
         assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
 
@@ -105,7 +105,7 @@ def test_sizes_that_cannot_work_are_refused() -> None:
 
 def test_the_sizes_are_known_before_it_is_made(folder: Path) -> None:
     config = transformers.AutoConfig.from_pretrained(folder)
-    text, vision = sizes(CONFIG, 96 * 96)
+    text, vision = derive_model_sizes(CONFIG, 96 * 96)
     assert text.pop("vocab_size") >= config.text_config.vocab_size
     for foreseen, made in ((text, config.text_config), (vision, config.vision_config)):
         assert foreseen == {key: getattr(made, key) for key in foreseen}

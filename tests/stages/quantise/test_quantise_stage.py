@@ -17,11 +17,11 @@ from PIL import Image
 from pydantic import ValidationError
 
 from mindgpt_plugins.stages.base import Context
-from mindgpt_plugins.stages.quantise.calibration import CalibrationError, rows_for, stratified
+from mindgpt_plugins.stages.quantise.calibration import CalibrationError, select_calibration_rows, stratify_items
 from mindgpt_plugins.stages.quantise.config import QuantiseConfig
-from mindgpt_plugins.stages.quantise.gate import shortfalls, weights_size
+from mindgpt_plugins.stages.quantise.gate import find_quality_shortfalls, measure_weights_size
 from mindgpt_plugins.stages.quantise.job import CalibrationJob
-from mindgpt_plugins.stages.quantise.schemes import kept
+from mindgpt_plugins.stages.quantise.schemes import list_kept_modules
 from mindgpt_plugins.stages.quantise.stage import Quantise
 
 GATE = {"sets": ["data/dev"]}
@@ -76,11 +76,11 @@ def test_calibration_rows_are_spread_over_the_labels(tmp_path: Path) -> None:
         (row(f"b{i}", "text"), tmp_path) for i in range(5)
     ]
     items += [(row("c", "where"), tmp_path)]
-    chosen = stratified(items, 12, "capability", seed=0)
+    chosen = stratify_items(items, 12, "capability", seed=0)
     assert Counter(r.capability for r, _ in chosen) == {"count": 6, "text": 5, "where": 1}
-    assert chosen == stratified(items[::-1][::-1], 12, "capability", seed=0)
-    assert chosen != stratified(items, 12, "capability", seed=1)
-    assert len(stratified(items, 1000, "capability", seed=0)) == 96
+    assert chosen == stratify_items(items[::-1][::-1], 12, "capability", seed=0)
+    assert chosen != stratify_items(items, 12, "capability", seed=1)
+    assert len(stratify_items(items, 1000, "capability", seed=0)) == 96
 
 
 def quality(**change: Any) -> dict[str, Any]:
@@ -98,18 +98,18 @@ def quality(**change: Any) -> dict[str, Any]:
     ],
 )
 def test_the_gate_names_everything_that_is_lost(found: dict[str, Any], lost: list[str]) -> None:
-    said = shortfalls(found)
+    said = find_quality_shortfalls(found)
     assert len(said) == len(lost) and all(part in line for part, line in zip(lost, said, strict=True))
 
 
 def test_the_head_everything_visual_and_routers_stay() -> None:
-    assert kept("qwen3_vl") == ["re:.*lm_head", "re:.*visual.*"]
-    assert kept("qwen3_vl_moe", ["re:.*layers.0.*"])[2:] == ["re:.*mlp.gate$", "re:.*layers.0.*"]
+    assert list_kept_modules("qwen3_vl") == ["re:.*lm_head", "re:.*visual.*"]
+    assert list_kept_modules("qwen3_vl_moe", ["re:.*layers.0.*"])[2:] == ["re:.*mlp.gate$", "re:.*layers.0.*"]
 
 
 def test_a_folder_without_weights_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no .safetensors files"):
-        weights_size(tmp_path)
+        measure_weights_size(tmp_path)
 
 
 def asked(folder: Path, **change: Any) -> CalibrationJob:
@@ -130,24 +130,24 @@ def calibration_set(tmp_path: Path) -> Path:
 
 
 def test_a_model_that_sees_is_calibrated_on_pictures(calibration_set: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    chosen = rows_for(asked(calibration_set), vision=True, seed=0)
+    chosen = select_calibration_rows(asked(calibration_set), vision=True, seed=0)
     assert {r.uid for r, _ in chosen} == {"r0", "r1", "r2", "r3"}
     assert "2 rows without a picture are left out" in capsys.readouterr().out
     for options in ({"text_only": True}, {}):
-        texts = rows_for(asked(calibration_set, **options), vision=bool(options), seed=0)
+        texts = select_calibration_rows(asked(calibration_set, **options), vision=bool(options), seed=0)
         assert {r.uid for r, _ in texts} == {"r4", "r5"}
 
 
 def test_missing_calibration_pictures_are_named(calibration_set: Path) -> None:
     (calibration_set / "images/2.png").unlink()
     with pytest.raises(CalibrationError, match=r"1 pictures of 4 rows are missing; the first: .*2\.png of row r2"):
-        rows_for(asked(calibration_set), vision=True, seed=0)
+        select_calibration_rows(asked(calibration_set), vision=True, seed=0)
 
 
 def test_text_alone_does_not_calibrate_a_model_that_sees(tmp_path: Path) -> None:
     write_set([row("t", "count")], tmp_path, "train")
     with pytest.raises(CalibrationError, match="none of 1 rows has a picture.*calibration.text_only: true"):
-        rows_for(asked(tmp_path), vision=True, seed=0)
+        select_calibration_rows(asked(tmp_path), vision=True, seed=0)
 
 
 def test_the_process_says_what_is_missing_before_it_loads_anything(calibration_set: Path, tmp_path: Path) -> None:

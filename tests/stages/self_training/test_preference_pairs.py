@@ -9,7 +9,7 @@ from mindgpt_data.export import read_preference_set
 from scripted import Scripted
 
 from mindgpt_plugins.answers import judge_answer
-from mindgpt_plugins.core.registry import get
+from mindgpt_plugins.core.registry import get_registered
 from mindgpt_plugins.generation.hf_engine import Prompt
 from mindgpt_plugins.stages.base import Context
 from mindgpt_plugins.stages.preference_pairs.config import PreferencePairsConfig
@@ -26,7 +26,7 @@ def render(tmp_path: Path, world: Path, **keys: Any) -> Path:
     config = PreferencePairsConfig.model_validate(
         {"kind": "preference_pairs", "model": "model", "prompts": ["world/general"], **keys}
     )
-    (command,) = get("stage", "preference_pairs")().render(config, Context("pp", folder, inputs, seed=0))
+    (command,) = get_registered("stage", "preference_pairs")().render(config, Context("pp", folder, inputs, seed=0))
     return folder / command.argv[2]
 
 

@@ -9,7 +9,7 @@ import pytest
 from mindgpt_data.export import read_set
 from scripted import Scripted
 
-from mindgpt_plugins.core.registry import get
+from mindgpt_plugins.core.registry import get_registered
 from mindgpt_plugins.generation.hf_engine import Prompt
 from mindgpt_plugins.stages.base import Context
 from mindgpt_plugins.stages.rejection_sampling.config import RejectionSamplingConfig
@@ -24,7 +24,7 @@ def render(tmp_path: Path, world: Path, **keys: Any) -> Path:
     config = RejectionSamplingConfig.model_validate(
         {"kind": "rejection_sampling", "model": "base", "prompts": ["world/general"], "batch_size": 16, **keys}
     )
-    (command,) = get("stage", "rejection_sampling")().render(config, Context("rs", folder, inputs, seed=0))
+    (command,) = get_registered("stage", "rejection_sampling")().render(config, Context("rs", folder, inputs, seed=0))
     assert command.argv[1] == "mindgpt_plugins.stages.rejection_sampling"
     return folder / command.argv[2]
 

@@ -15,11 +15,11 @@ from PIL import Image  # noqa: E402
 from support import hub_folders  # noqa: E402
 from typer.testing import CliRunner  # noqa: E402
 
-from mindgpt_plugins.cli import verbs  # noqa: E402
+from mindgpt_plugins.cli import build_cli_app  # noqa: E402
 from mindgpt_plugins.pipeline import plan  # noqa: E402
-from mindgpt_plugins.recipe.loading import load  # noqa: E402
+from mindgpt_plugins.recipe.loading import load_recipe  # noqa: E402
 from mindgpt_plugins.sizing.gpus import CostError  # noqa: E402
-from mindgpt_plugins.workbench.cost.estimate import StageCost, estimate  # noqa: E402
+from mindgpt_plugins.workbench.cost.estimate import StageCost, estimate_plan_cost  # noqa: E402
 from mindgpt_plugins.workbench.rehearse.models import ModelNotHere  # noqa: E402
 
 HUB = "Qwen/Qwen3-VL-8B-Instruct"
@@ -54,8 +54,8 @@ def costs(tmp_path: Path, hub: Path) -> Callable[..., dict[str, StageCost]]:
         body = "".join(f"  {one.partition(' ')[0]}: {{{one.partition(' ')[2]}}}\n" for one in stages)
         head = "name: costs\ndevice: cpu\nimage: {min_pixels: 1024, max_pixels: 1048576}\nstages:\n"
         (tmp_path / "costs.yaml").write_text(head + body)
-        made = plan.make(load(str(tmp_path / "costs.yaml"), []), tmp_path / "runs")
-        return {one.stage: one for one in estimate(made, models={HUB: hub}, **options)}
+        made = plan.make_run_plan(load_recipe(str(tmp_path / "costs.yaml"), []), tmp_path / "runs")
+        return {one.stage: one for one in estimate_plan_cost(made, models={HUB: hub}, **options)}
 
     return run
 
@@ -128,7 +128,7 @@ def test_replies_and_sets_that_are_not_made_yet(costs: Any) -> None:
 
 
 def test_a_model_and_sets_to_come(tmp_path: Path) -> None:
-    found = {one.stage: one for one in estimate(plan.make(load("quickstart", []), tmp_path))}
+    found = {one.stage: one for one in estimate_plan_cost(plan.make_run_plan(load_recipe("quickstart", []), tmp_path))}
     assert all(one.counted for one in found.values()) and found["world"].gpu_hours == 0
     assert (found["base"].steps, found["base"].samples) == (1400, 22400)
     assert (found["align"].steps, found["align"].samples) == (60, 1920), "960 pairs, a step of 16"
@@ -136,8 +136,8 @@ def test_a_model_and_sets_to_come(tmp_path: Path) -> None:
 
 
 def test_a_set_without_a_budget_is_as_long_as_its_density_says(tmp_path: Path) -> None:
-    recipe = load("quickstart", ["stages.world.sets.general_train.sources.general.items=null"])
-    found = {one.stage: one for one in estimate(plan.make(recipe, tmp_path))}
+    recipe = load_recipe("quickstart", ["stages.world.sets.general_train.sources.general.items=null"])
+    found = {one.stage: one for one in estimate_plan_cost(plan.make_run_plan(recipe, tmp_path))}
     assert not found["base"].counted and "run with --until world first" in found["base"].assumptions[0]
 
 
@@ -158,8 +158,10 @@ def test_the_verb(costs: Any, tmp_path: Path, hub: Path) -> None:
     expected = costs(f"sft {TRAIN}", f"rl {RL}")
     arguments = ["plan", "cost", str(tmp_path / "costs.yaml"), "--model", f"{HUB}={hub}", "--runs", str(tmp_path / "r")]
     with pytest.raises(ModelNotHere, match=f"model {HUB}: neither a folder nor in the local Hugging Face cache"):
-        CliRunner().invoke(verbs(), arguments[:3], catch_exceptions=False)
-    shown = CliRunner().invoke(verbs(), [*arguments, "--json", str(tmp_path / "o.json")], catch_exceptions=False)
+        CliRunner().invoke(build_cli_app(), arguments[:3], catch_exceptions=False)
+    shown = CliRunner().invoke(
+        build_cli_app(), [*arguments, "--json", str(tmp_path / "o.json")], catch_exceptions=False
+    )
     assert shown.exit_code == 0
     said = " ".join(shown.output.split())
     assert "H100 SXM" in said and "datasheet" in said and "total" in said

@@ -12,8 +12,8 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 from mindgpt_plugins.sizing import flops as cost_flops  # noqa: E402
-from mindgpt_plugins.sizing.flops import Trained, backward, forward  # noqa: E402
-from mindgpt_plugins.sizing.gpus import GPUS, CostError, gpu  # noqa: E402
+from mindgpt_plugins.sizing.flops import Trained, count_backward_flops, count_forward_flops  # noqa: E402
+from mindgpt_plugins.sizing.gpus import GPUS, CostError, find_gpu  # noqa: E402
 
 CONFIGS = Path(__file__).parents[1] / "parallel" / "configs"
 TEXT = {
@@ -82,9 +82,9 @@ def test_as_torch_counts(name: str, sees: bool, tmp_path: Path) -> None:
     for weight_name, weight in model.named_parameters():
         weight.requires_grad_(sees or "visual" not in weight_name)
     ahead, back = counted(model, inputs)
-    passed = forward(cost_flops.read(tmp_path), 256, patches, causal=False)
+    passed = count_forward_flops(cost_flops.read_sized_model(tmp_path), 256, patches, causal=False)
     assert passed.total == pytest.approx(ahead, rel=0.02)
-    found = backward(passed, Trained(vision=sees, projector=sees))
+    found = count_backward_flops(passed, Trained(vision=sees, projector=sees))
     assert found == pytest.approx(back, rel=0.02)
 
 
@@ -96,40 +96,42 @@ def test_adapters_as_torch_counts(tmp_path: Path) -> None:
     model.enable_input_require_grads()
     inputs, patches = batch(model.base_model.model, 256)
     ahead, back = counted(model, inputs)
-    passed = forward(cost_flops.read(tmp_path), 256, patches, rank=16, causal=False)
+    passed = count_forward_flops(cost_flops.read_sized_model(tmp_path), 256, patches, rank=16, causal=False)
     assert passed.total == pytest.approx(ahead, rel=0.02)
-    assert backward(passed, Trained("lora", rank=16)) == pytest.approx(back, rel=0.03)
+    assert count_backward_flops(passed, Trained("lora", rank=16)) == pytest.approx(back, rel=0.03)
 
 
 def test_six_times_the_weights_and_the_attention() -> None:
     """The usual rule for a text model: 6 · weights · tokens, and 6 · layers · width · tokens² for causal attention."""
-    sized = cost_flops.read(CONFIGS / "qwen3_8b.json")
-    passed = forward(sized, 4096)
-    step = passed.total + backward(passed, Trained())
+    sized = cost_flops.read_sized_model(CONFIGS / "qwen3_8b.json")
+    passed = count_forward_flops(sized, 4096)
+    step = passed.total + count_backward_flops(passed, Trained())
     weights = 8.19e9 - 151936 * 4096
     assert step == pytest.approx(6 * weights * 4096 + 6 * 36 * 4096 * 4096**2, rel=0.01)
 
 
 def test_a_mixture_meets_only_some_experts() -> None:
-    dense, sparse = (cost_flops.read(CONFIGS / f"{name}.json") for name in ("qwen3_vl_8b", "qwen3_vl_30b_a3b"))
-    assert 0.35 < forward(sparse, 1024).total / forward(dense, 1024).total < 0.45
+    dense, sparse = (
+        cost_flops.read_sized_model(CONFIGS / f"{name}.json") for name in ("qwen3_vl_8b", "qwen3_vl_30b_a3b")
+    )
+    assert 0.35 < count_forward_flops(sparse, 1024).total / count_forward_flops(dense, 1024).total < 0.45
 
 
 def test_decoding_reads_the_weights() -> None:
-    sized, h100 = cost_flops.read(CONFIGS / "qwen3_8b.json"), GPUS["h100"]
+    sized, h100 = cost_flops.read_sized_model(CONFIGS / "qwen3_8b.json"), GPUS["h100"]
 
     def decoding(replies: float, waiting: float) -> cost_flops.Decoding:
-        return cost_flops.decoding(sized, h100, 0.35, replies=replies, prompt=100, reply=1000, waiting=waiting)
+        return cost_flops.estimate_decoding(sized, h100, 0.35, replies=replies, prompt=100, reply=1000, waiting=waiting)
 
     alone, together = decoding(1, 1), decoding(64, 64)
     assert alone.seconds == pytest.approx(1000 * 16.38e9 / (0.6 * 3.35e12), rel=0.02)
     assert alone.seconds < together.seconds < 3 * alone.seconds, "64 at once share the reading of the weights"
     assert together.together == 64
-    large, small = cost_flops.read(CONFIGS / "qwen3_vl_30b_a3b.json"), GPUS["4090"]
-    assert cost_flops.decoding(large, small, 0.35, replies=9, prompt=9, reply=9, waiting=2).gpus == 16
+    large, small = cost_flops.read_sized_model(CONFIGS / "qwen3_vl_30b_a3b.json"), GPUS["4090"]
+    assert cost_flops.estimate_decoding(large, small, 0.35, replies=9, prompt=9, reply=9, waiting=2).gpus == 16
 
 
 def test_the_table_of_gpus() -> None:
     assert all(one.source and 100 < one.tflops < 3000 and one.bandwidth < 10 for one in GPUS.values())
     with pytest.raises(CostError, match="'h10': not in the table; did you mean 'h100'"):
-        gpu("h10")
+        find_gpu("h10")

@@ -12,15 +12,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mindgpt_plugins.advantage.config import AdvantageConfig
-from mindgpt_plugins.core.schedule import progress_of
+from mindgpt_plugins.core.schedule import compute_progress
 from mindgpt_plugins.rewards.recorded import Recorded
 from mindgpt_plugins.rewards.sdk import Group, Rollout, reward
 from mindgpt_plugins.rewards.suite import RewardConfig, Suite
 from mindgpt_plugins.verl_ext.step.hybrid import Hybrid
 from mindgpt_plugins.verl_ext.step.scored_reply import ScoredReply
-from mindgpt_plugins.workbench.explain.algebra import advantages
-from mindgpt_plugins.workbench.explain.board import Board
-from mindgpt_plugins.workbench.explain.replay import replay
+from mindgpt_plugins.workbench.explain.algebra import compute_batch_advantages
+from mindgpt_plugins.workbench.explain.board import RolloutBatch
+from mindgpt_plugins.workbench.explain.replay import replay_recipe
 from mindgpt_plugins.workbench.explain.setup import Setup
 
 STEPS = 3
@@ -109,7 +109,7 @@ def rollouts(draw: Any) -> list[Recorded]:
             for session in range(draw(st.integers(1, 5))):
                 text, length = f"{step} {g} {session} {draw(st.integers(0, 9))}", draw(st.integers(1, 50))
                 rollout = Rollout(
-                    text, "x", type=kind, uid=f"p{g}", length=length, step=step, progress=progress_of(step, STEPS)
+                    text, "x", type=kind, uid=f"p{g}", length=length, step=step, progress=compute_progress(step, STEPS)
                 )
                 found.append(Recorded(rollout, f"s{step}p{g}", {}, ()))
     return found
@@ -121,8 +121,8 @@ def rollouts(draw: Any) -> list[Recorded]:
 def test_a_run_and_its_replay_agree(setup: Setup, recorded: list[Recorded]) -> None:
     logging.getLogger("mindgpt_plugins.rewards.suite").setLevel(logging.ERROR)
     hybrid = Hybrid(Suite(setup.rewards), setup.advantage)
-    made = replay(setup, Board.of(recorded))
-    changed = {name: advantages(setup, made.board, made.scores.without(name)) for name in setup.rewards}
+    made = replay_recipe(setup, RolloutBatch.of(recorded))
+    changed = {name: compute_batch_advantages(setup, made.board, made.scores.without(name)) for name in setup.rewards}
     for number, rows in enumerate(made.board.steps(), start=1):
         own = [one for one in recorded if one.rollout.step == number]
         replies = []

@@ -12,7 +12,7 @@ import torch
 from typer.testing import CliRunner
 
 from mindgpt_plugins.advantage.config import AdvantageConfig
-from mindgpt_plugins.cli import verbs
+from mindgpt_plugins.cli import build_cli_app
 from mindgpt_plugins.rewards import recorded
 from mindgpt_plugins.rewards.recorded import Recorded
 from mindgpt_plugins.rewards.sdk import Group, RewardError, Rollout, Score, reward
@@ -20,10 +20,10 @@ from mindgpt_plugins.rewards.suite import RewardConfig, Suite
 from mindgpt_plugins.verl_ext.step.hybrid import Hybrid
 from mindgpt_plugins.verl_ext.step.scored_reply import ScoredReply
 from mindgpt_plugins.workbench.explain import page
-from mindgpt_plugins.workbench.explain.algebra import advantages as computed
-from mindgpt_plugins.workbench.explain.board import Board, sample
-from mindgpt_plugins.workbench.explain.explain import explain
-from mindgpt_plugins.workbench.explain.replay import again, replay
+from mindgpt_plugins.workbench.explain.algebra import compute_batch_advantages as computed
+from mindgpt_plugins.workbench.explain.board import RolloutBatch, sample_rollout_steps
+from mindgpt_plugins.workbench.explain.explain import explain_rollouts
+from mindgpt_plugins.workbench.explain.replay import replay_other_recipe, replay_recipe
 from mindgpt_plugins.workbench.explain.setup import Setup
 
 STEPS, GROUPS, N = 4, 8, 6
@@ -74,7 +74,9 @@ def written(path: Path, rows: list[dict[str, Any]]) -> Path:
 
 def parsed(rows: list[dict[str, Any]], progress: float | None = 0.5, steps: int = 1) -> list[Recorded]:
     with tempfile.TemporaryDirectory() as folder:
-        return recorded.read(written(Path(folder) / "r.jsonl", rows), total_steps=steps, progress=progress)
+        return recorded.read_recorded_rollouts(
+            written(Path(folder) / "r.jsonl", rows), total_steps=steps, progress=progress
+        )
 
 
 def setup_of(rewards: dict[str, Any], advantage: dict[str, Any] | None = None, name: str = "test") -> Setup:
@@ -93,7 +95,7 @@ QUICKSTART = {
 @pytest.fixture(scope="module")
 def replies(tmp_path_factory: pytest.TempPathFactory) -> list[Recorded]:
     path = written(tmp_path_factory.mktemp("explain") / "rollouts.jsonl", lines())
-    return recorded.read(path, total_steps=STEPS)
+    return recorded.read_recorded_rollouts(path, total_steps=STEPS)
 
 
 def by_hybrid(setup: Setup, replies: list[Recorded]) -> tuple[dict[tuple[str, int], float], list[dict[str, float]]]:
@@ -126,7 +128,7 @@ def test_replay_gives_the_trainers_advantages(
     rewards: dict[str, Any], advantage: dict[str, Any], replies: list[Recorded]
 ) -> None:
     setup = setup_of(rewards, advantage)
-    made = replay(setup, Board.of(replies))
+    made = replay_recipe(setup, RolloutBatch.of(replies))
     wanted, metrics = by_hybrid(setup, replies)
     place = {id(one): i for i, one in enumerate(replies)}
     found = {
@@ -152,16 +154,18 @@ def test_replay_gives_the_trainers_advantages(
     ],
 )
 def test_what_is_reused_equals_a_replay_from_scratch(other: dict[str, Any], replies: list[Recorded]) -> None:
-    base = replay(setup_of(QUICKSTART), Board.of(replies))
-    board = sample(base.board, 90)
+    base = replay_recipe(setup_of(QUICKSTART), RolloutBatch.of(replies))
+    board = sample_rollout_steps(base.board, 90)
     assert 90 <= board.replies < len(replies)
     for own in (base.board, board):
-        fresh, reused = replay(setup_of(other), own), again(base, setup_of(other), own)
+        fresh, reused = replay_recipe(setup_of(other), own), replay_other_recipe(base, setup_of(other), own)
         assert torch.equal(fresh.advantage, reused.advantage)
 
 
 def test_a_planted_dead_hyper_parameter_is_found(replies: list[Recorded]) -> None:
-    found = explain(replies, setup_of({**QUICKSTART, "planted_half": {"weight": 0.5, "options": {"unused": 2.0}}}))
+    found = explain_rollouts(
+        replies, setup_of({**QUICKSTART, "planted_half": {"weight": 0.5, "options": {"unused": 2.0}}})
+    )
     rows = {row["path"]: row for row in found["parameters"]}
     dead = rows["rewards.planted_half.options.unused"]
     assert dead["dead"] and dead["tried"] == [3.0, 1.0] and dead["replies"] == len(replies) and not dead["default"]
@@ -175,7 +179,7 @@ def test_a_planted_dead_hyper_parameter_is_found(replies: list[Recorded]) -> Non
 
 def test_why_a_parameter_is_dead(replies: list[Recorded]) -> None:
     rewards = {"accuracy": {}, "format": {"weight": 2.0}, "repetition": {"weight": 0.0}}
-    found = explain(replies, setup_of(rewards, {"name": "dr_grpo"}))
+    found = explain_rollouts(replies, setup_of(rewards, {"name": "dr_grpo"}))
     why = {row["path"]: row["why"] for row in found["parameters"] if row["dead"]}
     assert "only task" in why["rewards.accuracy.weight"]
     assert "has no weight" in why["rewards.format.weight"]
@@ -186,7 +190,7 @@ def test_why_a_parameter_is_dead(replies: list[Recorded]) -> None:
 def test_filter_and_schedule_parameters_are_tried(replies: list[Recorded]) -> None:
     points = {"kind": "piecewise", "points": [[0.0, 0.0], [0.5, 1.0]]}
     rewards = {**QUICKSTART, "conciseness": {"weight": 0.2, "options": {"budget": 16}, "schedule": points}}
-    found = explain(replies, setup_of(rewards, {"filter": {"keep_all_correct": 0.5}}))
+    found = explain_rollouts(replies, setup_of(rewards, {"filter": {"keep_all_correct": 0.5}}))
     rows = {row["path"]: row for row in found["parameters"]}
     assert rows["rewards.conciseness.schedule.points.1.1"]["max_change"] > 0
     assert rows["advantage.lambda.start"]["max_change"] > 0
@@ -200,7 +204,7 @@ def test_planted_silent_rewards_are_found(replies: list[Recorded]) -> None:
         "repetition": {"weight": 0.1},
         "fabrication": {"when": {"source": "nowhere"}},
     }
-    found = {r["name"]: r for r in explain(replies, setup_of(rewards))["rewards"]}
+    found = {r["name"]: r for r in explain_rollouts(replies, setup_of(rewards))["rewards"]}
     verdicts = {name: r["verdict"] for name, r in found.items()}
     assert verdicts["planted_full"] == "saturated" and found["planted_full"]["most"] == 1.0
     assert verdicts["repetition"] == "never_fires"
@@ -215,7 +219,7 @@ def test_a_gate_that_is_always_open_and_a_reward_without_spread_are_found() -> N
         for g in range(10)
         for _ in range(4)
     ]
-    data = explain(parsed(rows), setup_of({"planted_half": {}, "format": {}}))
+    data = explain_rollouts(parsed(rows), setup_of({"planted_half": {}, "format": {}}))
     verdicts = {r["name"]: r["verdict"] for r in data["rewards"]}
     assert verdicts == {"planted_half": "no_spread", "format": "never_fires"}
     assert data["order"]["no_signal"] == 10
@@ -223,13 +227,15 @@ def test_a_gate_that_is_always_open_and_a_reward_without_spread_are_found() -> N
 
 def test_a_planted_order_flip_is_found(replies: list[Recorded]) -> None:
     flat = setup_of({"accuracy": {}}, {"name": "dr_grpo"})
-    same = explain(replies, flat, flat)["flips"]
+    same = explain_rollouts(replies, flat, flat)["flips"]
     assert (same["flipped"], same["tied"], same["signs"]) == (0, 0, 0) and same["correlation"] == pytest.approx(1)
     up = setup_of({"accuracy": {}, "conciseness": {"weight": 0.2, "options": {"budget": 16}}}, {"name": "dr_grpo"})
-    found = explain(replies, up, setup_of({"accuracy": {}, "planted_rank": {"weight": 0.9}}, {"name": "dr_grpo"}))
+    found = explain_rollouts(
+        replies, up, setup_of({"accuracy": {}, "planted_rank": {"weight": 0.9}}, {"name": "dr_grpo"})
+    )
     assert found["flips"]["flipped"] == 0  # both press on length
     long = setup_of({"planted_half": {}, "accuracy": {"weight": 0.1}}, {"name": "dr_grpo"}, "other")
-    found = explain(replies, up, long)["flips"]
+    found = explain_rollouts(replies, up, long)["flips"]
     assert found["flipped"] > 0 and found["kinds"]["mixed"] > 0 and found["groups"] <= STEPS * GROUPS
     for example in found["examples"]:
         a, b = example["replies"]
@@ -237,11 +243,11 @@ def test_a_planted_order_flip_is_found(replies: list[Recorded]) -> None:
 
 
 def test_order_violations_within_one_recipe_are_found(replies: list[Recorded]) -> None:
-    right = explain(replies, setup_of(QUICKSTART))["order"]
+    right = explain_rollouts(replies, setup_of(QUICKSTART))["order"]
     assert right["order"] == 0 and right["mixed"] > 10
     # A weighted sum of components, each normalised, has no order of right and wrong.
     summed = {"accuracy": {"weight": 0.05}, "planted_rank": {"weight": 0.9}}
-    wrong = explain(replies, setup_of(summed, {"name": "gdpo"}))["order"]
+    wrong = explain_rollouts(replies, setup_of(summed, {"name": "gdpo"}))["order"]
     assert wrong["order"] > 0
     assert wrong["examples"][0]["replies"][0]["right"] and not wrong["examples"][0]["replies"][1]["right"]
 
@@ -249,7 +255,7 @@ def test_order_violations_within_one_recipe_are_found(replies: list[Recorded]) -
 def test_the_weight_of_a_prompt_follows_the_formula() -> None:
     answers = [("car" if i < c else "bus", c) for c in range(9) for i in range(8)]
     found = parsed([{"text": f"answer: {a}", "target": "car", "group": f"g{c}", "tokens": 3} for a, c in answers])
-    rows = explain(found, setup_of({"accuracy": {}}, {"k": 4, "lambda": 0.5}))["by_right"]["rows"]
+    rows = explain_rollouts(found, setup_of({"accuracy": {}}, {"k": 4, "lambda": 0.5}))["by_right"]["rows"]
     assert [row["groups"] for row in rows] == [1] * 9
     for row in rows:
         assert row["push"] == pytest.approx(row["start"]) and row["start"] == pytest.approx(row["end"])
@@ -264,17 +270,17 @@ def test_the_exchange_rate_is_what_the_weight_implies(weight: float, budget: int
     one = {"text": "answer: car", "target": "car", "group": "g"}
     found = parsed([one | {"tokens": n} for n in (4, 6, 6, 6)])
     rewards = {"accuracy": {}, "conciseness": {"weight": weight, "options": {"budget": budget}}}
-    data = explain(found, setup_of(rewards))["exchange"]
+    data = explain_rollouts(found, setup_of(rewards))["exchange"]
     mean_g = 1 - 0.75 * weight * 2 / budget
     cost = 0.75 * weight / budget  # the shortest one takes the mark with it and pays nothing
     assert data["recorded"]["rate"] == pytest.approx(0.01 * mean_g / cost)
     assert data["end"]["by"] == {"conciseness": pytest.approx(cost)} and data["tokens"] == 5.5
-    free = explain(found, setup_of({"accuracy": {}}))["exchange"]
+    free = explain_rollouts(found, setup_of({"accuracy": {}}))["exchange"]
     assert free["end"]["rate"] is None
 
 
 def test_shares_add_up_along_the_run(replies: list[Recorded]) -> None:
-    parts = explain(replies, setup_of(QUICKSTART))["shares"]["parts"]
+    parts = explain_rollouts(replies, setup_of(QUICKSTART))["shares"]["parts"]
     assert list(parts) == ["accuracy", "format", "conciseness", "diversity", "pass@k"]
     assert parts["accuracy"]["share"] == pytest.approx(1)
     curve = parts["pass@k"]["curve"]
@@ -285,12 +291,12 @@ def test_shares_add_up_along_the_run(replies: list[Recorded]) -> None:
 def test_a_failing_reward_stops_with_the_sample() -> None:
     bad = parsed([{"text": "a", "target": "b", "answer_type": "no such", "uid": "u1"}])
     with pytest.raises(RewardError, match="'accuracy', sample 'u1'.*raised"):
-        explain(bad, setup_of({"accuracy": {}}))
+        explain_rollouts(bad, setup_of({"accuracy": {}}))
     ignored = setup_of({"accuracy": {"on_error": "none"}, "planted_half": {}})
-    assert explain(bad, ignored)["rewards"][0]["verdict"] == "never_scored"
+    assert explain_rollouts(bad, ignored)["rewards"][0]["verdict"] == "never_scored"
     open_only = parsed([{"text": "a", "type": "open"}])
     with pytest.raises(RewardError, match="no task reward scored sample '1' of type 'open'"):
-        explain(open_only, setup_of({"accuracy": {}}))
+        explain_rollouts(open_only, setup_of({"accuracy": {}}))
 
 
 def test_rewards_that_ask_a_server_come_from_the_record() -> None:
@@ -300,7 +306,7 @@ def test_rewards_that_ask_a_server_come_from_the_record() -> None:
     found = parsed(rows, progress=None, steps=2)
     endpoint = {"base_url": "http://127.0.0.1:9/v1", "model": "none"}
     setup = setup_of({"judge": {"options": {"endpoints": [endpoint], "types": ["verifiable", "adversarial"]}}})
-    data = explain(found, setup)
+    data = explain_rollouts(found, setup)
     assert data["rewards"][0]["mean"] == pytest.approx(sum((i % 5) / 4 for i in range(len(rows))) / len(rows))
     untried = [row for row in data["parameters"] if row["path"].startswith("rewards.judge.options")]
     assert untried and all("asks a server" in row["why"] for row in untried)
@@ -327,7 +333,7 @@ def test_the_command_reads_a_stage_folder_and_writes_page_and_figures(tmp_path: 
         "    rewards: {planted_half: {}, accuracy: {weight: 0.1}}\n    advantage: {name: gdpo}\n"
     )
     command = ["explain", str(stage), "--against", str(recipe), "--html", str(out), "--json", str(figures)]
-    done = CliRunner().invoke(verbs(), command, catch_exceptions=False)
+    done = CliRunner().invoke(build_cli_app(), command, catch_exceptions=False)
     assert done.exit_code == 0
     for wanted in (
         "What stands out",
@@ -360,33 +366,33 @@ def test_the_command_reads_a_stage_folder_and_writes_page_and_figures(tmp_path: 
 def test_bad_input_is_named(tmp_path: Path, more: list[str], message: str) -> None:
     path = written(tmp_path / "r.jsonl", lines(steps=1))
     with pytest.raises(ValueError, match=message):
-        CliRunner().invoke(verbs(), ["explain", str(path), *more], catch_exceptions=False)
+        CliRunner().invoke(build_cli_app(), ["explain", str(path), *more], catch_exceptions=False)
 
 
 @pytest.mark.parametrize("texts", [["answer: car"], ["answer: bus"] * 3, ["answer: car"] * 3, ["", "answer: car"]])
 def test_degenerate_groups_give_finite_figures(texts: list[str]) -> None:
     found = parsed([{"text": text, "target": "car", "group": "g", "tokens": 2} for text in texts])
-    data = explain(found, setup_of(QUICKSTART), setup_of({"accuracy": {}}, {"name": "gdpo"}))
+    data = explain_rollouts(found, setup_of(QUICKSTART), setup_of({"accuracy": {}}, {"name": "gdpo"}))
     json.dumps(data, allow_nan=False)
-    assert page.render(data) and data["replies"] == len(texts)
+    assert page.render_explain_page(data) and data["replies"] == len(texts)
 
 
 def test_a_file_without_prompt_ids_in_one_group_is_refused() -> None:
     rows = [{"text": "answer: car", "target": "car", "group": "all"}] * 600
     with pytest.raises(recorded.RecordedError, match="group 'all' has 600 replies"):
-        explain(parsed(rows), setup_of(QUICKSTART))
+        explain_rollouts(parsed(rows), setup_of(QUICKSTART))
 
 
 def test_plain_lines_are_enough(tmp_path: Path) -> None:
     rows = [{"prompt_id": f"p{i // 4}", "text": f"answer: {'a' if i % 3 else 'b'}", "target": "a"} for i in range(24)]
     path = written(tmp_path / "r.jsonl", rows)
-    done = CliRunner().invoke(verbs(), ["explain", str(path), "--recipe", "quickstart"], catch_exceptions=False)
+    done = CliRunner().invoke(build_cli_app(), ["explain", str(path), "--recipe", "quickstart"], catch_exceptions=False)
     assert "24 replies to 6 prompts" in done.output and "all lines are of the first step" in done.output
     assert "24 lines have no length" in done.output
 
 
 def test_the_page_holds_every_parameter(replies: list[Recorded]) -> None:
-    data = explain(replies, setup_of(QUICKSTART))
-    text = page.render(data)
+    data = explain_rollouts(replies, setup_of(QUICKSTART))
+    text = page.render_explain_page(data)
     assert all(row["path"] in text for row in data["parameters"])
     assert not any(isinstance(v, float) and math.isnan(v) for row in data["parameters"] for v in row.values())

@@ -12,10 +12,10 @@ import pytest
 from mindgpt_plugins.rewards import recorded
 from mindgpt_plugins.rewards.recorded import Recorded
 from mindgpt_plugins.rewards.sdk import Rollout, Score, reward
-from mindgpt_plugins.workbench.explain.board import Board
-from mindgpt_plugins.workbench.explain.explain import explain
-from mindgpt_plugins.workbench.explain.replay import replay
-from mindgpt_plugins.workbench.explain.setup import Setup, read
+from mindgpt_plugins.workbench.explain.board import RolloutBatch
+from mindgpt_plugins.workbench.explain.explain import explain_rollouts
+from mindgpt_plugins.workbench.explain.replay import replay_recipe
+from mindgpt_plugins.workbench.explain.setup import Setup, read_recipe_setup
 
 
 @reward(role="modulator")
@@ -33,11 +33,11 @@ def raw() -> str:
 def replies(raw: str, tmp_path_factory: pytest.TempPathFactory) -> list[Recorded]:
     path = tmp_path_factory.mktemp("quickstart") / "rollouts.jsonl"
     path.write_text(raw)
-    return recorded.read(path, total_steps=90)
+    return recorded.read_recorded_rollouts(path, total_steps=90)
 
 
 def planted(rewards: dict[str, Any]) -> Setup:
-    setup = read("quickstart")
+    setup = read_recipe_setup("quickstart")
     data = setup.plain()
     return setup.changed(data | {"rewards": data["rewards"] | rewards})
 
@@ -45,7 +45,7 @@ def planted(rewards: dict[str, Any]) -> Setup:
 def test_the_recorded_advantages_come_out_again(raw: str, replies: list[Recorded]) -> None:
     wanted = {(d["group"], d["session"]): d["advantage"] for d in map(json.loads, raw.splitlines())}
     session = {id(one): d["session"] for one, d in zip(replies, map(json.loads, raw.splitlines()), strict=True)}
-    made = replay(read("quickstart"), Board.of(replies), "missing")
+    made = replay_recipe(read_recipe_setup("quickstart"), RolloutBatch.of(replies), "missing")
     places = made.board.places[made.board.mask].tolist()
     for place, advantage in zip(places, made.advantage[made.board.mask].tolist(), strict=True):
         one = made.board.recorded[place]
@@ -55,7 +55,7 @@ def test_the_recorded_advantages_come_out_again(raw: str, replies: list[Recorded
 
 def test_planted_faults_are_found(replies: list[Recorded]) -> None:
     setup = planted({"planted_politeness": {"weight": 0.1, "options": {"patience": 5}}})
-    found = explain(replies, setup)
+    found = explain_rollouts(replies, setup)
     verdicts = {r["name"]: r["verdict"] for r in found["rewards"]}
     assert verdicts["planted_politeness"] == "saturated" and verdicts["accuracy"] == "ok"
     rows = {row["path"]: row for row in found["parameters"]}
@@ -67,7 +67,7 @@ def test_planted_faults_are_found(replies: list[Recorded]) -> None:
 
 def test_a_planted_order_flip_is_found(replies: list[Recorded]) -> None:
     heavier = planted({"conciseness": {"weight": 0.6, "options": {"budget": 16}}})
-    found = explain(replies, read("quickstart"), heavier)["flips"]
+    found = explain_rollouts(replies, read_recipe_setup("quickstart"), heavier)["flips"]
     assert found["flipped"] > 0 and found["kinds"]["right"] == found["flipped"]  # right ones trade places by length
     for example in found["examples"]:
         longer = max(example["replies"], key=lambda r: r["tokens"])

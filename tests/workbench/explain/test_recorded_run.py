@@ -15,11 +15,11 @@ from mindgpt_plugins.rewards.recorded import RecordedError
 from mindgpt_plugins.rewards.suite import RewardConfig, Suite
 from mindgpt_plugins.verl_ext.step.hybrid import Hybrid
 from mindgpt_plugins.verl_ext.step.scored_reply import ScoredReply
-from mindgpt_plugins.workbench.explain.board import Board
-from mindgpt_plugins.workbench.explain.explain import explain
-from mindgpt_plugins.workbench.explain.replay import replay
+from mindgpt_plugins.workbench.explain.board import RolloutBatch
+from mindgpt_plugins.workbench.explain.explain import explain_rollouts
+from mindgpt_plugins.workbench.explain.replay import replay_recipe
 from mindgpt_plugins.workbench.explain.setup import Setup
-from mindgpt_plugins.workbench.explain.words import notes
+from mindgpt_plugins.workbench.explain.words import list_reader_notes
 
 STEPS, N = 5, 4
 FILTER = {"k": 2, "filter": {"epsilon": 1e-6, "keep_all_correct": 0.25}}
@@ -45,7 +45,7 @@ def run(path: Path, setup: Setup, seed: int = 0) -> list[dict[str, Any]]:
                 own.append({**row, "type": "verifiable", "answer_type": "text"})
         path.write_text("".join(json.dumps(row) + "\n" for row in own))
         replies = []
-        for i, one in enumerate(recorded.read(path, total_steps=STEPS)):
+        for i, one in enumerate(recorded.read_recorded_rollouts(path, total_steps=STEPS)):
             scores = hybrid.suite.score_sample(one.rollout)
             replies.append(ScoredReply(one.group, i, one.rollout, scores.score, scores.components, scores.log))
         alpha = [rng.uniform(0.5, 1.5) for _ in own]
@@ -57,7 +57,7 @@ def run(path: Path, setup: Setup, seed: int = 0) -> list[dict[str, Any]]:
 
 def read(path: Path, rows: list[dict[str, Any]]) -> list[recorded.Recorded]:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return recorded.read(path, total_steps=STEPS)
+    return recorded.read_recorded_rollouts(path, total_steps=STEPS)
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def rows(tmp_path: Path) -> list[dict[str, Any]]:
 
 def test_recorded_perception_weights_and_the_filter_are_replayed(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
     lines = read(tmp_path / "all.jsonl", rows)
-    found = explain(lines, setup_of())
+    found = explain_rollouts(lines, setup_of())
     assert found["record"]["advantage"] == {
         "replies": len(rows),
         "differs": 0,
@@ -79,12 +79,12 @@ def test_recorded_perception_weights_and_the_filter_are_replayed(tmp_path: Path,
         "differs": 0,
     }
     assert any(row["dropped"] and row["advantage"] for row in rows)  # an all-correct group that lost the draw
-    made = replay(setup_of(), Board.of(lines))
+    made = replay_recipe(setup_of(), RolloutBatch.of(lines))
     place = {id(one): row for one, row in zip(lines, rows, strict=True)}
     for p, a in zip(made.board.places[made.board.mask].tolist(), made.trained[made.board.mask].tolist(), strict=True):
         row = place[id(made.board.recorded[p])]
         assert a == pytest.approx(0.0 if row["dropped"] else row["advantage"], abs=1e-12)
-    assert any("recorded advantages came out again" in note for note in notes(found))
+    assert any("recorded advantages came out again" in note for note in list_reader_notes(found))
     share = found["shares"]["parts"]["perception α"]["share"]
     steps = {row["step"]: row["metrics"] for row in rows}
     logged = [metrics["advantage/share/alpha"] for metrics in steps.values()]
@@ -92,36 +92,38 @@ def test_recorded_perception_weights_and_the_filter_are_replayed(tmp_path: Path,
 
 
 def test_a_recipe_without_perception_leaves_the_weights_and_says_so(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
-    found = explain(read(tmp_path / "all.jsonl", rows), setup_of(perception=False))
+    found = explain_rollouts(read(tmp_path / "all.jsonl", rows), setup_of(perception=False))
     assert found["record"]["advantage"]["differs"] > 20 and "perception α" not in found["shares"]["parts"]
-    told = notes(found)
+    told = list_reader_notes(found)
     assert any("no `perception`: not used" in note for note in told)
     assert any("advantages are not the recorded ones" in note for note in told)
 
 
 def test_a_recipe_with_perception_on_lines_without_weights_says_so(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
     bare = [{k: v for k, v in row.items() if k not in ("alpha", "advantage", "dropped")} for row in rows]
-    found = explain(read(tmp_path / "all.jsonl", bare), setup_of())
+    found = explain_rollouts(read(tmp_path / "all.jsonl", bare), setup_of())
     assert found["record"]["advantage"] is found["record"]["dropped"] is None
-    assert any(f"{len(rows)} lines have no alpha" in note for note in notes(found))
+    assert any(f"{len(rows)} lines have no alpha" in note for note in list_reader_notes(found))
 
 
 def test_another_filter_is_counted_against_the_recorded_one(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
-    found = explain(read(tmp_path / "all.jsonl", rows), setup_of({"k": 2, "filter": {"keep_all_correct": 1.0}}))
+    found = explain_rollouts(
+        read(tmp_path / "all.jsonl", rows), setup_of({"k": 2, "filter": {"keep_all_correct": 1.0}})
+    )
     lost = sum(row["dropped"] and any(r["advantage"] for r in rows if r["group"] == row["group"]) for row in rows)
     assert found["record"]["dropped"]["differs"] == lost > 0
-    assert any(f"filter decides otherwise than recorded on {lost} replies" in note for note in notes(found))
+    assert any(f"filter decides otherwise than recorded on {lost} replies" in note for note in list_reader_notes(found))
 
 
 def test_steps_beyond_the_recipes_run_and_lines_without_a_step_are_told(
     tmp_path: Path, rows: list[dict[str, Any]]
 ) -> None:
-    found = explain(read(tmp_path / "all.jsonl", rows), setup_of(steps=3))
+    found = explain_rollouts(read(tmp_path / "all.jsonl", rows), setup_of(steps=3))
     assert found["record"]["beyond"] == 2 * 10 * N
-    assert any("80 lines are of a step after the recipe's last" in note for note in notes(found))
+    assert any("80 lines are of a step after the recipe's last" in note for note in list_reader_notes(found))
     for row in rows[:8]:
         del row["step"]
-    told = notes(explain(read(tmp_path / "all.jsonl", rows), setup_of()))
+    told = list_reader_notes(explain_rollouts(read(tmp_path / "all.jsonl", rows), setup_of()))
     assert any("8 lines have no step: taken as the first" in note for note in told)
     assert any("200 replies are few" in note and "1.5 % of others" in note for note in told)
 
@@ -133,15 +135,17 @@ def test_an_advantage_that_is_no_number_is_named(tmp_path: Path, value: Any) -> 
 
 
 def test_the_exchange_rate_carries_an_interval_that_narrows_with_groups(tmp_path: Path) -> None:
-    few = explain(read(tmp_path / "a.jsonl", run(tmp_path / "s.jsonl", setup_of())), setup_of())["exchange"]["end"]
+    few = explain_rollouts(read(tmp_path / "a.jsonl", run(tmp_path / "s.jsonl", setup_of())), setup_of())["exchange"][
+        "end"
+    ]
     rows = [
         {**row, "group": f"{seed}{row['group']}"}
         for seed in range(8)
         for row in run(tmp_path / "s.jsonl", setup_of(), seed)
     ]
-    many = explain(read(tmp_path / "b.jsonl", rows), setup_of())["exchange"]["end"]
+    many = explain_rollouts(read(tmp_path / "b.jsonl", rows), setup_of())["exchange"]["end"]
     for found in (few, many):
         assert found["low"] < found["rate"] < found["high"]
     assert many["high"] - many["low"] < 0.6 * (few["high"] - few["low"])
-    one = explain(read(tmp_path / "c.jsonl", rows[:N]), setup_of())["exchange"]["end"]
+    one = explain_rollouts(read(tmp_path / "c.jsonl", rows[:N]), setup_of())["exchange"]["end"]
     assert one["low"] is one["high"] is None

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from mindgpt_plugins.cli import verbs
+from mindgpt_plugins.cli import build_cli_app
 from mindgpt_plugins.sizing.model import ModelError
 from mindgpt_plugins.workbench.parallel.request import RequestError
 
@@ -19,7 +19,7 @@ DENSE = str(CONFIGS / "qwen3_vl_8b.json")
 
 
 def invoke(*arguments: str) -> str:
-    result = CliRunner().invoke(verbs(), ["plan", "parallel", *arguments], catch_exceptions=False)
+    result = CliRunner().invoke(build_cli_app(), ["plan", "parallel", *arguments], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return result.output
 

@@ -12,7 +12,7 @@ import pytest
 from mindgpt_plugins.sizing import model as reading
 from mindgpt_plugins.sizing import weights
 from mindgpt_plugins.workbench.parallel import counts
-from mindgpt_plugins.workbench.parallel.layouts import Layout
+from mindgpt_plugins.workbench.parallel.layouts import ParallelLayout
 
 CONFIGS = Path(__file__).parent / "configs"
 
@@ -57,7 +57,7 @@ def test_fsdp2(name: str, world: int) -> None:
     model, mesh = meta_model(name), init_device_mesh("cpu", (world,))
     for unit in (*model.model.language_model.layers, *model.model.visual.blocks, model):
         fully_shard(unit, mesh=mesh)
-    held = counts.of_shard(reading.read(CONFIGS / f"{name}.json"), world)
+    held = counts.count_shard_parameters(reading.read_model_sizes(CONFIGS / f"{name}.json"), world)
     assert sum(held.values()) == on_rank(model)
 
 
@@ -88,18 +88,18 @@ def test_tensor_and_expert_parallel(name: str, world: int) -> None:
         parallelize_module(model, mesh, {"lm_head": ColwiseParallel()})
     else:
         model.lm_head.weight = text.embed_tokens.weight
-    read = reading.read(CONFIGS / f"{name}.json")
-    layout = Layout("verl-megatron", dp=1, tp=world, ep=world if read.text.experts else 1)
-    assert sum(counts.of_stage(read, layout, 0).values()) == on_rank(model)
+    read = reading.read_model_sizes(CONFIGS / f"{name}.json")
+    layout = ParallelLayout("verl-megatron", dp=1, tp=world, ep=world if read.text.experts else 1)
+    assert sum(counts.count_stage_parameters(read, layout, 0).values()) == on_rank(model)
 
 
 @pytest.mark.parametrize(("pp", "vpp"), [(1, 1), (2, 1), (4, 3), (6, 2)])
 @pytest.mark.parametrize("name", ["qwen3_vl_4b", "qwen3_vl_8b"])
 def test_pipeline_stages_hold_the_model(name: str, pp: int, vpp: int) -> None:
-    model = reading.read(CONFIGS / f"{name}.json")
-    layout = Layout("verl-megatron", dp=1, pp=pp, vpp=vpp)
-    layers = [layer for stage in range(pp) for layer in counts.stage_layers(layout, model.text.layers, stage)]
+    model = reading.read_model_sizes(CONFIGS / f"{name}.json")
+    layout = ParallelLayout("verl-megatron", dp=1, pp=pp, vpp=vpp)
+    layers = [layer for stage in range(pp) for layer in counts.list_stage_layers(layout, model.text.layers, stage)]
     assert sorted(layers) == list(range(model.text.layers))
-    held = sum(sum(counts.of_stage(model, layout, stage).values()) for stage in range(pp))
+    held = sum(sum(counts.count_stage_parameters(model, layout, stage).values()) for stage in range(pp))
     copy = model.text.vocabulary * model.text.hidden if model.text.tied and pp > 1 else 0
-    assert held == weights.total(weights.of_model(model)) + copy
+    assert held == weights.count_parameters(weights.list_model_weights(model)) + copy

@@ -13,31 +13,31 @@ import yaml
 
 from mindgpt_plugins.pipeline import plan as planning
 from mindgpt_plugins.pipeline import runner
-from mindgpt_plugins.recipe.loading import load
+from mindgpt_plugins.recipe.loading import load_recipe
 from mindgpt_plugins.sizing import model as reading
 from mindgpt_plugins.stages.rl.hydra_overrides import render_override
 from mindgpt_plugins.workbench.parallel import plan, render
-from mindgpt_plugins.workbench.parallel.layouts import Layout
-from mindgpt_plugins.workbench.parallel.request import Recompute, Request, images
+from mindgpt_plugins.workbench.parallel.layouts import ParallelLayout
+from mindgpt_plugins.workbench.parallel.request import ParallelRequest, Recompute, parse_image_sizes
 
 CONFIGS = Path(__file__).parent / "configs"
-DENSE = reading.read(CONFIGS / "qwen3_vl_8b.json")
-SPARSE = reading.read(CONFIGS / "qwen3_vl_30b_a3b.json")
-ULYSSES = Layout("verl-fsdp2", 4, cp=2, shard=8, sharding="fsdp2")
-ONE_NODE = Layout("verl-megatron", 2, tp=2, cp=2, ep=8, etp=1, shard=4)
-FIVE = Layout("verl-megatron", 8, tp=2, pp=2, cp=2, ep=8, etp=1, shard=16)
+DENSE = reading.read_model_sizes(CONFIGS / "qwen3_vl_8b.json")
+SPARSE = reading.read_model_sizes(CONFIGS / "qwen3_vl_30b_a3b.json")
+ULYSSES = ParallelLayout("verl-fsdp2", 4, cp=2, shard=8, sharding="fsdp2")
+ONE_NODE = ParallelLayout("verl-megatron", 2, tp=2, cp=2, ep=8, etp=1, shard=4)
+FIVE = ParallelLayout("verl-megatron", 8, tp=2, pp=2, cp=2, ep=8, etp=1, shard=16)
 
 
-def rendered(model: reading.Model, layout: Layout, request: Request) -> render.Rendered:
+def rendered(model: reading.Model, layout: ParallelLayout, request: ParallelRequest) -> render.Rendered:
     """The keys of one layout of a plan."""
-    made = plan.make(model, request)
+    made = plan.make_parallel_plan(model, request)
     option = next(option for option in made.options if option.layout == layout)
-    return render.render(made, option)
+    return render.render_layout_keys(made, option)
 
 
-def rl(layout: Layout, gpus: int, **changes: Any) -> Request:
-    pictures = images(["4x1024x1024"], DENSE.vision)
-    return Request(gpus=gpus, stage="rl", trainers=(layout.trainer,), images=pictures, **changes)
+def rl(layout: ParallelLayout, gpus: int, **changes: Any) -> ParallelRequest:
+    pictures = parse_image_sizes(["4x1024x1024"], DENSE.vision)
+    return ParallelRequest(gpus=gpus, stage="rl", trainers=(layout.trainer,), images=pictures, **changes)
 
 
 def composed(folder: str, name: str, overrides: list[str]) -> Any:
@@ -71,7 +71,7 @@ def subset(part: Any, whole: Any) -> bool:
         (DENSE, dataclasses.replace(FIVE, ep=1, dp=1, shard=2, vpp=3), rl(FIVE, 8, recompute="none")),
     ],
 )
-def test_verl_accepts_the_keys_for_rl(model: reading.Model, layout: Layout, request_: Request) -> None:
+def test_verl_accepts_the_keys_for_rl(model: reading.Model, layout: ParallelLayout, request_: ParallelRequest) -> None:
     from verl.utils.config import omega_conf_to_dataclass
 
     keys = rendered(model, layout, request_)
@@ -98,10 +98,10 @@ def test_verl_accepts_the_keys_for_rl(model: reading.Model, layout: Layout, requ
 
 
 @pytest.mark.parametrize(("model", "layout"), [(DENSE, ULYSSES), (SPARSE, ONE_NODE)])
-def test_verl_accepts_the_keys_for_sft(model: reading.Model, layout: Layout) -> None:
+def test_verl_accepts_the_keys_for_sft(model: reading.Model, layout: ParallelLayout) -> None:
     from verl.utils.config import omega_conf_to_dataclass
 
-    request = Request(gpus=8, trainers=(layout.trainer,), gpu_mem=141, lora=0)
+    request = ParallelRequest(gpus=8, trainers=(layout.trainer,), gpu_mem=141, lora=0)
     keys = rendered(model, layout, request)
     groups = keys.command.split("sft_trainer")[1].split()
     config = composed("verl.trainer.config", "sft_trainer_engine", [*groups, *overrides(keys.host)])
@@ -119,8 +119,10 @@ def test_llamafactory_accepts_the_keys(
     from llamafactory.hparams import parser
 
     monkeypatch.setattr(training_args, "is_torch_bf16_gpu_available", lambda: True, raising=False)
-    layout = Layout("llamafactory", 8, shard=1 if sharding == "ddp" else 8, sharding=sharding)
-    request = Request(gpus=8, trainers=("llamafactory",), recompute=recompute, lora=16 if sharding == "ddp" else 0)
+    layout = ParallelLayout("llamafactory", 8, shard=1 if sharding == "ddp" else 8, sharding=sharding)
+    request = ParallelRequest(
+        gpus=8, trainers=("llamafactory",), recompute=recompute, lora=16 if sharding == "ddp" else 0
+    )
     host = dict(rendered(DENSE, layout, request).host)
     if importlib.util.find_spec("deepspeed") is None:
         host.pop("deepspeed", None)  # transformers refuses the key without the package
@@ -154,28 +156,28 @@ def test_wrapped_classes_are_those_of_transformers() -> None:
         (
             "sft_8b_fsdp2",
             DENSE,
-            Layout("llamafactory", 8, shard=8, sharding="fsdp2"),
-            Request(gpus=8, trainers=("llamafactory",), global_batch=64),
+            ParallelLayout("llamafactory", 8, shard=8, sharding="fsdp2"),
+            ParallelRequest(gpus=8, trainers=("llamafactory",), global_batch=64),
         ),
         (
             "sft_30b_a3b_zero3",
             SPARSE,
-            Layout("llamafactory", 16, shard=16, sharding="zero3"),
-            Request(gpus=16, trainers=("llamafactory",), global_batch=128),
+            ParallelLayout("llamafactory", 16, shard=16, sharding="zero3"),
+            ParallelRequest(gpus=16, trainers=("llamafactory",), global_batch=128),
         ),
     ],
 )
 def test_shipped_recipes_are_what_the_planner_renders(
-    name: str, model: reading.Model, layout: Layout, request_: Request, tmp_path: Path
+    name: str, model: reading.Model, layout: ParallelLayout, request_: ParallelRequest, tmp_path: Path
 ) -> None:
     keys = rendered(model, layout, request_)
-    (stage,) = planning.make(load(f"parallel/{name}"), tmp_path / "runs").stages
+    (stage,) = planning.make_run_plan(load_recipe(f"parallel/{name}"), tmp_path / "runs").stages
     assert stage.stage.check(stage.config, stage.context) == []
     assert subset(keys.recipe, stage.config.model_dump()), (keys.recipe, stage.config.model_dump())
-    made = plan.make(model, request_)
+    made = plan.make_parallel_plan(model, request_)
     assert next(option for option in made.options if option.layout == layout).fits
     (tmp_path / "stage").mkdir()
-    commands = runner.commands(stage, tmp_path / "stage")
+    commands = runner.render_stage_commands(stage, tmp_path / "stage")
     if layout.trainer == "llamafactory":
         host = yaml.safe_load((tmp_path / "stage" / "train.yaml").read_text())
         assert subset(keys.host, host)

@@ -28,7 +28,7 @@ def test_two_ranks_compute_what_one_does(tmp_path: Path) -> None:
         assert rank.returncode == 0
         found.append(json.loads(out.decode().splitlines()[-1]))
     from mindgpt_plugins.sizing import weights
-    from mindgpt_plugins.sizing.model import parse
+    from mindgpt_plugins.sizing.model import parse_model_sizes
     from mindgpt_plugins.workbench.parallel import counts
 
     sys.path.insert(0, str(HERE))
@@ -36,7 +36,7 @@ def test_two_ranks_compute_what_one_does(tmp_path: Path) -> None:
     from memory import multimodal
 
     raw = multimodal(vocab_size=512, hidden_size=64, intermediate_size=128, num_hidden_layers=2, head_dim=16)
-    model = parse(raw, "tiny")
+    model = parse_model_sizes(raw, "tiny")
     first, second = found
     for one in found:
         assert one["fsdp2"]["loss"] == pytest.approx(one["reference"], rel=1e-6)
@@ -48,5 +48,7 @@ def test_two_ranks_compute_what_one_does(tmp_path: Path) -> None:
         assert one["ulysses"]["round_trip"] and one["ulysses"]["gradients"]
         assert one["ulysses"]["shape"] == [1, 8, 2, 16]
         assert one["ulysses"]["error"] < 1e-6
-    assert first["fsdp2"]["held"] == sum(counts.of_shard(model, 2).values())
-    assert first["fsdp2"]["held"] + second["fsdp2"]["held"] == weights.total(weights.of_model(model))
+    assert first["fsdp2"]["held"] == sum(counts.count_shard_parameters(model, 2).values())
+    assert first["fsdp2"]["held"] + second["fsdp2"]["held"] == weights.count_parameters(
+        weights.list_model_weights(model)
+    )

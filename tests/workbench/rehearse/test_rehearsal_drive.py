@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from mindgpt_plugins.core.registry import get
+from mindgpt_plugins.core.registry import get_registered
 from mindgpt_plugins.pipeline import plan
-from mindgpt_plugins.recipe.loading import load
-from mindgpt_plugins.workbench.rehearse.drive import Kill, drive
-from mindgpt_plugins.workbench.rehearse.evidence import cause, judge, judge_resume
-from mindgpt_plugins.workbench.rehearse.saved import changed, fingerprint
+from mindgpt_plugins.recipe.loading import load_recipe
+from mindgpt_plugins.workbench.rehearse.drive import Kill, drive_stages
+from mindgpt_plugins.workbench.rehearse.evidence import find_failure_cause, judge_resume, judge_stage
+from mindgpt_plugins.workbench.rehearse.saved import find_changed_files, fingerprint_files
 
 STAGES = """
 slow: {kind: toy, steps: 3, sleep: 0.4}
@@ -23,9 +23,9 @@ quick: {kind: toy, model: slow, steps: 1, fail: %s}
 
 def driven(write_recipe: Callable[..., Path], tmp_path: Path, fail: str):
     recipe = write_recipe(STAGES % fail)
-    planned = plan.make(load(str(recipe)), tmp_path / "runs")
+    planned = plan.make_run_plan(load_recipe(str(recipe)), tmp_path / "runs")
     said: list[str] = []
-    return drive(planned, recipe, tmp_path / "runs", say=said.append), planned, said
+    return drive_stages(planned, recipe, tmp_path / "runs", say=said.append), planned, said
 
 
 def test_every_stage_is_killed_once_and_goes_on(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
@@ -38,21 +38,21 @@ def test_every_stage_is_killed_once_and_goes_on(write_recipe: Callable[..., Path
     assert (slow.folder / "work.txt").read_text().split() == ["1", "2", "3"]
     assert any(line.startswith("slow: killed with kill -9 after") for line in said)
     assert "slow: goes on after its kill" in said
-    found = judge(slow, result.kills["slow"])
+    found = judge_stage(slow, result.kills["slow"])
     assert [(one.topic, one.state) for one in found] == [("resume", "proven")]
     # Killed itself, a rehearsal does not kill again what it has killed.
-    again = drive(planned, tmp_path / "toy.yaml", tmp_path / "runs", say=said.append)
+    again = drive_stages(planned, tmp_path / "toy.yaml", tmp_path / "runs", say=said.append)
     assert again.kills == result.kills
 
 
 def test_a_stage_that_fails_is_named_with_its_cause(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
     result, *_ = driven(write_recipe, tmp_path, "true")
     assert result.failed == "quick"
-    assert cause(result.message).startswith("ValueError: the toy was told to fail (log: ")
+    assert find_failure_cause(result.message).startswith("ValueError: the toy was told to fail (log: ")
 
 
 def kept(kind: str, folder: Path, step: int):
-    return fingerprint(folder, get("stage", kind)().rehearsal_rules().list_saved(None, folder, step))
+    return fingerprint_files(folder, get_registered("stage", kind)().rehearsal_rules().list_saved(None, folder, step))
 
 
 def test_a_resume_that_loses_or_rewrites_something_is_seen(tmp_path: Path) -> None:
@@ -61,18 +61,18 @@ def test_a_resume_that_loses_or_rewrites_something_is_seen(tmp_path: Path) -> No
     (passes / "greedy.jsonl").write_text('{"key": 1}\n{"key": 2}\n{"to')
     before = kept("evaluate", tmp_path, 2)
     (passes / "greedy.jsonl").write_text('{"key": 1}\n{"key": 2}\n{"key": 3}\n')
-    assert changed(tmp_path, before) == []
+    assert find_changed_files(tmp_path, before) == []
     (passes / "greedy.jsonl").write_text('{"key": 1}\n{"key": 3}\n{"key": 2}\n')
-    assert changed(tmp_path, before) == ["passes/greedy.jsonl"]
+    assert find_changed_files(tmp_path, before) == ["passes/greedy.jsonl"]
     checkpoint = tmp_path / "model" / "checkpoint-1"
     checkpoint.mkdir(parents=True)
     state = checkpoint / "trainer_state.json"
     state.write_text('{"global_step": 1}')
     before = kept("sft", tmp_path, 1)
-    assert changed(tmp_path, before) == []
+    assert find_changed_files(tmp_path, before) == []
     state.unlink()
     state.write_text('{"global_step": 1}')  # the same content, trained again
-    assert changed(tmp_path, before) == ["model/checkpoint-1/trainer_state.json"]
+    assert find_changed_files(tmp_path, before) == ["model/checkpoint-1/trainer_state.json"]
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_steps_that_are_missing_or_trained_twice(
         "name: r\ndevice: cpu\nstages:\n  s: {kind: sft, model: a/b, data: [./d/x], max_steps: 2, batch_size: 2}\n"
     )
     (tmp_path / "d").mkdir()
-    stage = plan.make(load(str(recipe)), tmp_path / "runs").stages[0]
+    stage = plan.make_run_plan(load_recipe(str(recipe)), tmp_path / "runs").stages[0]
     for step in (1, 2):
         checkpoint = stage.folder / "model" / f"checkpoint-{step}"
         checkpoint.mkdir(parents=True)
@@ -99,5 +99,5 @@ def test_steps_that_are_missing_or_trained_twice(
 
 
 def test_a_known_fault_of_a_host_comes_with_what_to_do() -> None:
-    said = cause("TypeError: Parameter.__new__() got an unexpected keyword argument '_is_hf_initialized'")
+    said = find_failure_cause("TypeError: Parameter.__new__() got an unexpected keyword argument '_is_hf_initialized'")
     assert said.startswith("TypeError: Parameter.__new__()") and "launch.rl.python" in said

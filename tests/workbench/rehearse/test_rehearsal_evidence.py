@@ -18,7 +18,7 @@ from mindgpt_plugins.core.registry import load_plugins  # noqa: E402
 from mindgpt_plugins.stages.rl.config import RLConfig  # noqa: E402
 from mindgpt_plugins.stages.rl.evidence import _component, check_gold_answers  # noqa: E402
 from mindgpt_plugins.workbench.rehearse import subset  # noqa: E402
-from mindgpt_plugins.workbench.rehearse.weights import compare  # noqa: E402
+from mindgpt_plugins.workbench.rehearse.weights import compare_weights  # noqa: E402
 
 
 def model(folder: Path, **changes: Any) -> Path:
@@ -37,12 +37,12 @@ def model(folder: Path, **changes: Any) -> Path:
 
 def test_weights_are_compared_part_by_part(tmp_path: Path) -> None:
     start = model(tmp_path / "start")
-    trained = compare(start, model(tmp_path / "trained", language_model=lambda w: w + 1e-4), step=2e-4).parts
+    trained = compare_weights(start, model(tmp_path / "trained", language_model=lambda w: w + 1e-4), step=2e-4).parts
     assert {name: part.changed for name, part in trained.items()} == {"vision": 0, "projector": 0, "language": 1}
     assert trained["language"].largest == pytest.approx(1e-4, rel=1e-2)
-    fresh = compare(start, model(tmp_path / "fresh", language_model=torch.randn_like), step=2e-4).parts
+    fresh = compare_weights(start, model(tmp_path / "fresh", language_model=torch.randn_like), step=2e-4).parts
     assert fresh["language"].strangers == ["model.language_model.w"]
-    broken = compare(start, model(tmp_path / "broken", merger=lambda w: w * torch.nan), step=2e-4).parts
+    broken = compare_weights(start, model(tmp_path / "broken", merger=lambda w: w * torch.nan), step=2e-4).parts
     assert broken["projector"].broken == ["model.visual.merger.w"]
 
 
@@ -73,7 +73,7 @@ def rows(count: int) -> list[Row]:
 
 def test_a_subset_has_one_of_everything_and_the_longest(tmp_path: Path) -> None:
     write_set(rows(40), tmp_path / "all", "train")
-    count = subset.write(tmp_path / "all", "train", tmp_path / "few", 8, longest=39)
+    count = subset.write_subset(tmp_path / "all", "train", tmp_path / "few", 8, longest=39)
     found = read_set(tmp_path / "few", "train")
     uids = [row.uid for row in found]
     assert {"r30", "r31", "r32", "r7", "r39"} <= set(uids) and len(uids) == count == 8
@@ -82,7 +82,7 @@ def test_a_subset_has_one_of_everything_and_the_longest(tmp_path: Path) -> None:
 
     extra = parquet.read_table(tmp_path / "few" / "train.parquet").column("extra_info").to_pylist()
     assert [row["uid"] for row in extra] == uids
-    again = subset.write(tmp_path / "all", "train", tmp_path / "again", 8, longest=39)
+    again = subset.write_subset(tmp_path / "all", "train", tmp_path / "again", 8, longest=39)
     assert again == count and read_set(tmp_path / "again", "train") == found
 
 
@@ -107,16 +107,16 @@ def test_a_reward_that_breaks_on_one_source_is_named_before_any_rollout(tmp_path
 
 def test_a_reward_that_breaks_in_a_rollout_is_named_with_its_source(tmp_path: Path) -> None:
     from mindgpt_plugins.pipeline import plan
-    from mindgpt_plugins.recipe.loading import load
-    from mindgpt_plugins.workbench.rehearse.evidence import with_source
+    from mindgpt_plugins.recipe.loading import load_recipe
+    from mindgpt_plugins.workbench.rehearse.evidence import add_sample_source
 
     write_set(rows(40), tmp_path / "d", "x")
     recipe = tmp_path / "r.yaml"
     recipe.write_text("name: r\ndevice: cpu\nstages:\n  s: {kind: rl, model: a/b, train: ./d/x, steps: 2}\n")
-    stage = plan.make(load(str(recipe)), tmp_path / "runs").stages[0]
+    stage = plan.make_run_plan(load_recipe(str(recipe)), tmp_path / "runs").stages[0]
     said = "RewardError: reward 'ratio', sample 'r31' (reply 'x'): returned nan"
-    assert with_source(stage, said) == f"source 'rare': {said}"
-    assert with_source(stage, "Killed") == "Killed"
+    assert add_sample_source(stage, said) == f"source 'rare': {said}"
+    assert add_sample_source(stage, "Killed") == "Killed"
 
 
 @pytest.mark.parametrize("kind", ["parquet", "arrow", "parts", "lines.json"])
@@ -146,7 +146,7 @@ def test_a_subset_of_any_file_that_the_host_loads(tmp_path: Path, kind: str) -> 
         file.write_text("".join(lines))
     entry = {"file_name": file.name, "columns": {"images": "image"}}
     (source / "dataset_info.json").write_text(json.dumps({"train": entry}))
-    count = subset.write(source, "train", tmp_path / "few", 5)
+    count = subset.write_subset(source, "train", tmp_path / "few", 5)
     found = [row.data for row in read_set_rows(tmp_path / "few", "train")]
     assert len(found) == count == 5 and all(row in data for row in found)
     assert "u7" in {row["uid"] for row in found}

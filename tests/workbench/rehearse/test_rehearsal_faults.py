@@ -13,7 +13,7 @@ pytest.importorskip("torch")
 from rehearse_assets import MODEL  # noqa: E402
 from typer.testing import CliRunner, Result  # noqa: E402
 
-from mindgpt_plugins.cli import verbs  # noqa: E402
+from mindgpt_plugins.cli import build_cli_app  # noqa: E402
 
 NAN = """
 import math
@@ -36,7 +36,7 @@ host.Qwen3VLVisionModel.fast_pos_embed_interpolate = fast_pos_embed_interpolate
 def rehearse(user: Path, *overrides: str) -> tuple[Result, str]:
     """Run the verb; its result, and what it said in one line of single spaces."""
     arguments = ["rehearse", str(user / "mine.yaml"), *overrides, "--runs", str(user / "runs")]
-    result = CliRunner().invoke(verbs(), [*arguments, "--model", f"{MODEL}={user / 'hub'}"])
+    result = CliRunner().invoke(build_cli_app(), [*arguments, "--model", f"{MODEL}={user / 'hub'}"])
     found = json.loads((user / "runs" / "rehearse" / "mine" / "rehearsal.json").read_text())
     failed = [f"{one['stage']}: {one['topic']}: {one['text']}" for one in found["findings"] if one["state"] == "failed"]
     assert result.exit_code == (1 if failed else 0), result.output

@@ -13,7 +13,7 @@ pytest.importorskip("transfer_queue")
 from rehearse_assets import MODEL  # noqa: E402
 from typer.testing import CliRunner  # noqa: E402
 
-from mindgpt_plugins.cli import verbs  # noqa: E402
+from mindgpt_plugins.cli import build_cli_app  # noqa: E402
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -27,7 +27,7 @@ def test_an_8b_recipe_is_proven_without_its_weights(user: Path) -> None:
         "--model",
         f"{MODEL}={user / 'hub'}",
     ]
-    result = CliRunner().invoke(verbs(), arguments)
+    result = CliRunner().invoke(build_cli_app(), arguments)
     found = json.loads((user / "runs" / "rehearse" / "mine" / "rehearsal.json").read_text())
     assert result.exit_code == 0, result.output
     states = {(one["stage"], one["topic"]): one["state"] for one in found["findings"]}

@@ -8,19 +8,19 @@ import pytest
 import yaml
 
 from mindgpt_plugins.pipeline import plan
-from mindgpt_plugins.recipe.loading import load, shipped_recipes
-from mindgpt_plugins.workbench.rehearse.models import ModelNotHere, local, outside
-from mindgpt_plugins.workbench.rehearse.recipe import ROWS, NothingToRehearse, rehearsal
+from mindgpt_plugins.recipe.loading import list_shipped_recipes, load_recipe
+from mindgpt_plugins.workbench.rehearse.models import ModelNotHere, find_model_folders, list_outside_models
+from mindgpt_plugins.workbench.rehearse.recipe import ROWS, NothingToRehearse, make_rehearsal_recipe
 
-RECIPES = list(shipped_recipes())
+RECIPES = list(list_shipped_recipes())
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_shipped_recipe_can_be_rehearsed(name: str, tmp_path: Path) -> None:
-    recipe = load(name)
-    models = {reference: tmp_path / "copy" for reference in outside(recipe)}
+    recipe = load_recipe(name)
+    models = {reference: tmp_path / "copy" for reference in list_outside_models(recipe)}
     (tmp_path / "copy").mkdir()
-    example = Path(shipped_recipes()["qwen3_vl_4b"]).parent / "example_data"
+    example = Path(list_shipped_recipes()["qwen3_vl_4b"]).parent / "example_data"
     sets = {
         value: f"{example}/{value.rpartition('/')[2]}"
         for config in recipe.stages.values()
@@ -29,12 +29,12 @@ def test_a_shipped_recipe_can_be_rehearsed(name: str, tmp_path: Path) -> None:
     }
     if all(config.kind == "benchmark" for config in recipe.stages.values()):
         with pytest.raises(NothingToRehearse, match="stage .*: (evalscope is not installed|data sets|its interpreter)"):
-            rehearsal(recipe, models=models, sets=sets, rows={})
+            make_rehearsal_recipe(recipe, models=models, sets=sets, rows={})
         return
-    tree, changes = rehearsal(recipe, models=models, sets=sets, rows=dict.fromkeys(sets, ROWS))
+    tree, changes = make_rehearsal_recipe(recipe, models=models, sets=sets, rows=dict.fromkeys(sets, ROWS))
     path = tmp_path / "recipe.yaml"
     path.write_text(yaml.safe_dump(tree, sort_keys=False))
-    planned = plan.make(load(str(path)), tmp_path / "runs")
+    planned = plan.make_run_plan(load_recipe(str(path)), tmp_path / "runs")
     left_out = {change.stage for change in changes if change.key == "kind" and change.after is None}
     assert [stage.name for stage in planned.stages] == [stage for stage in recipe.stages if stage not in left_out]
     assert left_out <= {n for n, one in recipe.stages.items() if one.kind in ("quantise", "benchmark")}
@@ -49,8 +49,8 @@ def test_a_shipped_recipe_can_be_rehearsed(name: str, tmp_path: Path) -> None:
 
 
 def test_what_the_user_chose_stays(tmp_path: Path) -> None:
-    recipe = load("qwen3_vl_4b")
-    tree, changes = rehearsal(recipe, models={}, sets={}, rows={})
+    recipe = load_recipe("qwen3_vl_4b")
+    tree, changes = make_rehearsal_recipe(recipe, models={}, sets={}, rows={})
     domain, rl = tree["stages"]["domain"], tree["stages"]["rl"]
     assert tree["image"] == {"min_pixels": 65536, "max_pixels": 1048576}
     assert domain["cutoff_len"] == 4096 and rl["max_prompt_tokens"] == 2048 and rl["group_size"] == 8
@@ -63,32 +63,32 @@ def test_what_the_user_chose_stays(tmp_path: Path) -> None:
 def test_files_that_a_recipe_names_are_found_from_the_rehearsals_folder(tmp_path: Path) -> None:
     (tmp_path / "eval.json").write_text("{}")
     (tmp_path / "my.yaml").write_text("extends: quickstart\nname: my\n")
-    recipe = load(str(tmp_path / "my.yaml"), ["stages.world.sets.general_train.focus.file=eval.json"])
-    tree, _ = rehearsal(recipe, models={}, sets={}, rows={})
+    recipe = load_recipe(str(tmp_path / "my.yaml"), ["stages.world.sets.general_train.focus.file=eval.json"])
+    tree, _ = make_rehearsal_recipe(recipe, models={}, sets={}, rows={})
     focus = tree["stages"]["world"]["sets"]["general_train"]["focus"]
     assert focus["file"] == str(tmp_path / "eval.json")
 
 
 def test_a_model_that_is_not_here_is_named_with_the_fix(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
-    recipe = load("qwen3_vl_4b")
+    recipe = load_recipe("qwen3_vl_4b")
     with pytest.raises(ModelNotHere, match=r"--model Qwen/Qwen3-VL-4B-Instruct=FOLDER"):
-        local(recipe, {})
+        find_model_folders(recipe, {})
     with pytest.raises(ModelNotHere, match="uses no such model; it uses: Qwen/Qwen3-VL-4B-Instruct"):
-        local(recipe, {"Qwen/Qwen3-VL-8B-Instruct": tmp_path})
+        find_model_folders(recipe, {"Qwen/Qwen3-VL-8B-Instruct": tmp_path})
     snapshot = tmp_path / "models--Qwen--Qwen3-VL-4B-Instruct" / "snapshots" / "abc"
     snapshot.mkdir(parents=True)
     for file in ("config.json", "tokenizer_config.json"):
         (snapshot / file).write_text("{}")
-    assert local(recipe, {}) == {"Qwen/Qwen3-VL-4B-Instruct": snapshot.resolve()}
+    assert find_model_folders(recipe, {}) == {"Qwen/Qwen3-VL-4B-Instruct": snapshot.resolve()}
 
 
 def test_no_model_server_is_asked_unless_wanted() -> None:
-    recipe = load("data/vllm")
-    tree, changes = rehearsal(recipe, models={}, sets={}, rows={}, server="http://127.0.0.1:9/v1")
+    recipe = load_recipe("data/vllm")
+    tree, changes = make_rehearsal_recipe(recipe, models={}, sets={}, rows={}, server="http://127.0.0.1:9/v1")
     data = tree["stages"]["data"]
     assert [one["base_url"] for one in data["endpoints"]["teacher"]] == ["http://127.0.0.1:9/v1"]
     assert [gate["name"] for gate in data["filter"]["gates"]] == ["rules", "duplicates", "decontaminate"]
     assert {change.kind for change in changes if "endpoints" in change.key} == {"stand-in"}
-    asked, _ = rehearsal(recipe, models={}, sets={}, rows={}, server=None)
+    asked, _ = make_rehearsal_recipe(recipe, models={}, sets={}, rows={}, server=None)
     assert [one["base_url"] for one in asked["stages"]["data"]["endpoints"]["teacher"]] == ["http://127.0.0.1:8000/v1"]

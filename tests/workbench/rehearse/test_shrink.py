@@ -19,8 +19,8 @@ transformers = pytest.importorskip("transformers")
 from PIL import Image  # noqa: E402
 from support import hub_folders  # noqa: E402
 
-from mindgpt_plugins.workbench.rehearse.models import make_copy  # noqa: E402
-from mindgpt_plugins.workbench.rehearse.shrink import COPIED, ShrinkError, UnsupportedArchitecture, shrink  # noqa: E402
+from mindgpt_plugins.workbench.rehearse.models import make_model_copy  # noqa: E402
+from mindgpt_plugins.workbench.rehearse.shrink import COPIED, ShrinkError, UnsupportedArchitecture, shrink_model  # noqa: E402
 
 FAMILIES = ("qwen2_5_vl_7b", "qwen3_vl_8b", "qwen3_vl_30b_a3b", "qwen3_8b", "qwen3_30b_a3b", "qwen2_5_7b")
 
@@ -52,7 +52,7 @@ def load(folder: Path, sees: bool) -> Any:
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_step_with_the_real_processor(name: str, tmp_path: Path) -> None:
     source = hub_folders.make(name, tmp_path / "source")
-    made = shrink(source, tmp_path / "small")
+    made = shrink_model(source, tmp_path / "small")
     before, after = (json.loads((tmp_path / side / "config.json").read_text()) for side in ("source", "small"))
     assert after["architectures"] == before["architectures"] == [made.architecture]
     assert after["model_type"] == before["model_type"]
@@ -80,7 +80,7 @@ def test_a_step_with_the_real_processor(name: str, tmp_path: Path) -> None:
 
 
 def test_what_is_cut_and_what_stays(tmp_path: Path) -> None:
-    made = shrink(hub_folders.make("qwen3_vl_8b", tmp_path / "source"), tmp_path / "small")
+    made = shrink_model(hub_folders.make("qwen3_vl_8b", tmp_path / "source"), tmp_path / "small")
     assert made.original_parameters == 8_767_123_696
     assert made.cut["text_config.hidden_size"] == (4096, 64) and made.cut["vision_config.depth"] == (27, 4)
     assert made.cut["vision_config.out_hidden_size"] == (4096, 64)
@@ -95,14 +95,14 @@ def test_what_is_cut_and_what_stays(tmp_path: Path) -> None:
 
 def test_kinds_of_layers_stay(tmp_path: Path) -> None:
     source = hub_folders.make("qwen2_5_vl_3b", tmp_path / "windows", words=1000)
-    shrink(source, tmp_path / "small")
+    shrink_model(source, tmp_path / "small")
     vision = json.loads((tmp_path / "small" / "config.json").read_text())["vision_config"]
     assert vision["fullatt_block_indexes"] == [1, 3] and vision["depth"] == 4 and vision["window_size"] == 112
 
     source = hub_folders.make("qwen3_30b_a3b", tmp_path / "experts", words=1000)
     config = json.loads((source / "config.json").read_text())
     (source / "config.json").write_text(json.dumps(config | {"decoder_sparse_step": 3, "mlp_only_layers": [2, 5]}))
-    shrink(source, tmp_path / "mixed")
+    shrink_model(source, tmp_path / "mixed")
     text = json.loads((tmp_path / "mixed" / "config.json").read_text())
     assert (text["num_hidden_layers"], text["mlp_only_layers"]) == (9, [2, 5]), "the first expert layer is the ninth"
     model = load(tmp_path / "mixed", sees=False)
@@ -112,26 +112,26 @@ def test_kinds_of_layers_stay(tmp_path: Path) -> None:
 def test_made_once_and_again_when_something_changes(tmp_path: Path) -> None:
     source = hub_folders.make("qwen3_vl_2b", tmp_path / "source", words=1000)
     target = tmp_path / "deep" / "small"
-    first = shrink(source, target)
+    first = shrink_model(source, target)
     weights = target / "model.safetensors"
     stamp, content = weights.stat().st_mtime_ns, weights.read_bytes()
-    assert shrink(source, target) == first and weights.stat().st_mtime_ns == stamp
+    assert shrink_model(source, target) == first and weights.stat().st_mtime_ns == stamp
     shutil.rmtree(target)
-    shrink(source, target)
+    shrink_model(source, target)
     assert weights.read_bytes() == content, "the same seed gives the same weights"
-    shrink(source, target, seed=1)
+    shrink_model(source, target, seed=1)
     assert weights.read_bytes() != content
     config = json.loads((source / "config.json").read_text())
     config["text_config"]["vocab_size"] = 152064
     (source / "config.json").write_text(json.dumps(config))
-    assert shrink(source, target, seed=1).parameters == first.parameters + 128 * 64
+    assert shrink_model(source, target, seed=1).parameters == first.parameters + 128 * 64
     assert not list(target.parent.glob(".*"))
 
 
 def test_no_size_grows(tmp_path: Path) -> None:
     source = hub_folders.make("qwen3_8b", tmp_path / "source", words=1000)
-    again = shrink(source, tmp_path / "small")
-    twice = shrink(tmp_path / "small", tmp_path / "smaller")
+    again = shrink_model(source, tmp_path / "small")
+    twice = shrink_model(tmp_path / "small", tmp_path / "smaller")
     assert twice.cut == {} and twice.parameters == twice.original_parameters == again.parameters
 
 
@@ -149,28 +149,28 @@ def test_what_cannot_be_shrunk_is_named(change: dict[str, Any], message: str, tm
     config = json.loads((source / "config.json").read_text())
     (source / "config.json").write_text(json.dumps(config | change))
     with pytest.raises(UnsupportedArchitecture if "architectures" in change else ShrinkError, match=message):
-        shrink(source, tmp_path / "small")
+        shrink_model(source, tmp_path / "small")
     assert not (tmp_path / "small").exists()
 
 
 def test_missing_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(ShrinkError, match="no config.json there"):
-        shrink(tmp_path, tmp_path / "small")
+        shrink_model(tmp_path, tmp_path / "small")
     source = hub_folders.make("qwen3_vl_2b", tmp_path / "source", words=1000)
     (source / "preprocessor_config.json").unlink()
     with pytest.raises(ShrinkError, match="no image processor there"):
-        shrink(source, tmp_path / "small")
+        shrink_model(source, tmp_path / "small")
     (source / "tokenizer.json").unlink()
     with pytest.raises(ShrinkError, match="no tokenizer there"):
-        shrink(source, tmp_path / "small")
+        shrink_model(source, tmp_path / "small")
 
 
 def test_the_command_line_makes_a_copy_without_importing_torch(tmp_path: Path) -> None:
     """With CPU wheels as they are: what mends them reaches the processes of stages, not the user's shell."""
     source = hub_folders.make("qwen3_vl_8b", tmp_path / "source", words=1000)
     script = (
-        "import sys; from pathlib import Path; from mindgpt_plugins.workbench.rehearse.models import make_copy\n"
-        "made = make_copy(Path(sys.argv[1]), Path(sys.argv[2])); print(made.architecture, 'torch' in sys.modules)"
+        "import sys; from pathlib import Path; from mindgpt_plugins.workbench.rehearse.models import make_model_copy\n"
+        "made = make_model_copy(Path(sys.argv[1]), Path(sys.argv[2])); print(made.architecture, 'torch' in sys.modules)"
     )
     plain = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     command = [sys.executable, "-c", script, str(source), str(tmp_path / "copy")]
@@ -180,4 +180,4 @@ def test_the_command_line_makes_a_copy_without_importing_torch(tmp_path: Path) -
 
 def test_what_cannot_be_copied_is_named_by_the_other_process_too(tmp_path: Path) -> None:
     with pytest.raises(ShrinkError, match=r"no config\.json there"):
-        make_copy(tmp_path, tmp_path / "copy")
+        make_model_copy(tmp_path, tmp_path / "copy")

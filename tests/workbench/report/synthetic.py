@@ -209,7 +209,7 @@ def _evaluation(
             return {p["uid"]: (p["capability"], p["correct"]) for p in lines if p["source"] == source}
 
         base, peak = earlier["base"], earlier["domain"]
-        result = forgetting.gate(
+        result = forgetting.judge_forgetting_gate(
             judged(base, "general"),
             judged(predictions, "general"),
             judged(base, "domain"),
@@ -226,7 +226,7 @@ def _evaluation(
         "domain": ["domain"],
         "samples": {"n": 8, "rows": 40, "temperature": 1.0},
         "seed": 0,
-        "cells": scoring.cells(predictions),
+        "cells": scoring.aggregate_cells(predictions),
         "gate": gate,
     }
     _json(folder / "scores.json", scores)

@@ -8,7 +8,7 @@ import pytest
 import synthetic
 
 from mindgpt_plugins.stages.evaluate import scoring
-from mindgpt_plugins.workbench.report import build
+from mindgpt_plugins.workbench.report import build_report
 
 CATEGORIES = {"mmbench": ("logic.order", "logic.number", "coarse.style"), "pope": ("adversarial", "random")}
 
@@ -40,7 +40,7 @@ def add_benchmark(run: Path, model: str, right: dict[str, float], gate: dict[str
         "sets": list(right),
         "general": ["general"],
         "domain": ["domain"],
-        "cells": scoring.cells(predictions),
+        "cells": scoring.aggregate_cells(predictions),
         "benchmarks": {name: {"seen": {"cut_off": 5}} for name in right},
         "gate": gate,
     }
@@ -60,7 +60,7 @@ def run(tmp_path: Path) -> Path:
 def test_benchmarks_stand_beside_own_sets_with_what_changed(run: Path) -> None:
     add_benchmark(run, "base", {"mmbench": 0.8, "pope": 0.5})
     add_benchmark(run, "rl", {"mmbench": 0.5, "pope": 0.525})
-    text = build(run).read_text()
+    text = build_report(run).read_text()
     data = json.loads((run / "report.json").read_text())
     found = data["benchmarks"]
     assert found["benchmarks"] == ["mmbench", "pope"] and data["held_out_set"] == "test"
@@ -83,7 +83,7 @@ def test_stages_of_one_model_are_put_together_and_a_gap_is_a_dash(run: Path) -> 
     add_benchmark(run, "base", {"mmbench": 0.5})
     add_benchmark(run, "base", {"pope": 0.5})
     add_benchmark(run, "rl", {"pope": 0.5})
-    build(run)
+    build_report(run)
     found = json.loads((run / "report.json").read_text())["benchmarks"]
     assert [m["model"] for m in found["models"]] == ["base", "rl"]
     assert found["models"][0]["items"] == 240 and found["models"][1]["scores"]["mmbench"] is None
@@ -93,7 +93,7 @@ def test_stages_of_one_model_are_put_together_and_a_gap_is_a_dash(run: Path) -> 
 def test_a_run_of_benchmarks_alone_shows_their_categories(tmp_path: Path) -> None:
     run = synthetic.make(tmp_path, per_task=20, until="base")
     add_benchmark(run, "base", {"mmbench": 0.5})
-    text = build(run).read_text()
+    text = build_report(run).read_text()
     assert "No evaluation has finished" not in text and "base by category" in text and "mmbench · capability" in text
 
 
@@ -121,11 +121,11 @@ def test_a_gate_on_benchmarks_is_in_the_headline(run: Path) -> None:
         "domain": {"n": 0},
     }
     add_benchmark(run, "rl", {"pope": 0.5}, gate)
-    text = build(run).read_text()
+    text = build_report(run).read_text()
     gates = json.loads((run / "report.json").read_text())["headline"]["gates"]
     assert gates[-1] | {"passed": False, "fell": ["pope"]} == gates[-1] and "Gate of rl on <code>pope</code>" in text
 
 
 def test_a_run_without_benchmarks_has_no_such_section(run: Path) -> None:
-    assert 'id="benchmarks"' not in build(run).read_text()
+    assert 'id="benchmarks"' not in build_report(run).read_text()
     assert json.loads((run / "report.json").read_text())["benchmarks"] is None

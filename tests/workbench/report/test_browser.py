@@ -13,8 +13,8 @@ import synthetic
 from PIL import Image
 from support import chromium
 
-from mindgpt_plugins.workbench.report import browser, build, thumbnails
-from mindgpt_plugins.workbench.report.run import load
+from mindgpt_plugins.workbench.report import browser, build_report, thumbnails
+from mindgpt_plugins.workbench.report.run import load_run
 
 HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
 
@@ -65,13 +65,13 @@ def unpacked(text: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = written(tmp_path_factory.mktemp("browser"), LINES)
-    build(run)
+    build_report(run)
     return run / "rollouts.html"
 
 
 def test_every_group_of_the_run_is_in_the_page_with_its_picture_once(tmp_path: Path) -> None:
     run = synthetic.make(tmp_path, per_task=20)
-    build(run)
+    build_report(run)
     text = (run / "rollouts.html").read_text()
     index, groups = unpacked(text)
     assert len(index["groups"]) == len(groups) == 180 and index["stages"] == ["rl"]
@@ -116,13 +116,13 @@ def test_hostile_text_is_data_only(page: Path) -> None:
 
 def test_a_run_without_rollouts_has_no_browser(tmp_path: Path) -> None:
     run = synthetic.make(tmp_path, per_task=20, until="align")
-    build(run)
+    build_report(run)
     assert not (run / "rollouts.html").exists() and 'href="rollouts.html"' not in (run / "report.html").read_text()
 
 
 def test_a_very_long_run_keeps_whole_steps_evenly_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(browser, "MOST", 500)  # of 60 steps with 24 replies
-    index, groups = unpacked(browser.page(load(synthetic.make(tmp_path, per_task=20))) or "")
+    index, groups = unpacked(browser.render_browser_page(load_run(synthetic.make(tmp_path, per_task=20))) or "")
     assert sorted({entry[1] for entry in index["groups"]}) == list(range(1, 61, 3)) and len(groups) == 60
     assert "rl: one step in 3 is here" in index["notes"][0]
 
@@ -133,7 +133,7 @@ def test_pictures_are_scaled_and_bounded(tmp_path: Path, monkeypatch: pytest.Mon
         Image.effect_noise((900, 300 + i), 80).save(tmp_path / f"{i}.jpg")
         paths.append(str(tmp_path / f"{i}.jpg"))
     (tmp_path / "no.png").write_text("not a picture")
-    made = thumbnails.embed([*paths, *paths, str(tmp_path / "no.png"), str(tmp_path / "gone.png")])
+    made = thumbnails.embed_thumbnails([*paths, *paths, str(tmp_path / "no.png"), str(tmp_path / "gone.png")])
     assert (len(made.data), made.missing, made.beyond) == (4, 2, 0)
     kind, _, raw = made.data[0].partition(",")
     (tmp_path / "thumb").write_bytes(base64.b64decode(raw))
@@ -141,7 +141,7 @@ def test_pictures_are_scaled_and_bounded(tmp_path: Path, monkeypatch: pytest.Mon
         assert kind == "data:image/webp;base64" and max(shown.size) == 256
     monkeypatch.setattr(thumbnails, "LARGEST", 10)
     monkeypatch.setattr(thumbnails, "BATCH", 2)
-    assert thumbnails.embed(paths).beyond == 2
+    assert thumbnails.embed_thumbnails(paths).beyond == 2
 
 
 def test_every_rl_stage_is_there(tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_every_rl_stage_is_there(tmp_path: Path) -> None:
     first = next(entry for entry in manifest["stages"] if entry["name"] == "rl")
     manifest["stages"].append(first | {"name": "later"})
     (run / "manifest.json").write_text(json.dumps(manifest))
-    index, groups = unpacked(browser.page(load(run)) or "")
+    index, groups = unpacked(browser.render_browser_page(load_run(run)) or "")
     assert index["stages"] == ["rl", "later"] and [entry[0] for entry in index["groups"]] == [0] * 180 + [1] * 180
 
 

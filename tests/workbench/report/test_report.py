@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import synthetic
 
-from mindgpt_plugins.workbench.report import build
-from mindgpt_plugins.workbench.report.curves import thin
+from mindgpt_plugins.workbench.report import build_report
+from mindgpt_plugins.workbench.report.curves import thin_curve
 
 
 class Page(HTMLParser):
@@ -59,7 +59,7 @@ def look_up(data: Any, key: str) -> Any:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = synthetic.make(tmp_path_factory.mktemp("finished"))
-    build(run)
+    build_report(run)
     return run
 
 
@@ -147,7 +147,7 @@ def test_curves_are_grouped_by_what_they_mean(finished: Path) -> None:
 
 @pytest.mark.parametrize("until", ["tiny", "base", "evaluate_base", "restore_data", "align"])
 def test_an_unfinished_run_is_shown_as_such(tmp_path: Path, until: str) -> None:
-    page = build(synthetic.make(tmp_path, until=until, per_task=20))
+    page = build_report(synthetic.make(tmp_path, until=until, per_task=20))
     text = page.read_text()
     Page(text)
     data = json.loads(page.with_name("report.json").read_text())
@@ -164,7 +164,7 @@ def test_stages_whose_folders_are_gone_do_not_break_the_page(tmp_path: Path) -> 
 
     run = synthetic.make(tmp_path, per_task=20)
     shutil.rmtree(tmp_path / "stages")
-    text = build(run).read_text()
+    text = build_report(run).read_text()
     Page(text)
     assert "but its scores.json is gone" in text
 
@@ -173,18 +173,18 @@ def test_a_missing_picture_is_named(tmp_path: Path) -> None:
     run = synthetic.make(tmp_path, per_task=20)
     for path in tmp_path.glob("stages/world-*/datasets/images/*.png"):
         path.unlink()
-    assert re.search(r"picture \d+\.png is not there any more", build(run).read_text())
+    assert re.search(r"picture \d+\.png is not there any more", build_report(run).read_text())
 
 
 def test_a_folder_without_a_manifest_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"no manifest\.json"):
-        build(tmp_path)
+        build_report(tmp_path)
 
 
 def test_thinning_keeps_short_curves_and_averages_long_ones() -> None:
     short = [[float(i), 1.0] for i in range(50)]
-    assert thin(short) == short
-    long = thin([[float(i), float(i % 2)] for i in range(1, 1001)], most=100)
+    assert thin_curve(short) == short
+    long = thin_curve([[float(i), float(i % 2)] for i in range(1, 1001)], most=100)
     assert len(long) == 100 and (long[0][0], long[-1][0]) == (1.0, 1000.0)
     assert all(value == 0.5 for _, value in long)
 
@@ -228,7 +228,7 @@ def test_one_evaluation_shows_its_branches_without_a_comparison(tmp_path: Path) 
     (stage,) = tmp_path.glob("stages/evaluate_base-*")
     empty = {"axis": "knowledge", "level": 3, "path": ["signs", "warning", "ice"], "n": 0}
     (stage / "branches.json").write_text(json.dumps({"by_set": {"test": [empty]}}))
-    text = build(run).read_text()
+    text = build_report(run).read_text()
     Page(text)
     data = json.loads((run / "report.json").read_text())["branches"]
     assert data["compared"] == [] and data["models"][0]["never_asked"] == {"knowledge": ["signs.warning.ice"]}
@@ -239,7 +239,7 @@ def test_evaluations_from_before_knowledge_labels_show_the_other_axis(tmp_path: 
     run = synthetic.make(tmp_path, per_task=20)
     for path in tmp_path.glob("stages/evaluate_*/predictions.jsonl"):
         path.write_text(re.sub(r'"knowledge": (null|"[^"]*"), ', "", path.read_text()))
-    build(run)
+    build_report(run)
     data = json.loads((run / "report.json").read_text())
     assert {b["axis"] for b in data["branches"]["compared"][0]["branches"]} == {"capability"}
     assert any("without that axis: base, domain" in note for note in data["notes"])
@@ -249,7 +249,7 @@ def test_labels_are_text_wherever_they_are_shown(tmp_path: Path) -> None:
     run = synthetic.make(tmp_path, per_task=20)
     for path in tmp_path.glob("stages/evaluate_*/predictions.jsonl"):
         path.write_text(path.read_text().replace("perception.colour", "<i>per&.<i>col'our"))
-    text = build(run).read_text()
+    text = build_report(run).read_text()
     Page(text)
     section = text[text.index('<section id="branches">') :]
     assert "<i>per" not in section and "<i>col" not in section and "&lt;i&gt;per&amp;" in section
@@ -262,7 +262,7 @@ def test_replies_without_an_answer_are_shown(tmp_path: Path) -> None:
     for line in lines[:7]:
         line |= {"answer": None, "correct": False}
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    assert "7 of 140 replies state no answer" in build(run).read_text()
+    assert "7 of 140 replies state no answer" in build_report(run).read_text()
 
 
 def test_a_data_stage_shows_its_steps_and_links_to_its_own_page(tmp_path: Path) -> None:
@@ -274,7 +274,7 @@ def test_a_data_stage_shows_its_steps_and_links_to_its_own_page(tmp_path: Path) 
     steps = (run / world["folder"]).resolve() / "work" / "steps"
     steps.mkdir(parents=True)
     (steps / "filter.json").write_text('{"step": "filter", "kept": 71, "dropped": 9, "fingerprint": "ab"}')
-    page = build(run).read_text()
+    page = build_report(run).read_text()
     assert "kept 71, dropped 9" in page
     assert "work/report.html" in page
 
@@ -282,11 +282,13 @@ def test_a_data_stage_shows_its_steps_and_links_to_its_own_page(tmp_path: Path) 
 def test_the_verb_prints_branches(tmp_path: Path) -> None:
     from typer.testing import CliRunner
 
-    from mindgpt_plugins.cli import verbs
+    from mindgpt_plugins.cli import build_cli_app
 
     run = synthetic.make(tmp_path)
-    shown = CliRunner().invoke(verbs(), ["report", str(run), "--branches"], env={"COLUMNS": "140"}).stdout
+    shown = CliRunner().invoke(build_cli_app(), ["report", str(run), "--branches"], env={"COLUMNS": "140"}).stdout
     assert "rl on test, domain items" in shown and "rl since base" in shown
     assert re.search(r"domain\.vehicle +120 .* rose", shown)
-    nothing = CliRunner().invoke(verbs(), ["report", str(synthetic.make(tmp_path / "b", until="tiny")), "--branches"])
+    nothing = CliRunner().invoke(
+        build_cli_app(), ["report", str(synthetic.make(tmp_path / "b", until="tiny")), "--branches"]
+    )
     assert "no evaluation of this run has finished" in str(nothing.exception)

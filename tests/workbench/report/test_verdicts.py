@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mindgpt_plugins.stages.evaluate.forgetting import Judged, gate
+from mindgpt_plugins.stages.evaluate.forgetting import Judged, judge_forgetting_gate
 from mindgpt_plugins.web.page import make_environment
 from mindgpt_plugins.workbench.report import abilities
 
@@ -23,8 +23,8 @@ def judged(lost: dict[str, int], n: dict[str, int]) -> tuple[Judged, Judged]:
 
 def test_groups_that_fell_and_groups_that_are_too_small() -> None:
     before, after = judged({"colour": 100, "shape": 0, "count": 1}, {"colour": 1000, "shape": 1000, "count": 60})
-    result = {"set": "dev", **gate(before, after, DOMAIN, DOMAIN)}
-    assert [abilities.verdict(g) for g in result["groups"]] == ["failed", "undecided", "passed"]
+    result = {"set": "dev", **judge_forgetting_gate(before, after, DOMAIN, DOMAIN)}
+    assert [abilities.read_gate_verdict(g) for g in result["groups"]] == ["failed", "undecided", "passed"]
     row = {
         "model": "m",
         "gate": result,
@@ -40,12 +40,12 @@ def test_groups_that_fell_and_groups_that_are_too_small() -> None:
 
 
 def test_older_scores_have_no_verdict() -> None:
-    assert [abilities.verdict({"passed": passed}) for passed in (True, False)] == ["passed", "failed"]
+    assert [abilities.read_gate_verdict({"passed": passed}) for passed in (True, False)] == ["passed", "failed"]
 
 
 def test_an_undecided_gate_is_neither_good_nor_bad() -> None:
     same = {f"g{i}": ("g", bool(np.sin(i) > 0)) for i in range(20)}
-    result = gate(same, same, DOMAIN, DOMAIN)
+    result = judge_forgetting_gate(same, same, DOMAIN, DOMAIN)
     entry = {"stage": "e", "model": "m", "passed": result["passed"], "verdict": result["verdict"], "fell": []}
     assert (entry["passed"], entry["verdict"]) == (False, "undecided")
     assert 'class="warn">undecided' in SECTION.verdict(result)

@@ -16,8 +16,14 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from mindgpt_plugins.generation.vllm_server import ServeError, Server, Settings, command
-from mindgpt_plugins.workbench.serve.probe import Answered, Question, ask, load_test, percentiles
+from mindgpt_plugins.generation.vllm_server import ServeError, Server, VllmServerSettings, build_vllm_command
+from mindgpt_plugins.workbench.serve.probe import (
+    Answered,
+    ProbeQuestion,
+    ask_question,
+    compute_percentiles,
+    run_load_test,
+)
 
 
 @pytest.fixture
@@ -73,41 +79,41 @@ def url() -> Iterator[str]:
 
 
 def test_the_command_fits_the_run(model: Path) -> None:
-    settings = Settings(model, "rl", "py", port=81, max_pixels=9216, cpu=True, more=("--seed", "3"))
-    argv = command(settings)
+    settings = VllmServerSettings(model, "rl", "py", port=81, max_pixels=9216, cpu=True, more=("--seed", "3"))
+    argv = build_vllm_command(settings)
     assert argv[:3] == ["py", "-m", "vllm.entrypoints.openai.api_server"] and argv[-2:] == ["--seed", "3"]
     value = dict(zip(argv, argv[1:], strict=False))
     assert value["--host"] == "127.0.0.1" and value["--port"] == "81"
     assert json.loads(value["--mm-processor-kwargs"])["size"] == {"shortest_edge": 1024, "longest_edge": 9216}
     assert "Qwen3ForCausalLM" in value["--hf-overrides"]
-    assert "--hf-overrides" not in command(Settings(model, "rl", "py"))
+    assert "--hf-overrides" not in build_vllm_command(VllmServerSettings(model, "rl", "py"))
     with pytest.raises(ServeError, match="has no config.json"):
-        command(Settings(model.parent, "rl", "py"))
+        build_vllm_command(VllmServerSettings(model.parent, "rl", "py"))
 
 
 def test_a_question_is_streamed_with_its_picture(url: str, tmp_path: Path) -> None:
     Image.new("RGB", (4, 4)).save(tmp_path / "p.png")
-    answered = ask(url, "rl", Question("what colour?", (tmp_path / "p.png",)))
+    answered = ask_question(url, "rl", ProbeQuestion("what colour?", (tmp_path / "p.png",)))
     assert answered.text == "answer: red" and answered.tokens == 3 and 0 < answered.first <= answered.seconds
     (image, text) = Chat.seen[0]["messages"][0]["content"]
     assert image["image_url"]["url"].startswith("data:image/png;base64,") and text["text"] == "what colour?"
     with pytest.raises(ServeError, match="404"):
-        ask(url, "unknown", Question("?"))
+        ask_question(url, "unknown", ProbeQuestion("?"))
 
 
 def test_the_load_test_counts_only_what_was_answered() -> None:
-    def send(question: Question) -> Answered:
+    def send(question: ProbeQuestion) -> Answered:
         if question.text == "bad":
             raise ServeError("refused")
         return Answered("x", 2, 0.1, 0.2)
 
-    found = load_test(send, [Question("good"), Question("bad")], requests=10, at_once=3)
+    found = run_load_test(send, [ProbeQuestion("good"), ProbeQuestion("bad")], requests=10, at_once=3)
     assert found["failed"] == ["refused"] * 5 and found["latency"] == pytest.approx(
         {"p50": 0.2, "p90": 0.2, "p99": 0.2}
     )
     assert found["tokens_per_second"] == pytest.approx(10 / found["seconds"])
-    assert percentiles([]) == {}
-    assert percentiles([float(i) for i in range(101)]) == {"p50": 50.0, "p90": 90.0, "p99": 99.0}
+    assert compute_percentiles([]) == {}
+    assert compute_percentiles([float(i) for i in range(101)]) == {"p50": 50.0, "p90": 90.0, "p99": 99.0}
 
 
 def fake_python(path: Path, body: str) -> str:
@@ -119,7 +125,7 @@ def fake_python(path: Path, body: str) -> str:
 def test_a_server_that_ends_while_starting_shows_its_log_and_a_hint(model: Path, tmp_path: Path) -> None:
     python = fake_python(tmp_path / "py", "raise SystemExit(\"No module named 'vllm'\")")
     with (
-        Server(Settings(model, "m", python, port=free_port()), tmp_path / "s") as server,
+        Server(VllmServerSettings(model, "m", python, port=free_port()), tmp_path / "s") as server,
         pytest.raises(ServeError, match="(?s)while starting. This interpreter has no vLLM.*No module named"),
     ):
         server.wait_until_ready()
@@ -133,7 +139,7 @@ def test_the_server_is_stopped_with_the_block(model: Path, tmp_path: Path) -> No
         "port = int(sys.argv[sys.argv.index('--port') + 1])\n"
         "http.server.HTTPServer(('127.0.0.1', port), H).serve_forever()"
     )
-    settings = Settings(model, "m", fake_python(tmp_path / "py", body), port=free_port())
+    settings = VllmServerSettings(model, "m", fake_python(tmp_path / "py", body), port=free_port())
     with Server(settings, tmp_path / "s") as server:
         assert server.wait_until_ready(30) < 30
         with pytest.raises(ServeError, match="answers at .* already"), Server(settings, tmp_path / "t"):

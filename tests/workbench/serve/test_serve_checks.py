@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mindgpt_plugins.core import compat
-from mindgpt_plugins.generation.vllm_server import ServeError, Settings
+from mindgpt_plugins.generation.vllm_server import ServeError, VllmServerSettings
 from mindgpt_plugins.workbench.serve import checks
 
 
@@ -33,11 +33,11 @@ FP8 = {"quant_method": "compressed-tensors", "format": "float-quantized"}
 
 def test_an_interpreter_without_vllm(tmp_path: Path) -> None:
     with pytest.raises(ServeError, match="no vLLM; install it there, or name another one with --python"):
-        checks.require(Settings(model(tmp_path / "m"), "m", sys.executable))
+        checks.check_server_settings(VllmServerSettings(model(tmp_path / "m"), "m", sys.executable))
     with pytest.raises(ServeError, match="--python /nowhere/python"):
-        checks.require(Settings(tmp_path / "m", "m", "/nowhere/python"))
+        checks.check_server_settings(VllmServerSettings(tmp_path / "m", "m", "/nowhere/python"))
     with pytest.raises(ServeError, match="is no working interpreter"):
-        checks.require(Settings(tmp_path / "m", "m", "/bin/false"))
+        checks.check_server_settings(VllmServerSettings(tmp_path / "m", "m", "/bin/false"))
 
 
 def test_a_version_is_read_from_the_interpreter() -> None:
@@ -51,19 +51,19 @@ def test_a_quantised_model_and_the_wrong_vllm(tmp_path: Path, vllm: Any) -> None
         r"the model is quantised \(compressed-tensors, float-quantized\), and in py vllm 0.6.3 is not supported \(supp"
     )
     with pytest.raises(ServeError, match=said):
-        checks.require(Settings(quantised, "m", "py"))
+        checks.check_server_settings(VllmServerSettings(quantised, "m", "py"))
     with pytest.raises(ServeError, match="py: vllm 0.6.3 is not supported"):
-        checks.require(Settings(plain, "m", "py"))
+        checks.check_server_settings(VllmServerSettings(plain, "m", "py"))
     vllm(compat.HOSTS["vllm"].validated)
-    checks.require(Settings(quantised, "m", "py", cpu=True))
+    checks.check_server_settings(VllmServerSettings(quantised, "m", "py", cpu=True))
 
 
 def test_a_model_quantised_for_cuda_on_cpu(tmp_path: Path, vllm: Any) -> None:
     vllm("0.28.0")
     found = model(tmp_path / "q", quantization_config=FP8 | {"format": "nvfp4-pack-quantized"})
     with pytest.raises(ServeError, match="quantised for CUDA .*no kernels for it on CPU"):
-        checks.require(Settings(found, "m", "py", cpu=True))
-    checks.require(Settings(found, "m", "py"))
+        checks.check_server_settings(VllmServerSettings(found, "m", "py", cpu=True))
+    checks.check_server_settings(VllmServerSettings(found, "m", "py"))
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_speculative_decoding_that_cannot_work(tmp_path: Path, vllm: Any, config
     text = config.replace("DRAFT", str(draft))
     for more in (("--speculative-config", text), (f"--speculative-config={text}",)):
         with pytest.raises(ServeError, match=message):
-            checks.require(Settings(served, "m", "py", cpu=True, more=more))
+            checks.check_server_settings(VllmServerSettings(served, "m", "py", cpu=True, more=more))
 
 
 def test_speculative_decoding_that_can(tmp_path: Path, vllm: Any) -> None:
@@ -102,4 +102,6 @@ def test_speculative_decoding_that_can(tmp_path: Path, vllm: Any) -> None:
         {"model": str(draft), "num_speculative_tokens": 2},
         {"method": "eagle3", "model": "some/head"},
     ):
-        checks.require(Settings(served, "m", "py", cpu=True, more=("--speculative-config", json.dumps(asked))))
+        checks.check_server_settings(
+            VllmServerSettings(served, "m", "py", cpu=True, more=("--speculative-config", json.dumps(asked)))
+        )
