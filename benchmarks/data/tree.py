@@ -42,7 +42,7 @@ import pyarrow
 from mindgpt_data.client.run import ask_all
 from mindgpt_data.embed import load_embedder
 from mindgpt_data.schema.config import EndpointSettings, ExpandSettings
-from mindgpt_data.testing.stub import StubServer, prompt
+from mindgpt_data.testing.stub import StubServer, find_prompt
 from mindgpt_data.tree.checks import build_tree_from_nodes
 from mindgpt_data.tree.expand import Expansion, expand_tree
 from mindgpt_data.tree.files import SEEDS, load_tree
@@ -94,7 +94,7 @@ def reworded(one: dict[str, Any], chance: random.Random) -> dict[str, Any]:
 
 def reply(body: dict[str, Any]) -> str:
     """The scripted teacher and critic; the same answer for the same request."""
-    text = prompt(body)
+    text = find_prompt(body)
     if "Candidates:" in text:
         numbers = re.findall(r"^(\d+)\. ", text, re.MULTILINE)
         strays = set(re.findall(r"^(\d+)\. Stray ", text, re.MULTILINE))

@@ -8,7 +8,7 @@ from mindgpt_data.client.request import Done, Request, Task
 from mindgpt_data.client.run import ask_all
 from mindgpt_data.client.store import Store
 from mindgpt_data.schema.config import EndpointSettings
-from mindgpt_data.testing.stub import completion
+from mindgpt_data.testing.stub import make_completion
 
 NOBODY = EndpointSettings(base_url="http://127.0.0.1:9/v1", model="stub", max_attempts=1, price_in=1e6)
 
@@ -26,7 +26,7 @@ def run_batch(paths, out, n=1):
         for path in paths:
             for line in map(json.loads, path.read_text().splitlines()):
                 assert line["method"] == "POST" and line["url"] == "/v1/chat/completions"
-                body = completion(line["body"], f"answer to {line['body']['messages'][-1]['content']}")
+                body = make_completion(line["body"], f"answer to {line['body']['messages'][-1]['content']}")
                 response = {"status_code": 200, "request_id": "r", "body": body}
                 answer = {"id": "vllm-1", "custom_id": line["custom_id"], "response": response, "error": None}
                 file.write(json.dumps(answer) + "\n")
@@ -64,7 +64,7 @@ def test_only_what_is_missing_is_written_and_large_files_are_split(tmp_path):
 def test_errors_strangers_and_half_lines_are_reported(tmp_path):
     where = dict(step="ask", store=tmp_path / "s.sqlite", endpoint=NOBODY)
     batch.write_batch_requests(tasks(6), tmp_path / "out", **where)
-    cut = completion({"messages": []}, {"message": {"content": "…"}, "finish_reason": "length"})
+    cut = make_completion({"messages": []}, {"message": {"content": "…"}, "finish_reason": "length"})
     lines = [
         {
             "custom_id": "k0",
@@ -73,7 +73,7 @@ def test_errors_strangers_and_half_lines_are_reported(tmp_path):
         },
         {"custom_id": "k1", "response": None, "error": {"code": "batch_expired", "message": "expired"}},
         {"custom_id": "k2", "response": {"status_code": 200, "body": cut}, "error": None},
-        {"custom_id": "k3", "response": {"status_code": 200, "body": completion({"messages": []}, "yes")}},
+        {"custom_id": "k3", "response": {"status_code": 200, "body": make_completion({"messages": []}, "yes")}},
         {"custom_id": "k3", "response": None, "error": {"message": "the same line failed in another file"}},
         {"custom_id": "stranger", "response": None, "error": None},
     ]

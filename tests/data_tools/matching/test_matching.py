@@ -16,7 +16,7 @@ from mindgpt_data.pictures import KINDS
 from mindgpt_data.schema.config import DataSettings
 from mindgpt_data.schema.record import ImageRecord
 from mindgpt_data.steps import match as step
-from mindgpt_data.testing.stub import StubServer, prompt
+from mindgpt_data.testing.stub import StubServer, find_prompt
 from mindgpt_data.tree.checks import build_tree
 from mindgpt_data.world import folder
 from mindgpt_data.world.labels import load_world_tree
@@ -142,7 +142,7 @@ def _judge(body: dict) -> str:
     """Knows the picture's leaves by nothing but the answer key: it always goes for vehicles and stop signs."""
     options = _options(body)
     wanted = [o for o in options if o in ("vehicles", "vehicles.road", "vehicles.road.bus", "vehicles.road.car")]
-    if "How well" not in prompt(body):
+    if "How well" not in find_prompt(body):
         return json.dumps({"topics": [{"topic": o} for o in wanted]})
     fits = {"vehicles.road.bus": 3, "vehicles.road.car": 1}
     topics = [{"topic": o, "evidence": f"a {o.split('.')[-1]}", "fit": fits.get(o, 0)} for o in wanted]

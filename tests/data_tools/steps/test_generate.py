@@ -14,7 +14,7 @@ from mindgpt_data.steps import budget, generate
 from mindgpt_data.steps.preview import preview_generation, write_preview_page
 from mindgpt_data.teachers.base import Candidate, Job, build_teacher
 from mindgpt_data.teachers.slots import SlotError
-from mindgpt_data.testing.stub import StubServer, prompt
+from mindgpt_data.testing.stub import StubServer, find_prompt
 from mindgpt_data.world import folder
 
 from mindgpt_plugins.core.files import read_jsonl, write_jsonl, write_table
@@ -140,9 +140,9 @@ SLOT = re.compile(
 
 
 def _write(body: dict, spoil=lambda number, pair: pair) -> str:
-    """Serves every slot in the prompt; ``spoil`` may change or drop (None) a pair."""
+    """Serves every slot in the find_prompt; ``spoil`` may change or drop (None) a pair."""
     pairs = {}
-    for number, capability, topic, _, level in SLOT.findall(prompt(body)):
+    for number, capability, topic, _, level in SLOT.findall(find_prompt(body)):
         picture = body["messages"][-1]["content"][0]["image_url"]["url"][-24:-8]
         pair = {
             "capability": capability, "topic": topic, "question": f"{number} of {picture}?",
@@ -193,13 +193,13 @@ def test_missing_and_bad_pairs_are_asked_for_again_with_what_was_asked(tmp_path)
         return None if number == 2 else pair
 
     def reply(body: dict) -> str:
-        first = "Already asked" not in prompt(body)
+        first = "Already asked" not in find_prompt(body)
         return _write(body, spoil) if first else _write(body, lambda n, p: p | {"question": f"again {p['question']}"})
 
     with StubServer(reply=reply, keep=True) as server:
         generate.run(work, _served(data, server))
         assert server.requests == 8
-        later = [prompt(body) for body in server.bodies if "Already asked" in prompt(body)]
+        later = [find_prompt(body) for body in server.bodies if "Already asked" in find_prompt(body)]
     assert len(later) == 4
     assert all(len(SLOT.findall(text)) == 2 for text in later)
     assert any("elsewhere" in text for text in later)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mindgpt_data.testing.stub import StubServer, prompt
+from mindgpt_data.testing.stub import StubServer, find_prompt
 from mindgpt_data.tree.files import load_tree
 
 from mindgpt_plugins.cli import main
@@ -72,7 +72,7 @@ def test_a_mistake_is_one_clear_line(mindgpt, arguments, message, tmp_path, monk
 
 def test_expand_with_a_server(mindgpt, tmp_path) -> None:
     def reply(body: dict[str, Any]) -> str:
-        text = prompt(body)
+        text = find_prompt(body)
         if "Candidates:" in text:
             numbers = re.findall(r"^(\d+)\. (.*)$", text, re.MULTILINE)
             return json.dumps(
