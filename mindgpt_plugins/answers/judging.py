@@ -20,6 +20,7 @@ from mindgpt_plugins.answers.box import (
     parse_boxes,
     parse_gold_boxes,
 )
+from mindgpt_plugins.answers.characters import fold_characters
 from mindgpt_plugins.answers.choice import compare_choices, parse_choice, parse_gold_choice
 from mindgpt_plugins.answers.errors import GoldError
 from mindgpt_plugins.answers.extract import extract_answer
@@ -177,7 +178,7 @@ def parse_gold(gold: Any, answer_type: str, *, question: str = "", boxes: str | 
 
 @lru_cache(maxsize=8192)
 def _parsed_gold(text: str, answer_type: str, question: str, boxes: str | None) -> tuple[Any, ...]:
-    if not text.strip():
+    if not fold_characters(text).strip():  # a zero-width space alone is nothing, too
         raise GoldError(f"the gold answer of answer_type {answer_type!r} is empty")
     references = split_references(text, answer_type)
     if references.mode == "all_of" and answer_type == "choice":

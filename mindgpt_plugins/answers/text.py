@@ -72,8 +72,8 @@ def normalise_text(text: str) -> str:
     text = _COMMA.sub(" ", text)
     text = _HYPHEN.sub(" ", text)
     text = _PERCENT.sub(lambda m: "%" if "cent" in m.group() else "", text)
-    text = _OPERATOR.sub(r"\1", text)
     text = text.replace("&", " and ")
+    text = _OPERATOR.sub(r"\1", text)
     text = _DIGIT_MINUS.sub("-", text)
     text = _CHARGE.sub(r"\1", text)  # Fe³⁺ is Fe3+
     words = [_ORDINALS.get(word, word) for word in text.split()]

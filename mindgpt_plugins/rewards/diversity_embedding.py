@@ -8,10 +8,15 @@ from __future__ import annotations
 
 from mindgpt_plugins.rewards.sdk import Group, Score, reward
 
+EMBEDDED = 32_768
+"""Characters of a reply that count, far more than a response limit lets through: a million would take a second."""
+
 
 @reward(role="modulator", scope="group")
 def diversity_embedding(group: Group, *, model: str = "static") -> list[Score | None]:
     """Distance of each correct reply from the other correct ones; 0 for wrong ones.
+
+    Of a reply that never ends only the beginning is embedded (:data:`EMBEDDED` characters).
 
     Args:
         group: all replies to one prompt.
@@ -27,7 +32,7 @@ def diversity_embedding(group: Group, *, model: str = "static") -> list[Score | 
     found: list[Score | None] = [Score(0.0) for _ in group.rollouts]
     if len(places) < 2:
         return found
-    vectors = load_embedder(model).encode([group.rollouts[i].text for i in places]).astype(np.float64)
+    vectors = load_embedder(model).encode([group.rollouts[i].text[:EMBEDDED] for i in places]).astype(np.float64)
     cosines = vectors @ vectors.T
     others = (cosines.sum(1) - cosines.diagonal()) / (len(places) - 1)
     for place, mean in zip(places, others, strict=True):

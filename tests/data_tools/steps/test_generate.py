@@ -140,7 +140,7 @@ SLOT = re.compile(
 
 
 def _write(body: dict, spoil=lambda number, pair: pair) -> str:
-    """Serves every slot in the find_prompt; ``spoil`` may change or drop (None) a pair."""
+    """Serves every slot in the prompt; ``spoil`` may change or drop (None) a pair."""
     pairs = {}
     for number, capability, topic, _, level in SLOT.findall(find_prompt(body)):
         picture = body["messages"][-1]["content"][0]["image_url"]["url"][-24:-8]
