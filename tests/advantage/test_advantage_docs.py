@@ -38,12 +38,12 @@ def test_every_named_advantage_has_its_row():
 
 def test_the_numbers_of_the_python_example():
     example = re.search(
-        r"^import torch\n.*?^pass_at_k_advantage\(rewards, k=2\)  # (.*?)$", TEXT, re.MULTILINE | re.DOTALL
+        r"^import torch\n.*?^compute_pass_at_k_advantage\(rewards, k=2\)  # (.*?)$", TEXT, re.MULTILINE | re.DOTALL
     )
     assert example
     scope: dict = {}
     exec(example[0], scope)
-    got = scope["pass_at_k_advantage"](scope["rewards"], k=2)
+    got = scope["compute_pass_at_k_advantage"](scope["rewards"], k=2)
     assert torch.allclose(got, torch.tensor(eval(example[1]), dtype=torch.float64), atol=1e-3)
 
 

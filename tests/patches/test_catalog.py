@@ -15,7 +15,7 @@ from mindgpt_plugins.core.registry import list_registered_names
 
 
 def test_it_is_light():
-    code = "import sys; import mindgpt_patches.catalog as c; c.modes({}, 'rl'); print('torch' in sys.modules)"
+    code = "import sys; import mindgpt_patches.catalog as c; c.resolve_modes({}, 'rl'); print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 

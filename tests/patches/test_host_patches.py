@@ -117,10 +117,10 @@ def test_a_patch_waits_for_its_module():
     script = (
         "import sys; from mindgpt_patches.guard import run_after_import\n"
         "seen = []\n"
-        "after_import('wave', lambda: seen.append(sys.modules['wave'].Wave_read))\n"
+        "run_after_import('wave', lambda: seen.append(sys.modules['wave'].Wave_read))\n"
         "assert not seen and 'wave' not in sys.modules\n"
         "import wave\n"
         "assert seen == [wave.Wave_read]\n"
-        "after_import('wave', lambda: seen.append(1)); assert seen[1:] == [1]\n"
+        "run_after_import('wave', lambda: seen.append(1)); assert seen[1:] == [1]\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True)

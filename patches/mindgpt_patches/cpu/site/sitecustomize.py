@@ -19,7 +19,7 @@ def _load(path: pathlib.Path, name: str) -> None:
     sys.modules[name] = module
     spec.loader.exec_module(module)
     if name == "_mindgpt_cpu_wheels":
-        module.install()
+        module.install_finder()
 
 
 _load(_here.parent / "wheels.py", "_mindgpt_cpu_wheels")
