@@ -63,7 +63,9 @@ def ask_count(truth: Truth, job: Job) -> Iterator[Question]:
 def ask_presence(truth: Truth, job: Job) -> Iterator[Question]:
     """Is there one? As often yes as no, as far as the corpus knows labels that are absent."""
     for (label, things), absent in zip(truth.counted().items(), job.absent, strict=False):
-        yield Question(f"Is there {add_article(label)} in the picture?", "yes", "yesno", look(things[0]), label)
+        yield Question(
+            f"Is there {add_article(label)} in the picture?", "yes", "yesno", describe_things(things[0]), label
+        )
         shown = ", ".join(dict.fromkeys(t.label for t in truth.things))
         why = f"I see only: {shown}."
         yield Question(f"Is there {add_article(absent)} in the picture?", "no", "yesno", why, absent)
@@ -77,7 +79,7 @@ def ask_attribute(truth: Truth, job: Job) -> Iterator[Question]:
             if mentions_phrase(name, value):
                 continue  # "What is the meaning of the stop sign?" answers itself
             ask = f"What {key} is the {name}?" if key in SEEN else f"What is the {key} of the {name}?"
-            yield Question(ask, value, "text", look(thing), thing.label, aspects=(key, thing.category))
+            yield Question(ask, value, "text", describe_things(thing), thing.label, aspects=(key, thing.category))
 
 
 def ask_identity(truth: Truth, job: Job) -> Iterator[Question]:
@@ -85,18 +87,18 @@ def ask_identity(truth: Truth, job: Job) -> Iterator[Question]:
     for thing in truth.alone():
         if truth.named(thing) != thing.label:
             ask = f"Which {thing.category} is in the picture?"
-            yield Question(ask, thing.label, "text", look(thing), thing.label, aspects=(thing.category,))
+            yield Question(ask, thing.label, "text", describe_things(thing), thing.label, aspects=(thing.category,))
     placed = [t for t in truth.things if t.position is not None]
     if len(placed) == len(truth.things):
         for thing in placed:
             if sum(_reaches(o, thing) for o in (*truth.things, *truth.texts)) == 1:
                 ask = f"What is shown at the {thing.position}?"
-                yield Question(ask, thing.label, "text", look(thing), thing.label, aspects=(thing.category,))
+                yield Question(ask, thing.label, "text", describe_things(thing), thing.label, aspects=(thing.category,))
     coloured = [t.attributes.get("colour", "") for t in truth.things]
     if all(coloured) and len(truth.things) > 1:
         for thing, colour in zip(truth.things, coloured, strict=True):
             if coloured.count(colour) == 1 and thing.label not in truth.crowds:
-                yield Question(f"Which object is {colour}?", thing.label, "text", look(thing), thing.label)
+                yield Question(f"Which object is {colour}?", thing.label, "text", describe_things(thing), thing.label)
 
 
 def ask_position(truth: Truth, job: Job) -> Iterator[Question]:
@@ -104,7 +106,7 @@ def ask_position(truth: Truth, job: Job) -> Iterator[Question]:
     for thing in truth.alone():
         if thing.position is not None:
             ask = f"Where in the picture is the {thing.label}, for example top left, centre or bottom?"
-            yield Question(ask, thing.position, "choice", look(thing), thing.label)
+            yield Question(ask, thing.position, "choice", describe_things(thing), thing.label)
 
 
 def ask_relation(truth: Truth, job: Job) -> Iterator[Question]:
@@ -118,13 +120,13 @@ def ask_relation(truth: Truth, job: Job) -> Iterator[Question]:
             first, second = sorted((side, opposite))
             choice = f"to the {first} or to the {second} of" if horizontal else f"{first} or {second}"
             ask = f"Is the {one.label} {choice} the {other.label}?"
-            yield Question(ask, side, "choice", look(one, other), one.label)
+            yield Question(ask, side, "choice", describe_things(one, other), one.label)
     if not truth.crowds:
         for side in ("left", "right", "top", "bottom"):
             thing = find_furthest_thing(truth.things, side)
             if thing is not None and thing in alone:
                 yield Question(
-                    f"Which object is furthest to the {side}?", thing.label, "text", look(thing), thing.label
+                    f"Which object is furthest to the {side}?", thing.label, "text", describe_things(thing), thing.label
                 )
 
 
@@ -192,7 +194,7 @@ def is_about_evidence(question: Question, evidence: str) -> bool:
     return bool(question.about) and mentions_phrase(evidence, question.about)
 
 
-def look(*things: Thing) -> str:
+def describe_things(*things: Thing) -> str:
     """What is seen of things and where, as far as it is beyond doubt, e.g. "I see a red car at the top left".
 
     Every reply that reasons before it answers begins so, whatever is asked: a look, not the answer in other words.
@@ -213,7 +215,7 @@ def _seen(things: list[Thing]) -> str:
     places = [f"at the {t.position}" for t in things if t.position is not None]
     label = things[0].label
     if len(things) == 1:
-        return look(things[0])
+        return describe_things(things[0])
     if len(places) == len(things):
         return f"I see {len(things)} {pluralise_label(label)}: {', '.join(places)}."
     return f"I count {len(things)} {pluralise_label(label)}."
