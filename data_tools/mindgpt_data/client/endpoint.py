@@ -20,7 +20,8 @@ PATIENCE = 8
 LONGEST_PAUSE = 60.0
 """Seconds an endpoint is put aside at most before one request probes it again."""
 PROBES = 12
-"""Fruitless probes of every endpoint after which the run stops: some eight minutes."""
+"""Fruitless probes of every endpoint after which the run stops: some eight minutes. An endpoint that never answered is
+probed no more often than one task is tried (``max_attempts``): there is mostly nobody there."""
 LONGEST_RETRY_AFTER = 3600.0
 CUT, GAIN = 0.7, 0.25
 """What a 429 does to the requests allowed in flight (a factor), and an answer (a summand): the server's own limit is
@@ -37,6 +38,10 @@ class Refused(ValueError):
 
 class Trouble(ValueError):
     """This attempt failed; another may not."""
+
+
+class Throttled(Trouble):
+    """Too many requests at once: says nothing about this request, so that it does not use up one of its attempts."""
 
 
 class EndpointState:
@@ -70,7 +75,7 @@ class EndpointState:
     @property
     def hopeless(self) -> bool:
         """Put aside and probed in vain too often."""
-        return self._probes > PROBES
+        return self._probes > (PROBES if self.answered else min(PROBES, self.settings.max_attempts))
 
     def pause(self) -> float:
         """Seconds until it may be asked again."""
@@ -91,7 +96,8 @@ class EndpointState:
             tokens: estimate to reserve.
 
         Raises:
-            Trouble: timeout, connection, 408, 409, 429, 5xx.
+            Throttled: 429, while fewer requests in flight may help.
+            Trouble: timeout, connection, 408, 409, another 429, 5xx.
             Refused: another 4xx.
             EndpointError: nothing will ever succeed here.
         """
@@ -132,7 +138,10 @@ class EndpointState:
             return EndpointError(f"{self.name} asks to come back in {seconds / 3600:.1f} h ({message})")
         if seconds is not None:
             self._until = max(self._until, time.monotonic() + seconds)
-        return self._trouble(message, started, counts=not throttled)
+        if throttled:
+            self.last_trouble = message
+            return Throttled(f"{self.name}: {message}")
+        return self._trouble(message, started)
 
     def _hint(self, status: int) -> str:
         name = self.settings.api_key_env
@@ -142,10 +151,10 @@ class EndpointState:
             return f"; check base_url (it mostly ends in /v1) and model {self.settings.model!r}"
         return ""
 
-    def _trouble(self, message: str, started: float, counts: bool = True) -> Trouble:
+    def _trouble(self, message: str, started: float) -> Trouble:
         """Count a failure; enough of them in a row put the endpoint aside, twice as long each time."""
         self.last_trouble = message
-        if counts and started >= self._put_aside:  # else it was sent before and says nothing new
+        if started >= self._put_aside:  # else it was sent before and says nothing new
             self._failures += 1
             if self._failures >= PATIENCE:
                 self._put_aside = time.monotonic()
@@ -190,6 +199,8 @@ class Pool:
         while not (free := [endpoint for endpoint in self.endpoints if endpoint.room() > 0]):
             if all(endpoint.hopeless for endpoint in self.endpoints):
                 told = "; ".join(f"{e.name}: {e.last_trouble}" for e in self.endpoints)
+                if not any(endpoint.answered for endpoint in self.endpoints):
+                    raise EndpointError(f"no request has been answered yet: {told}; is the server running?")
                 raise EndpointError(f"no endpoint has answered for minutes: {told}; run again when one is back")
             pauses = [pause for endpoint in self.endpoints if (pause := endpoint.pause())]
             self._freed.clear()

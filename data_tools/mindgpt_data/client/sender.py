@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from mindgpt_data.client import wire
-from mindgpt_data.client.endpoint import EndpointError, EndpointState, Pool, Refused, Trouble
+from mindgpt_data.client.endpoint import EndpointError, EndpointState, Pool, Refused, Throttled, Trouble
 from mindgpt_data.client.request import Answer, Done, Failed, Request, Task
 from mindgpt_data.client.store import Record
 from mindgpt_data.schema.config import EndpointSettings
@@ -78,8 +78,9 @@ class Sender(Generic[T]):
         self._loop = asyncio.new_event_loop()
 
     def submit(self, item: PendingTask[T]) -> None:
-        """Ask it, some time (any thread)."""
-        self._loop.call_soon_threadsafe(self._inbox.put_nowait, item)
+        """Ask it, some time (any thread). After the end it is dropped: what ended the run is what :meth:`run` raised."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._inbox.put_nowait, item)
 
     def run(self) -> None:
         """Work until :meth:`stop`.
@@ -147,6 +148,7 @@ class Sender(Generic[T]):
                 return None, None
             except Trouble as error:
                 item.error = str(error)
+                item.attempts -= isinstance(error, Throttled)
                 last = endpoint
             except ValueError as error:
                 if isinstance(error, EndpointError):
@@ -158,7 +160,7 @@ class Sender(Generic[T]):
                 self.pool.release(endpoint)
             others = any(other is not last and other.room() > 0 for other in self.pool.endpoints)
             if last is not None and not others and item.attempts < self._max_attempts:
-                longest = min(LONGEST_BACKOFF, BACKOFF * 2 ** (item.attempts - 1))
+                longest = min(LONGEST_BACKOFF, BACKOFF * 2.0 ** (item.attempts - 1))
                 await asyncio.sleep(longest * random.uniform(0.5, 1))
         if last is not None and not any(endpoint.answered for endpoint in self.pool.endpoints):
             raise EndpointError(f"no request has been answered yet; the last try: {item.error}; is the server running?")

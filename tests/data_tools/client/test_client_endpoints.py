@@ -7,10 +7,11 @@ from email.utils import formatdate
 
 import pytest
 from mindgpt_data.client import sender as sender_module
-from mindgpt_data.client.endpoint import EndpointError
+from mindgpt_data.client.endpoint import EndpointError, EndpointState, Trouble
 from mindgpt_data.client.pace import Pace
-from mindgpt_data.client.request import Done, Failed
+from mindgpt_data.client.request import Done, Failed, Request
 from mindgpt_data.client.run import ask_all
+from mindgpt_data.client.sender import PendingTask, Sender
 from mindgpt_data.schema.config import EndpointSettings
 from mindgpt_data.testing.stub import StubServer
 from support.client_asking import make_task, run
@@ -89,6 +90,41 @@ def test_what_no_request_can_pass_stops_the_run_at_once(tmp_path, status, messag
     assert told in str(caught.value) and server.requests <= 64
 
 
+def test_a_task_after_the_end_is_dropped_and_the_end_is_told():
+    sender = Sender([EndpointSettings(base_url="http://127.0.0.1:9/v1", model="stub")], lambda record, outcome: None)
+    sender.stop()
+    sender.run()
+    sender.submit(PendingTask(make_task("late"), Request([]), b"[]", 1))  # the loop is closed: no error hides the cause
+
+
+class DeadSession:
+    """An aiohttp session whose server is not there."""
+
+    def post(self, *arguments, **options):
+        raise OSError("connection refused")
+
+
+def probe(endpoint):
+    with pytest.raises(Trouble, match="connection refused"):
+        asyncio.run(endpoint.post(DeadSession(), b"{}", 1))
+
+
+def test_a_server_that_never_answered_is_not_probed_for_minutes(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("mindgpt_data.client.endpoint.time.monotonic", lambda: now[0])
+    silent = EndpointState(EndpointSettings(base_url="http://127.0.0.1:9/v1", model="stub", max_attempts=2))
+    while not silent.hopeless:
+        now[0] += silent.pause()
+        probe(silent)
+    assert now[0] < 10
+    lost = EndpointState(silent.settings)
+    lost.answered = True
+    while not lost.hopeless:
+        now[0] += lost.pause()
+        probe(lost)
+    assert now[0] > 300
+
+
 def test_nobody_there_stops_the_run(tmp_path):
     nobody = EndpointSettings(base_url="http://127.0.0.1:9/v1", model="stub", max_attempts=2)
     with pytest.raises(EndpointError, match="is the server running"):
@@ -105,7 +141,7 @@ def test_the_limit_of_a_busy_server_is_found(tmp_path):
     with StubServer(latency=0.02, capacity=4) as server:
         outcomes = run((make_task(i) for i in range(300)), tmp_path / "s.sqlite", server, max_in_flight=64)
     assert all(isinstance(outcome, Done) for outcome in outcomes.values())
-    assert server.peak == 4 and server.requests < 600
+    assert server.peak == 4 and server.requests < 900  # 460 to 510 on idle cores; without cutting back it took 1,400
 
 
 def test_an_endpoint_that_comes_back_is_used_again(tmp_path):
