@@ -8,6 +8,8 @@ of a grounding model; for ``choice`` also a last line that is a letter. Never in
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import partial
 
 from mindgpt_plugins.answers.json_value import find_first_json, find_last_json, parse_json
 from mindgpt_plugins.answers.numerals import SCALES
@@ -92,27 +94,25 @@ def extract_answer(reply: str, answer_type: str = "text") -> str | None:
 
 def _marked(text: str, answer_type: str) -> tuple[int, str] | None:
     """Place and answer of the last marker."""
-    found: list[tuple[int, str]] = []
-    for match in _COLON.finditer(text):
-        if _is_mine(text, match.start()):
-            found.append((match.start(), _rest_of_line(text, match.end())))
-    for match in _SENTENCE.finditer(text):
-        if _is_mine(text, match.start()):
-            found.append((match.start(), _rest_of_sentence(text, match.end())))
-    for match in _HEADING.finditer(text):
-        found.append((match.start(), _rest_of_line(text, match.end())))
+    # Only the last marker's answer is read, so that the time is linear in the text, whatever it is.
+    found: list[tuple[int, Callable[[], str]]] = [
+        (match.start(), partial(read, text, match.end()))
+        for pattern, read in ((_COLON, _rest_of_line), (_SENTENCE, _rest_of_sentence), (_HEADING, _rest_of_line))
+        for match in pattern.finditer(text)
+        if pattern is _HEADING or _is_mine(text, match.start())
+    ]
     if answer_type == "choice":
         chosen = [m for pattern in (_CHOSEN, _OPTION_IS) for m in pattern.finditer(text)]
-        found += [(m.start(), _rest_of_sentence(text, m.end())) for m in chosen]
-    # Time linear in the text, whatever it is: an opening tag or brace that nothing closes is not searched to the end.
+        found += [(m.start(), partial(_rest_of_sentence, text, m.end())) for m in chosen]
+    # An opening tag or brace that nothing closes is not searched to the end.
     closed = max((m.end() for m in _TAG_END.finditer(text)), default=0)
-    found += [(m.start(), _inside(m.group(1))) for m in _TAG.finditer(text, 0, closed)]
-    found += _boxes(text, answer_type)
+    found += [(m.start(), partial(_inside, m.group(1))) for m in _TAG.finditer(text, 0, closed)]
+    found += [(place, partial(str, inner)) for place, inner in _boxes(text, answer_type)]
     if not found:
         return None
     # `answer: \boxed{4}` has two markers; the later one is the inner one, so taking the last unwraps it.
-    place, answer = max(found, key=lambda one: one[0])
-    answer = _tidy(answer)
+    place, read_answer = max(found, key=lambda one: one[0])
+    answer = _tidy(read_answer())
     return (place, answer) if answer else None
 
 
