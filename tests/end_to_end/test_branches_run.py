@@ -32,6 +32,7 @@ def test_branches_add_up_to_the_scores(evaluations: dict[str, Path]) -> None:
         assert sum(b["blank_n"] for b in found["branches"] if (b["axis"], b["level"]) == ("capability", 1)) > 0
 
 
+@pytest.mark.usefixtures("whole")
 def test_domain_learning_costs_general_branches_and_the_report_names_them(report: dict[str, Any]) -> None:
     compared = {c["model"]: c for c in report["branches"]["compared"]}
     after = {(b["part"], b["axis"], ".".join(b["path"])): b for b in compared["domain"]["branches"]}

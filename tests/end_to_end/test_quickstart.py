@@ -36,23 +36,26 @@ def test_every_stage_finished(report: dict[str, Any]) -> None:
     assert {"world", "model", "sft", "rejection_sampling", "preference_pairs", "dpo", "rl", "evaluate"} <= kinds
 
 
-def test_base_is_well_above_chance_and_not_saturated(report: dict[str, Any]) -> None:
+def test_base_is_above_chance_and_not_saturated(recipe: str, report: dict[str, Any]) -> None:
     general = scores(report, "eval_base")["general"]
-    assert 0.5 < general < 0.95  # the most frequent answer of each question gets about a quarter
+    # the most frequent answer of each question gets about a quarter
+    assert {"quickstart": 0.5, "quickstart_small": 0.3}[recipe] < general < 0.95
 
 
-def test_domain_stage_learns_the_domain_and_forgets(report: dict[str, Any]) -> None:
+def test_domain_stage_learns_the_domain_and_forgets(recipe: str, report: dict[str, Any]) -> None:
     base, domain = scores(report, "eval_base"), scores(report, "eval_domain")
-    assert domain["domain"] - base["domain"] >= 0.30
+    assert domain["domain"] - base["domain"] >= {"quickstart": 0.30, "quickstart_small": 0.05}[recipe]
     assert domain["general"] < base["general"]
 
 
+@pytest.mark.usefixtures("whole")
 def test_restoration_passes_the_gate_and_keeps_the_gain(report: dict[str, Any]) -> None:
     result = gate(report, "eval_restore")
     assert result["passed"], result
     assert result["domain"]["kept"] >= 0.8
 
 
+@pytest.mark.usefixtures("whole")
 def test_rl_raises_reward_and_held_out_accuracy(run: Path, report: dict[str, Any]) -> None:
     folder = folder_of(run, "rl")
     rewards = [json.loads(line)["score/mean"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
@@ -86,8 +89,8 @@ def test_memory_stays_below_ten_gigabytes(report: dict[str, Any]) -> None:
     assert max(stage["peak_rss_bytes"] for stage in report["stages"]) < 10e9
 
 
-def test_second_run_reuses_everything(run: Path) -> None:
-    command = [sys.executable, "-m", "mindgpt_plugins.cli", "run", str(ROOT / "recipes" / "quickstart.yaml")]
+def test_second_run_reuses_everything(run: Path, recipe: str) -> None:
+    command = [sys.executable, "-m", "mindgpt_plugins.cli", "run", str(ROOT / "recipes" / f"{recipe}.yaml")]
     done = subprocess.run(
         [*command, "--runs", str(run.resolve().parent), "--dry-run"], capture_output=True, text=True, check=True
     )

@@ -78,7 +78,7 @@ class Sender(Generic[T]):
         self._loop = asyncio.new_event_loop()
 
     def submit(self, item: PendingTask[T]) -> None:
-        """Ask it, some time (any thread). After the end it is dropped: what ended the run is what :meth:`run` raised."""
+        """Ask it, some time (any thread). After the end it is dropped: :meth:`run` has raised what ended the run."""
         with contextlib.suppress(RuntimeError):  # the loop is closed
             self._loop.call_soon_threadsafe(self._inbox.put_nowait, item)
 

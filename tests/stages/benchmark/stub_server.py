@@ -6,7 +6,8 @@ import itertools
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
@@ -28,8 +29,8 @@ class StubServer:
         refuse: str = "",
         port: int = 0,
     ):
-        self.bodies: list[dict[str, Any]] = []
-        """Requests whose reply was sent completely."""
+        self._bodies: list[dict[str, Any]] = []
+        self._answering, self._changed = 0, threading.Condition()
         stub, numbers = self, itertools.count()
 
         class Handler(BaseHTTPRequestHandler):
@@ -37,6 +38,10 @@ class StubServer:
                 self._send(200, {"data": [{"id": "stub"}]})
 
             def do_POST(self) -> None:
+                with stub._counted():
+                    self._reply()
+
+            def _reply(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 time.sleep(pause)
                 if refuse:
@@ -50,7 +55,7 @@ class StubServer:
                 usage = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
                 head = {"object": "chat.completion", "created": 0, "model": "stub", "usage": usage}
                 self._send(200, {"id": f"n{next(numbers)}", **head, "choices": [choice]})
-                stub.bodies.append(body)
+                stub._bodies.append(body)
 
             def _send(self, status: int, data: dict[str, Any]) -> None:
                 content = json.dumps(data).encode()
@@ -65,6 +70,24 @@ class StubServer:
         self._http = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self._http.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._http.server_port}"
+
+    @property
+    def bodies(self) -> list[dict[str, Any]]:
+        """Requests whose reply was sent completely: a client may have its reply before the server has noted that."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._answering, timeout=5)
+        return self._bodies
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        with self._changed:
+            self._answering += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._answering -= 1
+                self._changed.notify_all()
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True).start()
