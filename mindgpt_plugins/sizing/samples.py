@@ -8,7 +8,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mindgpt_plugins.core.dataset_files import DatasetError, SetInfo, read_set_info, read_set_rows
+from mindgpt_plugins.core.dataset_files import DatasetError, SetInfo, SetRow, read_set_info, read_set_rows
 from mindgpt_plugins.core.errors import StageError
 
 if TYPE_CHECKING:
@@ -40,13 +40,30 @@ def read_samples(folder: Path, name: str) -> Iterator[Sample]:
         info = read_set_info(folder, name)
         for row in read_set_rows(folder, name):
             try:
-                messages = _alpaca(row.data, info) if info.formatting == "alpaca" else _sharegpt(row.data, info)
+                yield make_sample(folder, info, row)
             except KeyError as error:
                 raise StageError(f"set {name!r}: {row.place} of {row.file} has no column {error}") from None
-            images = tuple(_picture(folder, one) for one in info.media(row.data))
-            yield Sample(row.place, tuple(messages), images, row.data)
+            except (TypeError, AttributeError, ValueError) as error:
+                raise StageError(f"set {name!r}: {row.place} of {row.file} is malformed: {error}") from None
     except DatasetError as error:
         raise StageError(str(error)) from None
+
+
+def make_sample(media: Path, info: SetInfo, row: SetRow) -> Sample:
+    """A row as the trainer will see it.
+
+    Args:
+        media: folder in which pictures are.
+        info: of the set.
+        row: as it stands in the file.
+
+    Raises:
+        KeyError: a column is missing.
+        TypeError: a column holds something else than it should; also ``AttributeError`` and ``ValueError``.
+    """
+    messages = _alpaca(row.data, info) if info.formatting == "alpaca" else _sharegpt(row.data, info)
+    images = tuple(_picture(media, one) for one in info.media(row.data))
+    return Sample(row.place, tuple(messages), images, row.data)
 
 
 def _picture(folder: Path, value: Any) -> Picture:

@@ -13,6 +13,7 @@ from mindgpt_plugins.core.builtins import list_shipped_modules
 from mindgpt_plugins.core.registry import PLUGIN_PREFIX
 from mindgpt_plugins.core.schema import StageConfig
 from mindgpt_plugins.core.sources import OURS, find_code
+from mindgpt_plugins.inspection.readers import Reader
 from mindgpt_plugins.stages.context import Context
 from mindgpt_plugins.stages.costing import CostRules
 from mindgpt_plugins.stages.rehearsal import RehearsalRules
@@ -26,7 +27,7 @@ __all__ = [
     "RehearsalRules",
     "ReportRules",
     "Stage",
-    "TokenLimit",
+    "SetRead",
     "dump_config",
 ]
 ConfigT = TypeVar("ConfigT", bound=StageConfig)
@@ -50,19 +51,30 @@ class Command:
 
 
 @dataclass(frozen=True)
-class TokenLimit:
-    """A limit that every row of a dataset must respect, counted with a model's own tokenizer and processor."""
+class SetRead:
+    """A set that a stage reads: by whose rules its rows are checked before anything starts, and how long they may be.
+
+    Attributes:
+        dataset: reference as in the recipe.
+        reader: ``llamafactory``, ``verl``, or ``rows`` (our own JSON Lines).
+        model: reference of the model whose tokenizer counts.
+        limit: tokens that a row may have, vision tokens included; None for no limit.
+        key: recipe key that sets the limit, for the message.
+        with_response: does the supervised reply count too (training), or only the prompt (rollouts)?
+        drop_invalid: may the host leave out rows that it does not understand?
+        difficulty: the column that a curriculum orders by.
+        media_dir: folder in which the host looks for pictures, when it is not the set's.
+    """
 
     dataset: str
-    """Dataset reference as in the recipe."""
-    model: str
-    """Model reference whose tokenizer counts."""
-    limit: int
-    """Tokens, vision tokens included."""
-    key: str
-    """Recipe key that sets the limit, for the message."""
+    reader: Reader = "llamafactory"
+    model: str = ""
+    limit: int | None = None
+    key: str = ""
     with_response: bool = True
-    """Does the supervised reply count too (training), or only the prompt (rollouts)?"""
+    drop_invalid: bool = False
+    difficulty: str | None = None
+    media_dir: str | None = None
 
 
 @dataclass(frozen=True)
@@ -148,8 +160,8 @@ class Stage(ABC, Generic[ConfigT]):
         """What the report shows of the kind."""
         return ReportRules()
 
-    def token_limits(self, config: ConfigT) -> list[TokenLimit]:
-        """Token limits to check against the data before the stage starts."""
+    def set_reads(self, config: ConfigT) -> list[SetRead]:
+        """Sets whose rows are checked before the stage starts."""
         return []
 
 

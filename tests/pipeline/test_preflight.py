@@ -16,7 +16,7 @@ from mindgpt_plugins.pipeline import plan, preflight, preflight_all, runner
 from mindgpt_plugins.recipe.loading import load_recipe
 from mindgpt_plugins.sizing.pictures import count_vision_tokens
 from mindgpt_plugins.sizing.samples import read_samples
-from mindgpt_plugins.stages.base import TokenLimit
+from mindgpt_plugins.stages.base import SetRead
 
 TAGS = {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant"}
 
@@ -74,7 +74,7 @@ def test_the_sets_of_a_stage_are_looked_at_when_it_is_done(tmp_path: Path) -> No
 
 
 def test_message_says_what_to_do() -> None:
-    limit = TokenLimit("world/train", "base", 128, "stages.sft.cutoff_len")
+    limit = SetRead("world/train", "base", 128, "stages.sft.cutoff_len")
     text = preflight.describe_long_row(preflight.Longest(limit, 140, "row 7", 10))
     assert "row 7 has 140 tokens" in text and "raise it to at least 140" in text
 

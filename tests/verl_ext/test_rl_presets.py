@@ -103,7 +103,7 @@ def test_several_sets_are_put_together(tmp_path):
     settings = config(train=["world/a", "world/b"])
     found = values(settings, context(tmp_path))
     assert found["data.train_files"] == "[/data/world/a.parquet,/data/world/b.parquet]"
-    assert [limit.dataset for limit in RL().token_limits(settings)] == [
+    assert [limit.dataset for limit in RL().set_reads(settings)] == [
         "world/a",
         "world/b",
     ]

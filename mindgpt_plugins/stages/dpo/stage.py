@@ -7,10 +7,11 @@ from typing import Any, ClassVar
 from mindgpt_patches.catalog import resolve_modes
 
 from mindgpt_plugins.core.schema import StageConfig
-from mindgpt_plugins.stages.base import Command, Context, CostRules, RehearsalRules, ReportRules, Stage, TokenLimit
+from mindgpt_plugins.stages.base import Command, Context, CostRules, RehearsalRules, ReportRules, SetRead, Stage
 from mindgpt_plugins.stages.dpo.config import DPOConfig
 from mindgpt_plugins.stages.sft import reference
 from mindgpt_plugins.stages.sft import render as llamafactory
+from mindgpt_plugins.stages.sft.reads import list_training_reads
 
 
 class DPOStage(Stage[DPOConfig]):
@@ -41,9 +42,9 @@ class DPOStage(Stage[DPOConfig]):
         """See :meth:`DPOConfig.further`."""
         return config.further(start, steps, seed)
 
-    def token_limits(self, config: DPOConfig) -> list[TokenLimit]:
+    def set_reads(self, config: DPOConfig) -> list[SetRead]:
         """Prompt and the longer reply of every pair must fit ``cutoff_len``, or the host cuts them."""
-        return [TokenLimit(one.set, config.model, config.cutoff_len, "cutoff_len") for one in config.data]
+        return list_training_reads(config)
 
     def rehearsal_rules(self) -> RehearsalRules[DPOConfig]:
         """See :mod:`.rehearse`."""

@@ -10,7 +10,16 @@ from mindgpt_data.tree.model import TreeError
 from mindgpt_plugins.core.files import read_json
 from mindgpt_plugins.core.schema import StageConfig, resolve_config, write_model
 from mindgpt_plugins.generation.config import SetLocation
-from mindgpt_plugins.stages.base import Command, Context, CostRules, Extension, RehearsalRules, ReportRules, Stage
+from mindgpt_plugins.stages.base import (
+    Command,
+    Context,
+    CostRules,
+    Extension,
+    RehearsalRules,
+    ReportRules,
+    SetRead,
+    Stage,
+)
 from mindgpt_plugins.stages.evaluate.branches import read_tree_leaves
 from mindgpt_plugins.stages.evaluate.config import EvaluateConfig
 from mindgpt_plugins.stages.evaluate.job import EvaluateJob, GateJob
@@ -56,6 +65,10 @@ class Evaluate(Stage[EvaluateConfig]):
             "branches": str(context.folder / "branches.json"),
             "predictions": str(context.folder / "predictions.jsonl"),
         }
+
+    def set_reads(self, config: EvaluateConfig) -> list[SetRead]:
+        """The held-out sets."""
+        return [SetRead(one, "rows") for one in config.sets]
 
     def check(self, config: EvaluateConfig, context: Context) -> list[str]:
         """Set names must differ, the gate's set must be one of them, and trees must be readable."""

@@ -24,7 +24,7 @@ from mindgpt_plugins.core.schedule import find_schedule_extremes
 from mindgpt_plugins.core.schema import StageConfig
 from mindgpt_plugins.rewards.sdk import RewardError
 from mindgpt_plugins.rewards.suite import Suite
-from mindgpt_plugins.stages.base import Command, Context, CostRules, RehearsalRules, ReportRules, Stage, TokenLimit
+from mindgpt_plugins.stages.base import Command, Context, CostRules, RehearsalRules, ReportRules, SetRead, Stage
 from mindgpt_plugins.stages.rl import modes as rl_modes
 from mindgpt_plugins.stages.rl import verl_keys as rl_verl
 from mindgpt_plugins.stages.rl.config import RLConfig
@@ -159,10 +159,10 @@ class RL(Stage[RLConfig]):
             model = _actor(context.folder, config) / inner
         return {"model": str(model), "rollouts": str(context.folder / "rollouts")}
 
-    def token_limits(self, config: RLConfig) -> list[TokenLimit]:
+    def set_reads(self, config: RLConfig) -> list[SetRead]:
         """A longer prompt would stop the run in its first steps."""
         return [
-            TokenLimit(name, config.model, config.max_prompt_tokens, "max_prompt_tokens", with_response=False)
+            SetRead(name, "verl", config.model, config.max_prompt_tokens, "max_prompt_tokens", with_response=False)
             for name in _sets(config)
         ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, TypeVar
 
 from mindgpt_plugins.core.schema import resolve_config, write_model
-from mindgpt_plugins.stages.base import Command, Context, ReportRules, Stage
+from mindgpt_plugins.stages.base import Command, Context, ReportRules, SetRead, Stage
 from mindgpt_plugins.stages.evaluate.stage import build_model_settings, locate_set
 from mindgpt_plugins.stages.self_training.config import SelfTrainingConfig
 from mindgpt_plugins.stages.self_training.job import SelfTrainingJob
@@ -41,6 +41,10 @@ class SelfTraining(Stage[ConfigT]):
     def artefacts(self, config: ConfigT, context: Context) -> dict[str, str]:
         """The datasets folder and the summary."""
         return {"datasets": str(context.folder / "datasets"), "summary": str(context.folder / "summary.json")}
+
+    def set_reads(self, config: ConfigT) -> list[SetRead]:
+        """The sets whose prompts are answered."""
+        return [SetRead(one, "rows") for one in config.prompts]
 
     def report_rules(self) -> ReportRules:
         """See :mod:`.report`."""

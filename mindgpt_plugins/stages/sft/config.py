@@ -85,6 +85,11 @@ class TrainingConfig(StageConfig):
     patches: Patches = Field(
         default_factory=dict, description="Patch → auto, on or off; see `mindgpt list patches`. Default: all auto."
     )
+    drop_invalid: bool = Field(
+        False,
+        description="Whether rows that LLaMA-Factory leaves out (turns out of order, no reply) may be left out; they are "
+        "counted. Otherwise one such row stops the run before it starts.",
+    )
     llamafactory: dict[str, Any] = Field(
         default_factory=dict, description="LLaMA-Factory keys; they win over everything rendered."
     )

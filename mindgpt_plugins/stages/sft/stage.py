@@ -7,10 +7,11 @@ from typing import Any, ClassVar
 from mindgpt_patches.catalog import resolve_modes
 
 from mindgpt_plugins.core.schema import StageConfig
-from mindgpt_plugins.stages.base import Command, Context, CostRules, RehearsalRules, ReportRules, Stage, TokenLimit
+from mindgpt_plugins.stages.base import Command, Context, CostRules, RehearsalRules, ReportRules, SetRead, Stage
 from mindgpt_plugins.stages.sft import reference
 from mindgpt_plugins.stages.sft import render as llamafactory
 from mindgpt_plugins.stages.sft.config import SFTConfig
+from mindgpt_plugins.stages.sft.reads import list_training_reads
 
 
 class SFTStage(Stage[SFTConfig]):
@@ -43,9 +44,9 @@ class SFTStage(Stage[SFTConfig]):
         """See :meth:`SFTConfig.further`."""
         return config.further(start, steps, seed)
 
-    def token_limits(self, config: SFTConfig) -> list[TokenLimit]:
+    def set_reads(self, config: SFTConfig) -> list[SetRead]:
         """Prompt and reply of every row must fit ``cutoff_len``, or the host cuts them."""
-        return [TokenLimit(one.set, config.model, config.cutoff_len, "cutoff_len") for one in config.data]
+        return list_training_reads(config)
 
     def rehearsal_rules(self) -> RehearsalRules[SFTConfig]:
         """See :mod:`.rehearse`."""

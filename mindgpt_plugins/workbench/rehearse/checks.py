@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from mindgpt_plugins.core import compat, device
 from mindgpt_plugins.core.process import build_child_environment
@@ -64,12 +63,12 @@ def check_original_plan(plan: Plan, interpreters: Mapping[str, str | None]) -> t
         found += [Finding(stage.name, "recipe and data", "failed", line) for line in dict.fromkeys(problems)]
         sound += not problems
         told = []
-        for limit in stage.stage.token_limits(stage.config):
-            counted = None if problems else _count(stage, limit)
-            if counted is not None:
-                told.append(f"{limit.dataset}: {counted.rows} rows, longest {counted.tokens} of {limit.limit} tokens")
+        for one in [] if problems else preflight.inspect_stage_sets(stage):
+            read, counted = one.read, one.found
+            if read.limit is not None and counted.tokens is not None:
+                told.append(f"{read.dataset}: {counted.rows} rows, longest {counted.tokens} of {read.limit} tokens")
                 if match := _ROW.match(counted.place):
-                    longest[limit.dataset] = int(match[1])
+                    longest[read.dataset] = int(match[1])
         if told:
             found.append(Finding(stage.name, "recipe and data", "proven", "; ".join(told)))
     text = f"keys, names, divisibility, files and columns of {sound} of {len(plan.stages)} stages"
@@ -78,15 +77,6 @@ def check_original_plan(plan: Plan, interpreters: Mapping[str, str | None]) -> t
 
 def _versions(stage: PlannedStage) -> list[str]:
     return [fault for fault in map(compat.find_requirement_problem, stage.stage.hosts) if fault]
-
-
-def _count(stage: PlannedStage, limit: Any) -> preflight.Longest | None:
-    folder, name = stage.context.dataset(limit.dataset)
-    if not (folder / "dataset_info.json").is_file():
-        return None
-    return preflight.measure_longest_row(
-        folder, name, limit, stage.context.model(limit.model), stage.context.max_pixels
-    )
 
 
 def list_outside_sets(stage: PlannedStage) -> list[NamedSet]:

@@ -1,0 +1,144 @@
+"""The kinds of fault that a row can have: what happens to such a row, whether it stops a run, and what mends it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Effect = Literal["fails", "dropped", "differs", "told"]
+"""``fails``: the run would end at this row. ``dropped``: the host leaves the row out and goes on. ``differs``: the
+model sees something else than a person. ``told``: worth knowing."""
+STOPPING: tuple[Effect, ...] = ("fails", "dropped")
+
+
+@dataclass(frozen=True)
+class FaultKind:
+    """A kind of fault: its effect, what is wrong, and the fix."""
+
+    effect: Effect
+    what: str
+    fix: str
+
+
+FAULTS: dict[str, FaultKind] = {
+    "malformed": FaultKind("fails", "the row is not as its entry in dataset_info.json says", "correct either"),
+    "no_column": FaultKind("fails", "a column that the set's entry names is missing", "add it, or correct `columns`"),
+    "content": FaultKind("fails", "a turn's content is no text", "write plain text; pictures go into their own column"),
+    "roles": FaultKind(
+        "dropped",
+        "turns are not user and assistant in alternation, beginning with the user",
+        "reorder the turns, or correct `tags`; `drop_invalid: true` leaves such rows out",
+    ),
+    "turn_count": FaultKind(
+        "dropped",
+        "the turns do not end with a reply",
+        "end with the assistant (a ranking set: with the user); `drop_invalid: true` leaves such rows out",
+    ),
+    "no_reply": FaultKind("dropped", "there is no reply to learn", "add it; `drop_invalid: true` leaves such rows out"),
+    "placeholders": FaultKind(
+        "fails",
+        "media and their tags in the turns differ in number",
+        "write one tag per picture, video or sound; text that talks about a tag must write it otherwise, e.g. <image >",
+    ),
+    "special_token": FaultKind(
+        "fails",
+        "the text holds the model's own token for pictures or videos",
+        "take it out of the text: it would be counted as a picture that is not there",
+    ),
+    "control_token": FaultKind(
+        "told", "the text holds a special token of the tokenizer", "take it out, unless the model shall read it as such"
+    ),
+    "no_image": FaultKind("fails", "a picture does not exist", "correct the path, or set media_dir"),
+    "bad_image": FaultKind("fails", "a picture cannot be read", "replace the file, or take the row out"),
+    "aspect_ratio": FaultKind(
+        "fails", "a picture is more than 200 times as long as wide", "crop it: no Qwen-VL processor takes it"
+    ),
+    "deep_grey": FaultKind(
+        "differs",
+        "a picture has more than 8 bits per channel, and trainers clip it to white",
+        "convert it to 8 bits (mindgpt data run does)",
+    ),
+    "cmyk": FaultKind("differs", "a picture is in CMYK", "convert it to RGB (mindgpt data run does)"),
+    "transparent": FaultKind(
+        "differs",
+        "a picture has transparent parts, which trainers paint black",
+        "lay it on white (as mindgpt data run)",
+    ),
+    "animated": FaultKind("differs", "a picture has several frames; one is read", "save the frame that counts"),
+    "rotated": FaultKind(
+        "differs",
+        "a picture is turned by its EXIF tag, which trainers ignore",
+        "turn its pixels (as mindgpt data run)",
+    ),
+    "answer_type": FaultKind("fails", "there is no such answer_type", "correct it; `mindgpt list` shows them"),
+    "gold": FaultKind("fails", "no reply can match the gold answer", "correct the answer or its answer_type"),
+    "no_answer_type": FaultKind(
+        "told", "there is no answer_type, so that the answer is compared as text", "add extra_info.answer_type"
+    ),
+    "no_difficulty": FaultKind("fails", "the curriculum needs a number as difficulty", "add it, or choose `shuffled`"),
+    "odd_difficulty": FaultKind("told", "difficulty is no number in [0, 1]", "scale it to [0, 1]"),
+    "empty_reply": FaultKind("told", "the reply is empty: the model learns to say nothing", "fill it, or drop the row"),
+    "system_prompt": FaultKind(
+        "differs",
+        "LLaMA-Factory 0.9.5 adds 'detailed thinking off' to the system prompt of every row in the openai format",
+        "use `formatting: sharegpt` with the tags role, content, user and assistant",
+    ),
+}
+"""Effects on LLaMA-Factory 0.9.5 and verl 0.9.1, read in their sources and tried; see ``docs/rows.md``."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault of one row."""
+
+    kind: str
+    place: str
+    detail: str = ""
+
+
+@dataclass
+class FaultCount:
+    """Faults of one kind in one set: how many, and where."""
+
+    kind: str
+    count: int = 0
+    places: list[str] = field(default_factory=list)
+    """Place and detail of each."""
+
+    def describe(self, most: int = 3) -> str:
+        """One line: what, how many, the first places, the fix."""
+        kind = FAULTS[self.kind]
+        more = f" and {self.count - most} more" if self.count > most else ""
+        return f"{kind.what}: {'; '.join(self.places[:most])}{more}; {kind.fix}"
+
+    def dump(self) -> dict[str, Any]:
+        """Plain JSON data."""
+        kind = FAULTS[self.kind]
+        return {
+            "kind": self.kind,
+            "effect": kind.effect,
+            "count": self.count,
+            "what": kind.what,
+            "fix": kind.fix,
+            "places": self.places,
+        }
+
+
+class FaultTally:
+    """Counts faults by kind, in the order in which kinds were met."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, FaultCount] = {}
+
+    def add(self, faults: Iterable[Fault]) -> None:
+        """Count them."""
+        for fault in faults:
+            one = self.counts.setdefault(fault.kind, FaultCount(fault.kind))
+            one.count += 1
+            one.places.append(f"{fault.place}: {fault.detail}" if fault.detail else fault.place)
+
+    def stopping(self, drop_invalid: bool = False) -> list[FaultCount]:
+        """Those that stop a run; rows that the host drops do not where the recipe allows it."""
+        effects = ("fails",) if drop_invalid else STOPPING
+        return [one for one in self.counts.values() if FAULTS[one.kind].effect in effects]

@@ -1,0 +1,60 @@
+"""Pictures as trainers open them: which cannot be read, and which they would see otherwise than a person does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from mindgpt_plugins.inspection.faults import Fault
+from mindgpt_plugins.sizing.samples import Picture, open_picture
+
+MOST_RATIO = 200
+"""Longer side over shorter side that Qwen-VL's processors take (transformers 5.5.4, ``smart_resize``)."""
+_ORIENTATION = 0x0112
+
+
+def find_image_faults(picture: Picture, place: str, *, full: bool) -> Iterator[Fault]:
+    """Faults of one picture.
+
+    Args:
+        picture: a file, or the bytes that a row holds.
+        place: its row, for the message.
+        full: whether to decode it, or to read its header and checksums only.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    name = str(picture) if isinstance(picture, Path) else "embedded picture"
+    try:
+        with open_picture(picture) as image:
+            width, height = image.size
+            mode, frames = image.mode, getattr(image, "n_frames", 1)
+            transparent = mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info
+            orientation = image.getexif().get(_ORIENTATION, 1) if image.format in ("JPEG", "PNG", "WEBP", "TIFF") else 1
+            if full:
+                image.load()
+                transparent = transparent and image.convert("RGBA").getextrema()[3][0] < 255  # type: ignore[index]
+            else:
+                image.verify()
+    except FileNotFoundError:
+        yield Fault("no_image", place, name)
+        return
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        yield Fault("bad_image", place, f"{name}: {_tell(error, name)}")
+        return
+    if max(width, height) > MOST_RATIO * min(width, height):
+        yield Fault("aspect_ratio", place, f"{name} ({width} x {height})")
+    if mode.startswith("I") or mode == "F":
+        yield Fault("deep_grey", place, f"{name} (mode {mode})")
+    if mode == "CMYK":
+        yield Fault("cmyk", place, name)
+    if transparent:
+        yield Fault("transparent", place, name)
+    if frames > 1:
+        yield Fault("animated", place, f"{name} ({frames} frames)")
+    if orientation not in (0, 1):
+        yield Fault("rotated", place, name)
+
+
+def _tell(error: Exception, name: str) -> str:
+    """The error without what stands before it already."""
+    return str(error).replace(f"'{name}'", "the file")

@@ -1,0 +1,33 @@
+"""Sets that a stage of LLaMA-Factory reads, and what their rows must have."""
+
+from __future__ import annotations
+
+from mindgpt_plugins.core.registry import RegistryError, get_registered
+from mindgpt_plugins.stages.base import SetRead
+from mindgpt_plugins.stages.sft.config import TrainingConfig
+
+
+def list_training_reads(config: TrainingConfig) -> list[SetRead]:
+    """Prompt and reply of every row must fit ``cutoff_len``, or the host cuts them."""
+    media = config.llamafactory.get("media_dir")
+    return [
+        SetRead(
+            one,
+            model=config.model,
+            limit=config.cutoff_len,
+            key="cutoff_len",
+            drop_invalid=config.drop_invalid,
+            difficulty="difficulty" if _needs_difficulty(config) else None,
+            media_dir=None if media is None else str(media),
+        )
+        for one in config.sets()
+    ]
+
+
+def _needs_difficulty(config: TrainingConfig) -> bool:
+    if config.curriculum is None:
+        return False
+    try:
+        return bool(getattr(get_registered("sampler", config.curriculum.name), "needs_difficulty", False))
+    except RegistryError:
+        return False  # the stage's own check names it
