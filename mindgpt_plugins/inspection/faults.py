@@ -54,6 +54,11 @@ FAULTS: dict[str, FaultKind] = {
     "aspect_ratio": FaultKind(
         "fails", "a picture is more than 200 times as long as wide", "crop it: no Qwen-VL processor takes it"
     ),
+    "cropped": FaultKind(
+        "differs",
+        "a picture is more than 200 times as long as wide, and LLaMA-Factory cuts it short",
+        "crop it yourself: evaluation and RL refuse it",
+    ),
     "deep_grey": FaultKind(
         "differs",
         "a picture has more than 8 bits per channel, and trainers clip it to white",

@@ -13,12 +13,13 @@ MOST_RATIO = 200
 _ORIENTATION = 0x0112
 
 
-def find_image_faults(picture: Picture, place: str, *, full: bool) -> Iterator[Fault]:
+def find_image_faults(picture: Picture, place: str, *, full: bool, crops: bool = False) -> Iterator[Fault]:
     """Faults of one picture.
 
     Args:
         picture: a file, or the bytes that a row holds.
         place: its row, for the message.
+        crops: whether the host crops what is too long for the processor (LLaMA-Factory does).
         full: whether to decode it, or to read its header and checksums only.
     """
     from PIL import Image, UnidentifiedImageError
@@ -32,7 +33,7 @@ def find_image_faults(picture: Picture, place: str, *, full: bool) -> Iterator[F
             orientation = image.getexif().get(_ORIENTATION, 1) if image.format in ("JPEG", "PNG", "WEBP", "TIFF") else 1
             if full:
                 image.load()
-                transparent = transparent and image.convert("RGBA").getextrema()[3][0] < 255  # type: ignore[index]
+                transparent = transparent and image.convert("RGBA").getextrema()[3][0] < 255
             else:
                 image.verify()
     except FileNotFoundError:
@@ -42,7 +43,7 @@ def find_image_faults(picture: Picture, place: str, *, full: bool) -> Iterator[F
         yield Fault("bad_image", place, f"{name}: {_tell(error, name)}")
         return
     if max(width, height) > MOST_RATIO * min(width, height):
-        yield Fault("aspect_ratio", place, f"{name} ({width} x {height})")
+        yield Fault("cropped" if crops else "aspect_ratio", place, f"{name} ({width} x {height})")
     if mode.startswith("I") or mode == "F":
         yield Fault("deep_grey", place, f"{name} (mode {mode})")
     if mode == "CMYK":

@@ -101,6 +101,7 @@ def inspect_set(
     if measure is not None and has_tokenizer(measure.model):
         meter = RowMeter(measure.model, measure.max_pixels, with_response=measure.with_response)
     pictures: dict[Path, list[str]] = {}
+    crops = reader == "llamafactory"
     try:
         for row, faults, sample in _read(folder, name, reader, media_dir, found):
             found.rows += 1
@@ -112,7 +113,7 @@ def inspect_set(
             if sample is not None:
                 if meter is not None:
                     faults += meter.find_token_faults(sample)
-                faults += _look(sample, pictures) if pictures_too else []
+                faults += _look(sample, pictures, crops) if pictures_too else []
             found.tally.add(faults)
             if sample is not None and meter is not None and not any(_unreadable(fault) for fault in faults):
                 _count(meter, sample)
@@ -120,7 +121,7 @@ def inspect_set(
     except FileError as error:
         raise StageError(str(error)) from None
     for path, places in pictures.items():
-        for fault in find_image_faults(path, places[0], full=len(pictures) <= _FULL_DECODE):
+        for fault in find_image_faults(path, places[0], full=len(pictures) <= _FULL_DECODE, crops=crops):
             more = f" and {len(places) - 1} more rows" if len(places) > 1 else ""
             found.tally.add([Fault(fault.kind, fault.place + more, fault.detail)])
     if meter is not None:
@@ -174,14 +175,14 @@ def _unreadable(fault: Fault) -> bool:
     return fault.kind in ("no_image", "bad_image", "special_token")
 
 
-def _look(sample: Sample, pictures: dict[Path, list[str]]) -> list[Fault]:
+def _look(sample: Sample, pictures: dict[Path, list[str]], crops: bool) -> list[Fault]:
     """Pictures in the row are looked at now, files once all rows are known: rows share them."""
     found: list[Fault] = []
     for position, picture in enumerate(sample.images):
         if isinstance(picture, Path):
             pictures.setdefault(picture, []).append(sample.place)
         else:
-            for fault in find_image_faults(picture, sample.place, full=True):
+            for fault in find_image_faults(picture, sample.place, full=True, crops=crops):
                 found.append(Fault(fault.kind, fault.place, f"picture {position}: {fault.detail}"))
     return found
 

@@ -28,9 +28,7 @@ def find_turn_faults(info: SetInfo, row: SetRow) -> Iterator[Fault]:
     """
     found = list(_alpaca(info, row) if info.formatting == "alpaca" else _chat(info, row))
     yield from found
-    if not any(
-        fault.kind in ("malformed", "no_column", "content", "roles", "turn_count", "no_reply") for fault in found
-    ):
+    if all(fault.kind in ("empty_reply", "system_prompt") for fault in found):
         yield from _media(info, row)
 
 
@@ -87,9 +85,9 @@ def _chat(info: SetInfo, row: SetRow) -> Iterator[Fault]:
     data = row.data
     ranking = bool(info.entry.get("ranking"))
     role, content = _tag(info, "role_tag", "from"), _tag(info, "content_tag", "value")
-    column = info.column("messages")
-    if not isinstance(data.get(column), (list, tuple)):
-        yield Fault("malformed", row.place, f"{column} must be a list of turns, got {_short(data.get(column))}")
+    if not isinstance(_value(info, data, "messages"), (list, tuple)):
+        told = _short(_value(info, data, "messages"))
+        yield Fault("malformed", row.place, f"{info.column('messages')} must be a list of turns, got {told}")
         return
     turns = _turns(info, data)
     for turn in turns:
@@ -97,9 +95,9 @@ def _chat(info: SetInfo, row: SetRow) -> Iterator[Fault]:
             yield Fault("malformed", row.place, f"a turn must have {role!r} and {content!r}, got {_short(turn)}")
             return
     names = {_tag(info, key, default): key for key, default in _ROLES.items()}
+    system = None
     if turns and names.get(turns[0][role]) == "system_tag":
-        yield from _text(row, turns[0][content], "the system prompt")
-        turns = turns[1:]
+        system, turns = turns[0][content], turns[1:]
     if info.formatting == "openai":
         yield Fault("system_prompt", row.place)
         turns = _merge_observations(turns, role, names)
@@ -114,17 +112,24 @@ def _chat(info: SetInfo, row: SetRow) -> Iterator[Fault]:
     if not turns:
         yield Fault("turn_count", row.place, "no turns")
         return
+    replies = {key: _value(info, data, key) for key in ("chosen", "rejected")} if ranking else {}
+    for key, reply in replies.items():
+        if not isinstance(reply, Mapping):
+            yield Fault(
+                "no_reply", row.place, f"{key} must be a turn with {role!r} and {content!r}, got {_short(reply)}"
+            )
+            return
+    if system is not None:
+        yield from _text(row, system, "the system prompt")
     for number, turn in enumerate(turns):
         if not (info.formatting == "openai" and turn.get("tool_calls")):
             yield from _text(row, turn[content], f"turn {number}")
     if not ranking and turns[-1][content] == "":
         yield Fault("empty_reply", row.place)
-    for key in ("chosen", "rejected") if ranking else ():
-        reply = _value(info, data, key)
-        if not isinstance(reply, Mapping) or role not in reply or content not in reply:
-            yield Fault(
-                "no_reply", row.place, f"{key} must be a turn with {role!r} and {content!r}, got {_short(reply)}"
-            )
+    for key, reply in replies.items():
+        if role not in reply or content not in reply:
+            told = f"{key} must have {role!r} and {content!r}, got {_short(reply)}"
+            yield Fault("malformed", row.place, told)
         elif names.get(reply[role]) not in even:
             yield Fault("malformed", row.place, f"{key} is of {_short(reply[role])}, not of the assistant")
         else:
@@ -149,16 +154,13 @@ def _merge_observations(turns: Sequence[Any], role: str, names: Mapping[str, str
 def _alpaca(info: SetInfo, row: SetRow) -> Iterator[Fault]:
     data = row.data
     ranking = bool(info.entry.get("ranking"))
+    texts: list[tuple[str, Any]] = []
     history = _value(info, data, "history")
-    if isinstance(history, (list, tuple)):
-        for pair in history:
-            if not isinstance(pair, (list, tuple)) or len(pair) != 2:
-                yield Fault(
-                    "malformed", row.place, f"history must hold pairs of question and reply, got {_short(pair)}"
-                )
-                return
-            for text in pair:
-                yield from _text(row, text, "history")
+    for pair in history if isinstance(history, (list, tuple)) else ():
+        if not isinstance(pair, (list, tuple)) or len(pair) != 2:
+            yield Fault("malformed", row.place, f"history must hold pairs of question and reply, got {_short(pair)}")
+            return
+        texts += [("history", text) for text in pair]
     for key in ("prompt", "query"):
         value = _value(info, data, key)
         if value:
@@ -166,7 +168,10 @@ def _alpaca(info: SetInfo, row: SetRow) -> Iterator[Fault]:
     replies = _alpaca_replies(info, data)
     if not replies or any(not isinstance(reply, str) for reply in replies):
         yield Fault("no_reply", row.place, f"the reply is {_short(replies[0] if replies else None)}")
-    elif "" in replies and not ranking:
+        return
+    for what, text in texts:
+        yield from _text(row, text, what)
+    if "" in replies and not ranking:
         yield Fault("empty_reply", row.place)
 
 
@@ -190,7 +195,8 @@ def _text(row: SetRow, value: Any, what: str) -> Iterator[Fault]:
 
 
 def _tag(info: SetInfo, key: str, default: str) -> Any:
-    return info.entry.get("tags", {}).get(key, default)
+    # An entry with `tags` has only those that it names: without `system_tag`, a system turn is one too many.
+    return info.entry["tags"].get(key) if info.entry.get("tags") else default
 
 
 def _value(info: SetInfo, data: Mapping[str, Any], key: str) -> Any:

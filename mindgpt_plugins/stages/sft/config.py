@@ -87,7 +87,7 @@ class TrainingConfig(StageConfig):
     )
     drop_invalid: bool = Field(
         False,
-        description="Whether rows that LLaMA-Factory leaves out (turns out of order, no reply) may be left out; they are "
+        description="Whether rows that LLaMA-Factory leaves out (turns out of order, no reply) may be left out, and "
         "counted. Otherwise one such row stops the run before it starts.",
     )
     llamafactory: dict[str, Any] = Field(
