@@ -89,7 +89,8 @@ _SIMPLE: tuple[tuple[str, str], ...] = (
 )  # fmt: skip
 #: Words that multiply what stands before them.
 SCALES: Mapping[str, int] = {
-    **dict.fromkeys(("hundred", "hundreds", "hundert", "honderd", "cento", "cent", "cents", "cem", "сто", "sto", "sută", "sute", "sata", "sataa", "yüz",
+    **dict.fromkeys(("hundred", "hundreds", "hundert", "honderd", "cento", "cent", "cents", "cem", "сто", "sto",
+                     "sută", "sute", "sata", "sataa", "yüz",
     "ratus", "trăm", "सौ",
                      "ร้อย"), 100),
     **dict.fromkeys(("thousand", "thousands", "tausend", "duizend", "mille", "mila", "mil", "тысяча", "тысячи",
