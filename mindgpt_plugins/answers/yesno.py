@@ -61,23 +61,27 @@ _ABSTAIN = re.compile(
     # The same in other languages: not to be seen, said, known or determined.
     r"|\b(?:nicht (?:zu )?(?:\w+ )?(?:erkennen|erkennbar|sagen|bestimmen|feststell\w*|sicher|klar)"
     r"|lässt sich nicht (?:\w+ )?(?:sagen|erkennen|bestimmen|feststellen|beurteilen)|weiß (?:es )?nicht"
-    r"|(?:on|je) ne (?:sai[st]|peu[tx] pas (?:\w+ )?(?:dire|savoir|déterminer|voir))|impossible (?:de|à) (?:\w+ )?(?:dire|savoir"
+    r"|(?:on|je) ne (?:sai[st]|peu[tx] pas (?:\w+ )?(?:dire|savoir|déterminer"
+    r"|voir))|impossible (?:de|à) (?:\w+ )?(?:dire|savoir"
     r"|déterminer|voir)|indétermin\w*"
     r"|no se (?:puede|pudo) (?:saber|decir|determinar|ver|distinguir)|no se sabe"
     r"|non (?:lo so|si sa|si può (?:dire|sapere|determinare|vedere))"
     r"|não (?:se sabe|é possível (?:saber|dizer|determinar|ver)|dá para (?:saber|dizer|ver))"
     r"|niet te (?:zeggen|bepalen|zien|weten)|weet (?:ik )?(?:het )?niet|onduidelijk"
     r"|går inte att (?:säga|se|avgöra)|vet inte"
-    r"|nie (?:wiem|wiadomo|(?:można|da się) (?:stwierdzić|powiedzieć|określić))|trudno powiedzieć|nelze (?:říct|říci|určit|poznat)|nevím"
+    r"|nie (?:wiem|wiadomo|(?:można|da się) (?:stwierdzić|powiedzieć|określić))"
+    r"|trudno powiedzieć|nelze (?:říct|říci|určit|poznat)|nevím"
     r"|en tiedä|ei voi (?:tietää|sanoa|päätellä)"
     r"|nu (?:știu|stiu|se știe|se poate (?:spune|ști|determina))|невозможно|неизвестно"
     r"|нельзя (?:сказать|определить|понять)"
-    r"|неможливо|невідомо|не ясно|δεν (?:ξέρω|μπορ\w+ να (?:πω|ξέρω))|bilinmiyor|belli değil|belirlenem\w+|söylenem\w+"
+    r"|неможливо|невідомо|не ясно|δεν (?:ξέρω|μπορ\w+ να (?:πω|ξέρω))"
+    r"|bilinmiyor|belli değil|belirlenem\w+|söylenem\w+"
     r"|tidak (?:tahu|dapat (?:ditentukan|dipastikan)|bisa (?:ditentukan|dipastikan)|diketahui|jelas)"
     r"|không (?:biết|rõ|thể (?:biết|xác định|nói)|xác định))\b"
     r"|不能确定|不清楚|看不出|难以|難以|没法|说不准|わからない|分からない|判断でき|言えない"
     r"|알 수 없|판단할 수 없|확인할 수 없"
-    r"|لا (?:أعلم|يمكن (?:تحديد|معرفة|القول))|غير (?:واضح|معروف)|ไม่(?:รู้|แน่ใจ|สามารถ(?:ระบุ|บอก))|नहीं पता|स्पष्ट नहीं|कह नहीं",
+    r"|لا (?:أعلم|يمكن (?:تحديد|معرفة|القول))|غير (?:واضح|معروف)|ไม่(?:รู้"
+    r"|แน่ใจ|สามารถ(?:ระบุ|บอก))|नहीं पता|स्पष्ट नहीं|कह नहीं",
     re.IGNORECASE,
 )
 
