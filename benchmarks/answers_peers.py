@@ -38,7 +38,7 @@ _DOCUMENT = """# Other parsers on the labelled corpus
 
 `{command}` on {versions}. What the columns mean stands at the head of the
 script. math-verify and verl come with the extra `rl`; the others were installed beside it, into an environment of their
-own and without their dependencies (`pip install --no-deps evalscope==1.14.1 lmms-eval==0.7.3 mathruler==0.1.0 pylatexenc
+own, without their dependencies (`pip install --no-deps evalscope==1.14.1 lmms-eval==0.7.3 mathruler==0.1.0 pylatexenc
 filetype jsonlines editdistance tabulate loguru tenacity evaluate`): enough to import these functions, not to run the
 harnesses. Of lmms-eval the modules are imported without `lmms_eval.tasks`, which loads all of the harness.
 
@@ -86,6 +86,8 @@ class Tally:
     counts: Counter[str] = field(default_factory=Counter)
     stricter: list[Line] = field(default_factory=list)
     looser: list[Line] = field(default_factory=list)
+    fails: dict[str, list[Line]] = field(default_factory=dict)
+    """By the exception's name."""
 
 
 def import_module(name: str) -> Any:
@@ -321,7 +323,7 @@ def judge_lines(peer: Peer, judge: Callable[[Line, str], bool], answer_type: str
             said = judge(line, text)
         except Exception as error:
             tally.counts["fails"] += 1
-            tally.counts[f"{type(error).__name__}"] += 1
+            tally.fails.setdefault(type(error).__name__, []).append(line)
             continue
         if said is (line["verdict"] == "right"):
             tally.counts["agree"] += 1
@@ -334,7 +336,8 @@ def choose_examples(lines: list[Line], most: int = 2) -> list[Line]:
     """The shortest lines, each of another kind."""
     found: dict[str, Line] = {}
     for line in sorted(lines, key=lambda one: len(one["reply"])):
-        found.setdefault(line["why"], line)
+        if (line["gold"], line["reply"]) not in {(one["gold"], one["reply"]) for one in found.values()}:
+            found.setdefault(line["why"], line)
     return list(found.values())[:most]
 
 
@@ -371,7 +374,7 @@ def main() -> int:
                 f"{share:6.1f}",
                 flush=True,
             )
-            for word, lines in (("stricter", strict), ("looser", loose)):
+            for word, lines in (("stricter", strict), ("looser", loose), *tally.fails.items()):
                 for line in choose_examples(lines):
                     examples.append(f"| {answer_type} | {peer.title} | {peer.form} | {word} | {format_example(line)} |")
     order = ("math", "number", "text", "choice", "yesno", "box")

@@ -60,8 +60,12 @@ _LONGEST = 4000
 def normalise_text(text: str) -> str:
     """Return the text as it is compared: folded, in lower case, without what carries no meaning (see the module)."""
     text = fold_characters(text[:_LONGEST])
-    text = simplify_latex(strip_wrapping(text)) if "\\" in text or "^{" in text else strip_wrapping(text)
-    text = " ".join(text.split())
+    text = strip_wrapping(" ".join(text.split()))  # spaces first: a backslash before a line break is one before a space
+    while "\\" in text or "^{" in text:  # until nothing changes: two backslashes hide a command
+        simpler = " ".join(simplify_latex(text).split())
+        if simpler == text or len(simpler) > len(text):
+            break
+        text = simpler
     text = _BULLET.sub("", text, count=1) if _BULLET.match(text) else text
     before = None
     while text != before:
