@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -37,6 +37,8 @@ class PlannedStage:
     context: Context
     launch: Launch
     python: str
+    inspected: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
+    """What preflight found in the stage's sets, so that one command reads each once; its own."""
 
 
 @dataclass(frozen=True)
