@@ -60,8 +60,8 @@ def inspect_stage_sets(stage: PlannedStage) -> Iterator[InspectedSet]:
         made = read.dataset.rpartition("/")[0] in stage.context.inputs
         if not stage.context.made(read.dataset):
             continue
-        if read.reader != "verl" and not (folder / "dataset_info.json").is_file():
-            if made or (read.reader == "rows" and (folder / f"{name}.jsonl").is_file()):
+        if read.reader == "llamafactory" and not (folder / "dataset_info.json").is_file():
+            if made:
                 continue
             raise StageError(f"dataset {read.dataset!r}: {folder} has no dataset_info.json")
         measure = None
