@@ -29,6 +29,7 @@ from mindgpt_plugins.stages.rl import modes as rl_modes
 from mindgpt_plugins.stages.rl import verl_keys as rl_verl
 from mindgpt_plugins.stages.rl.config import RLConfig
 from mindgpt_plugins.stages.rl.hydra_overrides import flatten_keys, render_override
+from mindgpt_plugins.verl_ext import checkpoints
 
 #: Overrides the stage itself writes; changing them would bypass our trainer or the runner's bookkeeping.
 RESERVED = (
@@ -186,6 +187,9 @@ class RL(Stage[RLConfig]):
             catalog.resolve_modes(config.patches, "rl")
         except catalog.PatchesError as error:
             problems.append(str(error))
+        ranks, key = rl_verl.count_all_ranks(config)
+        mismatch = checkpoints.find_rank_mismatch(context.folder / "checkpoints", ranks, key)
+        problems += [mismatch] if mismatch and config.strategy == "fsdp2" else []
         return problems + _plugin_problems(config)
 
     def rehearsal_rules(self) -> RehearsalRules[RLConfig]:
@@ -285,6 +289,9 @@ def _environment(config: RLConfig, context: Context, folder: Path) -> dict[str, 
         # Ray would start one idle interpreter per logical CPU, and all of them niced.
         environment |= {
             "VERL_PLATFORM": "cpu",
+            # Ray holds its number of GPUs, here a logical one that counts ranks, against this variable, which is often
+            # empty on a GPU machine that is to stay on the CPU. A name for each rank; no device has it.
+            "CUDA_VISIBLE_DEVICES": ",".join(["-1"] * rl_verl.count_all_ranks(config)[0]),
             "RAY_prestart_worker_first_driver": "0",
             "RAY_enable_worker_prestart": "0",
             "RAY_worker_niceness": "0",

@@ -36,6 +36,17 @@ def count_training_ranks(config: RLConfig) -> int:
     return max(1, config.workers // _shared(config))
 
 
+def count_all_ranks(config: RLConfig) -> tuple[int, str]:
+    """Training processes of the whole run, and the recipe key that decides how many they are."""
+    own = {key.lstrip("+"): value for key, value in flatten_keys(config.verl).items()}
+    sizes = {key: own[key] for key in ("trainer.n_gpus_per_node", "trainer.nnodes") if isinstance(own.get(key), int)}
+    ranks = sizes.get("trainer.n_gpus_per_node", config.workers) * sizes.get("trainer.nnodes", 1)
+    keys = [f"verl.{key}: {value}" for key, value in sizes.items()]
+    if "trainer.n_gpus_per_node" not in sizes:
+        keys.insert(0, f"workers: {config.workers}")
+    return ranks, " × ".join(keys)
+
+
 def render_preset_keys(config: RLConfig, cpu: bool) -> dict[str, Any]:
     """Policy loss, clipping, rollout correction and routing replay."""
     low, high = config.clip or CLIP[config.preset]

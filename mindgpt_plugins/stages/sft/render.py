@@ -19,6 +19,7 @@ from mindgpt_plugins.llamafactory_ext.settings import (
     check_names,
 )
 from mindgpt_plugins.stages.base import Command, Context
+from mindgpt_plugins.stages.sft import host_check
 from mindgpt_plugins.stages.sft.config import TrainingConfig
 
 OURS = ("output_dir", "mindgpt")
@@ -139,7 +140,7 @@ def merge_dataset_info(config: TrainingConfig, context: Context) -> tuple[dict[s
 def find_training_problems(
     config: TrainingConfig, context: Context, host: dict[str, Any], section: dict[str, Any]
 ) -> list[str]:
-    """What can be seen before anything runs: divisibility, sets, names, keys that exclude each other."""
+    """What can be seen before anything runs: divisibility, sets, names, keys that exclude each other or fight ours."""
     found = []
     ways = config.gradient_accumulation * config.workers
     if config.batch_size % ways:
@@ -150,6 +151,9 @@ def find_training_problems(
     for key in OURS:
         if key in config.llamafactory:
             found.append(f"llamafactory.{key}: is set by the pipeline; remove it")
+    no_media = {one: "" for one in config.sets()}
+    own = config.model_copy(update={"llamafactory": {}})
+    found += host_check.find_owned_keys(config, render_host_config(own, context, host, section, no_media))
     ranking = host.get("stage") == "dpo"
     for one in config.sets():
         if "," in one:
@@ -164,13 +168,13 @@ def find_training_problems(
         except StageError as error:
             found.append(str(error))
     try:
-        train = render_host_config(config, context, host, section, {one: "" for one in config.sets()})
+        train = render_host_config(config, context, host, section, no_media)
         checked = Section.model_validate(train.pop("mindgpt"))
         check_names(checked)
         check_host_arguments(checked, train, {})
     except (RegistryError, PluginError, LlamaFactorySettingsError) as error:
-        found.append(str(error))
-    return found
+        return [*found, str(error)]
+    return found or host_check.find_host_problems(config, train, context.python)
 
 
 def _evaluation(config: TrainingConfig) -> dict[str, Any]:
