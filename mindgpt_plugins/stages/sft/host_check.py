@@ -60,20 +60,20 @@ _DECIDED = ("num_train_epochs", "max_steps", "warmup_ratio", "eval_dataset")
 _SWITCHES = ("USE_MCA", "USE_V1", "USE_RAY", "ALLOW_EXTRA_ARGS", "WORLD_SIZE", "RANK", "LOCAL_RANK")
 
 
-def find_owned_keys(config: TrainingConfig, rendered: Mapping[str, Any]) -> list[str]:
-    """Keys under ``llamafactory:`` that say something else than the recipe's own keys.
+def find_owned_keys(config: TrainingConfig, rendered: Mapping[str, Any]) -> dict[str, str]:
+    """Keys under ``llamafactory:`` that say something else than the recipe's own keys, each with what is wrong.
 
     Args:
         config: the stage's.
         rendered: the host's config without the pass-through.
     """
-    found = []
+    found = {}
     for key, value in config.llamafactory.items():
         ours = RECIPE_KEYS.get(key)
         if ours is None or (key not in rendered and key not in _DECIDED) or rendered.get(key) == value:
             continue
         now = f" ({rendered[key]!r} now)" if key in rendered and not key.startswith("dataset") else ""
-        found.append(
+        found[key] = (
             f"llamafactory.{key}: {value!r} is not what the recipe says: its own key `{ours}` decides{now}; set that "
             "one and remove this"
         )

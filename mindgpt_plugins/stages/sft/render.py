@@ -152,8 +152,12 @@ def find_training_problems(
         if key in config.llamafactory:
             found.append(f"llamafactory.{key}: is set by the pipeline; remove it")
     no_media = {one: "" for one in config.sets()}
-    own = config.model_copy(update={"llamafactory": {}})
-    found += host_check.find_owned_keys(config, render_host_config(own, context, host, section, no_media))
+    plain = render_host_config(config.model_copy(update={"llamafactory": {}}), context, host, section, no_media)
+    owned = host_check.find_owned_keys(config, plain)
+    found += owned.values()
+    config = config.model_copy(
+        update={"llamafactory": {key: value for key, value in config.llamafactory.items() if key not in owned}}
+    )
     ranking = host.get("stage") == "dpo"
     for one in config.sets():
         if "," in one:
