@@ -86,7 +86,7 @@ class RL(Stage[RLConfig]):
         _token(folder / "ray_token")
         overrides = self.overrides(config, context, folder, seed)
         environment = _environment(config, context, folder)
-        name = "mindgpt_cpu" if context.cpu else {"fsdp2": "mindgpt"}.get(config.strategy, f"mindgpt_{config.strategy}")
+        name = rl_verl.choose_verl_config(config, context.cpu)
         argv = ("-m", "verl.trainer.main_ppo", "--config-path", "pkg://mindgpt_plugins.verl_ext.conf", "--config-name")
         commands = [Command((*argv, name, *overrides), environment)]
         if _merged(config, context):
@@ -168,7 +168,7 @@ class RL(Stage[RLConfig]):
         ]
 
     def check(self, config: RLConfig, context: Context) -> list[str]:
-        """Names, options and divisibility; nothing heavy is imported."""
+        """Names, options, divisibility, verl's keys and checkpoints of other ranks; nothing heavy is imported."""
         problems = _names(config, context) + rl_verl.find_verl_problems(config, context.cpu)
         problems += rl_modes.find_mode_problems(config, context.cpu, rl_verl.count_training_ranks(config))
         low, high = find_schedule_extremes(config.advantage.lam)
@@ -176,6 +176,7 @@ class RL(Stage[RLConfig]):
             problems.append(f"advantage.lambda runs from {low:g} to {high:g}; it must stay in [0, 1]")
         if config.clip is not None and (not 0 < config.clip[0] < 1 or config.clip[1] <= 0):
             problems.append(f"clip {config.clip}: the lower range lies in (0, 1), the upper one is positive")
+        own = []
         for key in flatten_keys(config.verl):
             plain = key.lstrip("+")
             taken = next(
@@ -183,6 +184,12 @@ class RL(Stage[RLConfig]):
             )
             if taken:
                 problems.append(f"verl.{plain}: {taken} is set by this stage from the recipe's own keys; remove it")
+            else:
+                own.append(key)
+        seed = context.seed if config.seed is None else config.seed
+        problems += rl_verl.find_host_problems(
+            config, context, self.overrides(config, context, context.folder, seed), own
+        )
         try:
             catalog.resolve_modes(config.patches, "rl")
         except catalog.PatchesError as error:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from mindgpt_plugins.stages.context import Context
 from mindgpt_plugins.stages.rl.config import RLConfig
 from mindgpt_plugins.stages.rl.hydra_overrides import flatten_keys
+from mindgpt_plugins.verl_ext import host_keys
 
 ACTOR = "actor_rollout_ref.actor"
 REF = "actor_rollout_ref.ref"
@@ -22,6 +26,13 @@ _QWEN3_VL_ON_CPU = {"text_config": {"architectures": ["Qwen3ForCausalLM"]}}
 def choose_rollout_backend(config: RLConfig, cpu: bool) -> str:
     """The rollout backend that ``rollout: auto`` means."""
     return config.rollout if config.rollout != "auto" else ("hf_cpu" if cpu else "vllm")
+
+
+def choose_verl_config(config: RLConfig, cpu: bool) -> str:
+    """Which of our Hydra configurations the run starts from."""
+    if cpu:
+        return "mindgpt_cpu"
+    return "mindgpt" if config.strategy == "fsdp2" else f"mindgpt_{config.strategy}"
 
 
 def choose_routing_replay(config: RLConfig) -> str:
@@ -137,6 +148,34 @@ def find_verl_problems(config: RLConfig, cpu: bool) -> list[str]:
             "or name an interpreter that has it with python:, or set rollout: hf_cpu"
         )
     return found
+
+
+def find_host_problems(config: RLConfig, context: Context, overrides: Sequence[str], own: Iterable[str]) -> list[str]:
+    """Keys and values that verl's own configuration does not take.
+
+    Args:
+        config: the stage's.
+        context: the stage's.
+        overrides: its whole command line.
+        own: flattened keys of ``verl:`` that are judged; the stage has refused the others itself.
+    """
+    given = {key: value for key, value in flatten_keys(config.verl).items() if key in own}
+    places = {key: f"verl.{key.lstrip('+')}" for key in given}
+    role = f"{ACTOR}.megatron" if config.strategy == "megatron" else f"{ACTOR}.fsdp_config"
+    for key, value in flatten_keys(config.parallel).items():
+        given[_under(role, key)], places[_under(role, key)] = value, f"parallel.{key.lstrip('+')}"
+    if not given:
+        return []
+    verl = host_keys.find_verl_folder(context.python)
+    if verl is None:
+        _say_once("verl is not installed here: keys under `verl:` and `parallel:` are not checked")
+        return []
+    return host_keys.find_verl_key_problems(choose_verl_config(config, context.cpu), given, places, overrides, verl)
+
+
+@functools.cache
+def _say_once(line: str) -> None:
+    print(f"note: {line}", file=sys.stderr)
 
 
 def _sharding(config: RLConfig) -> list[str]:
