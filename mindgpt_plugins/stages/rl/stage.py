@@ -6,6 +6,7 @@ import importlib.metadata
 import importlib.util
 import os
 import secrets
+from collections import Counter
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -237,12 +238,13 @@ def _names(config: RLConfig, context: Context) -> list[str]:
                 check_options(choice.of, choice.name, choice.options)
             except (RegistryError, PluginError) as error:
                 problems.append(f"{place}.options: {error}")
-    return problems + _curriculum(config)
+    return problems + _curriculum(config, context)
 
 
-def _curriculum(config: RLConfig) -> list[str]:
-    """A curriculum or mixture that RL cannot feed."""
+def _curriculum(config: RLConfig, context: Context) -> list[str]:
+    """A curriculum or mixture that RL cannot feed, and weights that its prompts do not have."""
     from mindgpt_plugins.curriculum.feeding import find_rl_obstacle
+    from mindgpt_plugins.curriculum.mixture_check import find_mixture_problem
 
     chosen = (config.curriculum, config.mixture)
     if config.curriculum is None or any(
@@ -250,7 +252,29 @@ def _curriculum(config: RLConfig) -> list[str]:
     ):
         return []  # verl's own order, or a name that is not there: already said
     problem = find_rl_obstacle(config.curriculum.name, config.mixture.name if config.mixture else None)
-    return [f"curriculum: {problem}"] if problem else []
+    if problem:
+        return [f"curriculum: {problem}"]
+    if config.mixture is None:
+        return []
+    faulty = find_mixture_problem(config.mixture, _count_sources(config, context))
+    return [faulty] if faulty else []
+
+
+def _count_sources(config: RLConfig, context: Context) -> Counter[str] | None:
+    """Prompts of each source; ``None`` when some set cannot be read yet, or is none (said where rows are checked)."""
+    from pyarrow import ArrowException, parquet
+
+    counts: Counter[str] = Counter()
+    for reference in _sets(config):
+        folder, name = context.dataset(reference)
+        if not context.made(reference):
+            return None
+        try:
+            column = parquet.read_table(folder / f"{name}.parquet", columns=["data_source"])["data_source"]
+        except (OSError, KeyError, ArrowException):
+            return None
+        counts.update(map(str, column.to_pylist()))
+    return counts
 
 
 def _plugin_problems(config: RLConfig) -> list[str]:

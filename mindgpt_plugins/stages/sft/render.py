@@ -21,6 +21,7 @@ from mindgpt_plugins.llamafactory_ext.settings import (
 from mindgpt_plugins.stages.base import Command, Context
 from mindgpt_plugins.stages.sft import host_check
 from mindgpt_plugins.stages.sft.config import TrainingConfig
+from mindgpt_plugins.stages.sft.sources import find_source_problems
 
 OURS = ("output_dir", "mindgpt")
 """Keys that ``llamafactory:`` cannot set: artefacts and progress are looked for where we put them."""
@@ -178,6 +179,7 @@ def find_training_problems(
         check_host_arguments(checked, train, {})
     except (RegistryError, PluginError, LlamaFactorySettingsError) as error:
         return [*found, str(error)]
+    found += find_source_problems(config, context, checked)
     return found or host_check.find_host_problems(config, train, context.python)
 
 
