@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -47,10 +48,8 @@ class JsonProcess:
         if self._child is not None:
             assert self._child.stdin is not None and self._child.stdout is not None
             self._child.stdout.close()
-            try:
+            with contextlib.suppress(BrokenPipeError):
                 self._child.stdin.close()
-            except BrokenPipeError:
-                pass
             self._child.kill()
             self._child.wait()
             self._child = None

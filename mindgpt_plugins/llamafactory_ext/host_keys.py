@@ -41,11 +41,12 @@ def find_setting_problems(text: str, keys: Sequence[str]) -> list[tuple[str, str
     """
     from omegaconf import OmegaConf
 
-    values = OmegaConf.to_container(OmegaConf.create(text))  # as the host reads it: `1e-3` is a number to it
-    assert isinstance(values, dict)
+    read = OmegaConf.to_container(OmegaConf.create(text))  # as the host reads it: `1e-3` is a number to it
+    assert isinstance(read, dict)
+    values: dict[str, Any] = {str(key): value for key, value in read.items()}
     hints, choices = _fields()
     found = [(key, fault) for key in keys if (fault := _find_fault(key, values, hints, choices)) is not None]
-    return found or _parse({str(key): value for key, value in values.items()})
+    return found or _parse(values)
 
 
 def describe_misfit(value: Any, hint: Any, choices: Iterable[Any] | None = None) -> str | None:

@@ -8,8 +8,12 @@ import pytest
 
 from mindgpt_plugins.core.json_process import HelperError, JsonProcess
 
-DOUBLES = "import json, os, sys\nfor line in sys.stdin: print(json.dumps({'x': 2 * json.loads(line)['x'], 'pid': os.getpid()}), flush=True)"
-ANSWERS_ONCE = DOUBLES.replace("flush=True)", "flush=True); break")
+DOUBLES = """
+import json, os, sys
+for line in sys.stdin:
+    print(json.dumps({"x": 2 * json.loads(line)["x"], "pid": os.getpid()}), flush=True)
+"""
+ANSWERS_ONCE = DOUBLES.replace("flush=True)", "flush=True)\n    break")
 
 
 def test_one_process_answers_all_questions_and_ends_when_it_is_closed():
@@ -39,7 +43,8 @@ def test_what_a_failing_process_said_is_in_the_error():
 
 def test_variables_can_be_given_and_taken_away(monkeypatch):
     monkeypatch.setenv("MINDGPT_TEST_GONE", "1")
-    shows = "import json, os\ninput(); print(json.dumps({k: v for k, v in os.environ.items() if k.startswith('MINDGPT_TEST')}))"
+    names = "{k: v for k, v in os.environ.items() if k.startswith('MINDGPT_TEST')}"
+    shows = f"import json, os\ninput(); print(json.dumps({names}))"
     helper = JsonProcess([sys.executable, "-c", shows], {"MINDGPT_TEST_GONE": None, "MINDGPT_TEST_NEW": "x"})
     assert helper.ask({}) == {"MINDGPT_TEST_NEW": "x"}
     helper.close()

@@ -126,7 +126,10 @@ def test_spans_end_with_epochs_and_windows() -> None:
         ({"llamafactory": {"dataloader_drop_last": True}}, "dataloader_drop_last"),
         ({"curriculum": "self_paced", "max_steps": 12}, "the run has one epoch"),
         (
-            {"dataloader_workers": 8, "mixture": {"name": "dynamic", "options": {"weights": {"domain": 1, "general": 0}}}},
+            {
+                "dataloader_workers": 8,
+                "mixture": {"name": "dynamic", "options": {"weights": {"domain": 1, "general": 0}}},
+            },
             "at least 17",
         ),
         (

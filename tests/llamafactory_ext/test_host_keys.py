@@ -84,7 +84,10 @@ BAD = [
     ({"compute_accuracy": "maybe"}, "llamafactory.compute_accuracy: must be true or false, got 'maybe'"),
     ({"eval_strategy": False}, "llamafactory.eval_strategy: must be one of no, steps, epoch, got false"),
     ({"preprocessing_num_workers": "two"}, "llamafactory.preprocessing_num_workers: must be a whole number or null"),
-    ({"mask_history": True, "train_on_prompt": True}, "llamafactory: LLaMA-Factory refuses the settings: `mask_history`"),
+    (
+        {"mask_history": True, "train_on_prompt": True},
+        "llamafactory: LLaMA-Factory refuses the settings: `mask_",
+    ),
     ({"loraplus_lr_ratio": 3.0}, "`loraplus_lr_ratio` is only valid for LoRA training"),
 ]
 
@@ -160,11 +163,17 @@ def test_a_key_that_fights_the_recipes_own_is_refused_with_the_one_that_decides(
             "no examples come from 'domian'; did you mean 'domain'?",
         ),
         (
-            {"data": ["data/domain", "data/general"], "mixture": {"name": "fixed", "options": {"weights": {"domain": 1}}}},
+            {
+                "data": ["data/domain", "data/general"],
+                "mixture": {"name": "fixed", "options": {"weights": {"domain": 1}}},
+            },
             "2 of 4 rows come from 'general', which no weight names",
         ),
         ({"mixture": {"name": "fixed"}}, "mixture 'fixed' needs the option 'weights'"),
-        ({"loss": {"name": "weighted_ce", "options": {"weights": {"domian": 2}}}}, "loss: no examples come from 'domian'"),
+        (
+            {"loss": {"name": "weighted_ce", "options": {"weights": {"domian": 2}}}},
+            "loss: no examples come from 'domian'",
+        ),
         ({"kl": {"sources": ["genral"]}}, "kl.sources: no examples come from 'genral'"),
         ({"mixture": {"name": "fixd", "options": {"weights": {}}}}, "did you mean 'fixed'?"),
     ],

@@ -73,7 +73,10 @@ def test_what_verl_knows_or_a_plus_adds_passes(verl, tmp_path):
         ),
         ({"verl": {"triner": {"save_freq": 3}}}, "in its configuration; did you mean 'trainer'?"),
         ({"verl": {"trainer": {"save_freq": "often"}}}, "verl.trainer.save_freq: must be a number"),
-        ({"verl": {"trainer": {"save_freq": {"every": 3}}}}, "verl's trainer.save_freq is 20 and has no keys of its own"),
+        (
+            {"verl": {"trainer": {"save_freq": {"every": 3}}}},
+            "verl's trainer.save_freq is 20 and has no keys of its own",
+        ),
         ({"verl": {"actor_rollout_ref": {"actor": {"optim": 3}}}}, "actor.optim: must be a mapping"),
         ({"verl": {"trainer": {"+save_freq": 3}}}, "verl has this key (20 by default), and + only adds new ones"),
         ({"verl": {"+mine": {"a=b": 1}}}, "verl: Hydra refuses the settings: "),
@@ -105,7 +108,7 @@ def test_verl_is_found_without_running_it(tmp_path):
     assert done.stdout.strip() == "[]"
     assert find_verl_folder(sys.executable) is not None
     other = tmp_path / "python"
-    other.write_text(f"#!/bin/sh\nexec {sys.executable} \"$@\"\n")
+    other.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
     other.chmod(0o755)
     assert find_verl_folder(str(other)) == find_verl_folder(sys.executable)
 
