@@ -100,7 +100,7 @@ def _find_fault(key: str, value: Any, plain: Any) -> str | None:
         at = at[part]
     if added and not key.startswith("++") and at is not None and not isinstance(at, (Mapping, list)):
         return f"verl has this key ({at!r} by default), and + only adds new ones; write it without +"
-    return describe_misfit(value, at)
+    return describe_default_misfit(value, at)
 
 
 def _hint_elsewhere(part: str, where: str, plain: Any) -> str:
@@ -119,7 +119,7 @@ def _list_paths(plain: Any, place: str) -> Iterator[str]:
         yield from _list_paths(value, f"{place}{key}.")
 
 
-def describe_misfit(value: Any, default: Any) -> str | None:
+def describe_default_misfit(value: Any, default: Any) -> str | None:
     """Why a value cannot stand where verl has a default, or ``None``."""
     if value is None or default is None or _taken_from_elsewhere(value) or _taken_from_elsewhere(default):
         return None

@@ -188,7 +188,7 @@ class RL(Stage[RLConfig]):
             else:
                 own.append(key)
         seed = context.seed if config.seed is None else config.seed
-        problems += rl_verl.find_host_problems(
+        problems += rl_verl.find_verl_config_problems(
             config, context, self.overrides(config, context, context.folder, seed), own
         )
         try:

@@ -150,7 +150,9 @@ def find_verl_problems(config: RLConfig, cpu: bool) -> list[str]:
     return found
 
 
-def find_host_problems(config: RLConfig, context: Context, overrides: Sequence[str], own: Iterable[str]) -> list[str]:
+def find_verl_config_problems(
+    config: RLConfig, context: Context, overrides: Sequence[str], own: Iterable[str]
+) -> list[str]:
     """Keys and values that verl's own configuration does not take.
 
     Args:

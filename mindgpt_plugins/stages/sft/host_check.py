@@ -80,7 +80,7 @@ def find_owned_keys(config: TrainingConfig, rendered: Mapping[str, Any]) -> dict
     return found
 
 
-def find_host_problems(config: TrainingConfig, train: Mapping[str, Any], python: str) -> list[str]:
+def find_host_key_problems(config: TrainingConfig, train: Mapping[str, Any], python: str) -> list[str]:
     """Unknown keys, names and values that the host would refuse or take for something else.
 
     Nothing is asked for a stage that leaves all of this at our defaults: importing the host takes seconds.

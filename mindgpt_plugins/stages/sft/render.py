@@ -180,7 +180,7 @@ def find_training_problems(
     except (RegistryError, PluginError, LlamaFactorySettingsError) as error:
         return [*found, str(error)]
     found += find_source_problems(config, context, checked)
-    return found + host_check.find_host_problems(config, train, context.python)
+    return found + host_check.find_host_key_problems(config, train, context.python)
 
 
 def _evaluation(config: TrainingConfig) -> dict[str, Any]:
