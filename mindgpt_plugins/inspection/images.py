@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from mindgpt_plugins.core.image_size import MOST_RATIO
 from mindgpt_plugins.inspection.faults import Fault
 from mindgpt_plugins.sizing.samples import Picture, open_picture
 
-MOST_RATIO = 200
-"""Longer side over shorter side that Qwen-VL's processors take (transformers 5.5.4, ``smart_resize``)."""
 _ORIENTATION = 0x0112
 
 

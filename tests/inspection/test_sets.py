@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from mindgpt_plugins.cli import build_cli_app
 from mindgpt_plugins.core.errors import StageError
+from mindgpt_plugins.inspection.faults import FAULTS
 from mindgpt_plugins.inspection.sets import SetInspection, inspect_set
 
 TAGS = {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant"}
@@ -189,3 +190,9 @@ def test_the_command_refuses_counts_and_allows(tmp_path: Path) -> None:
     found = json.loads(listed.stdout)
     assert listed.exit_code == 1 and not found["valid"] and found["sets"][0]["rows"] == 4
     assert {one["kind"]: one["count"] for one in found["sets"][0]["faults"]} == {"roles": 1, "empty_reply": 1}
+
+
+def test_the_page_lists_every_kind() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "rows.md").read_text(encoding="utf-8")
+    for name, kind in FAULTS.items():
+        assert f"| `{name}` | {kind.effect} | {kind.what} | {kind.fix} |" in text
