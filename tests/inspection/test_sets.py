@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from mindgpt_plugins.cli import build_cli_app
 from mindgpt_plugins.core.errors import StageError
+from mindgpt_plugins.inspection import sets
 from mindgpt_plugins.inspection.faults import FAULTS
 from mindgpt_plugins.inspection.sets import SetInspection, inspect_set
 
@@ -63,8 +64,10 @@ PICTURES: dict[str, Callable[[Path], None]] = {
 }
 
 
+@pytest.mark.parametrize("decoded", [2000, 0])
 @pytest.mark.parametrize("kind", PICTURES)
-def test_pictures(tmp_path: Path, kind: str) -> None:
+def test_pictures(tmp_path: Path, kind: str, decoded: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sets, "FULL_DECODE", decoded)  # beyond so many pictures, headers and checksums only
     PICTURES[kind](tmp_path / "b")
     found = inspect(tmp_path, [row(0), row(1, "b"), row(2, "b")]).tally
     assert list(found.counts) == [kind]
