@@ -101,7 +101,7 @@ def _find_fault(
 
 def _parse(values: dict[str, Any]) -> list[tuple[str, str]]:
     """What the host's own checks say."""
-    from llamafactory.hparams import get_train_args
+    from llamafactory.hparams.parser import get_train_args
 
     kept = {key: value for key, value in values.items() if key not in _OF_THE_MACHINE}
     # A folder that is not there: whether the real one may be trained into is the run's business.
