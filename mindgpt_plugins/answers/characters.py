@@ -49,6 +49,16 @@ def fold_characters(text: str) -> str:
     return _SPACES.sub(" ", _INVISIBLE.sub("", text)).strip(" ")
 
 
+def fold_case(text: str) -> str:
+    """Return the text in one case, with the ``İ`` of Turkish as ``i``: case folding alone leaves a dot above it."""
+    return text.replace("İ", "i").casefold()
+
+
+def lower_in_place(text: str) -> str:
+    """Return the text in lower case, character for character: of all letters, only ``İ`` would become two."""
+    return text.replace("İ", "i").lower()
+
+
 def _vulgar(character: str) -> str:
     return unicodedata.normalize("NFKC", character).replace("\u2044", "/")
 

@@ -68,23 +68,27 @@ _LETTER_LINE = re.compile(
 )
 _SHORTENED = frozenset({"Dr", "Mr", "Mrs", "Ms", "St", "No", "approx", "vs", "ca", "Prof", "Jr", "Sr"})
 _EMPTY = re.compile(r"\s*(?:[*_`]{2,}|[#-]+)?\s*")
+_ITEM = re.compile(r"\s*(?:(?P<bullet>[-*•])|(?P<number>\d{1,2})[.)])\s+(?=\S)")
+_MOST_LINES = 40
 LONGEST = 200_000
 """Characters, from the end, that are looked at."""
 
 
-def extract_answer(reply: str, answer_type: str = "text") -> str | None:
+def extract_answer(reply: str, answer_type: str = "text", *, lines: bool = False) -> str | None:
     """Return the final answer of a reply, or None when it states none.
 
     Args:
         reply: all of it. Only what follows the *last* marker counts; an empty answer is None.
         answer_type: decides what else than a marker counts, see the module.
+        lines: below a marker that ends its line, the answer is all lines up to an empty one and not the first alone:
+            several answers are wanted. A list with bullets or numbers is read whole in any case.
     """
     text = strip_reasoning(reply[-LONGEST:])
     if not text.strip():
         return None
     if answer_type == "json":
         return _json(text)
-    found = _marked(text, answer_type)
+    found = _marked(text, answer_type, lines)
     if answer_type == "box":
         return _box(text, found)
     if found is None and answer_type == "choice":
@@ -92,12 +96,16 @@ def extract_answer(reply: str, answer_type: str = "text") -> str | None:
     return None if found is None else found[1]
 
 
-def _marked(text: str, answer_type: str) -> tuple[int, str] | None:
+def _marked(text: str, answer_type: str, lines: bool = False) -> tuple[int, str] | None:
     """Place and answer of the last marker."""
     # Only the last marker's answer is read, so that the time is linear in the text, whatever it is.
     found: list[tuple[int, Callable[[], str]]] = [
         (match.start(), partial(read, text, match.end()))
-        for pattern, read in ((_COLON, _rest_of_line), (_SENTENCE, _rest_of_sentence), (_HEADING, _rest_of_line))
+        for pattern, read in (
+            (_COLON, partial(_rest_of_line, lines=lines)),
+            (_SENTENCE, _rest_of_sentence),
+            (_HEADING, partial(_rest_of_line, lines=lines)),
+        )
         for match in pattern.finditer(text)
         if pattern is _HEADING or _is_mine(text, match.start())
     ]
@@ -123,18 +131,40 @@ def _is_mine(text: str, start: int) -> bool:
 def _inside(content: str) -> str:
     """What a tag holds: a marker inside it is unwrapped, as models write both."""
     inner = _COLON.match(content.strip())
-    return content.strip()[inner.end() :] if inner else content
+    if inner:
+        return content.strip()[inner.end() :]
+    return _list_items(content.split("\n", _MOST_LINES)) or content
 
 
-def _rest_of_line(text: str, start: int) -> str:
-    """The rest of the marker's line; the next line that is not empty when nothing else stands there."""
+def _rest_of_line(text: str, start: int, lines: bool = False) -> str:
+    """The rest of the marker's line; when nothing else stands there, the next line that is not empty, or a list."""
     line, _, more = text[start:].partition("\n")
     if not _EMPTY.fullmatch(line):
         return line
-    for line in more.split("\n", 4)[:4]:
+    below = more.split("\n", _MOST_LINES)[:_MOST_LINES]
+    for place, line in enumerate(below[:4]):
         if not _EMPTY.fullmatch(line) and not line.strip().startswith("```"):
-            return line
+            if items := _list_items(below[place:]):
+                return items
+            after = next((i for i in range(place, len(below)) if not below[i].strip()), len(below))
+            return "\n".join(below[place:after]) if lines else line
     return ""
+
+
+def _list_items(lines: list[str]) -> str:
+    """The items of the list that the lines begin with, one a line and without their marks; empty when none or one."""
+    items: list[str] = []
+    kind = ""
+    for line in lines:
+        if not line.strip():
+            continue
+        found = _ITEM.match(line)
+        mark = "" if found is None else found["bullet"] or "number"
+        if found is None or (items and mark != kind) or (found["number"] and int(found["number"]) != len(items) + 1):
+            break
+        kind = mark
+        items.append(line[found.end() :])
+    return "\n".join(items) if len(items) > 1 else ""
 
 
 def _rest_of_sentence(text: str, start: int) -> str:

@@ -118,7 +118,12 @@ def judge_answer(
         MathError: ``math`` without ``math-verify``.
     """
     check_answer_type(answer_type)
-    return compare_answers(question, gold, extract_answer(reply, answer_type), answer_type, options)
+    answer = extract_answer(reply, answer_type)
+    verdict = compare_answers(question, gold, answer, answer_type, options)
+    if verdict.right or answer is None or split_references(as_gold(gold, answer_type), answer_type).mode != "all_of":
+        return verdict
+    several = extract_answer(reply, answer_type, lines=True)  # one answer a line
+    return verdict if several == answer else compare_answers(question, gold, several, answer_type, options)
 
 
 def compare_answers(

@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
+from mindgpt_plugins.answers.characters import lower_in_place
 from mindgpt_plugins.answers.numerals import DIGIT_SCALES, SCALES, Value, is_letter, read_number_words, scan_words
 
 _DIGITS = re.compile(
@@ -71,7 +72,7 @@ def read_literal(text: str, start: int = 0) -> Literal | None:
         return _fraction(text, mixed)
     found = _DIGITS.match(text, start)
     if found is None:
-        words = read_number_words(text.lower(), start)
+        words = read_number_words(lower_in_place(text), start)
         return None if words is None else Literal(words[0], words[1], digits=False)
     if found.end() - found.start() > _MOST_DIGITS:
         return None
@@ -154,7 +155,7 @@ def _scale_word(text: str, start: int) -> tuple[int, int] | None:
     if place >= len(text) or not is_letter(text[place]):
         return None
     word, begin, end = next(scan_words(text, place))
-    scale = SCALES.get(word.lower()) if begin == place else None
+    scale = SCALES.get(lower_in_place(word)) if begin == place else None
     # "5 k" is read with a space only as a unit; "5 cent" is money, "5 bin" is Turkish and "5 mil" Spanish.
     return None if scale is None or word.lower() in ("k", "cent", "cents", "hundreds", "thousands") else (scale, end)
 

@@ -55,10 +55,24 @@ _SIMPLE: tuple[tuple[str, str], ...] = (
     ("ноль,нуль один,одна,одно два,две три четыре пять шесть семь восемь девять десять одиннадцать двенадцать "
      "тринадцать четырнадцать пятнадцать шестнадцать семнадцать восемнадцать девятнадцать",
      "двадцать тридцать сорок пятьдесят шестьдесят семьдесят восемьдесят девяносто"),
-    ("sıfır bir iki üç dört beş altı yedi sekiz dokuz on", "yirmi otuz kırk elli altmış yetmiş seksen doksan"),
+    # In capitals and lowered without knowing the language, ı is i: ALTI, KIRK.
+    ("sıfır,sifir bir iki üç dört beş altı,alti yedi sekiz dokuz on",
+     "yirmi otuz kırk,kirk elli altmış,altmiş yetmiş seksen doksan"),
     ("zero jeden,jedna,jedno dwa,dwie trzy cztery pięć sześć siedem osiem dziewięć dziesięć jedenaście dwanaście "
      "trzynaście czternaście piętnaście szesnaście siedemnaście osiemnaście dziewiętnaście",
      "dwadzieścia trzydzieści czterdzieści pięćdziesiąt sześćdziesiąt siedemdziesiąt osiemdziesiąt dziewięćdziesiąt"),
+    ("нуль один,одна,одне два,дві три чотири п'ять шість сім вісім дев'ять десять одинадцять дванадцять тринадцять "
+     "чотирнадцять п'ятнадцять шістнадцять сімнадцять вісімнадцять дев'ятнадцять",
+     "двадцять тридцять сорок п'ятдесят шістдесят сімдесят вісімдесят дев'яносто"),
+    ("nula jeden,jedna,jedno dva,dvě tři čtyři pět šest sedm osm devět deset jedenáct dvanáct třináct čtrnáct patnáct "
+     "šestnáct sedmnáct osmnáct devatenáct", "dvacet třicet čtyřicet padesát šedesát sedmdesát osmdesát devadesát"),
+    ("zero unu,una doi,două trei patru cinci șase,şase șapte,şapte opt nouă zece unsprezece doisprezece,douăsprezece "
+     "treisprezece paisprezece cincisprezece șaisprezece,şaisprezece șaptesprezece,şaptesprezece optsprezece "
+     "nouăsprezece", "douăzeci treizeci patruzeci cincizeci șaizeci,şaizeci șaptezeci,şaptezeci optzeci nouăzeci"),
+    ("nolla yksi kaksi kolme neljä viisi kuusi seitsemän kahdeksan yhdeksän kymmenen yksitoista kaksitoista "
+     "kolmetoista neljätoista viisitoista kuusitoista seitsemäntoista kahdeksantoista yhdeksäntoista",
+     "kaksikymmentä kolmekymmentä neljäkymmentä viisikymmentä kuusikymmentä seitsemänkymmentä kahdeksankymmentä "
+     "yhdeksänkymmentä"),
     ("nol,kosong satu dua tiga empat lima enam tujuh delapan sembilan sepuluh sebelas", ""),
     ("không một,mốt hai ba bốn,tư năm,lăm sáu bảy tám chín mười", ""),
     ("noll,nul en,ett,et två,to tre fyra,fire fem sex,seks sju,syv åtta,otte,åtte nio,ni tio,ti elva,elleve tolv",
@@ -75,17 +89,20 @@ _SIMPLE: tuple[tuple[str, str], ...] = (
 )  # fmt: skip
 #: Words that multiply what stands before them.
 SCALES: Mapping[str, int] = {
-    **dict.fromkeys(("hundred", "hundreds", "hundert", "honderd", "cento", "cent", "cents", "cem", "сто", "yüz",
+    **dict.fromkeys(("hundred", "hundreds", "hundert", "honderd", "cento", "cent", "cents", "cem", "сто", "sto",
+                     "sută", "sute", "sata", "sataa", "yüz",
     "ratus", "trăm", "सौ",
                      "ร้อย"), 100),
     **dict.fromkeys(("thousand", "thousands", "tausend", "duizend", "mille", "mila", "mil", "тысяча", "тысячи",
     "тысяч", "bin", "ribu",
                      "nghìn", "ngàn", "tysiąc", "tysiące", "tysięcy", "हज़ार", "हजार", "พัน", "천", "ألف", "آلاف",
+                     "тисяча", "тисячі", "tisíc", "tisíce", "mii", "tuhat", "tuhatta",
                      "k"), 1000),
     **dict.fromkeys(("million", "millions", "millionen", "mio", "miljoen", "millón", "millones", "milhão", "milhões",
     "milione",
                      "milioni", "миллион", "миллиона", "миллионов", "milyon", "juta", "triệu", "milion", "miliony",
                      "milionów",
+                     "мільйон", "мільйони", "мільйонів", "milionů", "milioane", "miljoona", "miljoonaa",
                      "ล้าน", "百万", "mln", "مليون"), 10**6),
     **dict.fromkeys(("billion", "billions", "milliard", "milliards", "milliarden", "milliarde", "mrd", "miljard",
     "миллиард",
@@ -96,7 +113,7 @@ SCALES: Mapping[str, int] = {
     **dict.fromkeys(("lakh", "lakhs", "लाख"), 10**5),
     **dict.fromkeys(("crore", "crores", "करोड़"), 10**7),
 }  # fmt: skip
-_AND = frozenset({"and", "y", "e", "und", "et", "en", "og", "och", "i", "và"})
+_AND = frozenset({"and", "y", "e", "und", "et", "en", "og", "och", "i", "và", "și", "şi"})
 _WHOLE_HUNDREDS = {
     "двести": 200, "триста": 300, "четыреста": 400, "пятьсот": 500, "шестьсот": 600, "семьсот": 700, "восемьсот": 800,
     "девятьсот": 900, "doscientos": 200, "doscientas": 200, "trescientos": 300, "cuatrocientos": 400, "quinientos": 500,
@@ -182,6 +199,11 @@ def _words() -> dict[str, int]:
     for tens_joined, units_joined in (
         ("열 스물 서른 마흔 쉰 예순 일흔 여든 아흔", "하나,한 둘,두 셋,세 넷,네 다섯 여섯 일곱 여덟 아홉"),
         ("สิบ ยี่สิบ สามสิบ สี่สิบ ห้าสิบ หกสิบ เจ็ดสิบ แปดสิบ เก้าสิบ", "เอ็ด สอง สาม สี่ ห้า หก เจ็ด แปด เก้า"),
+        (
+            "kymmenen kaksikymmentä kolmekymmentä neljäkymmentä viisikymmentä kuusikymmentä seitsemänkymmentä "
+            "kahdeksankymmentä yhdeksänkymmentä",
+            "yksi kaksi kolme neljä viisi kuusi seitsemän kahdeksan yhdeksän",
+        ),
         ("on yirmi otuz kırk elli altmış yetmiş seksen doksan", "bir iki üç dört beş altı yedi sekiz dokuz"),
     ):
         for place, ten in enumerate(tens_joined.split(), 1):
@@ -225,10 +247,12 @@ def _tokens(text: str, start: int) -> list[tuple[str, int]]:
     found: list[tuple[str, int]] = []
     place = start
     for word, begin, end in scan_words(text, start):
-        if text[place:begin] not in ("", " ", "-") or (begin > start and not found) or len(found) == 12:
+        if text[place:begin] not in ("", " ", "-", "'") or (begin > start and not found) or len(found) == 12:
             break
         if found and found[-1][0] == "dix" and word in ("sept", "huit", "neuf"):
             found[-1] = (f"dix-{word}", end)
+        elif found and text[place:begin] == "'":  # of Ukrainian: п'ять
+            found[-1] = (f"{found[-1][0]}'{word}", end)
         else:
             found.append((word, end))
         place = end
@@ -285,7 +309,8 @@ def _whole(tokens: list[tuple[str, int]]) -> tuple[int, int, int] | None:
             value = words[word]
             if not _fits(value, current, seen, last):
                 break
-            current, last, seen = current + value, _room(value), True
+            # Turkish and Vietnamese set twelve as ten and two: on iki, mười hai.
+            current, last, seen = current + value, 10 if word in ("on", "mười") else _room(value), True
             best = (total + current, end, used + 1)
         else:
             break

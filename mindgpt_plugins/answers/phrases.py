@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 
-from mindgpt_plugins.answers.numerals import ENGLISH, scan_words, split_words
+from mindgpt_plugins.answers.characters import lower_in_place
+from mindgpt_plugins.answers.numerals import ENGLISH, read_number_words, scan_words, split_words
 
 _LEAD = re.compile(
     r"(?:(?:so|thus|hence|therefore|then)\b,?\s+"
@@ -41,9 +42,21 @@ _CHANGES = frozenset(
         "almost nearly unsure unknown uncertain th st nd rd oder noch nicht mehr weniger sondern aber vielleicht kein "
         "keine ou ni pas moins mais jusqu peut hasta más mas menos pero quizás tal vez talvez até oppure più meno "
         "forse non или до не больше меньше более менее но может lub albo nie więcej mniej veya değil fazla eller inte "
-        "fler hoặc không hơn atau tidak lebih kurang أو ليس أكثر أقل या नहीं अधिक หรือ ไม่"
+        "fler sau peste або чи nebo anebo či tai vai enemmän vähemmän vähintään ή περισσότερα περισσότερο λιγότερα או "
+        "vagy বা অথবা albo do bis fler hoặc không hơn atau tidak lebih kurang أو ليس أكثر أقل या नहीं अधिक หรือ ไม่"
     )
 )
+#: Between two numbers: and, or, to.
+_BETWEEN = frozenset(
+    split_words(
+        "and or to und oder bis et ou à y e o u a en tot och eller til till og i lub albo do oraz ve veya ila dan atau "
+        "sampai hingga và hoặc đến tới और या से तक و أو إلى และ หรือ ถึง και ή έως и или до та й або чи і nebo anebo či "
+        "až și şi sau ja tai vai או עד és vagy বা এবং ও"
+    )
+)
+#: The same without spaces, and as a letter before the word.
+_BETWEEN_HAN = re.compile(r"[和与與及跟と、か〜~]\s*(?=[^\W\d_])")
+_ATTACHED = ("و", "ו")
 _CHANGES_HAN = re.compile(
     "或|至|到|不|没|多|以上|以下|左右|还是|也许|可能|または|から|ないし|以内|未満|또는|이상|이하|아니"
 )
@@ -76,4 +89,29 @@ def changes_number(text: str) -> bool:
     """Do the words after a number make it another one: ``or``, ``more``, ``not``, a second number, ``以上``?"""
     if _CHANGES_HAN.search(text):
         return True
-    return any(word in _CHANGES or word in ENGLISH for word, _, _ in scan_words(text.casefold()))
+    small = lower_in_place(text)
+    if any(word in _CHANGES or word in ENGLISH for word, _, _ in scan_words(small)):
+        return True
+    return _holds_number_words(small)
+
+
+def _holds_number_words(text: str) -> bool:
+    """Does another number stand in it, in the words of any language, where it can be no noun?
+
+    That is behind ``and``, ``or``, ``to`` or a comma; in other scripts than Latin also at the start (``две три``). One
+    is no other number: it is an article in many languages.
+    """
+    places = [found.end() for found in _BETWEEN_HAN.finditer(text)]
+    before, end = "", 0
+    for word, begin, after in scan_words(text):
+        gap = text[end:begin]
+        if before in _BETWEEN or "," in gap or ";" in gap or (not before and ord(word[0]) > 0x36F):
+            places.append(begin)
+        if word.startswith(_ATTACHED) and len(word) > 2:
+            places.append(begin + 1)
+        before, end = word, after
+    for place in places:
+        found = read_number_words(text, place)
+        if found is not None and found[0] != 1:
+            return True
+    return False

@@ -16,8 +16,15 @@ from mindgpt_plugins.answers.errors import GoldError
 from mindgpt_plugins.answers.text import format_gold_value
 
 Mode = Literal["one", "any_of", "all_of"]
-_PARTS = re.compile(
-    r"\s*(?:\n[-*•\s]*|;|,\s*(?:and|und|et|y|e)\b|,(?!\d{3}(?!\d))|\band\b|\bund\b|\bet\b|和|、|，|以及|및)\s*"
+#: What separates the parts of a list, from the narrowest on: a part may hold a connector itself (Romeo and Juliet).
+_MARKS = r"\n[-*•\s]*|;|,(?!\d{3}(?!\d))|、|，"
+_COMMON = r",\s*(?:and|und|et|y|e)\b|\band\b|\bund\b|\bet\b|和|以及|및"
+_OTHERS = (
+    r",\s*(?:&|oraz|en|och|og|ve|dan|và|и|та)\b|&|\b(?:y|e|en|og|och|i|oraz|ve|dan|và|și|şi|ja|és|a|и|та|й|і|και|और)\b"
+    r"|与|與|及|跟|と|그리고|(?<=[가-힣])[와과](?=\s)|\s+و\s*(?=[^\W\d_]{2})|และ|\s+ו(?=[^\W\d_]{2})"
+)
+_SPLITS = tuple(
+    re.compile(rf"\s*(?:{pattern})\s*") for pattern in (_MARKS, f"{_COMMON}|{_MARKS}", f"{_COMMON}|{_OTHERS}|{_MARKS}")
 )
 _MOST = 32
 
@@ -91,7 +98,13 @@ def covers_references(answer: str, golds: Sequence[str], same: Callable[[str, st
         golds: what it must hold.
         same: does a part state a gold answer?
     """
-    parts = [part.strip() for part in _PARTS.split(answer.strip().rstrip(".")) if part.strip()]
+    text = answer.strip().rstrip(".。")
+    splits = dict.fromkeys(tuple(part.strip() for part in split.split(text) if part.strip()) for split in _SPLITS)
+    return any(_matches_all(parts, golds, same) for parts in splits)
+
+
+def _matches_all(parts: Sequence[str], golds: Sequence[str], same: Callable[[str, str], bool]) -> bool:
+    """Can each gold answer be given a part of its own, and each part a gold answer?"""
     if len(parts) != len(golds):
         return False
     taken: dict[int, int] = {}

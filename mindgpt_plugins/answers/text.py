@@ -12,7 +12,7 @@ import re
 from functools import lru_cache
 from typing import Any
 
-from mindgpt_plugins.answers.characters import fold_characters
+from mindgpt_plugins.answers.characters import fold_case, fold_characters
 from mindgpt_plugins.answers.literals import read_literal, read_sign
 from mindgpt_plugins.answers.moments import read_moment
 from mindgpt_plugins.answers.numerals import Value
@@ -22,6 +22,14 @@ from mindgpt_plugins.answers.wrappers import simplify_latex, strip_brackets, str
 
 _ENDS = ".,;:!?…¿¡؟।"
 _ARTICLE = re.compile(r"(?:a|an|the)\s+(?=[^\W\d_][^\W_])", re.IGNORECASE)
+#: Of other languages. A name keeps its own (La Paz, Die Hard): French, Spanish, Italian, Portuguese and Dutch articles
+#: are taken off when they or the word behind them are in lower case; German ones, before capitals, when they are.
+_ARTICLE_ABROAD = re.compile(
+    r"(?:(?P<article>le|la|les|une?|el|los|las|unas?|unos|il|lo|gli|uno|os|um|uma|de|het|een)\s+|(?P<elided>l)')"
+    r"(?=[^\W\d_]{2})",
+    re.IGNORECASE,
+)
+_ARTICLE_GERMAN = re.compile(r"(?:der|die|das|den|dem|ein|eine|einen|einem|einer)\s+(?=[A-ZÄÖÜ])")
 #: Where "a" is a letter: A minor, A level, vitamin A is elsewhere.
 _NO_ARTICLE = re.compile(
     r"A\s+(?:minor|major|flat|sharp|level|levels|team|side|positive|negative|type|grade|posteriori|priori|and|or|to)\b",
@@ -64,7 +72,7 @@ def normalise_text(text: str) -> str:
         text = strip_wrapping(strip_brackets(inner or text))
     if not _NO_ARTICLE.match(text):
         text = _ARTICLE.sub("", text, count=1) if _ARTICLE.match(text) else text
-    text = text.casefold()
+    text = fold_case(text)
     text = _ABBREVIATION.sub(
         lambda m: m.group().replace(".", "").replace(" ", "") + (" " if m.group()[-1] in " ." else ""), text
     )
@@ -95,12 +103,26 @@ def compare_texts(got: str, want: str, similarity: float = 1.0) -> tuple[bool, b
     if mine == gold:
         cases_differ = got.strip() != want.strip() and any(c.isdigit() for c in mine)
         return bool(mine) and (not cases_differ or has_same_units(got, want)), False
+    # One text alone has an article: le livre and la livre are two things.
+    if normalise_text(_strip_article(got)) == gold or mine == normalise_text(_strip_article(want)):
+        return True, False
     right, ambiguous = _same_meaning(mine, gold, got, want)
     if right or ambiguous:
         return right, ambiguous
     if mine.replace(" ", "") == gold.replace(" ", "") and ("\\" in mine or "\\" in gold):
         return True, False  # spaces mean nothing in LaTeX: 8 \sqrt { 3 }
     return similarity < 1 and measure_similarity(mine, gold) >= similarity, False
+
+
+def _strip_article(text: str) -> str:
+    """The text without a leading article of another language than English; as it is when it has none."""
+    bare = strip_wrapping(fold_characters(text[:_LONGEST]))
+    found = _ARTICLE_ABROAD.match(bare)
+    if found is not None:
+        written = (found["article"] or found["elided"]).islower()
+        return bare[found.end() :] if written or bare[found.end()].islower() else text
+    found = _ARTICLE_GERMAN.match(bare)
+    return text if found is None else bare[found.end() :]
 
 
 def measure_similarity(a: str, b: str) -> float:

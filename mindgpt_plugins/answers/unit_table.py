@@ -18,7 +18,14 @@ _PREFIXES = {
 }  # fmt: skip
 _WORD_PREFIXES = {
     "nano": 1e-9, "micro": 1e-6, "milli": 1e-3, "centi": 1e-2, "deci": 1e-1, "hecto": 1e2, "kilo": 1e3, "mega": 1e6,
-    "giga": 1e9, "tera": 1e12,
+    "giga": 1e9, "tera": 1e12, "mili": 1e-3, "mikro": 1e-6, "chilo": 1e3, "quilo": 1e3, "zenti": 1e-2, "centy": 1e-2,
+    "santi": 1e-2, "senti": 1e-2, "sentti": 1e-2,
+    "кило": 1e3, "санти": 1e-2, "милли": 1e-3, "микро": 1e-6, "мега": 1e6, "кіло": 1e3, "мілі": 1e-3, "мікро": 1e-6,
+    "キロ": 1e3, "センチ": 1e-2, "ミリ": 1e-3, "デシ": 1e-1, "マイクロ": 1e-6, "メガ": 1e6,
+    "킬로": 1e3, "센티": 1e-2, "밀리": 1e-3, "데시": 1e-1, "마이크로": 1e-6, "메가": 1e6,
+    "كيلو": 1e3, "سنتي": 1e-2, "ميلي": 1e-3, "مللي": 1e-3, "ملي": 1e-3,
+    "किलो": 1e3, "सेंटी": 1e-2, "मिली": 1e-3, "मिलि": 1e-3, "กิโล": 1e3, "เซนติ": 1e-2, "มิลลิ": 1e-3,
+    "χιλιό": 1e3, "ki-lô-": 1e3, "xăng-ti-": 1e-2, "mi-li-": 1e-3, "קילו": 1e3, "מילי": 1e-3, "毫": 1e-3, "厘": 1e-2,
 }  # fmt: skip
 # unit → (factor to the SI base, powers of metre, kilogram, second, ampere, kelvin, mole, candela, bit, currency)
 _SI: dict[str, tuple[float, str]] = {
@@ -111,6 +118,32 @@ _WORDS = {
     "मिनट": "min", "रुपये": "₹", "متر": "m", "كيلومتر": "km", "ساعة": "h", "دقيقة": "min", "كيلوغرام": "kg",
     "godzin": "h", "godziny": "h",
     "metrów": "m", "timmar": "h", "meter per second": "m/s",
+    # Forms that stand after a number, and abbreviations; prefixes are taken off before (see _WORD_PREFIXES).
+    "метры": "m", "грамма": "g", "литры": "L", "ватт": "W", "вольт": "V", "ватта": "W", "мг": "mg", "мл": "mL",
+    "л": "L", "кВт": "kW",
+    "метри": "m", "метрів": "m", "грам": "g", "грами": "g", "грама": "g", "грамів": "g", "літр": "L", "літри": "L",
+    "літрів": "L", "година": "h", "години": "h", "годин": "h", "хвилина": "min", "хвилини": "min", "хвилин": "min",
+    "секунди": "s", "роки": "year", "років": "year", "рік": "year", "дні": "day", "днів": "day", "відсоток": "%",
+    "відсотки": "%", "відсотків": "%",
+    "metr": "m", "metra": "m", "metry": "m", "metrů": "m", "gramy": "g", "gramów": "g", "gramů": "g", "litr": "L",
+    "litra": "L", "litry": "L", "litrów": "L", "litrů": "L", "godzina": "h", "hodina": "h", "hodiny": "h", "hodin": "h",
+    "minuta": "min", "minuty": "min", "minut": "min", "sekunda": "s", "sekundy": "s", "sekund": "s", "dni": "day",
+    "rok": "year", "lata": "year", "procent": "%", "procenta": "%", "procento": "%",
+    "μέτρα": "m", "μετρα": "m", "μετρο": "m", "χιλιοστά": "mm", "χιλιοστό": "mm",
+    "μέτρο": "m", "χλμ": "km", "εκατοστά": "cm", "εκατοστό": "cm", "γραμμάρια": "g", "κιλά": "kg",
+    "κιλό": "kg", "λίτρα": "L", "λίτρο": "L", "ώρα": "h", "ώρες": "h", "λεπτό": "min", "λεπτά": "min",
+    "δευτερόλεπτα": "s", "τοις εκατό": "%",
+    "timme": "h", "timer": "h", "minuter": "min", "minutter": "min", "sekunder": "s", "minuut": "min", "seconden": "s",
+    "dagen": "day", "dagar": "day", "dage": "day", "jaar": "year",
+    "metru": "m", "grame": "g", "oră": "h", "secunde": "s", "metriä": "m", "grammaa": "g", "tuntia": "h",
+    "tunti": "h", "minuuttia": "min", "sekuntia": "s", "litraa": "L", "prosenttia": "%",
+    "ग्राम": "g", "लीटर": "L", "सेमी": "cm", "किग्रा": "kg", "सेकंड": "s", "घंटा": "h", "दिन": "day", "प्रतिशत": "%",
+    "غرام": "g", "جرام": "g", "لتر": "L", "مليمتر": "mm", "كم": "km", "سم": "cm", "كغ": "kg", "ساعات": "h",
+    "دقائق": "min", "ثانية": "s", "ثوان": "s", "ثواني": "s", "يوم": "day", "أيام": "day",
+    "ลิตร": "L", "วินาที": "s", "วัน": "day", "ปี": "year", "เปอร์เซ็นต์": "%", "กม": "km", "ซม": "cm", "กก": "kg",
+    "ワット": "W", "パーセント": "%", "와트": "W", "gam": "g", "lít": "L", "ngày": "day", "phần trăm": "%",
+    "hari": "day", "tahun": "year", "persen": "%", "מטר": "m", "גרם": "g", "ליטר": "L", "שעה": "h", "שעות": "h",
+    "דקות": "min", "שניות": "s",
 }  # fmt: skip
 #: Words before a unit that raise it to a power.
 _POWERS = {"square": 2, "squared": 2, "sq": 2, "cubic": 3, "cu": 3, "quadrat": 2, "kubik": 3}
@@ -229,6 +262,6 @@ def _single(symbol: str) -> tuple[float, str] | None:
             return factor * _SI[inner][0], _SI[inner][1]
     for prefix, factor in _WORD_PREFIXES.items():
         inner = small.removeprefix(prefix)
-        if inner != small and len(inner) > 2 and (known := _single(inner)) is not None:
+        if inner != small and (len(inner) > 2 or not inner.isascii()) and (known := _single(inner)) is not None:
             return factor * known[0], known[1]
     return None

@@ -12,12 +12,12 @@ from mindgpt_plugins.answers.wrappers import simplify_latex, strip_brackets, str
 _YES = split_words(
     "yes true y yeah yep ja wahr oui vrai si sí verdadero cierto sim verdadeiro sì vero да верно правда evet "
     "doğru tak prawda 有 是 是的 对 对的 對 正确 正確 はい そうです 예 네 맞아요 हाँ हां جी نعم אכן כן có "
-    "đúng vâng ya iya benar ใช่ จริง ναι áno ano igen da sann sant sandt jā kyllä"
+    "đúng vâng ya iya benar так правильно adevărat ใช่ จริง ναι áno ano igen da sann sant sandt jā kyllä"
 )
 _NO = split_words(
     "no false n nope nein falsch non faux falso não nao нет неверно ложь hayır hayir yanlış nie fałsz 没有 否 不 "
     "不是 不对 不對 错 错误 いいえ いや 違います 아니요 아니오 아뇨 नहीं لا לא không sai tidak bukan salah ไม่ "
-    "ไม่ใช่ όχι nem nej nee nei usann ei"
+    "ไม่ใช่ όχι ні неправильно ne nu nem nej nee nei usann ei"
 )
 _WORDS = {**dict.fromkeys(_YES, True), **dict.fromkeys(_NO, False)}
 _LEAD = re.compile(
@@ -30,23 +30,58 @@ _HEAD = re.compile(r"([^\W_]+(?:[\u0300-\u036f\u0900-\u097f\u0e00-\u0e7f\u200d]*
 _BREAK = re.compile(r"\s*[,.;:!—–。、]+\s*|\s+-+\s+|\n+|\s*[(（]")
 #: Without a comma: "yes it is", "no there isn't", "yes because".
 _SHORT = re.compile(
-    r"\s+(?:(?P<who>it|there|they|he|she|this|that|these|those|i|we|you)\s+(?P<verb>is|are|was|were|does|do|did|has|have|can|will|would|should)(?P<not>\s*not|n't)?"
-    r"|(?P<isnt>it|there|they|he|she|this|that|these|those|i|we|you)\s+(?:isn't|aren't|wasn't|weren't|doesn't|don't|didn't|hasn't|haven't|can't|cannot|won't)"
+    r"\s+(?:(?P<who>it|there|they|he|she|this|that|these|those|i|we|you)\s+(?P<verb>is|are|was|were"
+    r"|does|do|did|has|have|can|will|would|should)(?P<not>\s*not|n't)?"
+    r"|(?P<isnt>it|there|they|he|she|this|that|these|those|i|we|you)\s+(?:isn't|aren't|wasn't"
+    r"|weren't|doesn't|don't|didn't|hasn't|haven't|can't|cannot|won't)"
     r"|(?:because|since|as|weil|parce|porque)\b)(?P<rest>.*)",
     re.IGNORECASE | re.DOTALL,
 )
 _NEGATION = re.compile(
-    r"\b(?:not|no|none|never|nothing|neither|without|cannot|kein|keine|keinen|nicht|pas|aucune?|ningún|ninguna|não|нет|не)\b|n't\b|没|不|ない|ません|없",
+    r"\b(?:not|no|none|never|nothing|neither|without|cannot|kein|keine|keinen|nicht|pas|aucune?"
+    r"|ningún|ninguna|não|нет|не)\b|n't\b|没|不|ない|ません|없",
+    re.IGNORECASE,
+)
+#: What goes back on the word, or asks.
+_BACK = re.compile(
+    r"\b(?:but|wait|actually|however|although|or|aber|doch|oder|eigentlich|mais|ou|pero|sino|mas|porém|oppure|però"
+    r"|maar|eller|lub|albo|nebo|но|однако|или|але|або|чи|fakat|veya|tapi|tetapi|atau|nhưng|hoặc|lekin"
+    r"|mutta|sau|αλλά|ή|אבל|או)\b|\?|但|不过|不過|しかし|でも|하지만|그러나|또는|لكن|أو|लेकिन|या(?=\s)|แต่|หรือ",
     re.IGNORECASE,
 )
 _ABSTAIN = re.compile(
     r"\b(?:not (?:sure|certain|clear|enough|possible|determinable|applicable|visible)|(?:can(?:not|'t| not)"
     r"|could(?:n't| not)|unable to|impossible to|hard to|difficult to)\s+"
-    r"(?:be\s+)?(?:tell|say|determin\w*|know|see|answer\w*|judge|verif\w*|confirm\w*|decid\w*)|unknown|unclear|unsure|uncertain|maybe|perhaps|possibly|might|"
+    r"(?:be\s+)?(?:tell|say|determin\w*|know|see|answer\w*|judge|verif\w*|confirm\w*|decid\w*)"
+    r"|unknown|unclear|unsure|uncertain|maybe|perhaps|possibly|might|"
     r"don't know|do not know|no idea|depends|insufficient|either way|keine ahnung|vielleicht|unklar"
     r"|je ne sais pas|peut-être|no sé|quizás|tal vez|talvez|não sei|"
     r"не знаю|может быть|bilmiyorum)\b|不知道|不确定|无法|也许|可能|わかりません|分かりません|不明|모르|불확실"
-    r"|لا أعرف|ไม่ทราบ|पता नहीं",
+    r"|لا أعرف|ไม่ทราบ|पता नहीं"
+    # The same in other languages: not to be seen, said, known or determined.
+    r"|\b(?:nicht (?:zu )?(?:\w+ )?(?:erkennen|erkennbar|sagen|bestimmen|feststell\w*|sicher|klar)"
+    r"|lässt sich nicht (?:\w+ )?(?:sagen|erkennen|bestimmen|feststellen|beurteilen)|weiß (?:es )?nicht"
+    r"|(?:on|je) ne (?:sai[st]|peu[tx] pas (?:\w+ )?(?:dire|savoir|déterminer"
+    r"|voir))|impossible (?:de|à) (?:\w+ )?(?:dire|savoir"
+    r"|déterminer|voir)|indétermin\w*"
+    r"|no se (?:puede|pudo) (?:saber|decir|determinar|ver|distinguir)|no se sabe"
+    r"|non (?:lo so|si sa|si può (?:dire|sapere|determinare|vedere))"
+    r"|não (?:se sabe|é possível (?:saber|dizer|determinar|ver)|dá para (?:saber|dizer|ver))"
+    r"|niet te (?:zeggen|bepalen|zien|weten)|weet (?:ik )?(?:het )?niet|onduidelijk"
+    r"|går inte att (?:säga|se|avgöra)|vet inte"
+    r"|nie (?:wiem|wiadomo|(?:można|da się) (?:stwierdzić|powiedzieć|określić))"
+    r"|trudno powiedzieć|nelze (?:říct|říci|určit|poznat)|nevím"
+    r"|en tiedä|ei voi (?:tietää|sanoa|päätellä)"
+    r"|nu (?:știu|stiu|se știe|se poate (?:spune|ști|determina))|невозможно|неизвестно"
+    r"|нельзя (?:сказать|определить|понять)"
+    r"|неможливо|невідомо|не ясно|δεν (?:ξέρω|μπορ\w+ να (?:πω|ξέρω))"
+    r"|bilinmiyor|belli değil|belirlenem\w+|söylenem\w+"
+    r"|tidak (?:tahu|dapat (?:ditentukan|dipastikan)|bisa (?:ditentukan|dipastikan)|diketahui|jelas)"
+    r"|không (?:biết|rõ|thể (?:biết|xác định|nói)|xác định))\b"
+    r"|不能确定|不清楚|看不出|难以|難以|没法|说不准|わからない|分からない|判断でき|言えない"
+    r"|알 수 없|판단할 수 없|확인할 수 없"
+    r"|لا (?:أعلم|يمكن (?:تحديد|معرفة|القول))|غير (?:واضح|معروف)|ไม่(?:รู้"
+    r"|แน่ใจ|สามารถ(?:ระบุ|บอก))|नहीं पता|स्पष्ट नहीं|कह नहीं",
     re.IGNORECASE,
 )
 
@@ -108,7 +143,7 @@ def _tidy(text: str) -> str:
 
 def _turns(tail: str, said: bool) -> bool:
     """Does the explanation say the other word, or ask, or go back on it?"""
-    if re.search(r"\b(?:but|wait|actually|however|although|or)\b|\?|但|不过|しかし", tail, re.IGNORECASE):
+    if _BACK.search(tail):
         return True
     for clause in re.split(r"[,.;:!?\n/。，；]+", tail.casefold()):
         words = clause.split()
