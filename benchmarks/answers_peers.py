@@ -40,7 +40,7 @@ _DOCUMENT = """# Other parsers on the labelled corpus
 script. math-verify and verl come with the extra `rl`; the others were installed beside it, into an environment of their
 own and without their dependencies (`pip install --no-deps evalscope==1.14.1 lmms-eval==0.7.3 mathruler==0.1.0
 pylatexenc filetype jsonlines editdistance tabulate loguru tenacity evaluate`): enough to import these functions,
-not to run the harnesses. Of lmms-eval the modules are imported without `lmms_eval.tasks`, which loads all of the harness.
+not to run the harnesses. Of lmms-eval the modules are imported without `lmms_eval.tasks`, which loads all of it.
 
 The labels are this project's, and its parser was mended on this corpus: its own row says no more than that it does what
 its documentation says. The rows of the others say where they differ from that, not how good they are at what they were
