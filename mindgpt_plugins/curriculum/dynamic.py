@@ -43,6 +43,8 @@ class Dynamic(Moving):
         CurriculumError: a wrong weight, group or option.
     """
 
+    only_named = True
+
     def __init__(
         self,
         names: Sequence[str],

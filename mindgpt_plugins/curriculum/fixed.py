@@ -22,6 +22,8 @@ class Fixed(Mixture):
         CurriculumError: unknown group, negative or non-finite weight, all weights zero, or a weight on an empty group.
     """
 
+    only_named = True
+
     def __init__(self, names: Sequence[str], sizes: Sequence[int], *, weights: Mapping[str, float]):
         super().__init__(names, sizes)
         check_weights("mixture", weights, names, sizes)

@@ -17,6 +17,8 @@ class Mixture(ABC):
 
     moves: ClassVar[bool] = False
     """Do the shares change from step to step? Then it is a :class:`Moving` mixture."""
+    only_named: ClassVar[bool] = False
+    """Does a group that the option ``weights`` does not name get nothing? Then a recipe must name every one."""
     signal: str | None = None
     """What must be measured for it while training: ``train_loss``, ``eval_loss``, ``eval_accuracy`` or nothing."""
 
@@ -176,3 +178,26 @@ def check_weights(
     for name, size in zip(names, sizes or [1] * len(names), strict=True):
         if weights.get(name, 0.0) > 0 and size == 0:
             raise CurriculumError(f"{what}: {name!r} has weight {weights[name]} but no examples")
+
+
+def require_every_weight(build: Any, options: Mapping[str, Any], names: Sequence[str], sizes: Sequence[int]) -> None:
+    """Refuse a recipe's mixture that would leave rows out without having been told to.
+
+    Args:
+        build: what is registered under the mixture's name.
+        options: its options.
+        names: groups of the data.
+        sizes: number of examples of each.
+
+    Raises:
+        CurriculumError: a group has examples and no weight, e.g. for a misspelling in a few rows.
+    """
+    weights = options.get("weights")
+    if not getattr(build, "only_named", False) or not isinstance(weights, Mapping):
+        return
+    for name, size in zip(names, sizes, strict=True):
+        if size and name not in weights:
+            raise CurriculumError(
+                f"mixture: {size} of {sum(sizes)} rows come from {name!r}, which no weight names, so they would never "
+                f"be trained on{hint_nearest(name, weights) or '.'} Give {name!r} a weight; 0 leaves it out on purpose"
+            )

@@ -30,6 +30,8 @@ class Scheduled(Moving):
             weight on an empty group.
     """
 
+    only_named = True
+
     def __init__(self, names: Sequence[str], sizes: Sequence[int], *, weights: Mapping[str, Any]):
         super().__init__(names, sizes)
         self._given = dict(weights)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from mindgpt_plugins.core.image_size import MOST_RATIO
 from mindgpt_plugins.inspection.faults import Fault
 from mindgpt_plugins.sizing.samples import Picture, open_picture
 
-MOST_RATIO = 200
-"""Longer side over shorter side that Qwen-VL's processors take (transformers 5.5.4, ``smart_resize``)."""
 _ORIENTATION = 0x0112
 
 
@@ -26,16 +25,19 @@ def find_image_faults(picture: Picture, place: str, *, full: bool, crops: bool =
 
     name = str(picture) if isinstance(picture, Path) else "embedded picture"
     try:
+        if not full:
+            with open_picture(picture) as image:
+                image.verify()  # it must be the first thing after opening, and closes the file
         with open_picture(picture) as image:
             width, height = image.size
             mode, frames = image.mode, getattr(image, "n_frames", 1)
             transparent = mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info
-            orientation = image.getexif().get(_ORIENTATION, 1) if image.format in ("JPEG", "PNG", "WEBP", "TIFF") else 1
+            # Of a PNG without the chunk, Pillow would decode all to look for it at the end.
+            tagged = image.format in ("JPEG", "WEBP", "TIFF") or "exif" in image.info
+            orientation = image.getexif().get(_ORIENTATION, 1) if tagged else 1
             if full:
                 image.load()
                 transparent = transparent and image.convert("RGBA").getextrema()[3][0] < 255
-            else:
-                image.verify()
     except FileNotFoundError:
         yield Fault("no_image", place, name)
         return

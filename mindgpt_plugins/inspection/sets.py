@@ -21,7 +21,7 @@ from mindgpt_plugins.inspection.turns import find_column_faults, find_turn_fault
 from mindgpt_plugins.inspection.verl_rows import find_prompt_faults, make_verl_sample, read_verl_rows
 from mindgpt_plugins.sizing.samples import Sample, make_sample
 
-_FULL_DECODE = 2000
+FULL_DECODE = 2000
 """Up to this many pictures are decoded completely; beyond, only their headers and checksums are read."""
 
 
@@ -121,7 +121,7 @@ def inspect_set(
     except FileError as error:
         raise StageError(str(error)) from None
     for path, places in pictures.items():
-        for fault in find_image_faults(path, places[0], full=len(pictures) <= _FULL_DECODE, crops=crops):
+        for fault in find_image_faults(path, places[0], full=len(pictures) <= FULL_DECODE, crops=crops):
             more = f" and {len(places) - 1} more rows" if len(places) > 1 else ""
             found.tally.add([Fault(fault.kind, fault.place + more, fault.detail)])
     if meter is not None:

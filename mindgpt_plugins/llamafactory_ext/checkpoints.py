@@ -11,6 +11,7 @@ from mindgpt_plugins.core.files import read_json
 
 STATE = "mindgpt_state.json"
 _NAME = re.compile(r"^checkpoint-(\d+)$")
+_ZERO = re.compile(r"^(?:bf16_)?zero_pp_rank_(\d+)_mp_rank_\d+_optim_states\.pt$")
 
 
 def find_checkpoint_problem(checkpoint: Path, ranks: int) -> str | None:
@@ -46,6 +47,26 @@ def count_saved_ranks(checkpoint: Path, ranks: int) -> int:
         return int(read_json(checkpoint / STATE)["ranks"])
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return ranks
+
+
+def find_shard_mismatch(output_dir: Path, ranks: int) -> str | None:
+    """Why a run of so many ranks cannot go on from DeepSpeed's newest checkpoint; ``None`` when it can.
+
+    ZeRO's optimizer states lie in one file per rank and are not dealt out again; DeepSpeed says so once the model is
+    loaded. Checkpoints of plain data parallelism and of FSDP2 are read by any number of ranks.
+    """
+    found = [(int(match[1]), path) for path in output_dir.glob("checkpoint-*") if (match := _NAME.match(path.name))]
+    if not found:
+        return None
+    newest = max(found)[1]
+    states = [match for path in newest.glob("global_step*/*") if (match := _ZERO.match(path.name))]
+    saved = 1 + max((int(match[1]) for match in states), default=-1)
+    if not saved or saved == ranks:
+        return None
+    return (
+        f"{newest} was written by {saved} ranks of DeepSpeed, and this run has {ranks}: its optimizer states are not "
+        f"dealt out again. Go on with {saved} (workers of the recipe), or move the checkpoints away to start afresh"
+    )
 
 
 def set_aside_checkpoints(output_dir: Path, ranks: int) -> list[str]:

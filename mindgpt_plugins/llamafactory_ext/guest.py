@@ -27,6 +27,7 @@ from mindgpt_plugins.llamafactory_ext.columns import (
 )
 from mindgpt_plugins.llamafactory_ext.feedback import Feedback
 from mindgpt_plugins.llamafactory_ext.settings import LlamaFactorySettingsError, Section
+from mindgpt_plugins.llamafactory_ext.trained_rows import record_trained_rows
 
 if TYPE_CHECKING:
     from transformers import Trainer as _Host
@@ -67,6 +68,8 @@ class HostTrainerMixin(_Host):  # type: ignore[misc]
                     f"the tokenised dataset has no {SOURCE} column: it was prepared without the mindgpt section; "
                     "remove tokenized_path or prepare it again"
                 )
+            if columns is not None and self.is_world_process_zero():
+                print(record_trained_rows(dataset, self.stage_folder()), flush=True)
             self.sources = self._declared_sources(None if columns is None else sorted(dataset.unique(SOURCE)))
             if section.trace is not None:
                 self._uids = sorted(dataset.unique(UID))

@@ -85,6 +85,8 @@ def run_training(section: Section, host: dict[str, Any]) -> None:
         ranks = int(os.environ.get("WORLD_SIZE", "1"))
         for line in checkpoints.set_aside_checkpoints(Path(output_dir), ranks):
             print(f"mindgpt: warning: {line}", flush=True)
+        if mismatch := checkpoints.find_shard_mismatch(Path(output_dir), ranks):
+            raise LlamaFactorySettingsError(mismatch)
     if os.environ.get("RANK", "0") == "0":
         print(f"mindgpt: {section.model_dump_json(exclude_defaults=True)}", flush=True)
     from mindgpt_plugins.llamafactory_ext.guest import TrainingRun

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from mindgpt_plugins.core.registry import get_registered
 from mindgpt_plugins.curriculum.base import Clock, CurriculumError, Examples, Mixture, Sampler
+from mindgpt_plugins.curriculum.mixture import require_every_weight
 from mindgpt_plugins.llamafactory_ext.settings import Section
 
 
@@ -91,7 +92,9 @@ def build_section_sampler(
     mixture: Mixture | None = None
     if section.mixture is not None:
         sizes = [len(pool) for pool in examples.pools()]
-        mixture = get_registered("mixture", section.mixture.name)(groups, sizes, **section.mixture.options)
+        build = get_registered("mixture", section.mixture.name)
+        mixture = build(groups, sizes, **section.mixture.options)
+        require_every_weight(build, section.mixture.options, groups, sizes)
     choice = section.curriculum
     kind = get_registered("sampler", choice.name if choice else "shuffled")
     sampler = kind(examples, seed, mixture, **(choice.options if choice else {}))

@@ -105,6 +105,8 @@ SEAMS = (
         "reference of the KL anchor",
     ),
     Seam("llamafactory.data.template", "TEMPLATES", "variable", (), "the check of a chat template"),
+    Seam("llamafactory.hparams.parser", "_TRAIN_ARGS", "variable", (), "the keys that `llamafactory:` may set"),
+    Seam("llamafactory.hparams.parser", "get_train_args", "function", ("args",), "the values that they may have"),
     Seam(
         "llamafactory.data.template",
         "get_template_and_fix_tokenizer",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -37,6 +37,8 @@ class PlannedStage:
     context: Context
     launch: Launch
     python: str
+    inspected: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
+    """What preflight found in the stage's sets, so that one command reads each once; its own."""
 
 
 @dataclass(frozen=True)
@@ -108,13 +110,16 @@ def _make(recipe: Recipe, runs: Path, until: str | None, start: str | None, fres
         folder = folders.locate_stage_folder(runs, name, digest, max(1, attempt)).resolve()
         identity[name] = f"{digest}.{max(1, attempt)}"
         made = {stage.name: stage.folder for stage in planned if stage.name in inputs}
-        context = _context(recipe, name, config, folder, {i: artefacts[i] for i in inputs}, made)
+        launch = recipe.launch_of(stage.side)
+        python = interpreter.resolve_interpreter(
+            config.python or launch.python, recipe.folder, "launch.*.python or a stage's python"
+        )
+        context = _context(recipe, name, config, folder, {i: artefacts[i] for i in inputs}, made, python)
         artefacts[name] = stage.artefacts(config, context)
         of_inputs = [p for p in planned if p.name in inputs]
         status, reason = _status(folder, selected, previous.get(name), config, code, of_inputs)
         if position < first and status != "reuse":
             raise StageError(f"--from {start} needs {name!r} to be done, but it is not; run without --from first")
-        launch = recipe.launch_of(stage.side)
         planned.append(
             PlannedStage(
                 name,
@@ -127,9 +132,7 @@ def _make(recipe: Recipe, runs: Path, until: str | None, start: str | None, fres
                 reason,
                 context,
                 launch,
-                interpreter.resolve_interpreter(
-                    config.python or launch.python, recipe.folder, "launch.*.python or a stage's python"
-                ),
+                python,
             )
         )
     run_identity = folders.digest_run(identity)
@@ -148,6 +151,7 @@ def _context(
     folder: Path,
     inputs: Mapping[str, Mapping[str, str]],
     input_folders: Mapping[str, Path],
+    python: str,
 ) -> Context:
     return Context(
         name=name,
@@ -159,6 +163,7 @@ def _context(
         max_pixels=recipe.image.max_pixels,
         cpu=device.resolve_device(recipe.device) == "cpu",
         recipe_folder=recipe.folder,
+        python=python,
         input_folders=input_folders,
     )
 

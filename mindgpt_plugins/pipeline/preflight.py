@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,16 +60,21 @@ def inspect_stage_sets(stage: PlannedStage) -> Iterator[InspectedSet]:
         made = read.dataset.rpartition("/")[0] in stage.context.inputs
         if not stage.context.made(read.dataset):
             continue
-        if read.reader != "verl" and not (folder / "dataset_info.json").is_file():
-            if made or (read.reader == "rows" and (folder / f"{name}.jsonl").is_file()):
+        if read.reader == "llamafactory" and not (folder / "dataset_info.json").is_file():
+            if made:
                 continue
             raise StageError(f"dataset {read.dataset!r}: {folder} has no dataset_info.json")
         measure = None
         if read.limit is not None:
             measure = Measure(stage.context.model(read.model), stage.context.max_pixels, read.with_response)
         media = None if read.media_dir is None else (stage.context.recipe_folder / read.media_dir).resolve()
-        stamp = _stamp(folder, name, read.reader)
-        yield InspectedSet(read, _inspect(folder, name, read.reader, measure, media, read.difficulty, not made, stamp))
+        key = (read, _stamp(folder, name, read.reader))
+        if key not in stage.inspected:
+            stage.inspected[key] = inspect_set(
+                folder, name, read.reader, measure=measure, media_dir=media, difficulty=read.difficulty,
+                pictures_too=not made,
+            )  # fmt: skip
+        yield InspectedSet(read, stage.inspected[key])
 
 
 def check_data(stage: PlannedStage) -> list[str]:
@@ -104,20 +108,3 @@ def _stamp(folder: Path, name: str, reader: Reader) -> tuple[tuple[str, int, int
     paths = [folder / "dataset_info.json", *(folder / f"{name}.{ending}" for ending in endings[reader])]
     found = [(str(path), path.stat()) for path in paths if path.is_file()]
     return tuple((path, stat.st_size, stat.st_mtime_ns) for path, stat in found)
-
-
-@lru_cache(maxsize=64)
-def _inspect(
-    folder: Path,
-    name: str,
-    reader: Reader,
-    measure: Measure | None,
-    media_dir: Path | None,
-    difficulty: str | None,
-    pictures_too: bool,
-    stamp: tuple[tuple[str, int, int], ...],
-) -> SetInspection:
-    """One pass per set and command, however many stages read it."""
-    return inspect_set(
-        folder, name, reader, measure=measure, media_dir=media_dir, difficulty=difficulty, pictures_too=pictures_too
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,8 @@ class Context:
     cpu: bool = True
     """No accelerator is used: render CPU settings."""
     recipe_folder: Path = Path(".")
+    python: str = sys.executable
+    """Interpreter that the stage's processes get; its hosts are the ones to ask."""
     input_folders: Mapping[str, Path] = field(default_factory=dict)
     """Folders of the input stages, finished or not."""
 

@@ -56,9 +56,27 @@ def guard_action(action: object) -> None:
             raise SystemExit(message) from error
 
 
+def refuse_other_ranks(arguments: Sequence[str]) -> None:
+    """End a run that would meet a checkpoint of another number of ranks, before Ray comes up.
+
+    Only the driver has Hydra overrides on its command line.
+
+    Raises:
+        SystemExit: the number of ranks, the checkpoint and the key that decides.
+    """
+    if not any(argument.startswith("trainer.default_local_dir=") for argument in arguments):
+        return
+    from mindgpt_plugins.verl_ext.checkpoints import find_command_mismatch
+
+    problem = find_command_mismatch(arguments)
+    if problem is not None:
+        raise SystemExit(f"mindgpt: error: {problem}")
+
+
 def install_plugin() -> None:
     """Everything this module does. Loading twice is harmless."""
     if os.environ.get("MINDGPT_REQUIRED") == "1":
+        refuse_other_ranks(sys.argv[1:])
         os.environ.setdefault("MINDGPT_DRIVER", str(os.getpid()))  # inherited by Ray's workers; see roles.py
     if os.environ.get("VERL_PLATFORM", "").strip().lower() == "cpu":
         from mindgpt_plugins.verl_ext import platform_cpu

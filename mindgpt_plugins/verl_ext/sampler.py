@@ -12,6 +12,7 @@ from mindgpt_plugins.core.registry import get_registered
 from mindgpt_plugins.curriculum.base import Clock, CurriculumError, Examples, require_same_settings
 from mindgpt_plugins.curriculum.config import MixtureChoice, SamplerChoice
 from mindgpt_plugins.curriculum.feeding import find_rl_obstacle
+from mindgpt_plugins.curriculum.mixture import require_every_weight
 from mindgpt_plugins.verl_ext.step.twins import PairedCounterfactuals
 
 
@@ -78,6 +79,7 @@ class CurriculumSampler(Sampler[int]):
                 self.rows = [self.rows[i] for i in _subset(len(self.rows), whole, seed)]
             counts = [sum(source[row] == name for row in self.rows) for name in names]
             mixture = build(names, counts, **mixed.options)
+            require_every_weight(build, mixed.options, names, counts)
         examples = Examples(
             group=[names.index(source[row]) for row in self.rows],
             names=names,

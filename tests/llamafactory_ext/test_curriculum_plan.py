@@ -126,8 +126,15 @@ def test_spans_end_with_epochs_and_windows() -> None:
         ({"llamafactory": {"dataloader_drop_last": True}}, "dataloader_drop_last"),
         ({"curriculum": "self_paced", "max_steps": 12}, "the run has one epoch"),
         (
-            {"dataloader_workers": 8, "mixture": {"name": "dynamic", "options": {"weights": {"domain": 1}}}},
+            {
+                "dataloader_workers": 8,
+                "mixture": {"name": "dynamic", "options": {"weights": {"domain": 1, "general": 0}}},
+            },
             "at least 17",
+        ),
+        (
+            {"mixture": {"name": "fixed", "options": {"weights": {"domain": 1}}}},
+            "24 of 48 rows come from 'general', which no weight names, so they would never be trained on. Give",
         ),
         ({"data": ["world/data/missing"]}, "lists no set 'missing'"),
     ],

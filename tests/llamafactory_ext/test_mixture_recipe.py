@@ -21,7 +21,11 @@ RAW = {
     "batch_size": 4,
     "mixture": {
         "name": "dynamic",
-        "options": {"weights": {"domain": 1}, "signal": "eval_accuracy", "probes": {"domain": "dev/plain"}},
+        "options": {
+            "weights": {"domain": 1, "general": 0},
+            "signal": "eval_accuracy",
+            "probes": {"domain": "dev/plain"},
+        },
     },
 }
 

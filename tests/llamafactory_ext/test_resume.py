@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -72,3 +73,17 @@ def test_a_log_line_has_our_names_and_six_digits(tmp_path):
     (line,) = load_jsonl(tmp_path / "metrics.jsonl")
     assert line.pop("seconds_per_step") > 0
     assert line == {"step": 2, "total": 9, "loss": 0.333333, "lr": 0.1, "grad_norm": None}
+
+
+def test_optimizer_states_of_other_deepspeed_ranks_are_refused(tmp_path: Path):
+
+    for step, ranks in ((8, 4), (16, 2)):
+        folder = tmp_path / f"checkpoint-{step}" / f"global_step{step}"
+        folder.mkdir(parents=True)
+        for rank in range(ranks):
+            (folder / f"bf16_zero_pp_rank_{rank}_mp_rank_00_optim_states.pt").touch()
+    assert checkpoints.find_shard_mismatch(tmp_path, 2) is None
+    problem = checkpoints.find_shard_mismatch(tmp_path, 4)
+    assert problem is not None and "checkpoint-16 was written by 2 ranks of DeepSpeed, and this run has 4" in problem
+    (tmp_path / "checkpoint-24").mkdir()  # not of DeepSpeed: any number of ranks reads it
+    assert checkpoints.find_shard_mismatch(tmp_path, 4) is None

@@ -45,14 +45,13 @@ def test_the_rendered_yaml(context):
         curriculum={"name": "easy_to_hard", "options": {"pacing": "root"}},
         loss={"name": "weighted_ce", "options": {"weights": {"domain": 2.0}}},
         kl={"sources": ["domain"], "reference": "base"},
-        llamafactory={"learning_rate": 0.5, "weight_decay": 0.1},
+        llamafactory={"save_only_model": False, "weight_decay": 0.1},
     )
     (command,) = SFTStage().render(config, context)
     train = yaml.safe_load((context.folder / "train.yaml").read_text())
     assert command.argv == ("-m", "mindgpt_plugins.llamafactory_ext", "train", str(context.folder / "train.yaml"))
     assert command.env["CUDA_VISIBLE_DEVICES"] == ""
     assert train["per_device_train_batch_size"] == 2
-    assert train["learning_rate"] == 0.5  # the pass-through wins
     assert train["weight_decay"] == 0.1
     assert train["model_name_or_path"] == context.inputs["base"]["model"]
     assert (train["use_cpu"], train.get("bf16")) == (True, None)
@@ -128,7 +127,9 @@ def test_dpo_renders_mpo_weights(context):
         ({"loss": {"name": "weighted_ce", "options": {"weight": {}}}}, "did you mean 'weights'"),
         ({"llamafactory": {"output_dir": "x"}}, "llamafactory.output_dir: is set by the pipeline"),
         ({"llamafactory": {"use_dft_loss": True}}, "use_dft_loss"),
-        ({"llamafactory": {"stage": "pt"}}, "not 'pt'"),
+        ({"llamafactory": {"stage": "dpo"}}, "its own key `kind` decides ('sft' now)"),
+        ({"llamafactory": {"learning_rate": 0.5}}, "its own key `lr` decides (1e-05 now)"),
+        ({"llamafactory": {"num_train_epochs": 2}}, "its own key `epochs` decides; set that one and remove this"),
     ],
 )
 def test_faults_are_seen_before_anything_runs(context, changes, message):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mindgpt_plugins.core.errors import StageError
+from mindgpt_plugins.inspection.sets import inspect_set
 from mindgpt_plugins.pipeline import plan, preflight, preflight_all, runner
 from mindgpt_plugins.recipe.loading import load_recipe
 from mindgpt_plugins.sizing.pictures import count_vision_tokens
@@ -43,10 +44,9 @@ def dataset(tmp_path: Path) -> Path:
 
 
 def test_missing_and_corrupt_images_are_named(dataset: Path) -> None:
-    problems = preflight.find_image_problems(dataset, "all")
-    assert len(problems) == 2
-    assert "uid cut" in problems[0] and "cannot be read" in problems[0]
-    assert "uid gone" in problems[1] and "does not exist" in problems[1]
+    found = inspect_set(dataset, "all").tally.counts
+    assert set(found) == {"bad_image", "no_image"}
+    assert "uid cut" in found["bad_image"].places[0] and "uid gone" in found["no_image"].places[0]
 
 
 def test_unknown_set_and_broken_file(dataset: Path) -> None:
@@ -74,8 +74,8 @@ def test_the_sets_of_a_stage_are_looked_at_when_it_is_done(tmp_path: Path) -> No
 
 
 def test_message_says_what_to_do() -> None:
-    limit = SetRead("world/train", "base", 128, "stages.sft.cutoff_len")
-    text = preflight.describe_long_row(preflight.Longest(limit, 140, "row 7", 10))
+    read = SetRead("world/train", model="base", limit=128, key="stages.sft.cutoff_len")
+    text = preflight.describe_long_row(read, 140, "row 7")
     assert "row 7 has 140 tokens" in text and "raise it to at least 140" in text
 
 
@@ -142,7 +142,7 @@ def test_every_file_that_the_host_loads_is_looked_into(tmp_path: Path, kind: str
         text = {"lines.json": "".join(lines), "array.jsonl": json.dumps(rows), "blank.jsonl": " \n".join(lines)}
         file.write_bytes(text.get(kind, "\ufeff" + "".join(lines)).encode("utf-8"))
     (problem,) = validated(tmp_path)
-    assert "(uid u3): image" in problem and problem.endswith("gone.png does not exist")
+    assert "a picture does not exist: row 3 (uid u3)" in problem and "gone.png" in problem
     Image.new("RGB", (64, 64)).save(tmp_path / "gone.png")
     assert validated(tmp_path) == []
 
@@ -150,7 +150,8 @@ def test_every_file_that_the_host_loads_is_looked_into(tmp_path: Path, kind: str
 @pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\u0085"])
 def test_separators_inside_a_text_end_no_line(tmp_path: Path, separator: str) -> None:
     said = f"answer: red{separator}(signal)"
-    rows = [{"uid": f"u{i}", "messages": turns(said)} for i in range(2)]
+    Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
+    rows = [{"uid": f"u{i}", "messages": turns(said), "images": ["a.png"]} for i in range(2)]
     (tmp_path / "set.jsonl").write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows), "utf-8")
     listed(tmp_path, "set.jsonl")
     assert validated(tmp_path) == []
@@ -186,7 +187,7 @@ def test_pictures_inside_a_table_are_opened(tmp_path: Path) -> None:
     parquet.write_table(pa.Table.from_pylist(rows), tmp_path / "set.parquet")
     listed(tmp_path, "set.parquet")
     (problem,) = validated(tmp_path)
-    assert "row 1 (uid cut): embedded image 0 cannot be read" in problem
+    assert "cannot be read: row 1 (uid cut): picture 0" in problem
 
 
 def test_alpaca_rows_are_counted_as_the_host_joins_them(tmp_path: Path) -> None:

@@ -3,10 +3,11 @@
 import json
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
-from real_verl import launch, lines, stage
+from real_verl import commands, launch, lines, stage
 
 pytest.importorskip("transfer_queue")
 pytest.importorskip("qwen_vl_utils")
@@ -19,7 +20,8 @@ REWARDS = {
 }
 
 
-def test_a_run_with_a_third_party_reward_and_an_exact_resume(world: Path, tmp_path: Path, spread: str):
+def test_a_run_with_a_third_party_reward_and_an_exact_resume(world: Path, tmp_path: Path, spread: str, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # as on a GPU machine that is to stay on the CPU
     folder, plugins = tmp_path / "rl", (spread, str(PLUGIN))
     first = launch(folder, stage(world, rewards=REWARDS), plugins)
     assert first.returncode == 0, first.stdout[-4000:] + first.stderr[-4000:]
@@ -39,6 +41,13 @@ def test_a_run_with_a_third_party_reward_and_an_exact_resume(world: Path, tmp_pa
     assert replies[0]["image"][0].startswith("images/")
     model = folder / "checkpoints/global_step_2/actor/huggingface"
     assert {"config.json", "model.safetensors", "tokenizer.json", "processor_config.json"} <= set(os.listdir(model))
+
+    # By hand on other ranks: ends before Ray, of which nothing is said.
+    argv, environment = commands(folder, stage(world, rewards=REWARDS), plugins)[0]
+    other = ["trainer.n_gpus_per_node=2" if part == "trainer.n_gpus_per_node=1" else part for part in argv]
+    refused = subprocess.run(other, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+    assert refused.returncode != 0 and "ray init" not in refused.stdout
+    assert "makes 2 training ranks" in refused.stderr and "was written by 1" in refused.stderr
 
     # As if killed between the two steps: the same command repeats the second one and nothing else.
     weights, dump = (model / "model.safetensors").read_bytes(), lines(folder / "rollouts" / "2.jsonl")

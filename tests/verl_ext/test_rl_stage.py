@@ -41,9 +41,16 @@ def test_render_writes_settings_and_a_private_token(tmp_path):
     assert len(ray) < 40  # Ray appends about 65 characters, and a socket's path may have 107
 
 
+def test_on_cpu_ray_finds_a_name_for_every_rank_however_the_variable_was_set(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    command = RL().render(config(workers=2), context(tmp_path))[0]
+    assert command.env["CUDA_VISIBLE_DEVICES"] == "-1,-1"
+    assert "ray_kwargs.ray_init.num_gpus=2" in command.argv
+
+
 def test_on_accelerators_nothing_of_the_cpu_default_is_used(tmp_path):
     commands = RL().render(config(workers=4), context(tmp_path, cpu=False))
-    assert "VERL_PLATFORM" not in commands[0].env
+    assert not {"VERL_PLATFORM", "CUDA_VISIBLE_DEVICES"} & set(commands[0].env)
     assert "actor_rollout_ref.rollout.name=vllm" in commands[0].argv
     assert commands[1].argv[:3] == ("-m", "verl.model_merger", "merge")
 

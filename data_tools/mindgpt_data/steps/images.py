@@ -17,8 +17,11 @@ from mindgpt_data.io.progress import Progress, ignore_update
 from mindgpt_data.io.work import Drop, Work
 from mindgpt_data.schema.record import ImageRecord
 from mindgpt_plugins.core import files
+from mindgpt_plugins.core.image_size import MOST_RATIO
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from mindgpt_data.schema.config import DataSettings
 
 STEP = "images"
@@ -76,9 +79,9 @@ def measure_record(record: ImageRecord, max_megapixels: float = 100) -> tuple[Im
     annotations made before an EXIF rotation) would make wrong questions.
     """
     try:
-        first = open_image(Path(record.paths[0]), max_megapixels)
+        first = _open(record.paths[0], max_megapixels)
         for path in record.paths[1:]:
-            open_image(Path(path), max_megapixels)
+            _open(path, max_megapixels)
     except ImageError as error:
         return None, [Drop(STEP, "open", error.reason, record.image, f"{error.path}: {error.detail or error.reason}")]
     drops: list[Drop] = []
@@ -95,6 +98,15 @@ def measure_record(record: ImageRecord, max_megapixels: float = 100) -> tuple[Im
         ),
         drops,
     )
+
+
+def _open(path: str, max_megapixels: float) -> Image:
+    """A picture that the model's processor will take, too."""
+    image = open_image(Path(path), max_megapixels)
+    if max(image.size) > MOST_RATIO * min(image.size):
+        detail = f"{image.width} x {image.height}; no Qwen-VL processor takes more than {MOST_RATIO}:1"
+        raise ImageError("too long and narrow", Path(path), detail)
+    return image
 
 
 def _inside(

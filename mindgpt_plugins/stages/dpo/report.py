@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from mindgpt_plugins.stages.reporting import Charts, ReportRules
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mindgpt_plugins.stages.reporting import Charts, ReportRules, read_json_if_complete
 from mindgpt_plugins.stages.sft.report import HEADING
 
 
@@ -17,3 +21,7 @@ class DPOReport(ReportRules):
         },
         HEADING,
     )
+
+    def read_figures(self, folder: Path) -> Mapping[str, Any]:
+        """``trained_on``: as in :class:`SFTReport`."""
+        return {"trained_on": read_json_if_complete(folder / "trained_on.json")}

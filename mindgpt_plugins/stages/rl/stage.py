@@ -6,6 +6,7 @@ import importlib.metadata
 import importlib.util
 import os
 import secrets
+from collections import Counter
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -29,6 +30,7 @@ from mindgpt_plugins.stages.rl import modes as rl_modes
 from mindgpt_plugins.stages.rl import verl_keys as rl_verl
 from mindgpt_plugins.stages.rl.config import RLConfig
 from mindgpt_plugins.stages.rl.hydra_overrides import flatten_keys, render_override
+from mindgpt_plugins.verl_ext import checkpoints
 
 #: Overrides the stage itself writes; changing them would bypass our trainer or the runner's bookkeeping.
 RESERVED = (
@@ -85,7 +87,7 @@ class RL(Stage[RLConfig]):
         _token(folder / "ray_token")
         overrides = self.overrides(config, context, folder, seed)
         environment = _environment(config, context, folder)
-        name = "mindgpt_cpu" if context.cpu else {"fsdp2": "mindgpt"}.get(config.strategy, f"mindgpt_{config.strategy}")
+        name = rl_verl.choose_verl_config(config, context.cpu)
         argv = ("-m", "verl.trainer.main_ppo", "--config-path", "pkg://mindgpt_plugins.verl_ext.conf", "--config-name")
         commands = [Command((*argv, name, *overrides), environment)]
         if _merged(config, context):
@@ -167,7 +169,7 @@ class RL(Stage[RLConfig]):
         ]
 
     def check(self, config: RLConfig, context: Context) -> list[str]:
-        """Names, options and divisibility; nothing heavy is imported."""
+        """Names, options, divisibility, verl's keys and checkpoints of other ranks; nothing heavy is imported."""
         problems = _names(config, context) + rl_verl.find_verl_problems(config, context.cpu)
         problems += rl_modes.find_mode_problems(config, context.cpu, rl_verl.count_training_ranks(config))
         low, high = find_schedule_extremes(config.advantage.lam)
@@ -175,6 +177,7 @@ class RL(Stage[RLConfig]):
             problems.append(f"advantage.lambda runs from {low:g} to {high:g}; it must stay in [0, 1]")
         if config.clip is not None and (not 0 < config.clip[0] < 1 or config.clip[1] <= 0):
             problems.append(f"clip {config.clip}: the lower range lies in (0, 1), the upper one is positive")
+        own = []
         for key in flatten_keys(config.verl):
             plain = key.lstrip("+")
             taken = next(
@@ -182,10 +185,19 @@ class RL(Stage[RLConfig]):
             )
             if taken:
                 problems.append(f"verl.{plain}: {taken} is set by this stage from the recipe's own keys; remove it")
+            else:
+                own.append(key)
+        seed = context.seed if config.seed is None else config.seed
+        problems += rl_verl.find_verl_config_problems(
+            config, context, self.overrides(config, context, context.folder, seed), own
+        )
         try:
             catalog.resolve_modes(config.patches, "rl")
         except catalog.PatchesError as error:
             problems.append(str(error))
+        ranks, key = rl_verl.count_all_ranks(config)
+        mismatch = checkpoints.find_rank_mismatch(context.folder / "checkpoints", ranks, key)
+        problems += [mismatch] if mismatch and config.strategy == "fsdp2" else []
         return problems + _plugin_problems(config)
 
     def rehearsal_rules(self) -> RehearsalRules[RLConfig]:
@@ -226,12 +238,13 @@ def _names(config: RLConfig, context: Context) -> list[str]:
                 check_options(choice.of, choice.name, choice.options)
             except (RegistryError, PluginError) as error:
                 problems.append(f"{place}.options: {error}")
-    return problems + _curriculum(config)
+    return problems + _curriculum(config, context)
 
 
-def _curriculum(config: RLConfig) -> list[str]:
-    """A curriculum or mixture that RL cannot feed."""
+def _curriculum(config: RLConfig, context: Context) -> list[str]:
+    """A curriculum or mixture that RL cannot feed, and weights that its prompts do not have."""
     from mindgpt_plugins.curriculum.feeding import find_rl_obstacle
+    from mindgpt_plugins.curriculum.mixture_check import find_mixture_problem
 
     chosen = (config.curriculum, config.mixture)
     if config.curriculum is None or any(
@@ -239,7 +252,29 @@ def _curriculum(config: RLConfig) -> list[str]:
     ):
         return []  # verl's own order, or a name that is not there: already said
     problem = find_rl_obstacle(config.curriculum.name, config.mixture.name if config.mixture else None)
-    return [f"curriculum: {problem}"] if problem else []
+    if problem:
+        return [f"curriculum: {problem}"]
+    if config.mixture is None:
+        return []
+    faulty = find_mixture_problem(config.mixture, _count_sources(config, context))
+    return [faulty] if faulty else []
+
+
+def _count_sources(config: RLConfig, context: Context) -> Counter[str] | None:
+    """Prompts of each source; ``None`` when some set cannot be read yet, or is none (said where rows are checked)."""
+    from pyarrow import ArrowException, parquet
+
+    counts: Counter[str] = Counter()
+    for reference in _sets(config):
+        folder, name = context.dataset(reference)
+        if not context.made(reference):
+            return None
+        try:
+            column = parquet.read_table(folder / f"{name}.parquet", columns=["data_source"])["data_source"]
+        except (OSError, KeyError, ArrowException):
+            return None
+        counts.update(map(str, column.to_pylist()))
+    return counts
 
 
 def _plugin_problems(config: RLConfig) -> list[str]:
@@ -285,6 +320,9 @@ def _environment(config: RLConfig, context: Context, folder: Path) -> dict[str, 
         # Ray would start one idle interpreter per logical CPU, and all of them niced.
         environment |= {
             "VERL_PLATFORM": "cpu",
+            # Ray holds its number of GPUs, here a logical one that counts ranks, against this variable, which is often
+            # empty on a GPU machine that is to stay on the CPU. A name for each rank; no device has it.
+            "CUDA_VISIBLE_DEVICES": ",".join(["-1"] * rl_verl.count_all_ranks(config)[0]),
             "RAY_prestart_worker_first_driver": "0",
             "RAY_enable_worker_prestart": "0",
             "RAY_worker_niceness": "0",

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from mindgpt_plugins.stages.context import Context
 from mindgpt_plugins.stages.rl.config import RLConfig
 from mindgpt_plugins.stages.rl.hydra_overrides import flatten_keys
+from mindgpt_plugins.verl_ext import host_keys
 
 ACTOR = "actor_rollout_ref.actor"
 REF = "actor_rollout_ref.ref"
@@ -24,6 +28,13 @@ def choose_rollout_backend(config: RLConfig, cpu: bool) -> str:
     return config.rollout if config.rollout != "auto" else ("hf_cpu" if cpu else "vllm")
 
 
+def choose_verl_config(config: RLConfig, cpu: bool) -> str:
+    """Which of our Hydra configurations the run starts from."""
+    if cpu:
+        return "mindgpt_cpu"
+    return "mindgpt" if config.strategy == "fsdp2" else f"mindgpt_{config.strategy}"
+
+
 def choose_routing_replay(config: RLConfig) -> str:
     """Routing replay: what ``auto`` means."""
     if config.routing_replay != "auto":
@@ -34,6 +45,17 @@ def choose_routing_replay(config: RLConfig) -> str:
 def count_training_ranks(config: RLConfig) -> int:
     """Training ranks that see different replies: workers without those that share one model."""
     return max(1, config.workers // _shared(config))
+
+
+def count_all_ranks(config: RLConfig) -> tuple[int, str]:
+    """Training processes of the whole run, and the recipe key that decides how many they are."""
+    own = {key.lstrip("+"): value for key, value in flatten_keys(config.verl).items()}
+    sizes = {key: own[key] for key in ("trainer.n_gpus_per_node", "trainer.nnodes") if isinstance(own.get(key), int)}
+    ranks = sizes.get("trainer.n_gpus_per_node", config.workers) * sizes.get("trainer.nnodes", 1)
+    keys = [f"verl.{key}: {value}" for key, value in sizes.items()]
+    if "trainer.n_gpus_per_node" not in sizes:
+        keys.insert(0, f"workers: {config.workers}")
+    return ranks, " × ".join(keys)
 
 
 def render_preset_keys(config: RLConfig, cpu: bool) -> dict[str, Any]:
@@ -126,6 +148,36 @@ def find_verl_problems(config: RLConfig, cpu: bool) -> list[str]:
             "or name an interpreter that has it with python:, or set rollout: hf_cpu"
         )
     return found
+
+
+def find_verl_config_problems(
+    config: RLConfig, context: Context, overrides: Sequence[str], own: Iterable[str]
+) -> list[str]:
+    """Keys and values that verl's own configuration does not take.
+
+    Args:
+        config: the stage's.
+        context: the stage's.
+        overrides: its whole command line.
+        own: flattened keys of ``verl:`` that are judged; the stage has refused the others itself.
+    """
+    given = {key: value for key, value in flatten_keys(config.verl).items() if key in own}
+    places = {key: f"verl.{key.lstrip('+')}" for key in given}
+    role = f"{ACTOR}.megatron" if config.strategy == "megatron" else f"{ACTOR}.fsdp_config"
+    for key, value in flatten_keys(config.parallel).items():
+        given[_under(role, key)], places[_under(role, key)] = value, f"parallel.{key.lstrip('+')}"
+    if not given:
+        return []
+    verl = host_keys.find_verl_folder(context.python)
+    if verl is None:
+        _say_once("verl is not installed here: keys under `verl:` and `parallel:` are not checked")
+        return []
+    return host_keys.find_verl_key_problems(choose_verl_config(config, context.cpu), given, places, overrides, verl)
+
+
+@functools.cache
+def _say_once(line: str) -> None:
+    print(f"note: {line}", file=sys.stderr)
 
 
 def _sharding(config: RLConfig) -> list[str]:

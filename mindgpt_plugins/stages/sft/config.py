@@ -91,7 +91,8 @@ class TrainingConfig(StageConfig):
         "counted. Otherwise one such row stops the run before it starts.",
     )
     llamafactory: dict[str, Any] = Field(
-        default_factory=dict, description="LLaMA-Factory keys; they win over everything rendered."
+        default_factory=dict,
+        description="LLaMA-Factory's own keys; one that contradicts a recipe's (learning_rate against lr) is refused.",
     )
 
     def sets(self) -> list[str]:

@@ -19,7 +19,9 @@ from mindgpt_plugins.llamafactory_ext.settings import (
     check_names,
 )
 from mindgpt_plugins.stages.base import Command, Context
+from mindgpt_plugins.stages.sft import host_check
 from mindgpt_plugins.stages.sft.config import TrainingConfig
+from mindgpt_plugins.stages.sft.sources import find_source_problems
 
 OURS = ("output_dir", "mindgpt")
 """Keys that ``llamafactory:`` cannot set: artefacts and progress are looked for where we put them."""
@@ -139,7 +141,7 @@ def merge_dataset_info(config: TrainingConfig, context: Context) -> tuple[dict[s
 def find_training_problems(
     config: TrainingConfig, context: Context, host: dict[str, Any], section: dict[str, Any]
 ) -> list[str]:
-    """What can be seen before anything runs: divisibility, sets, names, keys that exclude each other."""
+    """What can be seen before anything runs: divisibility, sets, names, keys that exclude each other or fight ours."""
     found = []
     ways = config.gradient_accumulation * config.workers
     if config.batch_size % ways:
@@ -150,6 +152,13 @@ def find_training_problems(
     for key in OURS:
         if key in config.llamafactory:
             found.append(f"llamafactory.{key}: is set by the pipeline; remove it")
+    no_media = {one: "" for one in config.sets()}
+    plain = render_host_config(config.model_copy(update={"llamafactory": {}}), context, host, section, no_media)
+    owned = host_check.find_owned_keys(config, plain)
+    found += owned.values()
+    config = config.model_copy(
+        update={"llamafactory": {key: value for key, value in config.llamafactory.items() if key not in owned}}
+    )
     ranking = host.get("stage") == "dpo"
     for one in config.sets():
         if "," in one:
@@ -164,13 +173,14 @@ def find_training_problems(
         except StageError as error:
             found.append(str(error))
     try:
-        train = render_host_config(config, context, host, section, {one: "" for one in config.sets()})
+        train = render_host_config(config, context, host, section, no_media)
         checked = Section.model_validate(train.pop("mindgpt"))
         check_names(checked)
         check_host_arguments(checked, train, {})
     except (RegistryError, PluginError, LlamaFactorySettingsError) as error:
-        found.append(str(error))
-    return found
+        return [*found, str(error)]
+    found += find_source_problems(config, context, checked)
+    return found + host_check.find_host_key_problems(config, train, context.python)
 
 
 def _evaluation(config: TrainingConfig) -> dict[str, Any]:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from mindgpt_plugins.stages.reporting import Charts, ReportRules
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mindgpt_plugins.stages.reporting import Charts, ReportRules, read_json_if_complete
 
 HEADING = "Supervised and preference stages"
 
@@ -19,3 +23,7 @@ class SFTReport(ReportRules):
         },
         HEADING,
     )
+
+    def read_figures(self, folder: Path) -> Mapping[str, Any]:
+        """``trained_on``: rows of each set that were left to train on, as the trainer counted them."""
+        return {"trained_on": read_json_if_complete(folder / "trained_on.json")}

@@ -56,6 +56,7 @@ def compute_report_figures(run: ReportedRun) -> dict[str, Any]:
         ],
         "pass_at": abilities.collect_pass_at_k(evaluations, held_out),
         "training": training,
+        "trained_on": [{"stage": s.name, **rows} for s, rows in run.entries("trained_on") if rows is not None],
         "data": [{"stage": s.name, "report": report} for s, report in run.entries("data") if report is not None],
         "corpora": [
             {"stage": s.name, **corpus, "page": os.path.relpath(corpus["page"], run.folder)}

@@ -5,6 +5,8 @@ import zlib
 import numpy as np
 import pytest
 from mindgpt_data.io.images import ImageError, hash_rgb_pixels, open_image
+from mindgpt_data.schema.record import ImageRecord
+from mindgpt_data.steps.images import measure_record
 from PIL import Image
 
 RED, BLUE = (220, 20, 20), (20, 20, 220)
@@ -105,3 +107,12 @@ def test_equal_pixels_equal_hash_whatever_the_file(tmp_path) -> None:
     two_colours(20, 40).save(tmp_path / "b.png")
     hashes = [hash_rgb_pixels(open_image(tmp_path / name)) for name in ("a.png", "a.bmp", "b.png")]
     assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_a_picture_that_no_processor_takes_is_dropped_with_its_size(tmp_path) -> None:
+    for name, size in (("long.png", (1500, 4)), ("fine.png", (800, 4))):
+        Image.new("RGB", size).save(tmp_path / name)
+    record, (drop,) = measure_record(ImageRecord("long.png", [str(tmp_path / "long.png")], 0, 0, ""))
+    assert record is None and drop.reason == "too long and narrow" and "1500 x 4" in drop.detail
+    record, drops = measure_record(ImageRecord("fine.png", [str(tmp_path / "fine.png")], 0, 0, ""))
+    assert record is not None and not drops

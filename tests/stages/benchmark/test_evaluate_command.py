@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mindgpt_data.schema.rows import Row
 from typer.testing import CliRunner, Result
 
 from mindgpt_plugins.cli import build_cli_app
@@ -23,6 +24,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / name).mkdir()
     (tmp_path / "model/config.json").write_text("{}")
     (tmp_path / "data/dataset_info.json").write_text("{}")
+    row = Row("u", [], "What?", "red", "", "text", "s", "c").to_json()
+    (tmp_path / "data/dev.jsonl").write_text(json.dumps(row) + "\n")
     (tmp_path / "python").symlink_to(sys.executable)
     monkeypatch.setenv("MINDGPT_BENCHMARK_PYTHON", "./python")
     return tmp_path

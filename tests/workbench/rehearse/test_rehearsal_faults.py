@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -53,9 +54,17 @@ def test_a_batch_that_does_not_divide(user: Path) -> None:
 
 
 def test_images_too_large_for_the_prompt_limit(user: Path) -> None:
+    import pyarrow as pa
     from PIL import Image
+    from pyarrow import parquet
 
-    Image.new("RGB", (1600, 1600)).save(user / "data" / "images" / "5.png")
+    large = io.BytesIO()
+    Image.new("RGB", (1600, 1600)).save(large, "PNG")
+    path = user / "data" / "train.parquet"
+    table = parquet.read_table(path)
+    rows = table.to_pylist()
+    rows[5]["images"][0]["bytes"] = large.getvalue()
+    parquet.write_table(pa.Table.from_pylist(rows, schema=table.schema), path)
     _, failed = rehearse(
         user, "image.max_pixels=1048576", "stages.rl.max_prompt_tokens=512", "stages.rl.model=" + MODEL
     )
@@ -69,7 +78,7 @@ def test_a_column_that_is_missing(user: Path) -> None:
     del rows[20]["difficulty"]
     path.write_text(json.dumps(rows))
     _, failed = rehearse(user)
-    assert "domain: recipe and data: dataset './data/train': column 'difficulty' does not exist" in failed
+    assert "the curriculum needs a number as difficulty: row 20 (uid r20): None" in failed
 
 
 def test_a_parquet_without_what_rewards_compare_with(user: Path) -> None:
@@ -78,8 +87,8 @@ def test_a_parquet_without_what_rewards_compare_with(user: Path) -> None:
     path = user / "data" / "train.parquet"
     parquet.write_table(parquet.read_table(path).drop_columns(["reward_model"]), path)
     _, failed = rehearse(user)
-    assert "rl: recipe and data: dataset './data/train': " in failed
-    assert "has no column 'reward_model'" in failed
+    assert "rl: recipe and data: set './data/train': 24 rows: " in failed
+    assert "no 'reward_model'" in failed
 
 
 @pytest.mark.slow

@@ -1,0 +1,130 @@
+"""What LLaMA-Factory itself would say of a training stage's keys, before anything runs. No host import."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from mindgpt_plugins.core import compat, device
+from mindgpt_plugins.core.json_process import HelperError, JsonProcess
+from mindgpt_plugins.core.process import build_child_environment
+from mindgpt_plugins.stages.sft.config import TrainingConfig
+
+RECIPE_KEYS = {
+    "model_name_or_path": "model",
+    "template": "template",
+    "image_min_pixels": "image.min_pixels",
+    "image_max_pixels": "image.max_pixels",
+    "use_cpu": "device",
+    "stage": "kind",
+    "finetuning_type": "finetuning",
+    "lora_rank": "lora_rank",
+    "lora_target": "lora_target",
+    "freeze_vision_tower": "freeze_vision_tower",
+    "freeze_multi_modal_projector": "freeze_projector",
+    "dataset": "data",
+    "dataset_dir": "data",
+    "eval_dataset": "eval_data",
+    "cutoff_len": "cutoff_len",
+    "dataloader_num_workers": "dataloader_workers",
+    "per_device_train_batch_size": "batch_size",
+    "gradient_accumulation_steps": "gradient_accumulation",
+    "num_train_epochs": "epochs",
+    "max_steps": "max_steps",
+    "learning_rate": "lr",
+    "lr_scheduler_type": "lr_scheduler",
+    "warmup_steps": "warmup",
+    "warmup_ratio": "warmup",
+    "logging_steps": "logging_steps",
+    "save_steps": "save_steps",
+    "save_total_limit": "keep_checkpoints",
+    "eval_steps": "eval_steps",
+    "seed": "seed",
+    "pref_loss": "pref_loss",
+    "pref_beta": "pref_beta",
+    "pref_bco_weight": "pref_bco_weight",
+    "pref_ftx": "pref_ftx",
+    "ld_alpha": "ld_alpha",
+    "ref_model": "reference",
+}
+"""LLaMA-Factory's key → the recipe's own that decides it: the plan, the token limits and the costs read that one."""
+_PASSED = {"template": "template", "lr_scheduler_type": "lr_scheduler"}
+"""Host keys whose values a recipe's own keys pass on unread."""
+_DECIDED = ("num_train_epochs", "max_steps", "warmup_ratio", "eval_dataset")
+"""Keys that fight a recipe's own even where those render another one."""
+_SWITCHES = ("USE_MCA", "USE_V1", "USE_RAY", "ALLOW_EXTRA_ARGS", "WORLD_SIZE", "RANK", "LOCAL_RANK")
+
+
+def find_owned_keys(config: TrainingConfig, rendered: Mapping[str, Any]) -> dict[str, str]:
+    """Keys under ``llamafactory:`` that say something else than the recipe's own keys, each with what is wrong.
+
+    Args:
+        config: the stage's.
+        rendered: the host's config without the pass-through.
+    """
+    found = {}
+    for key, value in config.llamafactory.items():
+        ours = RECIPE_KEYS.get(key)
+        if ours is None or (key not in rendered and key not in _DECIDED) or rendered.get(key) == value:
+            continue
+        now = f" ({rendered[key]!r} now)" if key in rendered and not key.startswith("dataset") else ""
+        found[key] = (
+            f"llamafactory.{key}: {value!r} is not what the recipe says: its own key `{ours}` decides{now}; set that "
+            "one and remove this"
+        )
+    return found
+
+
+def find_host_key_problems(config: TrainingConfig, train: Mapping[str, Any], python: str) -> list[str]:
+    """Unknown keys, names and values that the host would refuse or take for something else.
+
+    Nothing is asked for a stage that leaves all of this at our defaults: importing the host takes seconds.
+
+    Args:
+        config: the stage's.
+        train: the whole rendered config of the host.
+        python: interpreter that has the host.
+    """
+    defaults = type(config).model_fields
+    passed = {
+        key: ours for key, ours in _PASSED.items() if key in train and getattr(config, ours) != defaults[ours].default
+    }
+    keys = [*passed, *config.llamafactory]
+    if not keys:
+        return []
+    if python == sys.executable and compat.find_installed_version("llamafactory") is None:
+        _say_once("llamafactory is not installed here: keys under `llamafactory:` and names of it are not checked")
+        return []
+    try:
+        answer = _ask(python, yaml.safe_dump(dict(train), sort_keys=False, allow_unicode=True), tuple(keys))
+    except HelperError as error:
+        _say_once(f"LLaMA-Factory could not be asked about its keys, so they are not checked: {error}")
+        return []
+    places = {key: passed.get(key, f"llamafactory.{key}") for key in keys}
+    return [f"{places[key] if key else 'llamafactory'}: {fault}" for key, fault in answer]
+
+
+@functools.cache
+def _ask(python: str, text: str, keys: tuple[str, ...]) -> list[tuple[str, str]]:
+    answer = _host(python).ask({"text": text, "keys": keys})
+    return [(key, fault) for key, fault in answer["problems"]]
+
+
+@functools.cache
+def _host(python: str) -> JsonProcess:
+    cpu = device.resolve_device("auto") == "cpu"
+    env: dict[str, str | None] = dict.fromkeys(_SWITCHES)
+    env |= build_child_environment(cpu=cpu, offline=True, extra={"CUDA_VISIBLE_DEVICES": ""})
+    process = JsonProcess([python, "-m", "mindgpt_plugins.llamafactory_ext.host_keys"], env)
+    atexit.register(process.close)
+    return process
+
+
+@functools.cache
+def _say_once(line: str) -> None:
+    print(f"note: {line}", file=sys.stderr)
