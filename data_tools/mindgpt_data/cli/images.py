@@ -26,7 +26,8 @@ def add(app: typer.Typer) -> None:
         """Read a corpus and open every picture once: sizes, content hashes, and a reason for each that is left out.
 
         A manifest names one picture (or several) per line and what is known about it: caption(s), tags, objects with
-        boxes, texts, source, split, group, video, difficulty. COCO annotations are read as they are.
+        boxes, texts, source, split, group, video, difficulty. What boxes are is declared (images.boxes, or "boxes" in a
+        line) or follows from all of them, see docs/data.md. COCO annotations are read as they are.
 
         Example: mindgpt data images --images photos/ --work work/
         """
@@ -42,6 +43,9 @@ def add(app: typer.Typer) -> None:
             summary = run(folder, resolved, seed=seed, progress=progress)
         console = Console()
         console.print(f"{summary['images']} pictures → {folder.images}")
+        for convention, count in sorted(summary["boxes"].items()):
+            proof = "; no other convention fits them all" if convention == summary["boxes_proven"] else ""
+            console.print(f"  {count} boxes read as {convention}{proof}")
         for reason, count in sorted(summary["dropped"].items()):
             console.print(f"  dropped {count}: {reason}")
         if summary["dropped"]:
