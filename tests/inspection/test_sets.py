@@ -129,13 +129,15 @@ def test_verls_rows(tmp_path: Path) -> None:
         verl_row("tag", prompt=[{"role": "user", "content": "<image>What?"}]),
         verl_row("untyped", extra_info={"uid": "untyped", "answer_type": None}),
         verl_row("gold", reward_model={"style": "rule", "ground_truth": ""}),
+        verl_row("float", reward_model={"style": "rule", "ground_truth": "5.0"}),
         verl_row("empty", prompt=[]),
     ]
     parquet.write_table(pa.Table.from_pylist(rows), tmp_path / "set.parquet")
     found = inspect_set(tmp_path, "set", "verl")
     places = {kind: one.places[0] for kind, one in found.tally.counts.items()}
-    assert found.rows == 5 and set(places) == {"placeholders", "no_answer_type", "gold", "malformed"}
-    assert "row 1 (uid tag)" in places["placeholders"] and "row 4 (uid empty)" in places["malformed"]
+    assert found.rows == 6 and set(places) == {"placeholders", "no_answer_type", "gold", "float_gold", "malformed"}
+    assert "row 1 (uid tag)" in places["placeholders"] and "row 5 (uid empty)" in places["malformed"]
+    assert "row 4 (uid float)" in places["float_gold"] and "'5.0'" in places["float_gold"]
     with pytest.raises(StageError, match=r"verl reads .*other\.parquet, which does not exist"):
         inspect_set(tmp_path, "other", "verl")
 
