@@ -194,6 +194,23 @@ def test_the_command_refuses_counts_and_allows(tmp_path: Path) -> None:
     assert {one["kind"]: one["count"] for one in found["sets"][0]["faults"]} == {"roles": 1, "empty_reply": 1}
 
 
+def test_a_run_says_before_it_starts_how_many_answers_are_read_as_what(tmp_path: Path) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    (tmp_path / "dataset_info.json").write_text("{}")
+    gold = {"style": "rule", "ground_truth": "5.0"}
+    rows = [verl_row("a"), verl_row("b", reward_model=gold), verl_row("c", extra_info={"uid": "c", "answer_type": ""})]
+    parquet.write_table(pa.Table.from_pylist(rows), tmp_path / "set.parquet")
+    stage = {"kind": "rl", "model": "some/model", "train": f"{tmp_path}/set", "rewards": {"accuracy": {}}, "steps": 2}
+    (tmp_path / "rl.yaml").write_text(json.dumps({"name": "t", "device": "cpu", "stages": {"rl": stage}}))
+    args = ["run", str(tmp_path / "rl.yaml"), "--dry-run", "--runs", str(tmp_path / "runs")]
+    done = CliRunner().invoke(build_cli_app(), args)
+    assert done.exit_code == 0, (done.output, done.exception)
+    assert done.output.count("there is no answer_type") == done.output.count("turned into a float") == 1
+    assert "1 row: there is no answer_type" in done.output and "row 2 (uid c)" in done.output
+
+
 def test_the_page_lists_every_kind() -> None:
     text = (Path(__file__).parents[2] / "docs" / "rows.md").read_text(encoding="utf-8")
     for name, kind in FAULTS.items():
