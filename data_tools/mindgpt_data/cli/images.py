@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -43,10 +44,18 @@ def add(app: typer.Typer) -> None:
             summary = run(folder, resolved, seed=seed, progress=progress)
         console = Console()
         console.print(f"{summary['images']} pictures → {folder.images}")
-        for convention, count in sorted(summary["boxes"].items()):
-            proof = "; no other convention fits them all" if convention == summary["boxes_proven"] else ""
-            console.print(f"  {count} boxes read as {convention}{proof}")
+        for line in describe_box_conventions(summary):
+            console.print(f"  {line}")
         for reason, count in sorted(summary["dropped"].items()):
             console.print(f"  dropped {count}: {reason}")
         if summary["dropped"]:
             console.print(f"  each with its reason in {folder.drops('images')}")
+
+
+def describe_box_conventions(summary: Mapping[str, Any]) -> list[str]:
+    """Say what the boxes of a corpus were read as, from the summary of the step; nothing where there are none."""
+    proof = "; no other convention fits them all"
+    return [
+        f"{count} boxes read as {convention}{proof if convention == summary['boxes_proven'] else ''}"
+        for convention, count in sorted(summary.get("boxes", {}).items())
+    ]

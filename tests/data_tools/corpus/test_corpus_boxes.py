@@ -158,3 +158,15 @@ def test_the_command_says_what_was_read(tmp_path) -> None:
     result = CliRunner().invoke(build_data_app(), ["images", f"images.path={path}", "--work", str(tmp_path / "work")])
     assert result.exit_code == 0, result.output
     assert "1 boxes read as relative_1; no other convention fits them all" in result.output
+
+
+def test_the_whole_pipeline_says_it_and_asks_for_the_boxes_where_they_are(tmp_path) -> None:
+    path = corpus(tmp_path, [0.6, 0.6, 0.9, 0.9], [0.05, 0.05, 0.25, 0.25], [0.5, 0.1, 0.8, 0.9])
+    result = CliRunner().invoke(
+        build_data_app(), ["run", f"images.path={path}", "budget.items=12", "--work", str(tmp_path / "work")]
+    )
+    assert result.exit_code == 0, result.output
+    assert "3 boxes read as relative_1; no other convention fits them all" in result.output
+    rows = [json.loads(line) for line in (tmp_path / "work" / "datasets" / "data_train.jsonl").open()]
+    answers = {row["answer"] for row in rows if row["answer_type"] == "box"}
+    assert answers and answers <= {"[600, 600, 900, 900]", "[50, 50, 250, 250]", "[500, 100, 800, 900]"}
