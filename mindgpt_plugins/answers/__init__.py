@@ -19,4 +19,5 @@ from mindgpt_plugins.answers.judging import parse_gold as parse_gold
 from mindgpt_plugins.answers.options import options_of as options_of
 from mindgpt_plugins.answers.reasoning import strip_reasoning as strip_reasoning
 from mindgpt_plugins.answers.references import as_gold as as_gold
+from mindgpt_plugins.answers.references import is_float_of_whole_number as is_float_of_whole_number
 from mindgpt_plugins.answers.text import normalise_text as normalise_text

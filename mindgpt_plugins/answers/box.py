@@ -20,7 +20,7 @@ Box = tuple[float, float, float, float]
 BOX_CONVENTIONS: dict[str, str] = {
     "relative_1000": "corners x0, y0, x1, y1, each from 0 to 1000 of width and height (Qwen3-VL)",
     "relative_1": "corners x0, y0, x1, y1 as shares of width and height, each from 0 to 1",
-    "pixels": "corners x0, y0, x1, y1 in pixels of the picture as the model is shown it (Qwen2.5-VL)",
+    "pixels": "corners x0, y0, x1, y1 in pixels of a corpus's picture, or of what the model is shown (Qwen2.5-VL)",
     "xywh": "x and y of the top left corner, width and height, as shares of the picture, each from 0 to 1",
     "coco": "x and y of the top left corner, width and height, in pixels (COCO)",
 }
@@ -86,13 +86,15 @@ def parse_boxes(text: str, convention: str | None = None) -> list[Box] | None:
         found = _from_words(text)
     if not found:
         return None
-    boxes = [_corners(box, convention) for box in found]
+    boxes = [read_corners(box, convention) for box in found]
     whole = all(x0 < x1 and y0 < y1 and all(map(math.isfinite, (x0, y0, x1, y1))) for x0, y0, x1, y1 in boxes)
     return boxes if whole else None
 
 
-def _corners(box: Box, convention: str | None) -> Box:
-    return (box[0], box[1], box[0] + box[2], box[1] + box[3]) if convention in _SIZED else box
+def read_corners(numbers: Box, convention: str | None) -> Box:
+    """Give the corners of a box from the four numbers that a convention writes, in the convention's own units."""
+    x, y, width, height = numbers
+    return (x, y, x + width, y + height) if convention in _SIZED else numbers
 
 
 def _from_json(text: str) -> list[Box] | None:
@@ -161,27 +163,45 @@ def check_convention(name: str) -> None:
 def find_box_misfit(boxes: Sequence[Box], convention: str, size: tuple[int, int] | None = None) -> str | None:
     """Say why corners cannot be of a convention; None when they can.
 
-    Half a percent beyond the edge is rounding.
+    Half a percent beyond the edge is rounding, and so is a pixel.
+
+    Args:
+        boxes: corners, as :func:`read_corners` gives them.
+        convention: one of :data:`BOX_CONVENTIONS`.
+        size: width and height of the picture, when known; without it pixels have no upper limit.
     """
-    if convention in ("pixels", "coco") and size is None:
-        limit: tuple[float, float] = (math.inf, math.inf)
-    else:
-        limit = (
-            (float(size[0]), float(size[1]))
-            if convention in ("pixels", "coco") and size
-            else (_SPAN.get(convention, math.inf),) * 2
-        )
+    in_pixels = convention in ("pixels", "coco")
+    span = _SPAN.get(convention, math.inf)
+    limit = (float(size[0]), float(size[1])) if in_pixels and size else (span, span)
+    slack = 0.005 * max(limit) if math.isfinite(max(limit)) else 1.0
+    slack = max(1.0, slack) if in_pixels else slack
     for box in boxes:
-        slack = 0.005 * max(limit) if math.isfinite(max(limit)) else 1.0
-        if min(box[:2]) < -slack or box[2] > limit[0] + slack or box[3] > limit[1] + slack:
+        x0, y0, x1, y1 = box
+        if not all(map(math.isfinite, box)):
+            return f"box {list(box)} is not four finite numbers"
+        if x0 >= x1 or y0 >= y1:
+            return f"box {list(box)} is empty or inside out for {convention} ({BOX_CONVENTIONS[convention]})"
+        if min(x0, y0) < -slack or x1 > limit[0] + slack or y1 > limit[1] + slack:
             return f"box {list(box)} lies outside the picture for {convention} ({BOX_CONVENTIONS[convention]})"
-        if convention in ("pixels", "coco", "relative_1000") and max(box) <= 1:
+        # As written: a width and a height of at most 1 are shares, wherever the far corner lies.
+        written = (x0, y0, x1 - x0, y1 - y0) if convention in _SIZED else box
+        if convention in ("pixels", "coco", "relative_1000") and max(written) <= 1:
             other = "xywh" if convention == "coco" else "relative_1"
             return (
                 f"box {list(box)} is smaller than one unit of {convention}; are these shares, {other}? Declare that "
                 "convention"
             )
     return None
+
+
+def list_possible_conventions(numbers: Box, size: tuple[int, int] | None = None) -> tuple[str, ...]:
+    """Name the conventions that a box of a picture can be written in: those in which its numbers make sense.
+
+    Args:
+        numbers: the four numbers as they are written.
+        size: width and height of the picture, when known.
+    """
+    return tuple(name for name in BOX_CONVENTIONS if find_box_misfit([read_corners(numbers, name)], name, size) is None)
 
 
 def convert_boxes(boxes: Sequence[Box], source: str, to: str, size: tuple[int, int] | None = None) -> list[Box]:

@@ -7,6 +7,7 @@ A list is *any of*; for ``choice`` it is *all of*, as several options of one que
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -41,14 +42,15 @@ def as_gold(value: Any, answer_type: str = "text") -> str:
     """Return a gold value of a table, of JSON or of a program as the text that rows carry.
 
     5.0 (a column that became float for one empty cell) is ``5``; a list becomes ``{"any_of": […]}``, for ``choice``
-    ``{"all_of": […]}``; for ``json`` and ``box`` a list is the value itself. None is the empty text.
+    ``{"all_of": […]}``; for ``json`` and ``box`` a list is the value itself. An empty cell (None, not a
+    number) is the empty text.
     """
     if hasattr(value, "tolist"):  # numpy, from parquet
         value = value.tolist()
-    if value is None:
-        return ""
     if isinstance(value, str):
         return value
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
     if answer_type in ("json", "box"):
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, Mapping):
@@ -59,6 +61,23 @@ def as_gold(value: Any, answer_type: str = "text") -> str:
         ]
         return json.dumps({"all_of" if answer_type == "choice" else "any_of": golds}, ensure_ascii=False)
     return format_gold_value(value)
+
+
+def is_float_of_whole_number(value: Any, answer_type: str = "text") -> bool:
+    """Is a gold value a whole number that a table program made a float: 5.0, or the text ``5.0``?
+
+    One empty cell is enough to make a column of 5, 7, 12 a column of floats. Of a type that compares numbers as numbers
+    ``5.0`` is as good as 5, so only the others are told.
+    """
+    if answer_type not in ("text", "choice", "yesno"):
+        return False
+    if hasattr(value, "tolist"):  # numpy, from parquet
+        value = value.tolist()
+    if isinstance(value, (list, tuple)):
+        return any(is_float_of_whole_number(one, answer_type) for one in value)
+    if isinstance(value, float):
+        return value.is_integer()
+    return isinstance(value, str) and re.fullmatch(r"\s*-?\d+\.0\s*", value) is not None
 
 
 def split_references(gold: str, answer_type: str) -> References:

@@ -8,6 +8,7 @@ a whole are compared by what they mean. Source: ours.
 
 from __future__ import annotations
 
+import math
 import re
 from functools import lru_cache
 from typing import Any
@@ -181,7 +182,9 @@ def read_plain_number(text: str) -> Value | None:
 
 
 def format_gold_value(value: Any) -> str:
-    """A gold value as text: 5.0, which a table made of 5, is ``5``."""
+    """A gold value as text: 5.0, which a table made of 5, is ``5``; an empty cell (None, not a number) is empty."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""  # as text, "nan" would be a gold answer that no reply can match, and nobody would be told
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:

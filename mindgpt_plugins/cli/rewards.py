@@ -69,6 +69,9 @@ def try_rewards(
         if without:
             default = {"answer_type": "text", "type": "verifiable", "length": "its number of words"}[name]
             console.print(f"{without} lines have no {name}: taken as {default}", style="yellow")
+    floats = sum(one.float_target for one in lines)
+    if floats:
+        console.print(f"{floats} targets are floats of whole numbers (5.0): compared as the number", style="yellow")
     if out is not None:
         out.write_text(
             "".join(json.dumps(one.as_row(), ensure_ascii=False, default=str) + "\n" for one in found), "utf-8"
@@ -100,6 +103,7 @@ def _suite(recipe: str, overrides: Sequence[str], stage: str | None) -> tuple[Su
 
 def _show(console: Console, suite: Suite, found: Sequence[ScoredSample], limit: int) -> None:
     from mindgpt_plugins.rewards.recorded import group_recorded_rollouts
+    from mindgpt_plugins.rewards.trial import count_ambiguous_verdicts
 
     if limit:
         console.print(_replies_table(suite, found[:limit]))
@@ -112,6 +116,12 @@ def _show(console: Console, suite: Suite, found: Sequence[ScoredSample], limit: 
     console.print(_rewards_table(suite, found))
     scores = [one.score for one in found if one.score is not None]
     console.print(f"{len(found)} replies, mean r {_number(_mean(scores))}, correct {_correct(scores)}")
+    for name, count in count_ambiguous_verdicts(found).items():
+        console.print(
+            f"{name}: {count} verdicts are ambiguous ({100 * count / len(found):.1f} %): wrong as they are read, right "
+            "under another reading of the answers",
+            style="yellow",
+        )
 
 
 def _replies_table(suite: Suite, found: Sequence[ScoredSample]) -> Table:

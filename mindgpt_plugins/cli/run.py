@@ -36,7 +36,7 @@ def run(
     and started again with the same command, a run goes on where it was.
     """
     from mindgpt_plugins.core import files
-    from mindgpt_plugins.pipeline import display, plan, preflight_all, runner
+    from mindgpt_plugins.pipeline import display, plan, preflight, preflight_all, runner
     from mindgpt_plugins.recipe.loading import load_recipe
 
     console = Console(soft_wrap=False)
@@ -46,6 +46,11 @@ def run(
     preflight_all.check_planned_stages(planned)
     for line in preflight_all.list_uncounted_stages(planned):
         console.print(line, style="yellow", markup=False)
+    for stage in planned.stages:
+        if stage.status in ("run", "resume"):
+            for one in preflight.inspect_stage_sets(stage):  # the check above has read them
+                for line in one.describe_notes():
+                    console.print(f"stages.{stage.name}: {line}", style="yellow", markup=False, soft_wrap=True)
     if dry_run:
         for stage in planned.stages:
             if stage.status in ("run", "resume"):

@@ -81,6 +81,11 @@ FAULTS: dict[str, FaultKind] = {
     "no_answer_type": FaultKind(
         "told", "there is no answer_type, so that the answer is compared as text", "add extra_info.answer_type"
     ),
+    "float_gold": FaultKind(
+        "told",
+        "the gold answer is a whole number that a table program turned into a float, and is compared as the number",
+        "write 5, not 5.0, or use the answer_type `number`",
+    ),
     "no_difficulty": FaultKind("fails", "the curriculum needs a number as difficulty", "add it, or choose `shuffled`"),
     "odd_difficulty": FaultKind("told", "difficulty is no number in [0, 1]", "scale it to [0, 1]"),
     "empty_reply": FaultKind("told", "the reply is empty: the model learns to say nothing", "fill it, or drop the row"),

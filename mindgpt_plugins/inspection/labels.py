@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from mindgpt_plugins.answers import ANSWER_TYPES, GoldError, parse_gold
+from mindgpt_plugins.answers import ANSWER_TYPES, GoldError, is_float_of_whole_number, parse_gold
 from mindgpt_plugins.inspection.faults import Fault
 
 
@@ -32,6 +32,9 @@ def find_answer_faults(
         parse_gold(gold, answer_type, question=question, boxes=boxes)
     except GoldError as error:
         yield Fault("gold", place, str(error))
+        return
+    if is_float_of_whole_number(gold, answer_type):
+        yield Fault("float_gold", place, repr(gold))
 
 
 def find_difficulty_faults(place: str, value: Any, *, needed: bool) -> Iterator[Fault]:

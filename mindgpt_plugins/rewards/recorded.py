@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mindgpt_plugins.answers import as_gold
+from mindgpt_plugins.answers import as_gold, is_float_of_whole_number
 from mindgpt_plugins.core.registry import hint_nearest
 from mindgpt_plugins.core.schedule import compute_progress
 from mindgpt_plugins.rewards.rows import make_image_loader, make_rollout_from_row
@@ -46,6 +46,8 @@ class Recorded:
     """Perception weight of that run."""
     dropped: bool | None = None
     """Did that run's group filter take it out of the update?"""
+    float_target: bool = False
+    """Is the target a whole number that a table program turned into a float?"""
 
 
 def read_recorded_rollouts(
@@ -104,6 +106,7 @@ def _parse(line: str, where: str, total: int, progress: float | None, images: Pa
         advantage=_number(row, "advantage", where),
         alpha=_number(row, "alpha", where),
         dropped=None if row.get("dropped") is None else bool(row["dropped"]),
+        float_target=is_float_of_whole_number(row["target"], str(row.get("answer_type") or "text")),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import statistics
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -106,6 +107,16 @@ def summarise_components(suite: Suite, found: Sequence[ScoredSample]) -> list[Co
             )
         )
     return result
+
+
+def count_ambiguous_verdicts(found: Sequence[ScoredSample]) -> dict[str, int]:
+    """Reward → replies whose verdict it calls ambiguous, the stricter reading being what counted; without zeros."""
+    counts: Counter[str] = Counter()
+    for one in found:
+        counts.update(
+            key.removesuffix(".ambiguous") for key, value in one.log.items() if key.endswith(".ambiguous") and value
+        )
+    return dict(counts)
 
 
 async def _samples(suite: Suite, some: Sequence[ScoredSample]) -> None:

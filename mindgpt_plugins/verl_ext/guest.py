@@ -31,6 +31,7 @@ from mindgpt_plugins.verl_ext.step.hybrid import Hybrid, refuse_errors
 from mindgpt_plugins.verl_ext.step.keys import find_final_rows, split_key
 from mindgpt_plugins.verl_ext.step.mini_batches import mark_rows_without_loss, split_update_rows
 from mindgpt_plugins.verl_ext.step.reward_fields import ERROR
+from mindgpt_plugins.verl_ext.step.rows import describe_odd_answers
 from mindgpt_plugins.verl_ext.step.scored_reply import ScoredReply
 from mindgpt_plugins.verl_ext.step.siblings import Sibling, compute_version_figures, refuse_incomplete_groups
 from mindgpt_plugins.verl_ext.takeover import REWARD_CLASS, check_verl_config, take_over_config
@@ -100,8 +101,12 @@ class VerlTrainerMixin(Prompts):
         OmegaConf.update(  # reward workers need it
             self.config, "trainer.total_training_steps", self.total_training_steps, force_add=True
         )
+        base: Any = self
+        table = base.train_dataset.dataframe
+        answers = [name for name in ("extra_info", "reward_model") if name in table.column_names]  # not the pictures
+        for line in describe_odd_answers(table.select_columns(answers)):
+            print(line, flush=True)
         if self.settings.curriculum is not None:
-            base: Any = self
             self.train_dataloader: Any = build_curriculum_loader(
                 base.train_dataloader,
                 self.train_dataset,

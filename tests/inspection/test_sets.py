@@ -132,13 +132,15 @@ def test_verls_rows(tmp_path: Path) -> None:
         verl_row("tag", prompt=[{"role": "user", "content": "<image>What?"}]),
         verl_row("untyped", extra_info={"uid": "untyped", "answer_type": None}),
         verl_row("gold", reward_model={"style": "rule", "ground_truth": ""}),
+        verl_row("float", reward_model={"style": "rule", "ground_truth": "5.0"}),
         verl_row("empty", prompt=[]),
     ]
     parquet.write_table(pa.Table.from_pylist(rows), tmp_path / "set.parquet")
     found = inspect_set(tmp_path, "set", "verl")
     places = {kind: one.places[0] for kind, one in found.tally.counts.items()}
-    assert found.rows == 5 and set(places) == {"placeholders", "no_answer_type", "gold", "malformed"}
-    assert "row 1 (uid tag)" in places["placeholders"] and "row 4 (uid empty)" in places["malformed"]
+    assert found.rows == 6 and set(places) == {"placeholders", "no_answer_type", "gold", "float_gold", "malformed"}
+    assert "row 1 (uid tag)" in places["placeholders"] and "row 5 (uid empty)" in places["malformed"]
+    assert "row 4 (uid float)" in places["float_gold"] and "'5.0'" in places["float_gold"]
     with pytest.raises(StageError, match=r"verl reads .*other\.parquet, which does not exist"):
         inspect_set(tmp_path, "other", "verl")
 
@@ -193,6 +195,23 @@ def test_the_command_refuses_counts_and_allows(tmp_path: Path) -> None:
     found = json.loads(listed.stdout)
     assert listed.exit_code == 1 and not found["valid"] and found["sets"][0]["rows"] == 4
     assert {one["kind"]: one["count"] for one in found["sets"][0]["faults"]} == {"roles": 1, "empty_reply": 1}
+
+
+def test_a_run_says_before_it_starts_how_many_answers_are_read_as_what(tmp_path: Path) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    (tmp_path / "dataset_info.json").write_text("{}")
+    gold = {"style": "rule", "ground_truth": "5.0"}
+    rows = [verl_row("a"), verl_row("b", reward_model=gold), verl_row("c", extra_info={"uid": "c", "answer_type": ""})]
+    parquet.write_table(pa.Table.from_pylist(rows), tmp_path / "set.parquet")
+    stage = {"kind": "rl", "model": "some/model", "train": f"{tmp_path}/set", "rewards": {"accuracy": {}}, "steps": 2}
+    (tmp_path / "rl.yaml").write_text(json.dumps({"name": "t", "device": "cpu", "stages": {"rl": stage}}))
+    args = ["run", str(tmp_path / "rl.yaml"), "--dry-run", "--runs", str(tmp_path / "runs")]
+    done = CliRunner().invoke(build_cli_app(), args)
+    assert done.exit_code == 0, (done.output, done.exception)
+    assert done.output.count("there is no answer_type") == done.output.count("turned into a float") == 1
+    assert "1 row: there is no answer_type" in done.output and "row 2 (uid c)" in done.output
 
 
 def test_the_page_lists_every_kind() -> None:

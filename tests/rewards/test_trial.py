@@ -71,6 +71,7 @@ def test_a_folder_is_read_in_the_order_of_its_steps(tmp_path: Path):
         ('{"text": "a", "solution": "a"}', "x.jsonl:1: no target; it is called one of: target, .*rename 'solution'"),
         ('{"text": "a", "reward_model": {"ground_truth": "a"}}', "rename reward_model.ground_truth to target"),
         ('{"text": "a", "target": ""}', "x.jsonl:1: the target is empty"),
+        ('{"text": "a", "target": NaN}', "x.jsonl:1: the target is empty"),
         ('{"replies": "a"}', "x.jsonl:1: no reply; it is called one of: text, reply.*did you mean 'replies'"),
         ("[1]", "an object, not list"),
         ("", "it is empty"),
@@ -122,6 +123,25 @@ def test_the_command_shows_scores_and_writes_them(recipe: Path):
         {"accuracy": 0.0, "flaky_on_blue": 1.0},
     ]
     assert rows[0]["log"]["accuracy.answer"] == "red"
+
+
+def test_what_was_guessed_or_doubted_about_answers_is_counted_once(recipe: Path):
+    plain = {"prompt_id": "a", "type": "verifiable", "tokens": 3}
+    on = lines(
+        recipe.with_name("r.jsonl"),
+        plain | {"text": "answer: 5", "target": 5.0},
+        plain | {"text": "answer: 7", "target": "7.0", "answer_type": "text"},
+        plain | {"text": "answer: 1.234", "target": "1234", "answer_type": "number"},
+        plain | {"text": "answer: 8", "target": 9.0, "answer_type": "number"},
+    )
+    args = ["rewards", "try", str(recipe), "--on", str(on)]
+    shown = " ".join(CliRunner().invoke(build_cli_app(), args).output.split())
+    assert "1 lines have no answer_type: taken as text" in shown
+    assert "2 targets are floats of whole numbers (5.0): compared as the number" in shown
+    assert "accuracy: 1 verdicts are ambiguous (25.0 %)" in shown
+    lines(on, plain | {"text": "answer: red", "target": "red", "answer_type": "text"})
+    shown = CliRunner().invoke(build_cli_app(), args).output
+    assert "1 replies" in shown and not any(word in shown for word in ("ambiguous", "answer_type", "floats"))
 
 
 def test_a_failing_reward_is_shown_and_is_the_exit_status(recipe: Path):

@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -57,6 +58,13 @@ def test_figures():
     assert figures["advantage/lambda"] == 0.5
     assert 0 < figures["advantage/share/conciseness"] < 1
     assert figures["advantage/share/pass_at_k"] > 0
+
+
+def test_the_share_of_ambiguous_verdicts_is_a_figure_where_a_reward_logs_them():
+    batch = replies([(1.0, 5), (0.0, 5)], [(0.0, 3), (0.0, 4)])
+    assert "reward/accuracy/ambiguous" not in hybrid().run(batch).metrics
+    logged = [replace(one, log={"accuracy.ambiguous": int(i == 1)}) for i, one in enumerate(batch)]
+    assert hybrid().run(logged).metrics["reward/accuracy/ambiguous"] == 0.25
 
 
 def test_a_missing_sibling_makes_a_ragged_group():

@@ -11,7 +11,7 @@ from mindgpt_plugins.verl_ext.settings import (
     read_settings_file,
     write_settings_file,
 )
-from mindgpt_plugins.verl_ext.step.rows import make_rollout_from_verl
+from mindgpt_plugins.verl_ext.step.rows import describe_odd_answers, make_rollout_from_verl
 from mindgpt_plugins.verl_ext.step.seeds import derive_sample_seed
 
 NOTHING = torch.tensor([], dtype=torch.long)
@@ -72,6 +72,20 @@ def test_rows_become_rollouts():
     assert rollout.labels == {"capability": "perception.count"}
     bare = make_rollout_from_verl({"extra_info": {"index": 4}, "reward_model": {"ground_truth": "2"}}, "x", [1], 1, 1)
     assert (bare.uid, bare.answer_type, bare.type) == ("4", "text", "verifiable")
+
+
+def test_the_trainer_says_how_many_answers_are_read_as_what():
+    def row(gold, **extra):
+        return {"extra_info": extra or None, "reward_model": {"style": "rule", "ground_truth": gold}}
+
+    typed = {"answer_type": "number"}
+    rows = [row("3"), row("5.0"), row(6.0, answer_type="text"), row(7.0, **typed), row("x", answer_type=None)]
+    judged = [row("", type="open"), {"extra_info": {}, "reward_model": {"style": "model", "ground_truth": "4.0"}}]
+    assert describe_odd_answers(rows + judged) == [
+        "3 of 7 rows have no extra_info.answer_type: their answers are compared as text",
+        "2 of 7 gold answers are floats of whole numbers (5.0): compared as the number",
+    ]
+    assert describe_odd_answers([row("3", **typed)] + judged) == []
 
 
 def test_settings_survive_writing(tmp_path):

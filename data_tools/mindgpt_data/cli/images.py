@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -26,7 +27,8 @@ def add(app: typer.Typer) -> None:
         """Read a corpus and open every picture once: sizes, content hashes, and a reason for each that is left out.
 
         A manifest names one picture (or several) per line and what is known about it: caption(s), tags, objects with
-        boxes, texts, source, split, group, video, difficulty. COCO annotations are read as they are.
+        boxes, texts, source, split, group, video, difficulty. What boxes are is declared (images.boxes, or "boxes" in a
+        line) or follows from all of them, see docs/data.md. COCO annotations are read as they are.
 
         Example: mindgpt data images --images photos/ --work work/
         """
@@ -42,7 +44,18 @@ def add(app: typer.Typer) -> None:
             summary = run(folder, resolved, seed=seed, progress=progress)
         console = Console()
         console.print(f"{summary['images']} pictures → {folder.images}")
+        for line in describe_box_conventions(summary):
+            console.print(f"  {line}")
         for reason, count in sorted(summary["dropped"].items()):
             console.print(f"  dropped {count}: {reason}")
         if summary["dropped"]:
             console.print(f"  each with its reason in {folder.drops('images')}")
+
+
+def describe_box_conventions(summary: Mapping[str, Any]) -> list[str]:
+    """Say what the boxes of a corpus were read as, from the summary of the step; nothing where there are none."""
+    proof = "; no other convention fits them all"
+    return [
+        f"{count} boxes read as {convention}{proof if convention == summary['boxes_proven'] else ''}"
+        for convention, count in sorted(summary.get("boxes", {}).items())
+    ]

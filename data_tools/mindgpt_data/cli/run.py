@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from mindgpt_data.cli.images import describe_box_conventions
 from mindgpt_data.cli.options import ConfigOption, OverridesArgument, SeedOption, WorkOption
 
 if TYPE_CHECKING:
@@ -82,6 +83,8 @@ def run(
             console.print(f"[bold]{step}[/] …")
         elif summary is not None:
             console.print(f"[bold]{step}[/] {state}: {format_step_counts(summary)}")
+            for line in describe_box_conventions(summary):
+                console.print(f"  {line}")
 
     with engines.use_engine(engine), options.show_progress_line("run") as progress:
         pipeline.run(

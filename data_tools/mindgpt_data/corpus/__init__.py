@@ -11,12 +11,13 @@ from mindgpt_data.schema.record import ImageRecord
 __all__ = ["Corpus", "CorpusError", "read_corpus"]
 
 
-def read_corpus(path: Path, source: str = "domain") -> Corpus:
+def read_corpus(path: Path, source: str = "domain", boxes: str | None = None) -> Corpus:
     """Read a corpus.
 
     Args:
         path: a folder (searched recursively), a manifest ``.jsonl``, or COCO annotations ``.json``.
         source: source of every record whose manifest names none.
+        boxes: convention of the boxes whose line declares none; None: that of COCO for its files, unknown for others.
 
     Raises:
         CorpusError: missing, unreadable, of no known kind, or an image id occurs twice.
@@ -24,9 +25,9 @@ def read_corpus(path: Path, source: str = "domain") -> Corpus:
     if path.is_dir():
         corpus = folder.read_picture_folder(path, source)
     elif path.suffix.lower() in (".jsonl", ".ndjson") and path.is_file():
-        corpus = manifest.read_manifest(path, source)
+        corpus = manifest.read_manifest(path, source, boxes)
     elif path.suffix.lower() == ".json" and path.is_file():
-        corpus = coco.read_coco_file(path, source)
+        corpus = coco.read_coco_file(path, source, boxes)
     elif path.exists():
         raise CorpusError(f"{path} is no corpus: give a folder of pictures, a manifest (.jsonl) or COCO (.json)")
     else:

@@ -16,17 +16,30 @@ class CorpusError(ValueError):
     """A corpus cannot be read at all; the message names the path and the fix."""
 
 
+@dataclass(frozen=True)
+class BoxOrigin:
+    """Where the boxes of a record are written, and in which convention."""
+
+    place: str
+    """Names the line or the image in its file."""
+    convention: str | None
+    """As declared, one of :data:`~mindgpt_plugins.answers.BOX_CONVENTIONS`; None when nothing declares it."""
+
+
 @dataclass
 class Corpus:
     """What a reader found.
 
     Attributes:
-        records: unmeasured records (width and height 0, content empty), in the corpus's order.
+        records: unmeasured records (width and height 0, content empty), in the corpus's order. Their boxes are the four
+            numbers as they are written: only the measured picture says what they are in pixels.
         drops: what could not be used, with a reason each.
+        boxes: origin of the boxes of each record that has some, by its id.
     """
 
     records: list[ImageRecord] = field(default_factory=list)
     drops: list[Drop] = field(default_factory=list)
+    boxes: dict[str, BoxOrigin] = field(default_factory=dict)
 
     def drop(self, gate: str, reason: str, key: str, detail: str = "") -> None:
         """Leave one thing out."""

@@ -6,16 +6,21 @@ import math
 from pathlib import Path
 from typing import Any
 
-from mindgpt_data.corpus.base import Corpus, CorpusError, make_image_id
+from mindgpt_data.corpus.base import BoxOrigin, Corpus, CorpusError, make_image_id
 from mindgpt_data.schema.record import ImageRecord
 from mindgpt_plugins.core.files import FileError, read_json
 
 
-def read_coco_file(path: Path, source: str) -> Corpus:
+def read_coco_file(path: Path, source: str, boxes: str | None = None) -> Corpus:
     """Read a COCO file; pictures lie beside it or in its folder ``images``.
 
-    ``bbox`` becomes ``[x0, y0, x1, y1]``, ``caption`` a caption, ``utf8_string`` (COCO-Text) a text. An annotation
-    that does not fit is dropped with its id.
+    ``bbox`` is a box of the convention ``coco`` unless another is declared, ``caption`` becomes a caption,
+    ``utf8_string`` (COCO-Text) a text. An annotation that does not fit is dropped with its id.
+
+    Args:
+        path: of the file.
+        source: of its records.
+        boxes: convention of its boxes; None: ``coco``.
 
     Raises:
         CorpusError: unreadable, not JSON in UTF-8, no COCO file, or a COCO image id occurs twice.
@@ -38,13 +43,16 @@ def read_coco_file(path: Path, source: str) -> Corpus:
             file = folder / "images" / image["file_name"]
         records[image["id"]] = ImageRecord(make_image_id([file], folder), [str(file)], 0, 0, "", source=source)
     for number, annotation in enumerate(data.get("annotations", [])):
-        problem = _annotate(annotation, records, names)
+        problem = _annotate(annotation, records, names, boxes or "coco")
         if problem:
             key = (
                 f"annotation {annotation.get('id', number)}" if isinstance(annotation, dict) else f"annotation {number}"
             )
             corpus.drop("coco", "annotation does not fit", key, problem)
     corpus.records = list(records.values())
+    for record in corpus.records:
+        if record.objects or record.texts:
+            corpus.boxes[record.image] = BoxOrigin(f"{path.name} image {record.image}", boxes or "coco")
     if not corpus.records:
         raise CorpusError(f"{path} names no picture")
     return corpus
@@ -62,7 +70,7 @@ def _load(path: Path) -> dict[str, Any]:
     return data
 
 
-def _annotate(annotation: Any, records: dict[Any, ImageRecord], names: dict[Any, str]) -> str:
+def _annotate(annotation: Any, records: dict[Any, ImageRecord], names: dict[Any, str], convention: str) -> str:
     """Add one annotation to its record; returns what is wrong with it, or nothing."""
     record = records.get(annotation.get("image_id")) if isinstance(annotation, dict) else None
     if record is None:
@@ -74,11 +82,12 @@ def _annotate(annotation: Any, records: dict[Any, ImageRecord], names: dict[Any,
     fits = (
         isinstance(box, list) and len(box) == 4 and all(isinstance(v, (int, float)) and math.isfinite(v) for v in box)
     )
-    if not fits or min(box[2:]) <= 0:
+    # A side of length 0 is a slip of the annotator, and common; it does not make the file one of another convention.
+    if not fits or (convention in ("coco", "xywh") and min(box[2:]) <= 0):
         return f"bbox must be [x, y, width, height] with positive size, got {box!r}"
-    corners = [float(v) for v in (box[0], box[1], box[0] + box[2], box[1] + box[3])]
+    numbers = [float(v) for v in box]
     if isinstance(annotation.get("utf8_string"), str):
-        record.texts.append({"text": annotation["utf8_string"], "box": corners})
+        record.texts.append({"text": annotation["utf8_string"], "box": numbers})
         return ""
     if annotation.get("category_id") not in names:
         return f"category {annotation.get('category_id')!r} is not among `categories`"
@@ -86,7 +95,7 @@ def _annotate(annotation: Any, records: dict[Any, ImageRecord], names: dict[Any,
     record.objects.append(
         {
             "label": names[annotation["category_id"]],
-            "box": corners,
+            "box": numbers,
             "attributes": {
                 **(attributes if isinstance(attributes, dict) else {}),
                 **({"crowd": True} if annotation.get("iscrowd") else {}),

@@ -1,6 +1,6 @@
 r"""A manifest: one JSON object per line that names a picture (or several) and says what is known about it.
 
-``{"image": "a/b.jpg", "caption": "…", "tags": ["…"], "objects": [{"label": "car", "box": [x0, y0, x1, y1]}], …}``
+``{"image": "a/b.jpg", "tags": ["…"], "objects": [{"label": "car", "box": [x0, y0, x1, y1]}], "boxes": "pixels", …}``
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 
-from mindgpt_data.corpus.base import Corpus, CorpusError, make_image_id
+from mindgpt_data.corpus.base import BoxOrigin, Corpus, CorpusError, make_image_id
+from mindgpt_data.schema.boxes import BoxConvention
 from mindgpt_data.schema.record import ImageRecord
 from mindgpt_plugins.core.files import BYTE_ORDER_MARK
 from mindgpt_plugins.core.schema import Strict
@@ -20,7 +21,7 @@ Box = tuple[float, float, float, float]
 
 
 class ManifestObject(Strict):
-    """An object: its label, its box in pixels, and what else is known of it."""
+    """An object: its label, its box, and what else is known of it."""
 
     label: str = Field(min_length=1)
     box: Box
@@ -44,6 +45,7 @@ class ManifestLine(Strict):
     tags: list[str] = Field(default_factory=list)
     objects: list[ManifestObject] = Field(default_factory=list)
     texts: list[Words] = Field(default_factory=list)
+    boxes: BoxConvention | None = Field(None, description="Convention of this line's boxes; default: `images.boxes`.")
     source: str | None = Field(None, min_length=1)
     split: Literal["", "train", "dev", "test"] = ""
     group: str = ""
@@ -65,8 +67,13 @@ class ManifestLine(Strict):
         return value
 
 
-def read_manifest(path: Path, source: str) -> Corpus:
+def read_manifest(path: Path, source: str, boxes: str | None = None) -> Corpus:
     """Read a manifest; a line that does not fit is dropped with its number and the reason.
+
+    Args:
+        path: of the manifest.
+        source: of every line that names none.
+        boxes: convention of the boxes of every line that declares none; None: not known.
 
     Raises:
         CorpusError: the file cannot be read, or no line can be used.
@@ -78,7 +85,7 @@ def read_manifest(path: Path, source: str) -> Corpus:
             for number, raw in enumerate(file, 1):
                 raw = raw.removeprefix(BYTE_ORDER_MARK) if number == 1 else raw
                 if raw.strip():
-                    _add(corpus, raw, folder, source, f"{path.name} line {number}")
+                    _add(corpus, raw, folder, source, boxes, f"{path.name} line {number}")
     except OSError as error:
         raise CorpusError(f"{path} cannot be read: {error.strerror}") from None
     if not corpus.records:
@@ -87,7 +94,7 @@ def read_manifest(path: Path, source: str) -> Corpus:
     return corpus
 
 
-def _add(corpus: Corpus, raw: bytes, folder: Path, source: str, place: str) -> None:
+def _add(corpus: Corpus, raw: bytes, folder: Path, source: str, boxes: str | None, place: str) -> None:
     try:
         line = ManifestLine.model_validate(json.loads(raw.decode("utf-8")))
     except UnicodeDecodeError as error:
@@ -99,9 +106,12 @@ def _add(corpus: Corpus, raw: bytes, folder: Path, source: str, place: str) -> N
         return corpus.drop("manifest", "not JSON", place, str(error))
     names = [line.image] if isinstance(line.image, str) else line.image
     paths = [folder / name for name in names]
+    image = line.id or make_image_id(paths, folder)
+    if line.objects or any(words.box for words in line.texts):
+        corpus.boxes[image] = BoxOrigin(place, line.boxes or boxes)
     corpus.records.append(
         ImageRecord(
-            image=line.id or make_image_id(paths, folder),
+            image=image,
             paths=[str(p) for p in paths],
             width=0,
             height=0,

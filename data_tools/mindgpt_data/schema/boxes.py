@@ -8,10 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from mindgpt_plugins.answers import BOX_CONVENTIONS
 from mindgpt_plugins.answers.box import parse_boxes
 
+BoxConvention = Literal["relative_1000", "relative_1", "pixels", "xywh", "coco"]
+"""One of :data:`~mindgpt_plugins.answers.BOX_CONVENTIONS`, for settings and manifests."""
 PATCH = 28
 """Qwen2.5-VL shows pictures in multiples of this many pixels (patch 14, merged 2 × 2)."""
 LEAST_PIXELS = 4 * PATCH * PATCH

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from mindgpt_data.schema.boxes import BoxConvention
 from mindgpt_data.schema.focus import Focused
 from mindgpt_plugins.core.choice import Choice, format_flow_yaml, refuse_options_beside
 from mindgpt_plugins.core.image_size import SENT_PIXELS
@@ -54,6 +55,15 @@ class Images(Strict):
     path: PathRef = Field(description="Folder of pictures, or a manifest: .jsonl, or COCO .json beside its pictures.")
     source: str = Field("domain", description="Source of every record whose manifest names none.")
     max_megapixels: float = Field(100.0, gt=0, description="Larger files are dropped unread (decompression bombs).")
+    boxes: BoxConvention | None = Field(
+        None,
+        description="What the corpus's boxes are, where a line does not say: pixels (corners, of the upright picture), "
+        "relative_1000, relative_1 (shares), xywh (shares) or coco (pixels); null: COCO files are coco, and a manifest "
+        "is read only if a single convention fits all of its boxes.",
+    )
+    drop_invalid_boxes: bool = Field(
+        False, description="Boxes that cannot be what is declared are dropped and counted; else the corpus is refused."
+    )
 
 
 class ExpandSettings(Strict):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from mindgpt_data import engines
 from mindgpt_data.corpus import CorpusError, read_corpus
+from mindgpt_data.corpus.boxes import settle_boxes
 from mindgpt_data.io.images import ImageError, hash_rgb_pixels, open_image
 from mindgpt_data.io.progress import Progress, ignore_update
 from mindgpt_data.io.work import Drop, Work
@@ -33,30 +34,32 @@ def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress
     """Read the corpus in ``settings.images``, open every picture once, and write the records.
 
     Raises:
-        CorpusError: see :func:`mindgpt_data.corpus.read_corpus`; also when not a single picture could be used.
+        CorpusError: see :func:`mindgpt_data.corpus.read_corpus` and
+            :func:`mindgpt_data.corpus.boxes.settle_boxes`; also when not a single picture could be used.
     """
     start = time.monotonic()
-    corpus = read_corpus(Path(settings.images.path).expanduser(), settings.images.source)
-    drops = list(corpus.drops)
-
-    def measured() -> Iterator[dict[str, Any]]:
-        found = measure_records(corpus.records, settings.images.max_megapixels)
-        for number, (record, refused) in enumerate(found, 1):
-            drops.extend(refused)
-            progress({"stage": STEP, "step": number, "total": len(corpus.records), "failed": len(drops)})
-            if record is not None:
-                yield record.to_json()
-
-    count = files.write_jsonl(work.images, measured())
+    path, wanted = settings.images.path, settings.images
+    corpus = read_corpus(Path(path).expanduser(), wanted.source, wanted.boxes)
+    drops, measured = list(corpus.drops), list[ImageRecord]()
+    for number, (record, refused) in enumerate(measure_records(corpus.records, wanted.max_megapixels), 1):
+        drops.extend(refused)
+        progress({"stage": STEP, "step": number, "total": len(corpus.records), "failed": len(drops)})
+        if record is not None:
+            measured.append(record)
+    settled = settle_boxes(measured, corpus.boxes, path, drop_invalid=wanted.drop_invalid_boxes)
+    drops.extend(settled.drops)
+    count = files.write_jsonl(work.images, (record.to_json() for record in settled.records))
     work.write_drops(STEP, drops)
     if not count:
         work.images.unlink()
-        raise CorpusError(f"{settings.images.path}: no picture can be used; first: {drops[0].key}: {drops[0].reason}")
+        raise CorpusError(f"{path}: no picture can be used; first: {drops[0].key}: {drops[0].reason}")
     summary = {
         "images": count,
         "dropped": dict(Counter(drop.reason for drop in drops)),
+        "boxes": settled.counts,
+        "boxes_proven": settled.proven,
         "seconds": round(time.monotonic() - start, 3),
-        "settings": settings.images.model_dump(mode="json"),
+        "settings": wanted.model_dump(mode="json"),
     }
     work.write_summary(STEP, summary)
     return summary
@@ -75,8 +78,7 @@ def measure_records(
 def measure_record(record: ImageRecord, max_megapixels: float = 100) -> tuple[ImageRecord | None, list[Drop]]:
     """Open a record's pictures; returns the record with size and content hash, and what had to be left out.
 
-    The first picture gives size and hash. Boxes that leave it are dropped: truth that does not fit the pixels (often
-    annotations made before an EXIF rotation) would make wrong questions.
+    The first picture gives size and hash.
     """
     try:
         first = _open(record.paths[0], max_megapixels)
@@ -84,7 +86,6 @@ def measure_record(record: ImageRecord, max_megapixels: float = 100) -> tuple[Im
             _open(path, max_megapixels)
     except ImageError as error:
         return None, [Drop(STEP, "open", error.reason, record.image, f"{error.path}: {error.detail or error.reason}")]
-    drops: list[Drop] = []
     content = hash_rgb_pixels(first)
     return (
         replace(
@@ -93,10 +94,8 @@ def measure_record(record: ImageRecord, max_megapixels: float = 100) -> tuple[Im
             height=first.height,
             content=content,
             group=record.group or content,
-            objects=[thing for thing in record.objects if _inside(thing, "label", record, first.size, drops)],
-            texts=[words for words in record.texts if _inside(words, "text", record, first.size, drops)],
         ),
-        drops,
+        [],
     )
 
 
@@ -107,16 +106,3 @@ def _open(path: str, max_megapixels: float) -> Image:
         detail = f"{image.width} x {image.height}; no Qwen-VL processor takes more than {MOST_RATIO}:1"
         raise ImageError("too long and narrow", Path(path), detail)
     return image
-
-
-def _inside(
-    thing: dict[str, Any], name: str, record: ImageRecord, size: tuple[int, int], drops: list[Drop], slack: float = 1.5
-) -> bool:
-    if thing["box"] is None:
-        return True
-    x0, y0, x1, y1 = thing["box"]
-    if -slack <= x0 < x1 <= size[0] + slack and -slack <= y0 < y1 <= size[1] + slack:
-        return True
-    detail = f"{thing[name]!r} at {thing['box']} in a picture of {size[0]} x {size[1]}"
-    drops.append(Drop(STEP, "box", "box outside the picture", record.image, detail))
-    return False

@@ -62,7 +62,7 @@ def write_corpus(
         progress: told of the pictures drawn.
 
     Returns:
-        The manifest: lines of ``image, objects, texts, tags, captions, source, difficulty, group``, boxes in pixels.
+        The manifest: lines of ``image, objects, texts, boxes, tags, captions, source, difficulty, group``.
 
     Raises:
         ValueError: ``size`` is too small, or the world has not that many scenes that are new.
@@ -139,6 +139,7 @@ def make_manifest_line(scene: Scene, image: str) -> dict[str, Any]:
             {"label": _label(t), "box": locate_thing(t, scene.size), "attributes": _attributes(t)} for t in drawn
         ],
         "texts": [{"text": thing.name, "box": locate_thing(thing, scene.size)} for thing in words],
+        "boxes": "pixels",
         "tags": sorted({_label(thing) for thing in drawn}),
         "captions": [f"a picture of {', '.join(places)}"] if places else [],
         "source": scene.world,

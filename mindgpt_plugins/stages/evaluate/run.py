@@ -11,7 +11,7 @@ from typing import Any
 from mindgpt_data.export import read_set
 from mindgpt_data.schema.rows import Row
 
-from mindgpt_plugins.answers import GoldError, JudgeOptions, Verdict, judge_answer, parse_gold
+from mindgpt_plugins.answers import GoldError, JudgeOptions, Verdict, is_float_of_whole_number, judge_answer, parse_gold
 from mindgpt_plugins.core.files import load_jsonl, write_json, write_jsonl
 from mindgpt_plugins.core.schema import read_model
 from mindgpt_plugins.generation.collect import Progress, collect_replies
@@ -76,6 +76,7 @@ def run_evaluation(config_path: Path) -> dict[str, Any]:
         "domain": job.domain,
         "samples": job.samples.model_dump() if job.samples else {"n": 0, "rows": 0, "temperature": 1.0},
         "seed": job.seed,
+        "replies": len(predictions),
         "ambiguous": sum(p["ambiguous"] for p in predictions),
         "cells": scoring.aggregate_cells(predictions),
         "gate": _gate(job, predictions),
@@ -134,6 +135,7 @@ def make_row_prompt(key: str, row: Row, folder: Path) -> Prompt:
 
 def _refuse_early(job: EvaluateJob, items: Mapping[str, tuple[Row, Path]]) -> None:
     """Find what could not be told apart or compared at the end before the model is asked."""
+    floats = 0
     for key, (row, _) in items.items():
         for axis in branches.AXES:
             branches.parse_label_path(getattr(row, axis), f"{axis} of {key}")
@@ -143,6 +145,12 @@ def _refuse_early(job: EvaluateJob, items: Mapping[str, tuple[Row, Path]]) -> No
             parse_gold(row.answer, row.answer_type, question=row.question, boxes=row.boxes)
         except GoldError as error:
             raise GoldError(f"row {key}: {error}") from None
+        floats += is_float_of_whole_number(row.answer, row.answer_type)
+    if floats:
+        print(
+            f"{floats} of {len(items)} gold answers are floats of whole numbers (5.0): compared as the number",
+            flush=True,
+        )
     earlier = job.compare
     if earlier and not any(f"{p['set']}/{p['uid']}" in items for p in load_jsonl(earlier.predictions)):
         raise paired.make_no_overlap_error(earlier.name)

@@ -71,6 +71,9 @@ def compute_step_figures(
         known = [v for v in values if v is not None]
         found[f"reward/{name}/mean"], found[f"reward/{name}/std"] = _mean(known), _std(known)
         found[f"reward/{name}/scored"] = len(known) / max(1, len(values))
+        doubted = [bool(own[key]) for own in scored.log if (key := f"{name}.ambiguous") in own]
+        if doubted:
+            found[f"reward/{name}/ambiguous"] = _mean([float(one) for one in doubted])
         wanted = scored.groups.components[name] * (-1.0 if entry.spec.penalty else 1.0)
         judged = right if entry.spec.role == "modulator" else mask  # a wrong reply is not modulated
         found[f"reward/{name}/order_violations"] = _opposed(advantage, wanted, judged)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from mindgpt_plugins.answers import is_float_of_whole_number
 from mindgpt_plugins.core.schedule import compute_progress
 from mindgpt_plugins.rewards.rows import make_rollout_from_row
 from mindgpt_plugins.rewards.sdk import Rollout
@@ -38,6 +39,29 @@ def make_rollout_from_verl(
         token_ids=token_ids,
         load_images=None if prompt is None else lambda: _images(prompt),
     )
+
+
+def describe_odd_answers(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Say how many rows of verl's dataset have answers that are compared otherwise than their owner may think.
+
+    Args:
+        rows: their ``extra_info`` and ``reward_model``; those that a judge grades are left out.
+    """
+    untyped, floats, total = 0, 0, 0
+    for row in rows:
+        total += 1
+        extra, model = row.get("extra_info") or {}, row.get("reward_model") or {}
+        if extra.get("type") == "open" or model.get("style") == "model":
+            continue
+        kind = extra.get("answer_type")
+        untyped += not kind
+        floats += is_float_of_whole_number(model.get("ground_truth"), kind or "text")
+    lines = []
+    if untyped:
+        lines.append(f"{untyped} of {total} rows have no extra_info.answer_type: their answers are compared as text")
+    if floats:
+        lines.append(f"{floats} of {total} gold answers are floats of whole numbers (5.0): compared as the number")
+    return lines
 
 
 def _images(messages: Any) -> list[Any]:

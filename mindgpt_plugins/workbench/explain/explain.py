@@ -100,6 +100,7 @@ def _record(base: RewardReplay, recorded: Sequence[Recorded]) -> dict[str, Any]:
         "advantage": _advantage(base),
         "dropped": _dropped(base),
         "alpha": _alpha(base),
+        "float_targets": sum(one.float_target for one in recorded),
         "beyond": sum(one.rollout.step > base.setup.steps for one in recorded),
     }
 

@@ -112,6 +112,8 @@ def list_reader_notes(data: dict[str, Any]) -> list[str]:
     found += [
         f"{count} lines have no {name}: taken as {told[name]}" for name, count in data["record"]["guessed"].items()
     ]
+    if record["float_targets"]:
+        found.append(f"{record['float_targets']} targets are floats of whole numbers (5.0): compared as the number")
     found += _advantages(record)
     if record["beyond"]:
         found.append(

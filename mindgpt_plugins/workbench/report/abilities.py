@@ -23,6 +23,12 @@ def collect_evaluations(run: ReportedRun, notes: list[str]) -> list[Evaluation]:
             continue
         if scores["model"] in found:
             notes.append(f"model {scores['model']} was evaluated twice; the figures are those of {stage.name}")
+        if scores.get("ambiguous"):
+            share = 100 * scores["ambiguous"] / scores["replies"]
+            notes.append(
+                f"evaluation {stage.name}: {scores['ambiguous']} of {scores['replies']} verdicts are ambiguous "
+                f"({share:.1f} %): wrong as they are read, right under another reading of the answers"
+            )
         found[scores["model"]] = {"stage": stage.name, "folder": stage.folder, **scores}
     return list(found.values())
 

@@ -46,7 +46,10 @@ def compute_report_figures(run: ReportedRun) -> dict[str, Any]:
             for s in run.stages
         ],
         "held_out_set": held_out,
-        "evaluations": [{key: e[key] for key in ("stage", "model", "cells", "gate")} for e in evaluations],
+        "evaluations": [
+            {key: e[key] for key in ("stage", "model", "cells", "gate")} | {"ambiguous": e.get("ambiguous", 0)}
+            for e in evaluations
+        ],
         "matrix": matrix,
         "retention": retention,
         "branches": branches.collect_branch_figures(evaluations, held_out, notes),

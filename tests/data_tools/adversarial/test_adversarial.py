@@ -14,8 +14,7 @@ from mindgpt_data.teachers.questions import KINDS as QUESTIONS
 from mindgpt_data.teachers.rows import build_row
 from mindgpt_data.world import folder
 from PIL import Image
-
-from mindgpt_plugins.core.files import read_jsonl
+from support.world_lines import read_world_lines
 
 CAPABILITIES = {kind: Label(kind, kind, "", family="subjects") for kind in QUESTIONS}
 
@@ -25,7 +24,7 @@ def corpus(tmp_path_factory) -> tuple[list[Row], dict[str, ImageRecord]]:
     rows, records = [], {}
     for source in ("general", "domain"):
         base = tmp_path_factory.mktemp(source)
-        for _, line in read_jsonl(folder.write_source_corpus(base, 30, source=source, seed=7)):
+        for line in read_world_lines(folder.write_source_corpus(base, 30, source=source, seed=7)):
             record = ImageRecord(paths=[str(Path(base, line["image"]))], width=96, height=96, content="", **line)
             records[record.image] = record
             job = Job(record, 0.5, dict.fromkeys(("subjects", "spatial", "text", "knowledge"), 1.0), 4, {},

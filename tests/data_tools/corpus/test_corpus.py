@@ -113,6 +113,7 @@ def test_manifest_carries_everything_it_knows(tmp_path) -> None:
             "tags": ["plain"],
             "objects": [{"label": "field", "box": [0, 0, 40, 30]}],
             "texts": ["stop", {"text": "go", "box": [1, 1, 5, 5]}],
+            "boxes": "pixels",
             "source": "general",
             "split": "test",
             "group": "g1",
@@ -159,16 +160,6 @@ def test_duplicate_ids_are_an_error_that_names_both(tmp_path) -> None:
     lines(tmp_path / "m.jsonl", {"image": "a.png"}, {"image": "a.png", "tags": ["again"]})
     with pytest.raises(CorpusError, match=r"'a.png' occurs twice \(records 1 and 2\)"):
         read_corpus(tmp_path / "m.jsonl")
-
-
-def test_box_that_leaves_the_picture_is_dropped_alone(tmp_path) -> None:
-    picture(tmp_path / "a.png")
-    things = [{"label": "in", "box": [0, 0, 9, 9]}, {"label": "out", "box": [0, 0, 99, 9]}]
-    lines(tmp_path / "m.jsonl", {"image": "a.png", "objects": things})
-    run(tmp_path / "m.jsonl", tmp_path / "work")
-    work = Work(tmp_path / "work")
-    assert [thing["label"] for thing in work.read_images()[0].objects] == ["in"]
-    assert [(d.key, d.reason) for d in work.read_drops("images")] == [("a.png", "box outside the picture")]
 
 
 def coco(folder, **more) -> dict:

@@ -20,12 +20,13 @@ from mindgpt_data.testing.stub import StubServer, find_prompt
 from mindgpt_data.tree.checks import build_tree
 from mindgpt_data.world import folder
 from mindgpt_data.world.labels import load_world_tree
+from support.world_lines import read_world_lines
 
-from mindgpt_plugins.core.files import read_jsonl, write_jsonl
+from mindgpt_plugins.core.files import write_jsonl
 
 
 def _work(base: Path, source: str = "domain", images: int = 12) -> tuple[Work, list[ImageRecord], dict]:
-    lines = [line for _, line in read_jsonl(folder.write_source_corpus(base / source, images, source=source, seed=1))]
+    lines = read_world_lines(folder.write_source_corpus(base / source, images, source=source, seed=1))
     records = [
         ImageRecord(paths=[str(base / source / line["image"])], width=96, height=96, content=line["group"], **line)
         for line in lines

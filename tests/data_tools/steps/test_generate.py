@@ -16,6 +16,7 @@ from mindgpt_data.teachers.base import Candidate, Job, build_teacher
 from mindgpt_data.teachers.slots import SlotError
 from mindgpt_data.testing.stub import StubServer, find_prompt
 from mindgpt_data.world import folder
+from support.world_lines import read_world_lines
 
 from mindgpt_plugins.core.files import read_jsonl, write_jsonl, write_table
 from mindgpt_plugins.core.registry import RegistryError, register
@@ -25,7 +26,7 @@ KNOWLEDGE = str(Path(folder.__file__).parent / "knowledge.yaml")
 
 
 def _work(base: Path, images: int = 8, source: str = "domain") -> tuple[Work, dict]:
-    lines = [line for _, line in read_jsonl(folder.write_source_corpus(base / "corpus", images, source=source, seed=2))]
+    lines = read_world_lines(folder.write_source_corpus(base / "corpus", images, source=source, seed=2))
     records = [
         ImageRecord(paths=[str(base / "corpus" / line["image"])], width=96, height=96, content=line["group"], **line)
         for line in lines

@@ -11,9 +11,9 @@ from mindgpt_data.teachers.annotations import Annotations, AnnotationsError
 from mindgpt_data.teachers.base import Candidate, Job, Label
 from mindgpt_data.teachers.questions import KINDS
 from mindgpt_data.world import folder
+from support.world_lines import read_world_lines
 
 from mindgpt_plugins.answers.box import compute_box_iou
-from mindgpt_plugins.core.files import read_jsonl
 
 CAPABILITIES = {kind: Label(kind, kind.title(), "", family="subjects") for kind in KINDS}
 CELLS = ["top left", "top", "top right", "left", "centre", "right", "bottom left", "bottom", "bottom right"]
@@ -42,7 +42,7 @@ def _pairs(candidates: list[Candidate]) -> dict[str, str]:
 def world(request, tmp_path_factory) -> list[ImageRecord]:
     base = tmp_path_factory.mktemp(request.param)
     manifest = folder.write_source_corpus(base, 60, source=request.param, seed=3, size=192)
-    lines = [line for _, line in read_jsonl(manifest)]
+    lines = read_world_lines(manifest)
     return [
         ImageRecord(paths=[str(Path(base, line["image"]))], width=192, height=192, content="", **line) for line in lines
     ]

@@ -59,6 +59,7 @@ def test_scores_cover_every_source_and_capability(tmp_path: Path, tiny_model: Pa
     whole = scores["cells"][0]
     assert whole["sampled"] == 6 and set(whole["pass_at"]) == {"1", "2", "4"}
     assert json.loads((tmp_path / "stage/scores.json").read_text()) == scores
+    assert (scores["replies"], scores["ambiguous"]) == (18, 0)
     lines = load_jsonl(tmp_path / "stage/metrics.jsonl")
     assert lines[-1]["step"] == lines[-1]["total"] == 18 + 6 + 6
 
@@ -183,6 +184,23 @@ def test_a_gold_answer_no_reply_can_match_stops_before_the_model_is_asked(tmp_pa
     (datasets / "dev.jsonl").write_text("\n".join([json.dumps(row), *rest]))
     config = render(tmp_path / "stage", tmp_path / "no-model", datasets)
     with pytest.raises(GoldError, match="row dev/r0: gold answer 'many' of answer_type 'number' is no number"):
+        run_evaluation(config)
+
+
+def test_what_a_row_does_not_say_or_a_table_changed_is_told_before_the_model_is_asked(
+    tmp_path: Path, datasets: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second, *rest = (datasets / "dev.jsonl").read_text().split("\n")
+    floated = {**json.loads(first), "answer_type": "text", "answer": "5.0"}
+    wrong = {**json.loads(second), "answer_type": "number", "answer": "many"}
+    (datasets / "dev.jsonl").write_text("\n".join([json.dumps(floated), second, *rest]))
+    config = render(tmp_path / "stage", tmp_path / "no-model", datasets)
+    with pytest.raises(Exception, match="no-model"):
+        run_evaluation(config)
+    assert "1 of 18 gold answers are floats of whole numbers (5.0)" in capsys.readouterr().out
+    untyped = {key: value for key, value in wrong.items() if key != "answer_type"}
+    (datasets / "dev.jsonl").write_text("\n".join([json.dumps(untyped), second, *rest]))
+    with pytest.raises(Exception, match="dev.jsonl.* line 1: field 'answer_type' is missing"):
         run_evaluation(config)
 
 

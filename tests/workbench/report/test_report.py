@@ -176,6 +176,20 @@ def test_a_missing_picture_is_named(tmp_path: Path) -> None:
     assert re.search(r"picture \d+\.png is not there any more", build_report(run).read_text())
 
 
+def test_ambiguous_verdicts_are_noted_where_there_are_any(tmp_path: Path) -> None:
+    run = synthetic.make(tmp_path, per_task=20)
+    page = build_report(run)
+    assert "verdicts are ambiguous" not in page.read_text()
+    first = sorted(tmp_path.glob("stages/*/scores.json"))[0]
+    scores = json.loads(first.read_text())
+    first.write_text(json.dumps(scores | {"replies": 80, "ambiguous": 2}))
+    text = build_report(run).read_text()
+    data = json.loads(page.with_name("report.json").read_text())
+    (note,) = [note for note in data["notes"] if "ambiguous" in note]
+    assert "2 of 80 verdicts are ambiguous (2.5 %)" in note and "2 of 80 verdicts are ambiguous" in text
+    assert sorted(e["ambiguous"] for e in data["evaluations"])[-2:] == [0, 2]
+
+
 def test_a_folder_without_a_manifest_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"no manifest\.json"):
         build_report(tmp_path)
