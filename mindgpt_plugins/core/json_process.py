@@ -5,11 +5,15 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import subprocess
 import tempfile
 from collections import deque
 from collections.abc import Mapping
 from typing import Any
+
+PATIENCE = 300.0
+"""Seconds that an answer may take, imports on a busy machine included."""
 
 
 class HelperError(RuntimeError):
@@ -33,7 +37,7 @@ class JsonProcess:
         """The answer to a question.
 
         Raises:
-            HelperError: the process could not be started or ended without an answer.
+            HelperError: the process could not be started, ended without an answer, or gave none in time.
         """
         with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
             answer = self._try(question, said) or self._try(question, said)  # once more: it may have ended of idleness
@@ -66,6 +70,9 @@ class JsonProcess:
         assert self._child.stdin is not None and self._child.stdout is not None
         try:
             print(json.dumps(question), file=self._child.stdin, flush=True)
+            if not select.select([self._child.stdout], [], [], PATIENCE)[0]:
+                self.close()
+                raise HelperError(f"{' '.join(self.argv)} gave no answer within {PATIENCE:g} s")
             line = self._child.stdout.readline()
         except OSError:
             line = ""

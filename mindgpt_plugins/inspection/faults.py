@@ -23,7 +23,7 @@ class FaultKind:
 
 FAULTS: dict[str, FaultKind] = {
     "malformed": FaultKind("fails", "the row is not as its entry in dataset_info.json says", "correct either"),
-    "no_column": FaultKind("fails", "a column that the set's entry names is missing", "add it, or correct `columns`"),
+    "no_column": FaultKind("fails", "a column that the trainer reads is missing", "add it, or correct `columns`"),
     "content": FaultKind("fails", "a turn's content is no text", "write plain text; pictures go into their own column"),
     "roles": FaultKind(
         "dropped",
@@ -50,6 +50,10 @@ FAULTS: dict[str, FaultKind] = {
         "told", "the text holds a special token of the tokenizer", "take it out, unless the model shall read it as such"
     ),
     "no_image": FaultKind("fails", "a picture does not exist", "correct the path, or set media_dir"),
+    "no_media": FaultKind("fails", "a video or sound does not exist", "correct the path, or set media_dir"),
+    "relative_image": FaultKind(
+        "fails", "a picture's path is relative, and verl looks for it from its own folder", "write it absolute"
+    ),
     "bad_image": FaultKind("fails", "a picture cannot be read", "replace the file, or take the row out"),
     "aspect_ratio": FaultKind(
         "fails", "a picture is more than 200 times as long as wide", "crop it: no Qwen-VL processor takes it"
@@ -75,6 +79,14 @@ FAULTS: dict[str, FaultKind] = {
         "differs",
         "a picture is turned by its EXIF tag, which trainers ignore",
         "turn its pixels (as mindgpt data run)",
+    ),
+    "tag_as_text": FaultKind(
+        "differs",
+        "a tag in a row without media, which verl leaves in the text",
+        "add the picture, or drop the tag",
+    ),
+    "not_counted": FaultKind(
+        "told", "the row's tokens were not counted", "check by yourself that it is shorter than the stage's limit"
     ),
     "answer_type": FaultKind("fails", "there is no such answer_type", "correct it; `mindgpt list` shows them"),
     "gold": FaultKind("fails", "no reply can match the gold answer", "correct the answer or its answer_type"),

@@ -25,10 +25,11 @@ def find_image_faults(picture: Picture, place: str, *, full: bool, crops: bool =
 
     name = str(picture) if isinstance(picture, Path) else "embedded picture"
     try:
-        if not full:
-            with open_picture(picture) as image:
-                image.verify()  # it must be the first thing after opening, and closes the file
-        with open_picture(picture) as image:
+        image = open_picture(picture)
+        if not full and image.format == "PNG":  # Pillow checks the checksums of no other format
+            image.verify()  # it must be the first thing after opening, and closes the file
+            image = open_picture(picture)
+        with image:
             width, height = image.size
             mode, frames = image.mode, getattr(image, "n_frames", 1)
             transparent = mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info

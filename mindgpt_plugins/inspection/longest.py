@@ -18,6 +18,10 @@ _BATCH = 256
 _MEDIA_IDS = re.compile(r"(?:image|video|audio|vision_start|vision_end|vision).*_token_(?:id|index)")
 
 
+class UncountedRow(ValueError):
+    """The model's chat template does not take a row, or there is none; the message says why."""
+
+
 class RowMeter:
     """Measures rows one after the other.
 
@@ -42,20 +46,28 @@ class RowMeter:
     def find_token_faults(self, sample: Sample) -> Iterator[Fault]:
         """Tokens in the row's own text that the tokenizer would not read as text."""
         for _, text in sample.messages:
-            if (media := self._media and self._media.search(text)) is not None and media:
-                yield Fault("special_token", sample.place, media.group())
-                return
-            if (special := self._special and self._special.search(text)) is not None and special:
-                yield Fault("control_token", sample.place, special.group())
-                return
+            for kind, pattern in (("special_token", self._media), ("control_token", self._special)):
+                if pattern is not None and (match := pattern.search(text)) is not None:
+                    yield Fault(kind, sample.place, match.group())
+                    return
 
     def add(self, sample: Sample) -> None:
-        """Measure a row; call :meth:`finish` after the last."""
+        """Measure a row; call :meth:`finish` after the last.
+
+        Raises:
+            UncountedRow: its text cannot be laid out.
+            OSError: one of its pictures cannot be read; also ``ValueError`` and ``SyntaxError``, as Pillow raises.
+        """
         messages = sample.messages
         if not self._with_response and messages and messages[-1][0] == "assistant":
             messages = messages[:-1]
         chat = [{"role": role, "content": text.replace("<image>", "")} for role, text in messages]
-        text = self._tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=not self._with_response)
+        try:
+            text = self._tokenizer.apply_chat_template(
+                chat, tokenize=False, add_generation_prompt=not self._with_response
+            )
+        except Exception as error:  # noqa: BLE001 - a template is a program, and raises what it likes
+            raise UncountedRow(" ".join(str(error).split())[:200] or type(error).__name__) from None
         vision = sum(self._vision(image) + 2 for image in sample.images)  # 2: vision start and end
         self._waiting.append((sample.place, text, vision))
         if len(self._waiting) >= _BATCH:
@@ -99,7 +111,7 @@ def find_reserved_tokens(model: str) -> tuple[re.Pattern[str] | None, re.Pattern
 
 
 def _any_of(tokens: set[str]) -> re.Pattern[str] | None:
-    # A token such as `<s>` or `[PAD]` of two letters or fewer is ordinary text too often to be told.
+    # A token of one or two characters is ordinary text too often to be told.
     words = sorted((re.escape(token) for token in tokens if len(token) > 2), key=len, reverse=True)
     return re.compile("|".join(words)) if words else None
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from mindgpt_plugins.core.dataset_files import SetRow, read_set_info, read_set_rows
@@ -14,13 +14,14 @@ from mindgpt_plugins.core.files import FileError
 from mindgpt_plugins.inspection.faults import FAULTS, STOPPING, Fault, FaultTally
 from mindgpt_plugins.inspection.images import find_image_faults
 from mindgpt_plugins.inspection.labels import find_answer_faults, find_difficulty_faults
-from mindgpt_plugins.inspection.longest import RowMeter, has_tokenizer
+from mindgpt_plugins.inspection.longest import RowMeter, UncountedRow, has_tokenizer
 from mindgpt_plugins.inspection.own_rows import find_row_faults, make_own_sample, read_own_rows
 from mindgpt_plugins.inspection.readers import Reader
-from mindgpt_plugins.inspection.turns import find_column_faults, find_turn_faults
+from mindgpt_plugins.inspection.turns import find_column_faults, find_media_faults, find_turn_faults
 from mindgpt_plugins.inspection.verl_rows import find_prompt_faults, make_verl_sample, read_verl_rows
 from mindgpt_plugins.sizing.samples import Sample, make_sample
 
+NO_NAMES: Mapping[str, str] = MappingProxyType({})
 FULL_DECODE = 2000
 """Up to this many pictures are decoded completely; beyond, only their headers and checksums are read."""
 
@@ -79,7 +80,7 @@ def inspect_set(
     media_dir: Path | None = None,
     difficulty: str | None = None,
     pictures_too: bool = True,
-    tick: Callable[[], None] = lambda: None,
+    columns: Mapping[str, str] = NO_NAMES,
 ) -> SetInspection:
     """Read a set as its trainer will, and say what is wrong with which row.
 
@@ -90,8 +91,8 @@ def inspect_set(
         measure: how to count tokens; None not to.
         media_dir: where pictures are looked for first, when it is not the folder.
         difficulty: the column that the curriculum orders by, when it does.
+        columns: verl's word for a column (``prompt``, ``images``, …) → what the rows call it, where that is another.
         pictures_too: whether to open the pictures; not where one of our own steps has just saved them.
-        tick: called after each row.
 
     Raises:
         StageError: the set is not listed, or its file is missing or not valid.
@@ -103,7 +104,7 @@ def inspect_set(
     pictures: dict[Path, list[str]] = {}
     crops = reader == "llamafactory"
     try:
-        for row, faults, sample in _read(folder, name, reader, media_dir, found):
+        for row, faults, sample in _read(folder, name, reader, media_dir, columns, found):
             found.rows += 1
             faults += find_difficulty_faults(
                 row.place, row.data.get(difficulty or "difficulty"), needed=difficulty is not None
@@ -114,10 +115,9 @@ def inspect_set(
                 if meter is not None:
                     faults += meter.find_token_faults(sample)
                 faults += _look(sample, pictures, crops) if pictures_too else []
+                if meter is not None and not any(_unreadable(fault) for fault in faults):
+                    faults += _count(meter, sample, pictures_too)
             found.tally.add(faults)
-            if sample is not None and meter is not None and not any(_unreadable(fault) for fault in faults):
-                _count(meter, sample)
-            tick()
     except FileError as error:
         raise StageError(str(error)) from None
     for path, places in pictures.items():
@@ -131,13 +131,14 @@ def inspect_set(
 
 
 def _read(
-    folder: Path, name: str, reader: Reader, media_dir: Path | None, found: SetInspection
+    folder: Path, name: str, reader: Reader, media_dir: Path | None, columns: Mapping[str, str], found: SetInspection
 ) -> Iterator[tuple[SetRow, list[Fault], Sample | None]]:
     """Rows with their faults, and as samples where they are sound enough."""
     if reader == "verl":
-        for row in read_verl_rows(_find(folder, name, "parquet", "verl reads")):
+        for row in read_verl_rows(_find(folder, name, "parquet", "verl reads"), columns):
             faults = list(find_prompt_faults(row))
-            yield row, faults, None if _broken(faults) else make_verl_sample(row)
+            sound = not _broken(faults) and all(isinstance(turn["content"], str) for turn in row.data["prompt"])
+            yield row, faults, make_verl_sample(row) if sound else None
         return
     if reader == "rows":
         for row in read_own_rows(_find(folder, name, "jsonl", "this stage reads")):
@@ -148,7 +149,7 @@ def _read(
     seen: dict[str, None] = {}
     for row in read_set_rows(folder, name):
         seen |= dict.fromkeys(row.data)
-        faults = list(find_turn_faults(info, row))
+        faults = [*find_turn_faults(info, row), *find_media_faults(media_dir or folder, info, row)]
         data = row.data
         if data.get("answer_type") is not None and "answer" in data:
             faults += find_answer_faults(
@@ -187,6 +188,13 @@ def _look(sample: Sample, pictures: dict[Path, list[str]], crops: bool) -> list[
     return found
 
 
-def _count(meter: RowMeter, sample: Sample) -> None:
-    with contextlib.suppress(OSError, ValueError, SyntaxError):  # a picture that cannot be read is told with all others
+def _count(meter: RowMeter, sample: Sample, looked: bool) -> list[Fault]:
+    """Measure a row; says why where that cannot be done."""
+    try:
         meter.add(sample)
+    except UncountedRow as error:
+        return [Fault("not_counted", sample.place, str(error))]
+    except (OSError, ValueError, SyntaxError) as error:
+        # Where pictures are looked at, this one is told with all others.
+        return [] if looked else [Fault("bad_image", sample.place, str(error))]
+    return []

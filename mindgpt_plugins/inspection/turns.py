@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from mindgpt_plugins.core.dataset_files import INFO, SetInfo, SetRow
@@ -32,7 +33,7 @@ def find_turn_faults(info: SetInfo, row: SetRow) -> Iterator[Fault]:
         yield from _media(info, row)
 
 
-def list_trained_texts(info: SetInfo, row: SetRow) -> list[str]:
+def _trained_texts(info: SetInfo, row: SetRow) -> list[str]:
     """Every text of a sound row in which the host looks for tags: all turns and replies, no system prompt."""
     data = row.data
     if info.formatting == "alpaca":
@@ -65,8 +66,24 @@ def find_column_faults(info: SetInfo, seen: Collection[str]) -> Iterator[Fault]:
             yield Fault("no_column", "every row", f"no {name!r} ({key})")
 
 
+def find_media_faults(folder: Path, info: SetInfo, row: SetRow) -> Iterator[Fault]:
+    """Videos and sounds that do not exist; pictures are opened elsewhere.
+
+    Args:
+        folder: in which media are looked for.
+        info: of the set.
+        row: as it stands in the file.
+    """
+    for column in ("videos", "audios"):
+        for one in info.media(row.data, column):
+            if isinstance(one, str) and not (folder / one).is_file():  # a list is a video's frames
+                yield Fault("no_media", row.place, str(folder / one))
+        if column == "videos" and info.media(row.data, column):
+            yield Fault("not_counted", row.place, "its videos' tokens are not known before they are decoded")
+
+
 def _media(info: SetInfo, row: SetRow) -> Iterator[Fault]:
-    texts = list_trained_texts(info, row)
+    texts = _trained_texts(info, row)
     if info.entry.get("ranking") and info.formatting != "alpaca":
         texts, ranked = texts[:-2], texts[-2:]
     else:
@@ -96,14 +113,14 @@ def _chat(info: SetInfo, row: SetRow) -> Iterator[Fault]:
             return
     names = {_tag(info, key, default): key for key, default in _ROLES.items()}
     system = None
-    if turns and names.get(turns[0][role]) == "system_tag":
+    if turns and isinstance(turns[0][role], str) and names.get(turns[0][role]) == "system_tag":
         system, turns = turns[0][content], turns[1:]
     if info.formatting == "openai":
         yield Fault("system_prompt", row.place)
         turns = _merge_observations(turns, role, names)
     odd, even = ("user_tag", "observation_tag"), ("assistant_tag", "function_tag")
     for number, turn in enumerate(turns):
-        if names.get(turn[role]) not in (even if number % 2 else odd):
+        if not isinstance(turn[role], str) or names.get(turn[role]) not in (even if number % 2 else odd):
             yield Fault("roles", row.place, f"turn {number} is of {_short(turn[role])}")
             return
     if len(turns) % 2 != ranking:
@@ -130,7 +147,7 @@ def _chat(info: SetInfo, row: SetRow) -> Iterator[Fault]:
         if role not in reply or content not in reply:
             told = f"{key} must have {role!r} and {content!r}, got {_short(reply)}"
             yield Fault("malformed", row.place, told)
-        elif names.get(reply[role]) not in even:
+        elif not isinstance(reply[role], str) or names.get(reply[role]) not in even:
             yield Fault("malformed", row.place, f"{key} is of {_short(reply[role])}, not of the assistant")
         else:
             yield from _text(row, reply[content], key)
@@ -141,7 +158,7 @@ def _merge_observations(turns: Sequence[Any], role: str, names: Mapping[str, str
     kept: list[Any] = []
     waiting: Any = None
     for turn in turns:
-        if names.get(turn[role]) == "observation_tag":
+        if isinstance(turn[role], str) and names.get(turn[role]) == "observation_tag":
             waiting = waiting or turn
             continue
         if waiting is not None:

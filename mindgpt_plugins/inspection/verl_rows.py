@@ -14,15 +14,21 @@ from mindgpt_plugins.sizing.samples import Sample
 
 COLUMNS = ("prompt", "data_source", "reward_model")
 """What verl and its reward loop index rows by."""
+_ELSEWHERE = ("http://", "https://", "data:")
 
 
-def read_verl_rows(file: Path) -> Iterator[SetRow]:
-    """Rows of a Parquet file, one at a time.
+def read_verl_rows(file: Path, columns: Mapping[str, str]) -> Iterator[SetRow]:
+    """Rows of a Parquet file, one at a time, under verl's own names.
+
+    Args:
+        file: of the set.
+        columns: verl's name → the file's, where ``data.prompt_key`` and its like say another.
 
     Raises:
         FileError: it is none.
     """
     for number, data in enumerate(read_rows(file)):
+        data |= {name: data.get(own) for name, own in columns.items()}
         extra = data.get("extra_info")
         uid = extra.get("uid") if isinstance(extra, Mapping) else None
         yield SetRow(data if uid is None else {**data, "uid": uid}, number, file)
@@ -38,14 +44,24 @@ def find_prompt_faults(row: SetRow) -> Iterator[Fault]:
     if not isinstance(prompt, list) or not prompt or not all(_is_turn(turn) for turn in prompt):
         yield Fault("malformed", row.place, "prompt must be a list of turns, each with role and content")
         return
-    for number, turn in enumerate(prompt):
-        if not isinstance(turn["content"], str):
-            yield Fault("content", row.place, f"turn {number} is {turn['content']!r}"[:80])
-            return
+    texts = [turn["content"] for turn in prompt if isinstance(turn["content"], str)]
+    parts = [turn["content"] for turn in prompt if isinstance(turn["content"], list)]
+    if len(texts) + len(parts) < len(prompt):
+        yield Fault("content", row.place, f"a turn is neither text nor parts: {prompt!r}"[:120])
+        return
+    if parts:  # verl hands them to the processor as they are
+        yield Fault("not_counted", row.place, "a turn is a list of parts")
+    media = {column: row.data.get(column) or () for column in TAGS}
     for column, tag in TAGS.items():
-        media, tags = len(row.data.get(column) or ()), sum(turn["content"].count(tag) for turn in prompt)
-        if media != tags:
-            yield Fault("placeholders", row.place, f"{media} {column}, {tags} {tag}")
+        tags = sum(text.count(tag) for text in texts)
+        if not any(media.values()):
+            if tags:
+                yield Fault("tag_as_text", row.place, tag)
+        elif len(media[column]) != tags:
+            yield Fault("placeholders", row.place, f"{len(media[column])} {column}, {tags} {tag}")
+    for one in media["images"]:
+        if isinstance(path := _picture(one), Path) and not path.is_absolute():
+            yield Fault("relative_image", row.place, str(path))
     model, extra = row.data["reward_model"], row.data.get("extra_info") or {}
     if extra.get("type") == "open" or not isinstance(model, Mapping) or model.get("style") == "model":
         return  # graded by a judge
@@ -53,25 +69,25 @@ def find_prompt_faults(row: SetRow) -> Iterator[Fault]:
         row.place,
         model.get("ground_truth"),
         extra.get("answer_type"),
-        question=extra.get("question") or prompt[-1]["content"],
+        question=extra.get("question") or (texts[-1] if texts else ""),
         boxes=extra.get("boxes"),
     )
 
 
 def make_verl_sample(row: SetRow) -> Sample:
-    """A sound row as verl will see it.
-
-    Raises:
-        KeyError: a picture has neither bytes nor a path.
-    """
+    """A sound row whose turns are texts, as verl will see it."""
     turns = tuple((turn["role"], turn["content"]) for turn in row.data["prompt"])
-    return Sample(row.place, turns, tuple(_picture(one) for one in row.data.get("images") or ()), row.data)
+    pictures = tuple(one for one in map(_picture, row.data.get("images") or ()) if one is not None)
+    return Sample(row.place, turns, pictures, row.data)
 
 
-def _picture(value: Any) -> Path | bytes:
+def _picture(value: Any) -> Path | bytes | None:
+    """A picture as verl takes it; None for one that is not on this machine's disk."""
     if isinstance(value, Mapping):
-        value = value.get("bytes") or value.get("path") or value["image"]
-    return value if isinstance(value, bytes) else Path(str(value).removeprefix("file://"))
+        value = value.get("bytes") or value.get("path") or value.get("image")
+    if value is None or isinstance(value, bytes):
+        return value
+    return None if str(value).startswith(_ELSEWHERE) else Path(str(value).removeprefix("file://"))
 
 
 def _is_turn(turn: Any) -> bool:

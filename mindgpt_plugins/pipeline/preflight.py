@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mindgpt_plugins.core.dataset_files import INFO, DatasetError, read_set_info
 from mindgpt_plugins.core.errors import StageError
 from mindgpt_plugins.inspection.faults import FaultCount
 from mindgpt_plugins.inspection.readers import Reader
@@ -60,10 +61,10 @@ def inspect_stage_sets(stage: PlannedStage) -> Iterator[InspectedSet]:
         made = read.dataset.rpartition("/")[0] in stage.context.inputs
         if not stage.context.made(read.dataset):
             continue
-        if read.reader == "llamafactory" and not (folder / "dataset_info.json").is_file():
+        if read.reader == "llamafactory" and not (folder / INFO).is_file():
             if made:
                 continue
-            raise StageError(f"dataset {read.dataset!r}: {folder} has no dataset_info.json")
+            raise StageError(f"dataset {read.dataset!r}: {folder} has no {INFO}")
         measure = None
         if read.limit is not None:
             measure = Measure(stage.context.model(read.model), stage.context.max_pixels, read.with_response)
@@ -72,7 +73,7 @@ def inspect_stage_sets(stage: PlannedStage) -> Iterator[InspectedSet]:
         if key not in stage.inspected:
             stage.inspected[key] = inspect_set(
                 folder, name, read.reader, measure=measure, media_dir=media, difficulty=read.difficulty,
-                pictures_too=not made,
+                pictures_too=not made, columns=dict(read.columns),
             )  # fmt: skip
         yield InspectedSet(read, stage.inspected[key])
 
@@ -103,8 +104,13 @@ def _describe(read: SetRead, one: FaultCount) -> str:
 
 
 def _stamp(folder: Path, name: str, reader: Reader) -> tuple[tuple[str, int, int], ...]:
-    """Size and time of the files that say what is in a set, so that one that changed is read again."""
-    endings = {"llamafactory": ("json", "jsonl", "parquet", "arrow", "csv"), "verl": ("parquet",), "rows": ("jsonl",)}
-    paths = [folder / "dataset_info.json", *(folder / f"{name}.{ending}" for ending in endings[reader])]
+    """Size and time of the files that a set is in, so that one that changed meanwhile is read again."""
+    if reader == "llamafactory":
+        try:
+            paths = [folder / INFO, *read_set_info(folder, name).files]
+        except DatasetError as error:
+            raise StageError(str(error)) from None
+    else:
+        paths = [folder / f"{name}.{'parquet' if reader == 'verl' else 'jsonl'}"]
     found = [(str(path), path.stat()) for path in paths if path.is_file()]
     return tuple((path, stat.st_size, stat.st_mtime_ns) for path, stat in found)

@@ -71,7 +71,8 @@ def tabulate_token_lengths(plan: Plan) -> list[tuple[str, str, str, str, str]]:
             one = inspected[stage.name, read.dataset]
             limit = "" if read.limit is None else f"{read.limit} ({read.key})"
             if one is None:
-                table.append((stage.name, read.dataset, "", "not made yet", limit))
+                state = "cannot be read" if stage.context.made(read.dataset) else "not made yet"
+                table.append((stage.name, read.dataset, "", state, limit))
                 continue
             rows = str(one.found.rows) + (f" − {one.found.dropped} left out" if one.found.dropped else "")
             longest = "" if read.limit is None else f"not counted: no tokenizer in {stage.context.model(read.model)}"

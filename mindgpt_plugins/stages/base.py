@@ -63,6 +63,7 @@ class SetRead:
         with_response: does the supervised reply count too (training), or only the prompt (rollouts)?
         drop_invalid: may the host leave out rows that it does not understand?
         difficulty: the column that a curriculum orders by.
+        columns: verl's name of a column → the set's, where they differ.
         media_dir: folder in which the host looks for pictures, when it is not the set's.
     """
 
@@ -75,6 +76,7 @@ class SetRead:
     drop_invalid: bool = False
     difficulty: str | None = None
     media_dir: str | None = None
+    columns: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from mindgpt_plugins.core import json_process
 from mindgpt_plugins.core.json_process import HelperError, JsonProcess
 
 DOUBLES = """
@@ -47,4 +48,12 @@ def test_variables_can_be_given_and_taken_away(monkeypatch):
     shows = f"import json, os\ninput(); print(json.dumps({names}))"
     helper = JsonProcess([sys.executable, "-c", shows], {"MINDGPT_TEST_GONE": None, "MINDGPT_TEST_NEW": "x"})
     assert helper.ask({}) == {"MINDGPT_TEST_NEW": "x"}
+    helper.close()
+
+
+def test_a_helper_that_never_answers_is_ended(monkeypatch):
+    monkeypatch.setattr(json_process, "PATIENCE", 0.2)
+    helper = JsonProcess([sys.executable, "-c", "import time; time.sleep(60)"], {})
+    with pytest.raises(HelperError, match=r"gave no answer within 0\.2 s"):
+        helper.ask({})
     helper.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from PIL import Image
@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from mindgpt_plugins.cli import build_cli_app
 from mindgpt_plugins.core.errors import StageError
-from mindgpt_plugins.inspection import sets
+from mindgpt_plugins.inspection import longest, sets
 from mindgpt_plugins.inspection.faults import FAULTS
 from mindgpt_plugins.inspection.sets import SetInspection, inspect_set
 
@@ -138,8 +138,8 @@ def test_verls_rows(tmp_path: Path) -> None:
     parquet.write_table(pa.Table.from_pylist(rows), tmp_path / "set.parquet")
     found = inspect_set(tmp_path, "set", "verl")
     places = {kind: one.places[0] for kind, one in found.tally.counts.items()}
-    assert found.rows == 6 and set(places) == {"placeholders", "no_answer_type", "gold", "float_gold", "malformed"}
-    assert "row 1 (uid tag)" in places["placeholders"] and "row 5 (uid empty)" in places["malformed"]
+    assert found.rows == 6 and set(places) == {"tag_as_text", "no_answer_type", "gold", "float_gold", "malformed"}
+    assert "row 1 (uid tag)" in places["tag_as_text"] and "row 5 (uid empty)" in places["malformed"]
     assert "row 4 (uid float)" in places["float_gold"] and "'5.0'" in places["float_gold"]
     with pytest.raises(StageError, match=r"verl reads .*other\.parquet, which does not exist"):
         inspect_set(tmp_path, "other", "verl")
@@ -218,3 +218,124 @@ def test_the_page_lists_every_kind() -> None:
     text = (Path(__file__).parents[2] / "docs" / "rows.md").read_text(encoding="utf-8")
     for name, kind in FAULTS.items():
         assert f"| `{name}` | {kind.effect} | {kind.what} | {kind.fix} |" in text
+
+
+def write_verl(folder: Path, rows: list[dict[str, Any]]) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    parquet.write_table(pa.Table.from_pylist(rows), folder / "set.parquet")
+
+
+def test_verl_rows_of_other_shapes(tmp_path: Path) -> None:
+    Image.new("RGB", (20, 20)).save(tmp_path / "a.png")
+    ask = [{"role": "user", "content": "<image>What?"}]
+    here, there = {"image": str(tmp_path / "a.png")}, {"image": "a.png"}
+    write_verl(tmp_path, [
+        verl_row("fine", prompt=ask, images=[here]),
+        verl_row("far", prompt=ask, images=[{"image": "https://example.org/a.png"}]),
+        verl_row("relative", prompt=ask, images=[there]),
+        verl_row("two", prompt=ask, images=[here, here]),
+    ])  # fmt: skip
+    found = inspect_set(tmp_path, "set", "verl").tally.counts
+    assert {kind: [place[:5] for place in one.places] for kind, one in found.items()} == {
+        "relative_image": ["row 2"],
+        "placeholders": ["row 3"],
+    }
+    parts = [{"type": "text", "text": "What?"}]
+    write_verl(tmp_path, [verl_row("parts", prompt=[{"role": "user", "content": parts}])])
+    assert list(inspect_set(tmp_path, "set", "verl").tally.counts) == ["not_counted"]  # verl takes them as they are
+    row = verl_row("named")
+    write_verl(tmp_path, [{**{key: row[key] for key in row if key != "prompt"}, "talk": row["prompt"]}])
+    assert list(inspect_set(tmp_path, "set", "verl").tally.counts) == ["no_column"]
+    assert not inspect_set(tmp_path, "set", "verl", columns={"prompt": "talk"}).tally.counts
+
+
+def test_columns_that_verl_is_told_are_looked_for() -> None:
+    from mindgpt_plugins.stages.rl.config import RLConfig
+    from mindgpt_plugins.stages.rl.stage import RL
+
+    settings = {"kind": "rl", "model": "m", "train": "d/set", "steps": 1, "rewards": {"accuracy": {}}}
+    (read,) = RL().set_reads(RLConfig.model_validate({**settings, "verl": {"data": {"prompt_key": "talk"}}}))
+    assert read.columns == (("prompt", "talk"),)
+    own = {"data": {"custom_cls": {"path": "x.py", "name": "X"}}}
+    assert RL().set_reads(RLConfig.model_validate({**settings, "verl": own})) == []
+
+
+def test_videos_must_exist_and_are_not_counted(tmp_path: Path) -> None:
+    entry = {**ENTRY, "columns": {"messages": "messages", "videos": "videos"}}
+    talk = [{"role": "user", "content": "<video>What?"}, {"role": "assistant", "content": "red"}]
+    (tmp_path / "there.mp4").touch()
+    rows = [{"messages": talk, "videos": [name]} for name in ("there.mp4", "gone.mp4")]
+    (tmp_path / "set.json").write_text(json.dumps(rows))
+    (tmp_path / "dataset_info.json").write_text(json.dumps({"set": {"file_name": "set.json", **entry}}))
+    found = inspect_set(tmp_path, "set").tally
+    assert found.counts["not_counted"].count == 2
+    assert [one.kind for one in found.stopping()] == ["no_media"] and "gone.mp4" in found.counts["no_media"].places[0]
+
+
+@pytest.mark.parametrize("who", [["user"], {"a": 1}, 3, None])
+def test_a_role_may_be_anything(tmp_path: Path, who: Any) -> None:
+    odd = row(1)
+    odd["messages"][0]["role"] = who
+    assert list(inspect(tmp_path, [row(0), odd]).tally.counts) == ["roles"]
+
+
+class Refusing:
+    """A tokenizer whose chat template takes no row that says so."""
+
+    all_special_tokens: ClassVar[list[str]] = ["<|end|>"]
+    added_tokens_decoder: ClassVar[dict[int, Any]] = {}
+
+    def convert_ids_to_tokens(self, ids: list[int]) -> list[str]:
+        return ["<|image|>"] * len(ids)
+
+    def apply_chat_template(self, chat: list[dict[str, str]], **options: Any) -> str:
+        if any("refuse" in turn["content"] for turn in chat):
+            raise TypeError("Conversation roles must alternate")
+        return " ".join(turn["content"] for turn in chat)
+
+    def __call__(self, texts: list[str], **options: Any) -> dict[str, list[list[str]]]:
+        return {"input_ids": [text.split() for text in texts]}
+
+
+def test_rows_that_the_template_refuses_are_told_and_tokens_in_texts_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "tokenizer_config.json").write_text("{}")
+    (model / "config.json").write_text(json.dumps({"image_token_id": 5}))
+    monkeypatch.setattr(longest, "load_tokenizer", lambda folder: Refusing())
+    rows = [row(0, said="one two three"), row(1, said="refuse"), row(2, said="an <|image|>"), row(3, said="<|end|>")]
+    found = inspect(tmp_path, rows, measure=sets.Measure(str(model), 10_000, True))
+    assert {kind: one.places[0][:5] for kind, one in found.tally.counts.items()} == {
+        "not_counted": "row 1",
+        "special_token": "row 2",
+        "control_token": "row 3",
+    }
+    assert "must alternate" in found.tally.counts["not_counted"].places[0]
+    assert found.place == "row 0 (uid u0)" and found.tokens is not None and found.tokens > 4
+    Path(tmp_path / "a.png").unlink()  # of a set that a stage has made, whose pictures are not looked at
+    (tmp_path / "set.json").write_text(json.dumps(rows[:1]))
+    lost = inspect_set(tmp_path, "set", measure=sets.Measure(str(model), 10_000, True), pictures_too=False)
+    assert list(lost.tally.counts) == ["bad_image"]
+
+
+def test_a_relative_media_dir_is_the_recipes_for_the_check_and_for_the_host(tmp_path: Path) -> None:
+    import yaml
+
+    from mindgpt_plugins.pipeline import plan, preflight
+    from mindgpt_plugins.recipe.loading import load_recipe
+    from mindgpt_plugins.stages.sft.stage import SFTStage
+
+    (tmp_path / "pictures").mkdir()
+    write(tmp_path, [row(0)])
+    (tmp_path / "a.png").rename(tmp_path / "pictures" / "a.png")
+    settings = {"llamafactory": {"media_dir": "pictures"}}
+    (stage,) = plan.make_run_plan(load_recipe(recipe(tmp_path, **settings)), tmp_path / "runs").stages
+    assert preflight.check_data(stage) == []
+    stage.folder.mkdir(parents=True)
+    SFTStage().render(stage.config, stage.context)  # type: ignore[arg-type]
+    train = yaml.safe_load((stage.folder / "train.yaml").read_text())
+    assert train["media_dir"] == str(tmp_path / "pictures")

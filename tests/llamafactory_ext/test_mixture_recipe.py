@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import lf_assets
@@ -66,3 +67,17 @@ def test_preference_pairs_cannot_be_a_development_set_here(tmp_path: Path) -> No
 def test_a_development_set_is_listed_once() -> None:
     with pytest.raises(ValidationError, match="twice in `eval_data`"):
         SFTConfig.model_validate({**RAW, "eval_data": ["dev/plain", "dev/plain"]})
+
+
+def test_a_row_without_a_source_is_named_where_sources_matter(tmp_path: Path) -> None:
+    rendered(tmp_path)
+    path = next((tmp_path / "first").glob("domain.json*"))
+    rows = json.loads(path.read_text())
+    del rows[1]["source"]
+    path.write_text(json.dumps(rows))
+    inputs = {"first": {"datasets": str(tmp_path / "first")}, "base": {"model": str(tmp_path)}}
+    raw = {key: value for key, value in RAW.items() if key != "mixture"}
+    fixed = {"name": "fixed", "by": "source", "options": {"weights": {"domain": 1, "general": 1}}}
+    config = SFTConfig.model_validate({**raw, "mixture": fixed})
+    problems = SFTStage().check(config, Context("x", tmp_path / "stage", inputs, seed=0))
+    assert any("set 'first/domain': row 1" in line and "has no 'source'" in line for line in problems), problems

@@ -163,8 +163,14 @@ class RL(Stage[RLConfig]):
 
     def set_reads(self, config: RLConfig) -> list[SetRead]:
         """A longer prompt would stop the run in its first steps."""
+        own = flatten_keys(config.verl)
+        if any(key.lstrip("+").startswith("data.custom_cls.") for key in own):
+            return []  # the user's own class reads the rows
+        named = {"prompt": "prompt_key", "images": "image_key", "videos": "video_key", "audios": "audio_key"}
+        columns = tuple((name, str(own[f"data.{key}"])) for name, key in named.items() if f"data.{key}" in own)
+        limit, key = config.max_prompt_tokens, "max_prompt_tokens"
         return [
-            SetRead(name, "verl", config.model, config.max_prompt_tokens, "max_prompt_tokens", with_response=False)
+            SetRead(name, "verl", config.model, limit, key, with_response=False, columns=columns)
             for name in _sets(config)
         ]
 

@@ -76,6 +76,9 @@ def render_host_config(
     micro = config.batch_size // (config.gradient_accumulation * config.workers)
     frozen = config.freeze_vision_tower
     lora = {"lora_rank": config.lora_rank, "lora_target": config.lora_target} if config.finetuning == "lora" else {}
+    if (named := config.llamafactory.get("media_dir")) is not None:
+        # The host would look from the stage's folder; like every path in a recipe it is relative to the recipe.
+        media = dict.fromkeys(media, str((context.recipe_folder / str(named)).resolve()))
     if len(set(media.values())) == 1:
         images: dict[str, Any] = {"media_dir": next(iter(media.values()))}
         media = {}
@@ -115,6 +118,7 @@ def render_host_config(
         **({"use_cpu": True, "disable_gradient_checkpointing": True} if context.cpu else {"bf16": True}),
         **host,
         **config.llamafactory,
+        **(images if named is not None else {}),
     }
     return {**train, "mindgpt": _section(config, context, section, media)}
 

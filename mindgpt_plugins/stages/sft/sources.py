@@ -14,6 +14,10 @@ from mindgpt_plugins.stages.context import Context
 from mindgpt_plugins.stages.sft.config import TrainingConfig
 
 
+class _MissingSourceError(ValueError):
+    """A row does not say where it comes from."""
+
+
 def find_source_problems(config: TrainingConfig, context: Context, section: Section) -> list[str]:
     """Weights without rows, rows without a weight, and weights that cannot be meant.
 
@@ -23,7 +27,10 @@ def find_source_problems(config: TrainingConfig, context: Context, section: Sect
         section: ours of the rendered config, its names known to be registered.
     """
     by_source = section.mixture is not None and section.mixture.by == "source"
-    counts = _count_sources(config, context, section) if section.needs_source() else None
+    try:
+        counts = _count_sources(config, context, section) if section.needs_source() else None
+    except _MissingSourceError as error:
+        return [str(error)]
     found = []
     if section.mixture is not None:
         groups = counts if by_source else {one.set: 1 for one in config.data}
@@ -37,17 +44,29 @@ def find_source_problems(config: TrainingConfig, context: Context, section: Sect
 
 
 def _count_sources(config: TrainingConfig, context: Context, section: Section) -> Counter[str] | None:
-    """Rows of each source; ``None`` when some cannot be read yet, or have no source (said where rows are checked)."""
-    most = config.llamafactory.get("max_samples")
+    """Rows of each source; ``None`` when some cannot be read yet, or at all (said where rows are checked).
+
+    Raises:
+        _MissingSourceError: a row has none.
+    """
+    named = config.llamafactory.get("max_samples")
+    most = named if isinstance(named, int) and named >= 0 else None  # another is refused by the host's own check
+    column = section.columns.source
     counts: Counter[str] = Counter()
     for one in config.data:
         folder, name = context.dataset(one.set)
         if not context.made(one.set):
             return None
         try:
-            rows = read_set_rows(folder, name)
-            counts.update(str(row.data[section.columns.source]) for row in islice(rows, most))
-        except (DatasetError, KeyError):
+            for row in islice(read_set_rows(folder, name), most):
+                source = row.data.get(column)
+                if source in (None, ""):
+                    raise _MissingSourceError(
+                        f"set {one.set!r}: {row.place} has no {column!r}, which loss weights, kl, a mixture or sources "
+                        "need in every row"
+                    )
+                counts[str(source)] += 1
+        except DatasetError:
             return None
     return counts
 

@@ -144,6 +144,12 @@ def test_the_limit_of_a_busy_server_is_found(tmp_path):
     assert server.peak == 4 and server.requests < 900  # 460 to 510 on idle cores; without cutting back it took 1,400
 
 
+def test_a_server_that_is_always_busy_ends_the_run(tmp_path):
+    with StubServer(refuse=(429, "quota")) as server, pytest.raises(EndpointError, match="quota"):
+        run((make_task(i) for i in range(1_000)), tmp_path / "s.sqlite", server, max_in_flight=8, max_attempts=1)
+    assert server.requests < 200
+
+
 def test_an_endpoint_that_comes_back_is_used_again(tmp_path):
     with StubServer(refuse=(500, "restarting")) as server:
         threading.Timer(0.5, lambda: setattr(server, "refuse", None)).start()
