@@ -59,8 +59,8 @@ def main() -> None:
     processor, wall = measure_inspection(arguments.rows, arguments.model)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     print(
-        f"{arguments.rows} rows: {processor:.1f} s of processor time ({1e3 * processor / arguments.rows:.2f} ms a row), "
-        f"{wall:.1f} s elapsed, {memory:.2f} GB; imports and tokenizer before that: {fixed:.1f} s"
+        f"{arguments.rows} rows: {processor:.1f} s of processor time "
+        f"({1e3 * processor / arguments.rows:.2f} ms a row), {wall:.1f} s elapsed, {memory:.2f} GB; imports and tokenizer before that: {fixed:.1f} s"
     )
 
 

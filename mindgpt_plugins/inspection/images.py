@@ -38,7 +38,7 @@ def find_image_faults(picture: Picture, place: str, *, full: bool, crops: bool =
             orientation = image.getexif().get(_ORIENTATION, 1) if tagged else 1
             if full:
                 image.load()
-                transparent = transparent and image.convert("RGBA").getextrema()[3][0] < 255
+                transparent = transparent and image.convert("RGBA").getchannel("A").getextrema() != (255, 255)
     except FileNotFoundError:
         yield Fault("no_image", place, name)
         return
