@@ -65,7 +65,7 @@ def map_items_in_processes(function: Callable[[A], B], items: Iterable[A]) -> It
     try:
         while True:
             while len(waiting) < WINDOW * count and (chunk := list(islice(source, size))):
-                waiting.append((chunk, pool.submit(_timed, function, chunk)))
+                waiting.append((chunk, _submit(pool, function, chunk)))
             if not waiting:
                 return
             chunk, future = waiting.popleft()
@@ -96,6 +96,18 @@ def map_items_in_processes(function: Callable[[A], B], items: Iterable[A]) -> It
             future.cancel()
         if _kept.get() is None:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _submit(
+    pool: ProcessPoolExecutor, function: Callable[[A], B], chunk: list[A]
+) -> Future[tuple[list[Outcome[B]], float]]:
+    """Hand a chunk to the pool; where a worker has died meanwhile, its turn tells it, like that of every other."""
+    try:
+        return pool.submit(_timed, function, chunk)
+    except BrokenProcessPool as error:
+        broken: Future[tuple[list[Outcome[B]], float]] = Future()
+        broken.set_exception(error)
+        return broken
 
 
 def _timed(function: Callable[[A], B], chunk: list[A]) -> tuple[list[Outcome[B]], float]:

@@ -6,7 +6,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mindgpt_data import engines
@@ -24,6 +27,10 @@ def halve(number: int) -> float:
     if number == 5:
         os._exit(1)
     return number / 2
+
+
+def double(number: int) -> int:
+    return 2 * number
 
 
 def thirds(number: int) -> float:
@@ -49,6 +56,21 @@ def test_an_item_that_kills_its_worker_costs_one_item(monkeypatch: pytest.Monkey
     outcomes = list(engines.map_items(halve, range(12)))
     assert [o.value for o in outcomes] == [None if n in (3, 5) else n / 2 for n in range(12)]
     assert "worker process died" in outcomes[5].error
+
+
+def test_a_worker_that_dies_while_more_is_handed_over_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MINDGPT_DATA_WORKERS", "2")
+    submit, calls = ProcessPoolExecutor.submit, []
+
+    def break_once(self: ProcessPoolExecutor, *arguments: Any) -> Any:
+        calls.append(arguments)
+        if len(calls) == 4:
+            raise BrokenProcessPool("a child process terminated abruptly")
+        return submit(self, *arguments)
+
+    monkeypatch.setattr(ProcessPoolExecutor, "submit", break_once)
+    outcomes = list(engines.map_items(double, range(6)))
+    assert [o.value for o in outcomes] == [2 * n for n in range(6)] and len(calls) > 6
 
 
 def die(number: int) -> int:
