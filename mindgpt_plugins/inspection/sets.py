@@ -16,14 +16,13 @@ from mindgpt_plugins.inspection.images import find_image_faults
 from mindgpt_plugins.inspection.labels import find_answer_faults, find_difficulty_faults
 from mindgpt_plugins.inspection.longest import RowMeter, UncountedRow, has_tokenizer
 from mindgpt_plugins.inspection.own_rows import find_row_faults, make_own_sample, read_own_rows
+from mindgpt_plugins.inspection.picture_files import PictureFiles
 from mindgpt_plugins.inspection.readers import Reader
 from mindgpt_plugins.inspection.turns import find_column_faults, find_media_faults, find_turn_faults
 from mindgpt_plugins.inspection.verl_rows import find_prompt_faults, make_verl_sample, read_verl_rows
 from mindgpt_plugins.sizing.samples import Sample, make_sample
 
 NO_NAMES: Mapping[str, str] = MappingProxyType({})
-FULL_DECODE = 2000
-"""Up to this many pictures are decoded completely; beyond, only their headers and checksums are read."""
 
 
 @dataclass(frozen=True)
@@ -101,29 +100,26 @@ def inspect_set(
     meter = None
     if measure is not None and has_tokenizer(measure.model):
         meter = RowMeter(measure.model, measure.max_pixels, with_response=measure.with_response)
-    pictures: dict[Path, list[str]] = {}
     crops = reader == "llamafactory"
     try:
-        for row, faults, sample in _read(folder, name, reader, media_dir, columns, found):
-            found.rows += 1
-            faults += find_difficulty_faults(
-                row.place, row.data.get(difficulty or "difficulty"), needed=difficulty is not None
-            )
-            if any(FAULTS[fault.kind].effect == "dropped" for fault in faults):
-                found.dropped += 1
-            if sample is not None:
-                if meter is not None:
-                    faults += meter.find_token_faults(sample)
-                faults += _look(sample, pictures, crops) if pictures_too else []
-                if meter is not None and not any(_unreadable(fault) for fault in faults):
-                    faults += _count(meter, sample, pictures_too)
-            found.tally.add(faults)
+        with PictureFiles(crops=crops) as pictures:
+            for row, faults, sample in _read(folder, name, reader, media_dir, columns, found):
+                found.rows += 1
+                faults += find_difficulty_faults(
+                    row.place, row.data.get(difficulty or "difficulty"), needed=difficulty is not None
+                )
+                if any(FAULTS[fault.kind].effect == "dropped" for fault in faults):
+                    found.dropped += 1
+                if sample is not None:
+                    if meter is not None:
+                        faults += meter.find_token_faults(sample)
+                    faults += _look(sample, pictures, crops) if pictures_too else []
+                    if meter is not None and not any(_unreadable(fault) for fault in faults):
+                        faults += _count(meter, sample, pictures_too)
+                found.tally.add(faults)
+            found.tally.add(pictures.find_faults())
     except FileError as error:
         raise StageError(str(error)) from None
-    for path, places in pictures.items():
-        for fault in find_image_faults(path, places[0], full=len(pictures) <= FULL_DECODE, crops=crops):
-            more = f" and {len(places) - 1} more rows" if len(places) > 1 else ""
-            found.tally.add([Fault(fault.kind, fault.place + more, fault.detail)])
     if meter is not None:
         meter.finish()
         found.tokens, found.place = meter.tokens, meter.place
@@ -176,12 +172,12 @@ def _unreadable(fault: Fault) -> bool:
     return fault.kind in ("no_image", "bad_image", "special_token")
 
 
-def _look(sample: Sample, pictures: dict[Path, list[str]], crops: bool) -> list[Fault]:
+def _look(sample: Sample, pictures: PictureFiles, crops: bool) -> list[Fault]:
     """Pictures in the row are looked at now, files once all rows are known: rows share them."""
     found: list[Fault] = []
     for position, picture in enumerate(sample.images):
         if isinstance(picture, Path):
-            pictures.setdefault(picture, []).append(sample.place)
+            pictures.add(picture, sample.place)
         else:
             for fault in find_image_faults(picture, sample.place, full=True, crops=crops):
                 found.append(Fault(fault.kind, fault.place, f"picture {position}: {fault.detail}"))

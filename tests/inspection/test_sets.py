@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from mindgpt_plugins.cli import build_cli_app
 from mindgpt_plugins.core.errors import StageError
-from mindgpt_plugins.inspection import longest, sets
+from mindgpt_plugins.inspection import longest, picture_files, sets
 from mindgpt_plugins.inspection.faults import FAULTS
 from mindgpt_plugins.inspection.sets import SetInspection, inspect_set
 
@@ -64,16 +64,25 @@ PICTURES: dict[str, Callable[[Path], None]] = {
 }
 
 
-@pytest.mark.parametrize("decoded", [2000, 0])
 @pytest.mark.parametrize("kind", PICTURES)
-def test_pictures(tmp_path: Path, kind: str, decoded: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sets, "FULL_DECODE", decoded)  # beyond so many pictures, headers and checksums only
+def test_pictures(tmp_path: Path, kind: str) -> None:
     PICTURES[kind](tmp_path / "b")
     found = inspect(tmp_path, [row(0), row(1, "b"), row(2, "b")]).tally
     assert list(found.counts) == [kind]
     (place,) = found.counts[kind].places
     assert "row 1 (uid u1) and 1 more rows" in place
     assert bool(found.stopping()) is (kind in ("bad_image", "no_image"))
+
+
+def test_many_pictures_are_looked_at_by_other_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for kind, make in PICTURES.items():
+        make(tmp_path / kind)
+    rows = [row(number, kind) for number, kind in enumerate([*PICTURES, "cmyk"])]
+    decoded = inspect(tmp_path, rows).tally.counts
+    monkeypatch.setattr(picture_files, "FULL_DECODE", 3)
+    monkeypatch.setattr(picture_files, "_BATCH", 2)
+    assert inspect(tmp_path, rows).tally.counts == decoded
+    assert list(decoded) == list(PICTURES) and "row 1 (uid u1) and 1 more rows" in decoded["cmyk"].places[0]
 
 
 def test_an_opaque_alpha_channel_is_no_fault(tmp_path: Path) -> None:
