@@ -16,6 +16,9 @@ COLUMNS = ("prompt", "data_source", "reward_model")
 """What verl and its reward loop index rows by."""
 _ELSEWHERE = ("http://", "https://", "data:")
 
+_TOLD = ("uid", "difficulty")
+"""What rows keep in ``extra_info`` and other readers' rows have as columns."""
+
 
 def read_verl_rows(file: Path, columns: Mapping[str, str]) -> Iterator[SetRow]:
     """Rows of a Parquet file, one at a time, under verl's own names.
@@ -30,8 +33,8 @@ def read_verl_rows(file: Path, columns: Mapping[str, str]) -> Iterator[SetRow]:
     for number, data in enumerate(read_rows(file)):
         data |= {name: data.get(own) for name, own in columns.items()}
         extra = data.get("extra_info")
-        uid = extra.get("uid") if isinstance(extra, Mapping) else None
-        yield SetRow(data if uid is None else {**data, "uid": uid}, number, file)
+        told = {key: extra.get(key) for key in _TOLD} if isinstance(extra, Mapping) else {}
+        yield SetRow(data | {key: value for key, value in told.items() if value is not None}, number, file)
 
 
 def find_prompt_faults(row: SetRow) -> Iterator[Fault]:

@@ -260,6 +260,21 @@ def test_verl_rows_of_other_shapes(tmp_path: Path) -> None:
     assert not inspect_set(tmp_path, "set", "verl", columns={"prompt": "talk"}).tally.counts
 
 
+def test_the_difficulty_of_verls_rows_is_in_extra_info(tmp_path: Path) -> None:
+    info = {"answer_type": "text"}
+    write_verl(tmp_path, [
+        verl_row("fine", extra_info={**info, "difficulty": 0.5}),
+        verl_row("odd", extra_info={**info, "difficulty": 3.0}),
+        verl_row("none", extra_info=info),
+    ])  # fmt: skip
+    needed = inspect_set(tmp_path, "set", "verl", difficulty="difficulty").tally.counts
+    assert {kind: [place[:5] for place in one.places] for kind, one in needed.items()} == {
+        "odd_difficulty": ["row 1"],
+        "no_difficulty": ["row 2"],
+    }
+    assert list(inspect_set(tmp_path, "set", "verl").tally.counts) == ["odd_difficulty"]
+
+
 def test_columns_that_verl_is_told_are_looked_for() -> None:
     from mindgpt_plugins.stages.rl.config import RLConfig
     from mindgpt_plugins.stages.rl.stage import RL
@@ -267,6 +282,11 @@ def test_columns_that_verl_is_told_are_looked_for() -> None:
     settings = {"kind": "rl", "model": "m", "train": "d/set", "steps": 1, "rewards": {"accuracy": {}}}
     (read,) = RL().set_reads(RLConfig.model_validate({**settings, "verl": {"data": {"prompt_key": "talk"}}}))
     assert read.columns == (("prompt", "talk"),)
+    assert [one.difficulty for one in RL().set_reads(RLConfig.model_validate({**settings, "curriculum": None}))] == [
+        None
+    ]
+    for asks in ({"curriculum": "easy_to_hard"}, {"curriculum": None, "group_size_by_difficulty": {0.5: 8}}):
+        assert RL().set_reads(RLConfig.model_validate({**settings, **asks}))[0].difficulty == "difficulty"
     own = {"data": {"custom_cls": {"path": "x.py", "name": "X"}}}
     assert RL().set_reads(RLConfig.model_validate({**settings, "verl": own})) == []
 
