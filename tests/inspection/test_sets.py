@@ -215,6 +215,7 @@ def test_a_run_says_before_it_starts_how_many_answers_are_read_as_what(tmp_path:
     rows = [verl_row("a"), verl_row("b", reward_model=gold), verl_row("c", extra_info={"uid": "c", "answer_type": ""})]
     parquet.write_table(pa.Table.from_pylist(rows), tmp_path / "set.parquet")
     stage = {"kind": "rl", "model": "some/model", "train": f"{tmp_path}/set", "rewards": {"accuracy": {}}, "steps": 2}
+    stage["curriculum"] = "shuffled"
     (tmp_path / "rl.yaml").write_text(json.dumps({"name": "t", "device": "cpu", "stages": {"rl": stage}}))
     args = ["run", str(tmp_path / "rl.yaml"), "--dry-run", "--runs", str(tmp_path / "runs")]
     done = CliRunner().invoke(build_cli_app(), args)
