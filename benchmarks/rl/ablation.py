@@ -114,7 +114,7 @@ def prepare(seed: int, settings: Settings, common: dict[str, Any], runs: Path) -
         warm_up(policy, Prompts(folder / "data", policy), settings, seed)
         with replace_folder(start) as aside:
             policy.model.save_pretrained(aside)
-            policy.engine.processor.save_pretrained(aside)
+            policy.engine.family.processor.save_pretrained(aside)
     return folder
 
 

@@ -129,7 +129,7 @@ def _alpha(
     """Perception weight of each reply: 1 for adversarial prompts."""
     n = len(tokens) // len(rows)
     measured = [i for i, row in enumerate(rows) if row.type != "adversarial"]
-    layout = policy.engine.processor.image_processor
+    layout = policy.engine.family.processor.image_processor
     masked = []
     for i in measured:
         one = encoded[i]

@@ -29,10 +29,10 @@ from forgetting_table import Line, table
 from mindgpt_plugins.core import compat
 from mindgpt_plugins.core.files import read_json
 from mindgpt_plugins.core.folders import find_run
-from mindgpt_plugins.sizing.pictures import count_vision_tokens
+from mindgpt_plugins.families.pictures import count_area_tokens
 
 RESULTS = Path(__file__).parent.parent / "results"
-IMAGE = count_vision_tokens(96, 96, side=32, min_pixels=1024, max_pixels=9216) + 2
+IMAGE = count_area_tokens(96, 96, side=32, min_pixels=1024, max_pixels=9216) + 2
 """Tokens of one picture, with its start and end."""
 
 

@@ -8,10 +8,12 @@ with it. A prompt's samples therefore do not depend on which prompts share its b
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from mindgpt_plugins.families import FamilyError, ModelFamily, PixelLimits, find_family, load_generator, load_processor
 
 if TYPE_CHECKING:
     import torch
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 BLANK = (127, 127, 127)
 """Colour of a blanked image: mid grey, near zero after the processors' usual normalisation."""
 
+
+Result = TypeVar("Result")
 
 SHARED_PREFILL = ("qwen3_vl", "qwen3_vl_moe")
 """Models whose samples share one pass over image and prompt; others repeat it for every sample."""
@@ -63,13 +67,13 @@ class Engine:
     Args:
         model: Hugging Face folder (or hub id) with weights, processor and chat template.
         max_new_tokens: cap on a reply.
-        min_pixels: smallest image area in pixels; smaller images are scaled up.
-        max_pixels: largest image area in pixels; larger images are scaled down.
+        min_pixels: smallest image area in pixels; smaller images are scaled up before the processor sees them.
+        max_pixels: largest image area in pixels; larger images are scaled down before the processor sees them.
         seed: of all samples.
         device: ``cpu``, ``cuda``, …; by default CUDA when there is one. CPU runs in float32, others in bfloat16.
 
     Raises:
-        EngineError: the folder has no processor with a chat template.
+        EngineError: there is no chat template, or no end token.
     """
 
     def __init__(
@@ -83,23 +87,22 @@ class Engine:
         device: str | None = None,
     ) -> None:
         import torch
-        from transformers import AutoModelForImageTextToText, AutoProcessor
 
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         dtype = torch.float32 if self.device == "cpu" else torch.bfloat16
-        self.processor: Any = AutoProcessor.from_pretrained(model)
-        self.tokenizer: Any = getattr(self.processor, "tokenizer", self.processor)
-        if getattr(self.processor, "chat_template", None) is None:
-            raise EngineError(f"{model}: no processor with a chat template; save one beside the weights")
-        self.model: Any = AutoModelForImageTextToText.from_pretrained(model, attn_implementation="sdpa", dtype=dtype)
+        self.limits = PixelLimits(min_pixels, max_pixels)
+        self.max_new_tokens, self.seed = max_new_tokens, seed
+        try:
+            self.family = find_family(load_processor(model))
+            self.model: Any = load_generator(model, attn_implementation="sdpa", dtype=dtype)
+            self.eos = self.family.list_stop_ids(self.model.generation_config)
+        except FamilyError as error:
+            raise EngineError(f"{model}: {error}") from None
+        self.tokenizer = self.family.tokenizer
         self.model.to(self.device).eval()
-        self.max_new_tokens = max_new_tokens
-        self.pixels = {"shortest_edge": min_pixels, "longest_edge": max_pixels}
-        self.seed = seed
-        self.eos = find_stop_ids(self.model.generation_config, self.tokenizer)
         pad = self.tokenizer.pad_token_id
         self.pad = pad if pad is not None else min(self.eos)
-        self.banned = find_banned_ids(self.model.config, self.tokenizer, self.eos)
+        self.banned = self.family.list_banned_ids(self.model.config, self.eos)
         self.share_prefill = self.model.config.model_type in SHARED_PREFILL
 
     def generate(self, prompts: Sequence[Prompt], *, n: int = 0, temperature: float = 1.0) -> list[list[Reply]]:
@@ -113,11 +116,14 @@ class Engine:
         Returns:
             Per prompt, in order, one greedy reply or ``n`` samples.
         """
+        if n and temperature <= 0:
+            raise EngineError(f"temperature {temperature} must be > 0 for samples; use n=0 for greedy replies")
+        return self._run_apart(prompts, lambda some: self._generate(some, n, temperature))
+
+    def _generate(self, prompts: Sequence[Prompt], n: int, temperature: float) -> list[list[Reply]]:
         import torch
         from transformers import GenerationConfig
 
-        if n and temperature <= 0:
-            raise EngineError(f"temperature {temperature} must be > 0 for samples; use n=0 for greedy replies")
         inputs = self._encode(prompts)
         config = GenerationConfig(
             max_new_tokens=self.max_new_tokens,
@@ -173,6 +179,9 @@ class Engine:
         Returns:
             Per prompt (tokens + 1, vocabulary) float32: before each token of the reply, and after the last.
         """
+        return self._run_apart(prompts, self._reply_logits)
+
+    def _reply_logits(self, prompts: Sequence[Prompt]) -> list[torch.Tensor]:
         import torch
 
         starts = self._encode([replace(p, prefix="") for p in prompts])["attention_mask"].sum(1)
@@ -182,13 +191,40 @@ class Engine:
             logits = self.model(**inputs, use_cache=False, logits_to_keep=max(lengths)).logits
         return [own[-length:].float() for own, length in zip(logits, lengths, strict=True)]
 
+    def _run_apart(self, prompts: Sequence[Prompt], run: Callable[[Sequence[Prompt]], list[Result]]) -> list[Result]:
+        """Run a batch; in two halves, with pictures and without, where the processor cannot take both at once."""
+        seeing = [bool(self._count_pictures(prompt)) for prompt in prompts]
+        if self.family.by_area or all(seeing) or not any(seeing):
+            return run(prompts)
+        halves = {
+            kind: iter(run([prompt for prompt, sees in zip(prompts, seeing, strict=True) if sees == kind]))
+            for kind in (True, False)
+        }
+        return [next(halves[kind]) for kind in seeing]
+
+    def _count_pictures(self, prompt: Prompt) -> int:
+        return len(prompt.images)
+
+    def _lay_out(self, prompt: Prompt) -> tuple[str, list[Image]]:
+        """The text of a prompt up to where the reply goes on, and its pictures as they are."""
+        text = render_prompt(self.family, prompt)
+        return text, [open_image(path, prompt.blank) for path in prompt.images]
+
     def _encode(self, prompts: Sequence[Prompt]) -> dict[str, Any]:
-        texts = [render_chat_text(self.processor, p) for p in prompts]
-        images = [open_image(path, p.blank) for p in prompts for path in p.images]
-        options: dict[str, Any] = {"padding": True, "padding_side": "left", "return_tensors": "pt"}
-        if images:
-            options |= {"images": images, "size": self.pixels}
-        return {k: v.to(self.device) for k, v in self.processor(text=texts, **options).items()}
+        texts, pictures = [], []
+        for prompt in prompts:
+            try:
+                text, own = self._lay_out(prompt)
+                pictures.append([self.family.fit_picture(one, self.limits) for one in own])
+            except FamilyError as error:
+                raise EngineError(f"prompt {prompt.key}: {error}") from None
+            texts.append(text)
+        inputs = self.family.encode(texts, pictures, padding=True, padding_side="left", return_tensors="pt")
+        # Vision towers of some families do not cast what they get.
+        return {
+            key: value.to(self.device, self.model.dtype) if value.is_floating_point() else value.to(self.device)
+            for key, value in inputs.items()
+        }
 
     def _prefill(self, inputs: dict[str, Any], n: int) -> dict[str, Any]:
         """Run images and prompts once and return the inputs of ``n`` continuations each.
@@ -246,18 +282,15 @@ def _draws(seed: int, key: str, n: int, length: int) -> torch.Tensor:
     return torch.from_numpy(generator.random((n, length)))
 
 
-def render_chat_text(processor: Any, prompt: Prompt) -> str:
+def render_prompt(family: ModelFamily, prompt: Prompt) -> str:
     """The prompt through the model's own chat template, one placeholder per image, up to where the reply goes on."""
     content: list[dict[str, Any]] = [{"type": "image"}] * len(prompt.images)
     content.append({"type": "text", "text": prompt.question})
-    text: str = processor.apply_chat_template(
-        [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
-    )
-    return text + prompt.prefix
+    return family.render_chat([{"role": "user", "content": content}]) + prompt.prefix
 
 
 def open_image(path: Path, blank: bool) -> Image:
-    """An image in RGB, or a uniform grey one of its size.
+    """An image in its own mode, or a uniform grey one of its size.
 
     Raises:
         EngineError: it cannot be read.
@@ -266,28 +299,6 @@ def open_image(path: Path, blank: bool) -> Image:
 
     try:
         with PIL.Image.open(path) as image:
-            return PIL.Image.new("RGB", image.size, BLANK) if blank else image.convert("RGB")
+            return PIL.Image.new("RGB", image.size, BLANK) if blank else image.copy()
     except OSError as error:
         raise EngineError(f"image {path} cannot be read ({error}); restore it or drop its row") from error
-
-
-def find_stop_ids(generation_config: Any, tokenizer: Any) -> list[int]:
-    """Token ids that end a reply.
-
-    Raises:
-        EngineError: there are none.
-    """
-    found = generation_config.eos_token_id
-    ids = set(found if isinstance(found, list) else [found]) | {tokenizer.eos_token_id}
-    ids.discard(None)
-    if not ids:
-        raise EngineError("neither the generation config nor the tokenizer names an end token; set eos_token_id")
-    return sorted(int(i) for i in ids)
-
-
-def find_banned_ids(config: Any, tokenizer: Any, eos: list[int]) -> list[int]:
-    """Ids a reply must not hold: padded vocabulary rows and vision placeholders (rollout engines ban the same)."""
-    rows = config.get_text_config().vocab_size
-    names = ("image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id")
-    placeholders = {int(getattr(config, name)) for name in names if getattr(config, name, None) is not None}
-    return sorted((set(range(len(tokenizer), rows)) | placeholders) - set(eos))

@@ -38,17 +38,13 @@ class Chat(Prompt):
 class ChatEngine(Engine):
     """The engine, for conversations instead of rows."""
 
-    def _encode(self, prompts: Sequence[Prompt]) -> dict[str, Any]:
-        chats = [prompt for prompt in prompts if isinstance(prompt, Chat)]
-        texts = [
-            self.processor.apply_chat_template(list(chat.messages), add_generation_prompt=True, tokenize=False)
-            for chat in chats
-        ]
-        pictures = [picture for chat in chats for picture in chat.pictures]
-        options: dict[str, Any] = {"padding": True, "padding_side": "left", "return_tensors": "pt"}
-        if pictures:
-            options |= {"images": pictures, "size": self.pixels}
-        return {k: v.to(self.device) for k, v in self.processor(text=texts, **options).items()}
+    def _count_pictures(self, prompt: Prompt) -> int:
+        return len(prompt.pictures) if isinstance(prompt, Chat) else super()._count_pictures(prompt)
+
+    def _lay_out(self, prompt: Prompt) -> tuple[str, list[Any]]:
+        if not isinstance(prompt, Chat):
+            return super()._lay_out(prompt)
+        return self.family.render_chat(prompt.messages), list(prompt.pictures)
 
 
 @dataclass
@@ -127,7 +123,8 @@ def parse_chat_request(body: dict[str, Any]) -> Chat:
         given: list[dict[str, Any]] = [{"type": "text", "text": content}] if isinstance(content, str) else content
         for part in given:
             if part["type"] == "image_url":
-                pictures.append(Image.open(io.BytesIO(decode_picture_url(part["image_url"]["url"]))).convert("RGB"))
+                pictures.append(Image.open(io.BytesIO(decode_picture_url(part["image_url"]["url"]))))
+                pictures[-1].load()  # a broken one is then told to its own client, not to all of the batch
                 parts.append({"type": "image"})
             else:
                 parts.append({"type": "text", "text": part["text"]})

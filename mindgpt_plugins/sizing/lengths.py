@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from mindgpt_plugins.core.dataset_files import pick_even_positions, read_set_rows
+from mindgpt_plugins.families import AreaRule, PixelLimits, load_tokenizer, read_area_rule
 from mindgpt_plugins.sizing.gpus import CostError
 from mindgpt_plugins.sizing.model import Model
-from mindgpt_plugins.sizing.pictures import count_vision_tokens, read_picture_limits
 from mindgpt_plugins.sizing.samples import Picture, Sample, open_picture, read_samples
 
 MOST = 512
@@ -89,15 +90,20 @@ class TokenCounter:
         """What is said when tokens are guessed."""
         if self._tokenizer is not None:
             return None
-        return f"no tokenizer in {self.folder}: {LETTERS} characters of text are taken for a token"
+        return f"no tokenizer with a chat template in {self.folder}: {LETTERS} characters of text are taken for a token"
 
     @property
     def _tokenizer(self) -> Any:
-        return _tokenizer(self.folder)
+        found = load_tokenizer(self.folder)
+        return None if found is None or found.chat_template is None else found
 
     @cached_property
-    def _limits(self) -> tuple[int, int, int]:
-        return read_picture_limits(self.folder, self.max_pixels, self.min_pixels)
+    def _rule(self) -> AreaRule:
+        vision = self.model.vision
+        assert vision is not None
+        side = vision.patch * vision.merge
+        # Of a folder without processor only the recipe's limits are known.
+        return read_area_rule(self.folder) or AreaRule(side, side * side, sys.maxsize, True)
 
     def _patches(self, picture: Picture) -> int:
         vision = self.model.vision
@@ -106,8 +112,8 @@ class TokenCounter:
             return self.seen[picture]
         with open_picture(picture) as image:
             width, height = image.size
-        side, least, most = self._limits
-        count = count_vision_tokens(width, height, side=side, min_pixels=least, max_pixels=most) * vision.merge**2
+        limits = PixelLimits(self.min_pixels, self.max_pixels)
+        count = self._rule.count_tokens(width, height, limits) * vision.merge**2
         if isinstance(picture, Path):  # rows share files; embedded pictures are not kept
             self.seen[picture] = count
         return count
@@ -118,15 +124,6 @@ class TokenCounter:
         chat = [{"role": role, "content": text} for role, text in turns]
         text = self._tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=ask)
         return len(self._tokenizer(text, add_special_tokens=False)["input_ids"])
-
-
-@lru_cache(maxsize=8)
-def _tokenizer(folder: Path) -> Any:
-    if not (folder / "tokenizer_config.json").is_file():
-        return None
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(folder)
 
 
 def count_set_tokens(folder: Path, name: str, ruler: TokenCounter) -> Rows:

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from mindgpt_plugins.cli import build_cli_app
 from mindgpt_plugins.core.errors import StageError
+from mindgpt_plugins.families import PixelLimits, family
 from mindgpt_plugins.inspection import longest, picture_files, sets
 from mindgpt_plugins.inspection.faults import FAULTS
 from mindgpt_plugins.inspection.sets import SetInspection, inspect_set
@@ -90,14 +91,14 @@ def test_an_opaque_alpha_channel_is_no_fault(tmp_path: Path) -> None:
     assert not inspect(tmp_path, [row(0, "b")]).tally.counts
 
 
-def test_verl_and_evaluation_take_no_long_picture(tmp_path: Path) -> None:
+def test_verl_takes_no_long_picture_and_the_others_squeeze_it(tmp_path: Path) -> None:
     from mindgpt_data.export import write_set
     from mindgpt_data.schema.rows import Row
 
     Image.new("RGB", (900, 3)).save(tmp_path / "long.png")
     write_set([Row("u", ["long.png"], "What?", "red", "answer: red", "text", "s", "c")], tmp_path, "set")
-    for reader in ("verl", "rows"):
-        assert list(inspect_set(tmp_path, "set", reader).tally.counts) == ["aspect_ratio"]  # type: ignore[arg-type]
+    assert list(inspect_set(tmp_path, "set", "verl").tally.counts) == ["aspect_ratio"]
+    assert list(inspect_set(tmp_path, "set", "rows").tally.counts) == ["cropped"]
     assert list(inspect_set(tmp_path, "set").tally.counts) == ["cropped"]
 
 
@@ -314,19 +315,26 @@ def test_a_role_may_be_anything(tmp_path: Path, who: Any) -> None:
 class Refusing:
     """A tokenizer whose chat template takes no row that says so."""
 
+    chat_template = "{{ … }}"
+    bos_token = None
     all_special_tokens: ClassVar[list[str]] = ["<|end|>"]
     added_tokens_decoder: ClassVar[dict[int, Any]] = {}
 
     def convert_ids_to_tokens(self, ids: list[int]) -> list[str]:
         return ["<|image|>"] * len(ids)
 
-    def apply_chat_template(self, chat: list[dict[str, str]], **options: Any) -> str:
-        if any("refuse" in turn["content"] for turn in chat):
+    def apply_chat_template(self, chat: list[dict[str, Any]], **options: Any) -> str:
+        text = " ".join(part.get("text", "<|image|>") for turn in chat for part in turn["content"])
+        if "refuse" in text:
             raise TypeError("Conversation roles must alternate")
-        return " ".join(turn["content"] for turn in chat)
+        return text
 
     def __call__(self, texts: list[str], **options: Any) -> dict[str, list[list[str]]]:
         return {"input_ids": [text.split() for text in texts]}
+
+
+AREAS = {"image_processor_type": "Qwen2VLImageProcessor", "size": {"shortest_edge": 1024, "longest_edge": 10_000}}
+"""Settings of an image processor that need no processor to be counted with."""
 
 
 def test_rows_that_the_template_refuses_are_told_and_tokens_in_texts_too(
@@ -335,10 +343,12 @@ def test_rows_that_the_template_refuses_are_told_and_tokens_in_texts_too(
     model = tmp_path / "model"
     model.mkdir()
     (model / "tokenizer_config.json").write_text("{}")
-    (model / "config.json").write_text(json.dumps({"image_token_id": 5}))
-    monkeypatch.setattr(longest, "load_tokenizer", lambda folder: Refusing())
+    (model / "config.json").write_text(json.dumps({"image_token_id": 5, "vision_config": {}}))
+    (model / "preprocessor_config.json").write_text(json.dumps({**AREAS, "patch_size": 16, "merge_size": 2}))
+    for module in (longest, family):
+        monkeypatch.setattr(module, "load_tokenizer", lambda folder: Refusing())
     rows = [row(0, said="one two three"), row(1, said="refuse"), row(2, said="an <|image|>"), row(3, said="<|end|>")]
-    found = inspect(tmp_path, rows, measure=sets.Measure(str(model), 10_000, True))
+    found = inspect(tmp_path, rows, measure=sets.Measure(str(model), PixelLimits(1024, 10_000), True))
     assert {kind: one.places[0][:5] for kind, one in found.tally.counts.items()} == {
         "not_counted": "row 1",
         "special_token": "row 2",
@@ -348,7 +358,7 @@ def test_rows_that_the_template_refuses_are_told_and_tokens_in_texts_too(
     assert found.place == "row 0 (uid u0)" and found.tokens is not None and found.tokens > 4
     Path(tmp_path / "a.png").unlink()  # of a set that a stage has made, whose pictures are not looked at
     (tmp_path / "set.json").write_text(json.dumps(rows[:1]))
-    lost = inspect_set(tmp_path, "set", measure=sets.Measure(str(model), 10_000, True), pictures_too=False)
+    lost = inspect_set(tmp_path, "set", measure=sets.Measure(str(model), PixelLimits(1024, 10_000), True), pictures_too=False)
     assert list(lost.tally.counts) == ["bad_image"]
 
 

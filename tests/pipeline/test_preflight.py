@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mindgpt_plugins.core.errors import StageError
+from mindgpt_plugins.families.pictures import count_area_tokens
 from mindgpt_plugins.inspection.sets import inspect_set
 from mindgpt_plugins.pipeline import plan, preflight, preflight_all, runner
 from mindgpt_plugins.recipe.loading import load_recipe
-from mindgpt_plugins.sizing.pictures import count_vision_tokens
 from mindgpt_plugins.sizing.samples import read_samples
 from mindgpt_plugins.stages.base import SetRead
 
@@ -88,7 +88,7 @@ def test_vision_tokens_equal_the_processors(width: int, height: int, patch: tupl
         return
     low, high = 4 * side * side, 1024 * side * side
     h, w = smart_resize(height, width, factor=side, min_pixels=low, max_pixels=high)
-    assert count_vision_tokens(width, height, side=side, min_pixels=low, max_pixels=high) == h * w // side**2
+    assert count_area_tokens(width, height, side=side, min_pixels=low, max_pixels=high) == h * w // side**2
 
 
 def turns(said: str = "answer: red") -> list[dict[str, str]]:

@@ -7,7 +7,15 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from mindgpt_plugins.core.files import read_json, write_json
+from mindgpt_plugins.core.files import write_json
+from mindgpt_plugins.families import (
+    FamilyError,
+    PixelLimits,
+    find_family,
+    has_vision,
+    load_generator,
+    load_processor,
+)
 from mindgpt_plugins.stages.quantise.calibration import Encoded, select_calibration_rows
 from mindgpt_plugins.stages.quantise.job import QuantiseJob
 from mindgpt_plugins.stages.quantise.schemes import FP8_CACHE, SCHEMES, list_kept_modules
@@ -36,8 +44,7 @@ def quantise_model(job: QuantiseJob, folder: Path) -> Path:
         path = Path(job.model) / "config.json"
         if not path.is_file():
             raise QuantiseError(f"{job.model} is no local model folder: there is no {path}")
-        vision = "vision_config" in read_json(path)
-        rows = select_calibration_rows(job.calibration, vision=vision, seed=job.seed)
+        rows = select_calibration_rows(job.calibration, vision=has_vision(path.parent), seed=job.seed)
     try:
         from llmcompressor import oneshot
     except ImportError as error:
@@ -47,14 +54,15 @@ def quantise_model(job: QuantiseJob, folder: Path) -> Path:
             "-c constraints/quant.txt -e '.[quantise]', and launch: {quantise: {python: env/quantise/bin/python}}"
         ) from error
     import torch
-    from transformers import AutoModelForImageTextToText, AutoProcessor
 
-    model = AutoModelForImageTextToText.from_pretrained(job.model, dtype=torch.bfloat16)
-    processor = AutoProcessor.from_pretrained(job.model)
+    model = load_generator(job.model, dtype=torch.bfloat16)
+    processor = load_processor(job.model)
     arguments: dict[str, Any] = {}
     if rows:
-        pixels = {"shortest_edge": job.min_pixels, "longest_edge": job.max_pixels}
-        data = list(Encoded(rows, processor, pixels))
+        try:
+            data = list(Encoded(rows, find_family(processor), PixelLimits(job.min_pixels, job.max_pixels)))
+        except FamilyError as error:
+            raise QuantiseError(f"{job.model}: {error}") from None
         loader: Any = torch.utils.data.DataLoader(data, batch_size=None)  # type: ignore[arg-type]
         arguments = {"processor": processor, "dataset": loader, "num_calibration_samples": len(data)}
         write_json(folder / "calibration.json", [row.uid for row, _ in rows])

@@ -11,6 +11,7 @@ from typing import Any
 from mindgpt_data.export import read_set
 from mindgpt_data.schema.rows import Row
 
+from mindgpt_plugins.families import ModelFamily, PixelLimits
 from mindgpt_plugins.stages.quantise.job import CalibrationJob
 
 Item = tuple[Row, Path]
@@ -88,8 +89,8 @@ def stratify_items(items: Sequence[Item], count: int, by: str, seed: int) -> lis
 class Encoded(Sequence[Mapping[str, Any]]):
     """Question, pictures and supervised reply as the model's inputs, one row at a time."""
 
-    def __init__(self, items: Sequence[Item], processor: Any, pixels: Mapping[str, int]):
-        self.items, self.processor, self.pixels = items, processor, pixels
+    def __init__(self, items: Sequence[Item], family: ModelFamily, limits: PixelLimits):
+        self.items, self.family, self.limits = items, family, limits
 
     def __len__(self) -> int:
         return len(self.items)
@@ -98,12 +99,10 @@ class Encoded(Sequence[Mapping[str, Any]]):
         return (self[at] for at in range(len(self)))
 
     def __getitem__(self, at: Any) -> Any:
-        from mindgpt_plugins.generation.hf_engine import Prompt, open_image, render_chat_text
+        from mindgpt_plugins.generation.hf_engine import Prompt, open_image, render_prompt
 
         row, folder = self.items[at]
         paths = tuple(folder / name for name in row.image)
-        text = render_chat_text(self.processor, Prompt(row.uid, row.question, paths, prefix=row.response))
-        options: dict[str, Any] = {"return_tensors": "pt"}
-        if paths:
-            options |= {"images": [open_image(path, False) for path in paths], "size": dict(self.pixels)}
-        return dict(self.processor(text=[text], **options))
+        text = render_prompt(self.family, Prompt(row.uid, row.question, paths, prefix=row.response))
+        pictures = [self.family.fit_picture(open_image(path, False), self.limits) for path in paths]
+        return self.family.encode([text], [pictures], return_tensors="pt")

@@ -29,7 +29,9 @@ from mindgpt_plugins.workbench.serve.probe import (
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     (tmp_path / "model").mkdir()
-    (tmp_path / "model/config.json").write_text(json.dumps({"model_type": "qwen3_vl"}))
+    (tmp_path / "model/config.json").write_text(json.dumps({"model_type": "qwen3_vl", "vision_config": {}}))
+    areas = {"size": {"shortest_edge": 256, "longest_edge": 65_536}, "patch_size": 16, "merge_size": 2}
+    (tmp_path / "model/preprocessor_config.json").write_text(json.dumps(areas))
     return tmp_path / "model"
 
 
@@ -85,10 +87,18 @@ def test_the_command_fits_the_run(model: Path) -> None:
     value = dict(zip(argv, argv[1:], strict=False))
     assert value["--host"] == "127.0.0.1" and value["--port"] == "81"
     assert json.loads(value["--mm-processor-kwargs"])["size"] == {"shortest_edge": 1024, "longest_edge": 9216}
+    assert json.loads(value["--limit-mm-per-prompt"]) == {"image": 4, "video": 0}
     assert "Qwen3ForCausalLM" in value["--hf-overrides"]
     assert "--hf-overrides" not in build_vllm_command(VllmServerSettings(model, "rl", "py"))
     with pytest.raises(ServeError, match="has no config.json"):
         build_vllm_command(VllmServerSettings(model.parent, "rl", "py"))
+
+
+def test_sizes_are_given_to_processors_that_read_them_as_areas_only(model: Path) -> None:
+    (model / "preprocessor_config.json").write_text(json.dumps({"size": {"height": 896, "width": 896}}))
+    assert "--mm-processor-kwargs" not in build_vllm_command(VllmServerSettings(model, "rl", "py"))
+    (model / "config.json").write_text(json.dumps({"model_type": "llama"}))
+    assert "--limit-mm-per-prompt" not in build_vllm_command(VllmServerSettings(model, "rl", "py"))
 
 
 def test_a_question_is_streamed_with_its_picture(url: str, tmp_path: Path) -> None:

@@ -1,0 +1,110 @@
+"""The picture that supervised training shows a model, made again for every other stage.
+
+SFT decides what a model learns to see, and it resizes twice: LLaMA-Factory 0.9.5 brings a picture within the recipe's
+``image`` limits (``MMPluginMixin._preprocess_image`` and ``Qwen2VLPlugin._preprocess_image`` of its
+``data/mm_plugin.py``), then the model's processor rounds and tiles what it gets by its own settings. One step with the
+recipe's limits as the processor's ``size`` is another picture: 400 × 300 pixels at 9,216 are 9 tokens of Qwen3-VL after
+two steps and 6 after one, and 4000 × 3000 at 589,824 are 588 and 540. Here is the first step; the second is the
+processor itself, called without ``size``. Only so do a model's test pictures look like the ones it was trained on,
+whichever its family.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mindgpt_plugins.families.errors import FamilyError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+_NARROWEST = 28
+"""Pixels of the shorter side that LLaMA-Factory widens pictures to, for processors that cut by patches."""
+_MOST_RATIO, _CUT_RATIO = 200, 180
+"""A longer picture is squeezed to the second ratio, for the same processors."""
+
+
+@dataclass(frozen=True)
+class PixelLimits:
+    """The recipe's ``image:`` section.
+
+    Attributes:
+        min_pixels: area (width × height) that smaller pictures are enlarged to.
+        max_pixels: area that larger pictures are shrunk to.
+    """
+
+    min_pixels: int
+    max_pixels: int
+
+
+def plan_resizes(width: int, height: int, limits: PixelLimits, *, by_area: bool) -> list[tuple[int, int]]:
+    """Sizes that LLaMA-Factory resizes a picture to, one after the other; mostly none or one.
+
+    Args:
+        width: of the picture.
+        height: of the picture.
+        limits: of the recipe.
+        by_area: whether the processor takes its limits as areas (Qwen-VL, GLM-V); LLaMA-Factory's plugin for such
+            processors also widens narrow pictures.
+
+    Raises:
+        FamilyError: shrunk to the limit, the picture has no width or height left; LLaMA-Factory fails there as well.
+    """
+    sizes: list[tuple[int, int]] = []
+    asked = f"{width} x {height}"
+
+    def resize(new_width: int, new_height: int) -> None:
+        nonlocal width, height
+        width, height = new_width, new_height
+        if min(width, height) < 1:
+            raise FamilyError(
+                f"a picture of {asked} pixels, shrunk to image.max_pixels {limits.max_pixels}, has no pixels left "
+                "across; crop it, or raise image.max_pixels"
+            )
+        sizes.append((width, height))
+
+    # Truncated, not rounded, as the host does: the processor's next rounding may depend on it.
+    if width * height > limits.max_pixels:
+        factor = math.sqrt(limits.max_pixels / (width * height))
+        resize(int(width * factor), int(height * factor))
+    if width * height < limits.min_pixels:
+        factor = math.sqrt(limits.min_pixels / (width * height))
+        resize(int(width * factor), int(height * factor))
+    if by_area:
+        if min(width, height) < _NARROWEST:
+            resize(max(width, _NARROWEST), max(height, _NARROWEST))
+        if width / height > _MOST_RATIO:
+            resize(height * _CUT_RATIO, height)
+        if height / width > _MOST_RATIO:
+            resize(width, width * _CUT_RATIO)
+    return sizes
+
+
+def compute_fitted_size(width: int, height: int, limits: PixelLimits, *, by_area: bool) -> tuple[int, int]:
+    """Width and height that the processor gets; arguments and errors as :func:`plan_resizes`."""
+    return (plan_resizes(width, height, limits, by_area=by_area) or [(width, height)])[-1]
+
+
+def fit_picture(image: Image, limits: PixelLimits, *, by_area: bool) -> Image:
+    """The picture in RGB that the processor gets; arguments and errors as :func:`plan_resizes`."""
+    for size in plan_resizes(image.width, image.height, limits, by_area=by_area):
+        image = image.resize(size)
+    # Last, as the host does: Pillow resizes palette pictures by nearest neighbour and others smoothly.
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def count_area_tokens(width: int, height: int, *, side: int, min_pixels: int, max_pixels: int) -> int:
+    """Visual tokens of one picture (pixels) when a token covers ``side`` × ``side`` pixels.
+
+    The rule is Qwen2-VL's smart resize (2409.12191), which Qwen2.5-VL, Qwen3-VL and Qwen3.5 keep.
+    """
+    h, w = round(height / side) * side, round(width / side) * side
+    if h * w > max_pixels:
+        scale = math.sqrt(height * width / max_pixels)
+        h, w = (max(side, math.floor(x / scale / side) * side) for x in (height, width))
+    elif h * w < min_pixels:
+        scale = math.sqrt(min_pixels / (height * width))
+        h, w = (math.ceil(x * scale / side) * side for x in (height, width))
+    return (h // side) * (w // side)
