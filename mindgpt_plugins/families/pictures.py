@@ -39,12 +39,12 @@ class PixelLimits:
     max_pixels: int
 
 
-def plan_resizes(width: int, height: int, limits: PixelLimits, *, by_area: bool) -> list[tuple[int, int]]:
-    """Sizes that LLaMA-Factory resizes a picture to, one after the other; mostly none or one.
+def compute_fitted_size(width: int, height: int, limits: PixelLimits, *, by_area: bool) -> tuple[int, int]:
+    """Width and height of the picture that the processor gets.
 
     Args:
-        width: of the picture.
-        height: of the picture.
+        width: of the picture, in pixels.
+        height: of the picture, in pixels.
         limits: of the recipe.
         by_area: whether the processor takes its limits as areas (Qwen-VL, GLM-V); LLaMA-Factory's plugin for such
             processors also widens narrow pictures.
@@ -52,47 +52,57 @@ def plan_resizes(width: int, height: int, limits: PixelLimits, *, by_area: bool)
     Raises:
         FamilyError: shrunk to the limit, the picture has no width or height left; LLaMA-Factory fails there as well.
     """
-    sizes: list[tuple[int, int]] = []
-    asked = f"{width} x {height}"
-
-    def resize(new_width: int, new_height: int) -> None:
-        nonlocal width, height
-        width, height = new_width, new_height
-        if min(width, height) < 1:
-            raise FamilyError(
-                f"a picture of {asked} pixels, shrunk to image.max_pixels {limits.max_pixels}, has no pixels left "
-                "across; crop it, or raise image.max_pixels"
-            )
-        sizes.append((width, height))
-
-    # Truncated, not rounded, as the host does: the processor's next rounding may depend on it.
-    if width * height > limits.max_pixels:
-        factor = math.sqrt(limits.max_pixels / (width * height))
-        resize(int(width * factor), int(height * factor))
-    if width * height < limits.min_pixels:
-        factor = math.sqrt(limits.min_pixels / (width * height))
-        resize(int(width * factor), int(height * factor))
-    if by_area:
-        if min(width, height) < _NARROWEST:
-            resize(max(width, _NARROWEST), max(height, _NARROWEST))
-        if width / height > _MOST_RATIO:
-            resize(height * _CUT_RATIO, height)
-        if height / width > _MOST_RATIO:
-            resize(width, width * _CUT_RATIO)
-    return sizes
-
-
-def compute_fitted_size(width: int, height: int, limits: PixelLimits, *, by_area: bool) -> tuple[int, int]:
-    """Width and height that the processor gets; arguments and errors as :func:`plan_resizes`."""
-    return (plan_resizes(width, height, limits, by_area=by_area) or [(width, height)])[-1]
+    for size in _list_limited_sizes(width, height, limits):
+        width, height = size
+    for size in _list_widened_sizes(width, height) if by_area else ():
+        width, height = size
+    return width, height
 
 
 def fit_picture(image: Image, limits: PixelLimits, *, by_area: bool) -> Image:
-    """The picture in RGB that the processor gets; arguments and errors as :func:`plan_resizes`."""
-    for size in plan_resizes(image.width, image.height, limits, by_area=by_area):
+    """The picture in RGB that the processor gets; arguments and errors as :func:`compute_fitted_size`."""
+    for size in _list_limited_sizes(image.width, image.height, limits):
         image = image.resize(size)
-    # Last, as the host does: Pillow resizes palette pictures by nearest neighbour and others smoothly.
-    return image if image.mode == "RGB" else image.convert("RGB")
+    # Between the two, as the host does: Pillow resizes palette pictures by nearest neighbour and others smoothly.
+    image = image if image.mode == "RGB" else image.convert("RGB")
+    for size in _list_widened_sizes(image.width, image.height) if by_area else ():
+        image = image.resize(size)
+    return image
+
+
+def _list_limited_sizes(width: int, height: int, limits: PixelLimits) -> list[tuple[int, int]]:
+    """Sizes that a picture is resized to, one after the other, to come within the limits; mostly none or one."""
+    sizes = []
+    # Truncated, not rounded, as the host does: the processor's next rounding may depend on it.
+    if width * height > limits.max_pixels:
+        factor = math.sqrt(limits.max_pixels / (width * height))
+        shrunk = int(width * factor), int(height * factor)
+        if min(shrunk) < 1:
+            raise FamilyError(
+                f"a picture of {width} x {height} pixels, shrunk to image.max_pixels {limits.max_pixels}, has no "
+                "pixels left across; crop it, or raise image.max_pixels"
+            )
+        width, height = shrunk
+        sizes.append(shrunk)
+    if width * height < limits.min_pixels:
+        factor = math.sqrt(limits.min_pixels / (width * height))
+        sizes.append((int(width * factor), int(height * factor)))
+    return sizes
+
+
+def _list_widened_sizes(width: int, height: int) -> list[tuple[int, int]]:
+    """Sizes that a picture is resized to after that, so that a processor that cuts by patches takes it."""
+    sizes = []
+    if min(width, height) < _NARROWEST:
+        width, height = max(width, _NARROWEST), max(height, _NARROWEST)
+        sizes.append((width, height))
+    if width / height > _MOST_RATIO:
+        width = height * _CUT_RATIO
+        sizes.append((width, height))
+    if height / width > _MOST_RATIO:
+        height = width * _CUT_RATIO
+        sizes.append((width, height))
+    return sizes
 
 
 def count_area_tokens(width: int, height: int, *, side: int, min_pixels: int, max_pixels: int) -> int:

@@ -117,7 +117,8 @@ def parse_chat_request(body: dict[str, Any]) -> Chat:
     """
     from PIL import Image
 
-    pictures, messages = [], []
+    messages: list[dict[str, Any]] = []
+    pictures: list[Any] = []
     for message in body["messages"]:
         content, parts = message["content"], []
         given: list[dict[str, Any]] = [{"type": "text", "text": content}] if isinstance(content, str) else content

@@ -39,11 +39,12 @@ class RowMeter:
 
     def __init__(self, model: str, limits: PixelLimits, *, with_response: bool) -> None:
         self.tokens, self.place = 0, ""
+        self._estimate = 0
         self._with_response = with_response
         self._family = load_family(Path(model))
         self._pictures = PictureCounter(Path(model), limits)
         self._media, self._special = find_reserved_tokens(model)
-        self._waiting: list[tuple[str, str, int]] = []
+        self._waiting: list[tuple[str, str, list[tuple[int, int]], int]] = []
 
     def find_model_faults(self, sample: Sample) -> Iterator[Fault]:
         """What this model cannot take: pictures without eyes, tokens in the text that it would not read as text."""
@@ -71,8 +72,8 @@ class RowMeter:
             text = self._family.render_chat(place_pictures(messages, len(sample.images)), ask=not self._with_response)
         except Exception as error:  # noqa: BLE001 - a template is a program, and raises what it likes
             raise UncountedRow(" ".join(str(error).split())[:200] or type(error).__name__) from None
-        added = self._pictures.count_added([read_size(image) for image in sample.images]) if sample.images else 0
-        self._waiting.append((sample.place, text, added))
+        sizes = [read_size(image) for image in sample.images]
+        self._waiting.append((sample.place, text, sizes, self._pictures.count_added(sizes) if sizes else 0))
         if len(self._waiting) >= _BATCH:
             self.finish()
 
@@ -81,11 +82,17 @@ class RowMeter:
         waiting, self._waiting = self._waiting, []
         if not waiting:
             return
-        begin = self._family.adds_special_tokens(waiting[0][1])
-        found = self._family.tokenizer([text for _, text, _ in waiting], add_special_tokens=begin)["input_ids"]
-        for (place, _, added), ids in zip(waiting, found, strict=True):
-            if len(ids) + added > self.tokens:
-                self.tokens, self.place = len(ids) + added, place
+        begin = self._family.adds_special_tokens(waiting[0][1])  # one template writes all
+        found = self._family.tokenizer([row[1] for row in waiting], add_special_tokens=begin)["input_ids"]
+        for (place, text, sizes, added), ids in zip(waiting, found, strict=True):
+            length = len(ids) + added
+            if length <= self._estimate:
+                continue
+            self._estimate = length
+            # The few rows that are the longest so far are counted whole.
+            exact = self._pictures.count_row(text, sizes)
+            if (length if exact is None else exact) > self.tokens:
+                self.tokens, self.place = length if exact is None else exact, place
 
 
 def place_pictures(messages: Sequence[tuple[str, str]], count: int) -> list[dict[str, Any]]:
@@ -93,7 +100,8 @@ def place_pictures(messages: Sequence[tuple[str, str]], count: int) -> list[dict
 
     Pictures without a tag come first, as the evaluator asks about them.
     """
-    turns, left = [], count
+    turns: list[dict[str, Any]] = []
+    left = count
     for role, text in messages:
         if not count:
             turns.append({"role": role, "content": text})
@@ -148,4 +156,4 @@ def _file_size(path: Path) -> tuple[int, int]:
 
 def _open_size(picture: Picture) -> tuple[int, int]:
     with open_picture(picture) as image:
-        return image.size
+        return image.width, image.height

@@ -358,7 +358,9 @@ def test_rows_that_the_template_refuses_are_told_and_tokens_in_texts_too(
     assert found.place == "row 0 (uid u0)" and found.tokens is not None and found.tokens > 4
     Path(tmp_path / "a.png").unlink()  # of a set that a stage has made, whose pictures are not looked at
     (tmp_path / "set.json").write_text(json.dumps(rows[:1]))
-    lost = inspect_set(tmp_path, "set", measure=sets.Measure(str(model), PixelLimits(1024, 10_000), True), pictures_too=False)
+    lost = inspect_set(
+        tmp_path, "set", measure=sets.Measure(str(model), PixelLimits(1024, 10_000), True), pictures_too=False
+    )
     assert list(lost.tally.counts) == ["bad_image"]
 
 
