@@ -40,6 +40,7 @@ class RowMeter:
     def __init__(self, model: str, limits: PixelLimits, *, with_response: bool) -> None:
         self.tokens, self.place = 0, ""
         self._estimate = 0
+        self._file_size = lru_cache(maxsize=100_000)(read_size)  # rows share files; embedded pictures are not kept
         self._with_response = with_response
         self._family = load_family(Path(model))
         self._pictures = PictureCounter(Path(model), limits)
@@ -72,7 +73,7 @@ class RowMeter:
             text = self._family.render_chat(place_pictures(messages, len(sample.images)), ask=not self._with_response)
         except Exception as error:  # noqa: BLE001 - a template is a program, and raises what it likes
             raise UncountedRow(" ".join(str(error).split())[:200] or type(error).__name__) from None
-        sizes = [read_size(image) for image in sample.images]
+        sizes = [self._file_size(one) if isinstance(one, Path) else read_size(one) for one in sample.images]
         self._waiting.append((sample.place, text, sizes, self._pictures.count_added(sizes) if sizes else 0))
         if len(self._waiting) >= _BATCH:
             self.finish()
@@ -145,15 +146,6 @@ def _any_of(tokens: set[str]) -> re.Pattern[str] | None:
 
 
 def read_size(picture: Picture) -> tuple[int, int]:
-    """Width and height of a picture; a file that rows share is opened once, embedded ones are not kept."""
-    return _file_size(picture) if isinstance(picture, Path) else _open_size(picture)
-
-
-@lru_cache(maxsize=100_000)
-def _file_size(path: Path) -> tuple[int, int]:
-    return _open_size(path)
-
-
-def _open_size(picture: Picture) -> tuple[int, int]:
+    """Width and height of a picture, in pixels."""
     with open_picture(picture) as image:
         return image.width, image.height
