@@ -12,12 +12,14 @@ from mindgpt_plugins.core.files import read_json
 from mindgpt_plugins.families import PictureCounter, PixelLimits, load_family, load_tokenizer
 from mindgpt_plugins.families.family import MEDIA_IDS
 from mindgpt_plugins.inspection.faults import Fault
+from mindgpt_plugins.inspection.turns import TAGS
 from mindgpt_plugins.sizing.samples import Picture, Sample, open_picture
 
 _BATCH = 256
 """Rows that are tokenised at once: the tokenizer works on them in parallel."""
-_TAG = "<image>"
+_TAG = TAGS["images"]
 """Where a picture stands in a turn's text."""
+_ANY_TAG = re.compile("|".join(map(re.escape, TAGS.values())))
 
 
 class UncountedRow(ValueError):
@@ -53,7 +55,9 @@ class RowMeter:
             yield Fault("no_vision", sample.place)
         if self._family.processor.chat_template is None:
             yield Fault("no_chat_template", sample.place)
-        for _, text in sample.messages:
+        for _, turn in sample.messages:
+            # A tag is a place, also for models whose own token is spelt alike (LLaVA, PaliGemma, LFM2-VL).
+            text = _ANY_TAG.sub(" ", turn)
             for kind, pattern in (("special_token", self._media), ("control_token", self._special)):
                 if pattern is not None and (match := pattern.search(text)) is not None:
                     yield Fault(kind, sample.place, match.group())

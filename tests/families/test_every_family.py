@@ -90,6 +90,7 @@ def test_rows_are_as_long_as_the_processor_makes_them(family: str, build: Build,
     own = find_family(load_processor(str(folder)))
     for sample in make_samples(pictures, own.sees):
         meter = RowMeter(str(folder), LIMITS, with_response=True)
+        assert list(meter.find_model_faults(sample)) == []  # a tag is no token, also where it is spelt alike
         meter.add(sample)
         meter.finish()
         assert (sample.place, meter.tokens) == (sample.place, count_by_processor(own, sample))

@@ -147,6 +147,47 @@ def _qwen2_5_vl(folder: Path) -> None:
 
 
 @_family
+def _qwen2_vl(folder: Path) -> None:
+    import transformers as t
+
+    tokenizer = _tokenizer(QWEN, *IM, _chatml(QWEN_PICTURE), **QWEN_NAMED)
+    config = t.Qwen2VLConfig(
+        text_config=_text(tokenizer, *IM, rope_parameters=_rope(4, 2, 2)),
+        vision_config={
+            "depth": 2, "embed_dim": 64, "hidden_size": 64, "num_heads": 4, "mlp_ratio": 2, "patch_size": 14,
+            "spatial_merge_size": 2, "temporal_patch_size": 2,
+        },
+        **_qwen_ids(tokenizer),
+    )  # fmt: skip
+    sizes = {"size": AREAS, "patch_size": 14, "merge_size": 2, "temporal_patch_size": 2}
+    processor = t.Qwen2VLProcessor(
+        image_processor=t.Qwen2VLImageProcessor(**sizes), tokenizer=tokenizer,
+        video_processor=t.Qwen2VLVideoProcessor(**sizes), chat_template=tokenizer.chat_template,
+    )  # fmt: skip
+    ends = tokenizer.convert_tokens_to_ids(IM)
+    _save(folder, t.Qwen2VLForConditionalGeneration(config), processor, ends, ends[1])
+
+
+EXPERTS = {
+    "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32, "shared_expert_intermediate_size": 32,
+}  # fmt: skip
+
+
+@_family
+def _qwen3_vl_moe(folder: Path) -> None:
+    import transformers as t
+
+    tokenizer = _tokenizer(QWEN, *IM, _chatml(QWEN_PICTURE), **QWEN_NAMED)
+    rope = _rope(4, 2, 2, mrope_interleaved=True)
+    config = t.Qwen3VLMoeConfig(
+        text_config=_text(tokenizer, *IM, head_dim=16, rope_parameters=rope, **EXPERTS),
+        vision_config=_qwen_sight(16, num_position_embeddings=64, deepstack_visual_indexes=[0]),
+        **_qwen_ids(tokenizer),
+    )
+    _save_qwen3(folder, t.Qwen3VLMoeForConditionalGeneration(config), tokenizer)
+
+
+@_family
 def _qwen3_vl(folder: Path) -> None:
     import transformers as t
 
@@ -159,23 +200,32 @@ def _qwen3_vl(folder: Path) -> None:
     _save_qwen3(folder, t.Qwen3VLForConditionalGeneration(config), tokenizer)
 
 
-@_family
-def _qwen3_5(folder: Path) -> None:
+def _hybrid(folder: Path, version: str, **more: Any) -> None:
     import transformers as t
 
     # The real template opens a thought by default.
     template = _chatml(QWEN_PICTURE, opened="<|im_start|>assistant\\n<think>\\n")
     tokenizer = _tokenizer(QWEN, *IM, template, **QWEN_NAMED)
-    config = t.Qwen3_5Config(
+    config = getattr(t, f"{version}Config")(
         text_config=_text(
             tokenizer, *IM, num_hidden_layers=4, head_dim=32, linear_key_head_dim=16, linear_value_head_dim=16,
             linear_num_key_heads=2, linear_num_value_heads=4, linear_conv_kernel_dim=4,
-            rope_parameters=_rope(2, 1, 1, mrope_interleaved=True, partial_rotary_factor=0.25),
+            rope_parameters=_rope(2, 1, 1, mrope_interleaved=True, partial_rotary_factor=0.25), **more,
         ),
         vision_config=_qwen_sight(16, num_position_embeddings=64),
         **_qwen_ids(tokenizer),
     )  # fmt: skip
-    _save_qwen3(folder, t.Qwen3_5ForConditionalGeneration(config), tokenizer)
+    _save_qwen3(folder, getattr(t, f"{version}ForConditionalGeneration")(config), tokenizer)
+
+
+@_family
+def _qwen3_5(folder: Path) -> None:
+    _hybrid(folder, "Qwen3_5")
+
+
+@_family
+def _qwen3_5_moe(folder: Path) -> None:
+    _hybrid(folder, "Qwen3_5Moe", **EXPERTS)
 
 
 def _save_qwen3(folder: Path, model: Any, tokenizer: Any) -> None:
@@ -369,6 +419,35 @@ def _llava_onevision(folder: Path) -> None:
         vision_feature_select_strategy="full", chat_template=template,
     )  # fmt: skip
     _save(folder, t.LlavaOnevisionForConditionalGeneration(config), processor, ids(["<|im_end|>"]), ids(IM[1]))
+
+
+@_family
+def _llava_next(folder: Path) -> None:
+    import transformers as t
+
+    special = ("<unk>", "<s>", "</s>", "<pad>", "<image>")
+    template = (
+        "{{- bos_token }}{%- for message in messages %}{%- if message.role == 'user' %}{{- '[INST] ' }}"
+        + _parts("<image>\\n") + "{{- ' [/INST]' }}{%- else %}" + _parts("")
+        + "{{- eos_token }}{%- endif %}{%- endfor %}"
+    )  # fmt: skip
+    ends = ("</s>", "<pad>")
+    tokenizer = _tokenizer(special, *ends, template, "<s>", image_token="<image>")
+    ids = tokenizer.convert_tokens_to_ids
+    tiles = [[28, 56], [56, 28], [56, 56]]
+    config = t.LlavaNextConfig(
+        text_config={"model_type": "mistral", **_text(tokenizer, *ends, head_dim=16, sliding_window=None)},
+        vision_config={"model_type": "clip_vision_model", **SIGLIP, "image_size": 28, "patch_size": 14},
+        image_token_index=ids("<image>"), image_grid_pinpoints=tiles, vision_feature_layer=-2,
+    )  # fmt: skip
+    processor = t.LlavaNextProcessor(
+        image_processor=t.LlavaNextImageProcessor(
+            size={"shortest_edge": 28}, crop_size={"height": 28, "width": 28}, image_grid_pinpoints=tiles
+        ),
+        tokenizer=tokenizer, patch_size=14, vision_feature_select_strategy="default", num_additional_image_tokens=1,
+        chat_template=template,
+    )  # fmt: skip
+    _save(folder, t.LlavaNextForConditionalGeneration(config), processor, ids([ends[0]]), ids(ends[1]))
 
 
 @_family
