@@ -77,6 +77,6 @@ def tabulate_token_lengths(plan: Plan) -> list[tuple[str, str, str, str, str]]:
             rows = str(one.found.rows) + (f" − {one.found.dropped} left out" if one.found.dropped else "")
             longest = "" if read.limit is None else f"not counted: no tokenizer in {stage.context.model(read.model)}"
             if one.found.tokens is not None:
-                longest = f"{one.found.tokens} ({one.found.place})" if one.found.place else ""
+                longest = f"{one.found.tokens} ({one.found.place})" if one.found.place else "not counted"
             table.append((stage.name, read.dataset, rows, longest, limit))
     return table
