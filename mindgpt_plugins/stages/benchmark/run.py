@@ -109,7 +109,7 @@ def _harness(folder: Path, proxy: Proxy, server: ModelServer) -> None:
             time.sleep(0.2)
     finally:
         if child.poll() is None:
-            process.stop_process_group(child)
+            process.stop_command(child)
         shutil.rmtree(cache, ignore_errors=True)
     kept = f"{len(proxy.replies)} replies are kept in {proxy.replies.path}; the same command goes on from there"
     if proxy.fault is not None:
