@@ -21,8 +21,8 @@ import time
 from collections.abc import Iterable
 from types import FrameType
 
-SAVING = 25.0
-"""Seconds that a command which is asked to end may take to save; SLURM kills after 30."""
+SAVING = 23.0
+"""Seconds that a command which is asked to end may take to save; SLURM kills after 30, and ending takes time too."""
 _SECOND, _LOOK, _LAST = 1.0, 0.2, 1.5
 """Seconds: between two Ctrl-C that are two; between two looks at the parent; for what is left to end by itself."""
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
@@ -79,6 +79,13 @@ def exit_on_signals() -> None:
         signal.signal(one, leave)
 
 
+def die_with_parent(parent: int) -> None:
+    """Have this process killed when its parent dies, and end it where that has happened already."""
+    _libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
+    if os.getppid() != parent:
+        os._exit(1)
+
+
 def list_descendants(root: int, spared: Iterable[int] = ()) -> list[int]:
     """Processes below ``root`` that have not ended, less those of ``spared``."""
     children: dict[int, list[int]] = {}
@@ -109,9 +116,7 @@ def _hold_signals() -> set[int]:
 def _begin_command(*, guard: int, mask: set[int]) -> None:
     """What the command's process does first: it leaves the terminal's group and dies with its guard."""
     os.setsid()
-    _libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
-    if os.getppid() != guard:  # it died between fork and prctl
-        os._exit(1)
+    die_with_parent(guard)
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 

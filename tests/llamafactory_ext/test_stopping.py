@@ -46,8 +46,14 @@ def handlers() -> Iterator[None]:
 
 def trainer(folder: Path, *callbacks: TrainerCallback, **options: object) -> Trainer:
     arguments = TrainingArguments(
-        str(folder), max_steps=6, per_device_train_batch_size=2, use_cpu=True, report_to=[], disable_tqdm=True, **options
-    )
+        str(folder),
+        max_steps=6,
+        per_device_train_batch_size=2,
+        use_cpu=True,
+        report_to=[],
+        disable_tqdm=True,
+        **options,
+    )  # fmt: skip
     rows = [{"x": torch.tensor([float(i)])} for i in range(12)]
     torch.manual_seed(0)
     return Trainer(Line(), arguments, train_dataset=rows, callbacks=[SaveOnSignalCallback(), *callbacks])

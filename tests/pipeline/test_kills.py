@@ -96,16 +96,8 @@ def test_twenty_kills_leave_no_process_and_lose_nothing(tmp_path: Path) -> None:
     table = []
     for stage, sent in zip(TWICE, cycle(STATUS), strict=False):
         environment = mark_environment({"NO_COLOR": "1", "COLUMNS": "200"})
-        with open(tmp_path / "said", "wb") as said:
-            run = subprocess.Popen(
-                argv,
-                env=environment,
-                stdout=said,
-                stderr=said,
-                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # pytest may run in the background
-            )
-        assert wait_until(lambda: run.poll() is not None or has_begun(tmp_path, stage), 900)
-        assert run.poll() is None, (tmp_path / "said").read_text()
+        run = start(argv, tmp_path, environment)
+        wait_for_stage(run, tmp_path, stage)
         time.sleep(moments.uniform(0, 40 if stage == "rl" else 8))
         before = len(list_marked(environment))
         os.kill(run.pid, sent)
@@ -121,9 +113,24 @@ def test_twenty_kills_leave_no_process_and_lose_nothing(tmp_path: Path) -> None:
     assert {one["status"] for one in manifest["stages"]} <= {"done", "reused"}
 
 
-def has_begun(folder: Path, stage: str) -> bool:
-    """Has the last start of the recipe come to this stage, or past it, and has the stage said something?"""
-    shown = re.findall(r"^\[\d+/\d+\] (\w+): (started|reused)", (folder / "said").read_text(errors="replace"), re.M)
-    names = [name for name, _ in shown]
-    logs = [path for path in folder.glob(f"runs/stages/{stage}-*/log.txt") if path.stat().st_size]
-    return bool(logs) and bool(names) and STAGES.index(names[-1]) >= STAGES.index(stage)
+def start(argv: list[str], folder: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    with open(folder / "said", "wb") as said:
+        return subprocess.Popen(
+            argv,
+            env=environment,
+            stdout=said,
+            stderr=said,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # pytest may run in the background
+        )
+
+
+def wait_for_stage(run: subprocess.Popen[bytes], folder: Path, stage: str) -> None:
+    """Until this start of the recipe has come to a stage, or past it, and the stage has said something."""
+
+    def begun() -> bool:
+        shown = re.findall(r"^\[\d+/\d+\] (\w+): ", (folder / "said").read_text(errors="replace"), re.M)
+        logs = [path for path in folder.glob(f"runs/stages/{stage}-*/log.txt") if path.stat().st_size]
+        return bool(logs) and bool(shown) and STAGES.index(shown[-1]) >= STAGES.index(stage)
+
+    assert wait_until(lambda: run.poll() is not None or begun(), 1800)
+    assert run.poll() is None, (folder / "said").read_text()
