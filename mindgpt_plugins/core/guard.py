@@ -45,14 +45,14 @@ def continue_under_guard() -> None:
         return
     mask = _hold_signals()
     front, others = os.getpid(), list_descendants(os.getpid())  # not ours: of the script that became this process
-    guard = os.fork()
+    guard = _fork_command()
     if guard:
-        status = _watch(guard, patience=math.inf, spared=others)
+        status = _watch(guard, parent=None, spared=others)
         if status < 0:
             write_message(f"mindgpt was killed by signal {-status}; the same command goes on from what is done\n")
         os._exit(status if status >= 0 else 128 - status)
     os.setsid()
-    command = os.fork()
+    command = _fork_command()
     if command:
         # It may have to wait for the guard of a stage, which takes as long.
         _exit_like(_watch(command, parent=front, patience=SAVING + _LAST))
@@ -113,6 +113,12 @@ def _hold_signals() -> set[int]:
     return set(signal.pthread_sigmask(signal.SIG_BLOCK, [*list_stop_signals(), signal.SIGCHLD]))
 
 
+def _fork_command() -> int:
+    """Fork, with this process as the new parent of whatever loses its own below the child."""
+    _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    return os.fork()
+
+
 def _begin_command(*, guard: int, mask: set[int]) -> None:
     """What the command's process does first: it leaves the terminal's group and dies with its guard."""
     os.setsid()
@@ -120,18 +126,17 @@ def _begin_command(*, guard: int, mask: set[int]) -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
-def _watch(child: int, *, parent: int | None = None, patience: float, spared: Iterable[int] = ()) -> int:
+def _watch(child: int, *, parent: int | None, patience: float = math.inf, spared: Iterable[int] = ()) -> int:
     """Wait for a child, end what it leaves, and return its status: an exit code, or minus the signal that killed it.
 
     A child that was asked to end and did not end well has 128 plus the signal's number for its exit code.
 
     Args:
         child: its process.
-        parent: when this process is gone, the child and everything below are killed.
-        patience: seconds from the first signal until they are killed too.
+        parent: when this process is gone, the child and everything below are killed; None: the child sees to that.
+        patience: seconds from the first signal until they are killed as well.
         spared: children that are none of this command.
     """
-    _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
     stops = list_stop_signals()
     asked, since, status = 0, math.inf, None
     while status is None:
@@ -142,13 +147,12 @@ def _watch(child: int, *, parent: int | None = None, patience: float, spared: It
         if come is not None and come.si_signo in stops:
             # Only the keyboard's counts as a second one: SLURM and timeout(1) tell a process and its parent.
             again = come.si_signo == signal.SIGINT and now - since > _SECOND
+            if status is None and (not asked or (parent is None and come.si_signo == signal.SIGINT)):
+                _send(child, come.si_signo)
             if not asked:
                 asked, since = come.si_signo, now
-                os.kill(child, asked)
-            elif again and patience == math.inf:
-                os.kill(child, signal.SIGINT)  # the guard below knows what to do
-        orphaned = parent is not None and os.getppid() != parent
-        if status is None and (orphaned or now - since > patience or (again and patience < math.inf)):
+        lost = parent is not None and (os.getppid() != parent or now - since > patience or again)
+        if status is None and lost:
             status = _end_descendants(child, spared, abrupt=True)
     _end_descendants(child, spared, abrupt=status < 0)
     return 128 + asked if asked and status else status
@@ -204,7 +208,7 @@ def _ignores_term(pid: int) -> bool:
     return bool(int(ignored, 16) >> (signal.SIGTERM - 1) & 1)
 
 
-def _send(pid: int, sent: signal.Signals) -> None:
+def _send(pid: int, sent: int) -> None:
     try:
         os.kill(pid, sent)
     except (ProcessLookupError, PermissionError):
@@ -237,7 +241,7 @@ def main(argv: list[str]) -> None:
     mask = _hold_signals()
     if os.getppid() != parent:
         os._exit(1)
-    child = os.fork()
+    child = _fork_command()
     if child:
         _exit_like(_watch(child, parent=parent, patience=SAVING))
     _begin_command(guard=os.getppid(), mask=mask)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import pty
 import signal
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,6 +87,24 @@ def test_nothing_is_left_whatever_signal_ends_a_command(tmp_path: Path, environm
     if ENDS[sent] > 0:
         assert said.count("\n") == 1 and said.startswith(f"{sent.name}: stopping") and "goes on" in said
         assert (tmp_path / "finished").exists()
+
+
+def test_nothing_is_left_when_the_terminal_is_closed(tmp_path: Path, environment) -> None:
+    keyboard, screen = pty.openpty()
+    command = subprocess.Popen(
+        [sys.executable, "-c", GUARDED + LISTENING + WAITING],
+        cwd=tmp_path,
+        env=environment,
+        stdin=screen,
+        stdout=screen,
+        stderr=screen,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(screen)
+    assert wait_until(lambda: (tmp_path / "ready").exists() and (tmp_path / "daemon").exists())
+    os.close(keyboard)
+    assert command.wait(30) == 129 and list_marked(environment) == []
 
 
 def test_a_command_that_ends_by_itself_leaves_nothing_and_its_status_is_kept(tmp_path: Path, environment) -> None:

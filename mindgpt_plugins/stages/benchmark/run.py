@@ -104,7 +104,7 @@ def _harness(folder: Path, proxy: Proxy, server: ModelServer) -> None:
     try:
         while child.poll() is None and proxy.fault is None:
             if proxy.waiting.is_set() and server.url is None:
-                # Here and not in the proxy's thread: a server dies with the thread that started it.
+                # Here and not in the proxy's thread: a server that does not start ends the stage.
                 proxy.provide(server.start())
             time.sleep(0.2)
     finally:
