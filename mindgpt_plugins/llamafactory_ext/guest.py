@@ -27,6 +27,7 @@ from mindgpt_plugins.llamafactory_ext.columns import (
 )
 from mindgpt_plugins.llamafactory_ext.feedback import Feedback
 from mindgpt_plugins.llamafactory_ext.settings import LlamaFactorySettingsError, Section
+from mindgpt_plugins.llamafactory_ext.stopping import SaveOnSignalCallback
 from mindgpt_plugins.llamafactory_ext.trained_rows import record_trained_rows
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ class HostTrainerMixin(_Host):  # type: ignore[misc]
         self._sums = torch.zeros(len(self.sources), 3, dtype=torch.float64)
         self._difficulty = torch.zeros(2, dtype=torch.float64)
         self.add_callback(HostTrainerCallback(self, path))
+        self.add_callback(SaveOnSignalCallback())
 
     def decide_linear_head(self, obstacle: str | None, sequences: int = 1) -> bool:
         """Decide once whether logits are made, say so and note it in ``patches.json``.

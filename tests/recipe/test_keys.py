@@ -170,10 +170,10 @@ def test_keys_are_found_and_printed():
 def test_keys_and_list_import_nothing_heavy():
     code = (
         "import sys, runpy\n"
-        "from mindgpt_plugins.cli import main\n"
+        "from mindgpt_plugins.cli import run_verb\n"
         "for argv in (['keys'], ['list']):\n"
         "    sys.argv = ['mindgpt', *argv]\n"
-        "    try:\n        main()\n    except SystemExit:\n        pass\n"
+        "    try:\n        run_verb()\n    except SystemExit:\n        pass\n"
         "heavy = {'torch', 'transformers', 'verl', 'llamafactory', 'ray', 'vllm', 'scipy', 'PIL', 'pyarrow'}\n"
         "print('HEAVY', sorted(heavy & set(sys.modules)))\n"
     )
