@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from mindgpt_plugins.core.image_size import MAX_PIXELS, MIN_PIXELS
 from mindgpt_plugins.core.schema import StageConfig, Strict
+
+HIDDEN = str(SecretStr("any"))
+"""How a value of ``launch.*.env`` is written down."""
 
 
 class ImageSize(Strict):
@@ -25,13 +28,35 @@ class ImageSize(Strict):
         return value
 
 
+Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+
+
 class Launch(Strict):
     """How one side's processes are started."""
 
     python: str | None = Field(None, description="Interpreter, e.g. env/verl/bin/python; default: the current one.")
-    env: dict[str, str] = Field(
-        default_factory=dict, description="Environment variables that are added to the side's processes."
+    env: dict[Variable, SecretStr] = Field(
+        default_factory=dict,
+        description="Environment variables that are added to the side's processes. A run writes down their names only; "
+        "keys and tokens are refused, see `env_from`.",
     )
+    env_from: tuple[Variable, ...] = Field(
+        (),
+        description="Names of variables that the side's processes need and take from where `mindgpt` is started, e.g. "
+        "[HF_TOKEN]; a stage does not start without them.",
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if twice := sorted({*self.env} & {*self.env_from}):
+            raise ValueError(f"{twice[0]} is under env and env_from; keep one")
+        if hidden := [name for name, value in self.env.items() if value.get_secret_value() == HIDDEN]:
+            raise ValueError(f"env.{hidden[0]} was hidden when a run wrote its recipe down; run the recipe itself")
+        return self
+
+    def reveal_env(self) -> dict[str, str]:
+        """``env`` with its values, for a process."""
+        return {name: value.get_secret_value() for name, value in self.env.items()}
 
 
 class RecipeHead(Strict):
