@@ -247,8 +247,21 @@ def write_manifest(plan: Plan) -> None:
             "created": created or datetime.now(UTC).isoformat(timespec="seconds"),
             "stages": stages,
             "resolved": "recipe.resolved.yaml",
+            "pictures": sorted(_list_picture_folders(plan)),
         },
     )
+
+
+def _list_picture_folders(plan: Plan) -> set[str]:
+    """Folders whose pictures pages may embed: those of the sets that stages read, and those that the recipe lists."""
+    listed = {(plan.recipe.folder / Path(one).expanduser()).resolve() for one in plan.recipe.report.pictures}
+    read = {
+        stage.context.dataset(value)[0]
+        for stage in plan.stages
+        for to, value in stage.config.references()
+        if to == "dataset"
+    }
+    return {str(folder) for folder in listed | read}
 
 
 def _link_latest(plan: Plan) -> None:

@@ -137,6 +137,11 @@ def validate_recipe(data: dict[str, Any], path: Path) -> Recipe:
         raise RecipeError(str(path), problems)
     recipe = Recipe.model_construct(**{k: getattr(head, k) for k in RecipeHead.model_fields}, path=path, stages=configs)
     problems = [*_launch_problems(recipe), *_reference_problems(recipe)]
+    problems += [
+        f"report.pictures: {value!r} is no folder (relative to {recipe.folder})"
+        for value in recipe.report.pictures
+        if not (recipe.folder / Path(value).expanduser()).is_dir()
+    ]
     if problems:
         raise RecipeError(str(path), problems)
     return recipe

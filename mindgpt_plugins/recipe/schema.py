@@ -59,6 +59,16 @@ class Launch(Strict):
         return {name: value.get_secret_value() for name, value in self.env.items()}
 
 
+class ReportSettings(Strict):
+    """What the pages of a run may show."""
+
+    pictures: tuple[str, ...] = Field(
+        (),
+        description="Folders, from the recipe's, whose pictures pages may embed beside those in the sets' own folders. "
+        "A row can name any file of the machine, and pages are shared.",
+    )
+
+
 class RecipeHead(Strict):
     """Everything of a recipe but its stages."""
 
@@ -83,6 +93,7 @@ class RecipeHead(Strict):
         description="Side of a stage kind (data, sft, rl, …) → how its processes are started. Each may live in its own "
         "environment: verl and LLaMA-Factory agree on one narrow transformers window.",
     )
+    report: ReportSettings = Field(ReportSettings(), description="What the pages of a run may show.")
 
 
 class Recipe(RecipeHead):

@@ -12,7 +12,8 @@ from typing import Any
 
 HOSTILE = (
     "</style></script></title></textarea><script>document.title='owned'</script>"
-    "<img src=x onerror=\"document.title='owned'\"><!-- ' \" & {{ 7 * 7 }} {% raw %} {# \x1b[31m \u202e"
+    "<img src=x onerror=\"document.title='owned'\"><!-- ' \" & {{ 7 * 7 }} {% raw %} {# \x1b[31m \u202e "
+    "\x00 \x7f \x9b \u200f \u2066"
 )
 
 

@@ -78,6 +78,7 @@ def _head(recipe: Recipe) -> dict[str, Any]:
         side["python"] = None  # a stage's own names the interpreter, see _interpreter
         side["env"] = recipe.launch[name].reveal_env()  # a rehearsal's recipe is run, so it must hold them
     plain["plugins"] = list(recipe.plugins)
+    plain["report"]["pictures"] = [str((recipe.folder / one).resolve()) for one in recipe.report.pictures]
     return plain
 
 

@@ -58,11 +58,15 @@ def render_browser_page(run: ReportedRun) -> str | None:
         return None
     if waiting:
         chunks.append(_packed(waiting))
-    pictures = thumbnails.embed_thumbnails(name for names in shown for name in names)
+    pictures = thumbnails.embed_thumbnails((name for names in shown for name in names), folders)
     for entry, names in zip(index, shown, strict=True):
         entry.append([pictures.place.get(name, name.rpartition("/")[2]) for name in names])
     if pictures.missing:
         notes.append(f"{pictures.missing} pictures are not there any more")
+    if pictures.outside:
+        notes.append(
+            f"{pictures.outside} pictures lie outside the sets' folders; the recipe's report.pictures can list theirs"
+        )
     if pictures.beyond:
         notes.append(
             f"{pictures.beyond} pictures are named only: the page embeds {thumbnails.LARGEST / 1e6:.0f} MB of them"
