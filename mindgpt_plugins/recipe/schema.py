@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from mindgpt_plugins.core.image_size import MAX_PIXELS, MIN_PIXELS
-from mindgpt_plugins.core.schema import StageConfig, Strict
+from mindgpt_plugins.core.schema import StageConfig, Strict, VariableName
 
 HIDDEN = str(SecretStr("any"))
 """How a value of ``launch.*.env`` is written down."""
@@ -28,19 +28,16 @@ class ImageSize(Strict):
         return value
 
 
-Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-
-
 class Launch(Strict):
     """How one side's processes are started."""
 
     python: str | None = Field(None, description="Interpreter, e.g. env/verl/bin/python; default: the current one.")
-    env: dict[Variable, SecretStr] = Field(
+    env: dict[VariableName, SecretStr] = Field(
         default_factory=dict,
         description="Environment variables that are added to the side's processes. A run writes down their names only; "
         "keys and tokens are refused, see `env_from`.",
     )
-    env_from: tuple[Variable, ...] = Field(
+    env_from: tuple[VariableName, ...] = Field(
         (),
         description="Names of variables that the side's processes need and take from where `mindgpt` is started, e.g. "
         "[HF_TOKEN]; a stage does not start without them.",
