@@ -12,6 +12,9 @@ from pydantic.fields import FieldInfo
 
 from mindgpt_plugins.core.files import FileError, write_text
 
+VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+"""Name of an environment variable, never its value."""
+
 
 @dataclass(frozen=True)
 class Reference:

@@ -6,6 +6,7 @@ import os
 import shlex
 import time
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,7 +36,9 @@ def run_plan(plan: Plan, console: Console, ran: frozenset[str] = frozenset()) ->
 
     Raises:
         StageError: a stage failed; the message ends with where its log is and how to go on. What was done stays done.
+            Or a variable that a stage takes from the environment is not set; then nothing was started.
     """
+    _check_variables(plan)
     plan.run.mkdir(parents=True, exist_ok=True)
     _link_latest(plan)
     write_manifest(plan)
@@ -58,6 +61,19 @@ def run_plan(plan: Plan, console: Console, ran: frozenset[str] = frozenset()) ->
     return plan.run
 
 
+def _check_variables(plan: Plan) -> None:
+    """Before the first stage, not before the one that needs it, hours later."""
+    missing = {
+        f"  {name} is not set; {_explain_variable(stage, name)}"
+        for stage in plan.stages
+        if stage.status in ("run", "resume")
+        for name in stage.launch.env_from
+        if name not in os.environ
+    }
+    if missing:
+        raise StageError("nothing was started:\n" + "\n".join(sorted(missing)))
+
+
 def render_stage_commands(stage: PlannedStage, folder: Path | None = None) -> list[Command]:
     """Render a stage's host config into its folder and return its commands with their full environment."""
     context = replace(stage.context, folder=folder) if folder else stage.context
@@ -72,10 +88,10 @@ def _run_stage(stage: PlannedStage, plan: Plan, console: Console, position: str)
         if problems:
             raise StageError(f"stage {stage.name!r} cannot run:\n" + "\n".join(f"  {problem}" for problem in problems))
         rendered = render_stage_commands(stage)
-        environments = [_environment(command, stage, plan) for command in rendered]
+        environments = [_environment(command, stage, plan, stage.launch.reveal_env()) for command in rendered]
         record = _record(stage, plan)
         write_json(stage.folder / "stage.json", record)
-        write_text(stage.folder / "command.sh", _script(stage, rendered, environments))
+        write_text(stage.folder / "command.sh", _script(stage, rendered, plan))
         spent = _Spent(record, stage.folder / "stage.json")
         tail = MetricsTail(stage.folder / "metrics.jsonl")
         with display.StageProgress(console, stage.name, position) as progress:
@@ -132,8 +148,9 @@ class _Spent:
         write_json(self.path, self.record)
 
 
-def _environment(command: Command, stage: PlannedStage, plan: Plan) -> dict[str, str]:
-    extra = {**stage.launch.env, **command.env}
+def _environment(command: Command, stage: PlannedStage, plan: Plan, own: Mapping[str, str]) -> dict[str, str]:
+    """What a command gets beside the user's environment; ``own`` is what the recipe's ``launch`` gives the side."""
+    extra = {**own, **command.env}
     return process.build_child_environment(cpu=stage.context.cpu, offline=plan.recipe.offline, extra=extra)
 
 
@@ -159,18 +176,26 @@ def _record(stage: PlannedStage, plan: Plan) -> dict[str, Any]:
     }
 
 
-def _script(stage: PlannedStage, rendered: list[Command], environments: list[dict[str, str]]) -> str:
+def _script(stage: PlannedStage, rendered: list[Command], plan: Plan) -> str:
+    # The page shows this file: of what ``launch`` gives the side it holds names, and the shell that runs it the values.
+    named = {name: f"${{{name}}}" for name in (*stage.launch.env, *stage.launch.env_from)}
     lines = [
         "#!/usr/bin/env bash",
         f"# Stage {stage.name!r} by hand: what the runner ran. It goes on from the checkpoints in this folder.",
         "set -euo pipefail",
+        *(f': "${{{name}?{_explain_variable(stage, name)}}}"' for name in named),
         f"cd {shlex.quote(str(stage.folder))}",
     ]
     lines += [
-        Command(command.argv, environment).shell(stage.python)
-        for command, environment in zip(rendered, environments, strict=True)
+        Command(command.argv, _environment(command, stage, plan, named)).shell(stage.python, named.values())
+        for command in rendered
     ]
     return "\n".join(lines) + "\n"
+
+
+def _explain_variable(stage: PlannedStage, name: str) -> str:
+    given = "env" if name in stage.launch.env else "env_from"
+    return f"export it; the recipe names it in launch.{stage.stage.side}.{given}"
 
 
 def _failure(stage: PlannedStage, status: int) -> str:
@@ -222,8 +247,21 @@ def write_manifest(plan: Plan) -> None:
             "created": created or datetime.now(UTC).isoformat(timespec="seconds"),
             "stages": stages,
             "resolved": "recipe.resolved.yaml",
+            "pictures": sorted(_list_picture_folders(plan)),
         },
     )
+
+
+def _list_picture_folders(plan: Plan) -> set[str]:
+    """Folders whose pictures pages may embed: those of the sets that stages read, and those that the recipe lists."""
+    listed = {(plan.recipe.folder / Path(one).expanduser()).resolve() for one in plan.recipe.report.pictures}
+    read = {
+        stage.context.dataset(value)[0]
+        for stage in plan.stages
+        for to, value in stage.config.references()
+        if to == "dataset"
+    }
+    return {str(folder) for folder in listed | read}
 
 
 def _link_latest(plan: Plan) -> None:

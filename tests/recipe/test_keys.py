@@ -112,7 +112,7 @@ def test_a_shipped_recipe_names_the_schema_and_fits_it(path: Path):
     [
         SFT | {"curriculum": "easy_to_hard", "data": [{"set": "d/x", "weight": 2}]},
         SFT | {"curriculum": {"name": "of_a_plugin", "options": {"anything": 1}}},
-        SFT | {"lr": "${oc.env:LR}", "data": ["${oc.env:SET}"], "llamafactory": {"any_key": {"of": "the host"}}},
+        SFT | {"lr": "${stages.a.lr}", "data": ["${set}"], "llamafactory": {"any_key": {"of": "the host"}}},
         SFT | {"patches": {"vision_dedup": True, "liger_qwen3_vl": "off"}},
         {"kind": "of_a_plugin", "whatever": 1},
         {

@@ -11,7 +11,7 @@ from mindgpt_data.schema.boxes import BoxConvention
 from mindgpt_data.schema.focus import Focused
 from mindgpt_plugins.core.choice import Choice, format_flow_yaml, refuse_options_beside
 from mindgpt_plugins.core.image_size import SENT_PIXELS
-from mindgpt_plugins.core.schema import DatasetRef, PathRef, Strict
+from mindgpt_plugins.core.schema import DatasetRef, PathRef, Strict, VariableName
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Total = Annotated[int, Field(gt=0)]
@@ -25,7 +25,7 @@ class EndpointSettings(Strict):
         pattern=r"^https?://", description="Address of the server up to its version, e.g. http://127.0.0.1:8000/v1."
     )
     model: str = Field(description="Name of the model in requests.")
-    api_key_env: str | None = Field(None, description="Name of the environment variable that holds the key.")
+    api_key_env: VariableName | None = Field(None, description="Name of the environment variable that holds the key.")
     max_in_flight: int = Field(64, ge=1, description="Requests that are under way at once.")
     requests_per_minute: float | None = Field(
         None, gt=0, description="Requests that are started per minute at most; null: no limit."

@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from mindgpt_plugins.core.schema import ModelRef, PathRef, Strict
+from mindgpt_plugins.core.schema import ModelRef, PathRef, Strict, VariableName
 from mindgpt_plugins.generation.config import GeneratingStage
 from mindgpt_plugins.stages.benchmark.catalogue import BENCHMARKS, find_benchmark
 from mindgpt_plugins.stages.evaluate.config import EvaluationRef
@@ -50,7 +50,7 @@ class BenchmarkConfig(GeneratingStage):
     model: ModelRef | None = Field(None, description="Model to start a server for; or give `server`.")
     server: str | None = Field(None, description="URL of a running OpenAI-compatible server, e.g. http://host:8000.")
     served_name: str | None = Field(None, description="Model name at `server`; by default the first it lists.")
-    key_env: str | None = Field(None, description="Environment variable with the API key of `server`.")
+    key_env: VariableName | None = Field(None, description="Environment variable with the API key of `server`.")
     benchmarks: list[str] = Field(list(BENCHMARKS), min_length=1, description=f"Of {', '.join(BENCHMARKS)}.")
     data: dict[str, PathRef] = Field(
         default_factory=dict, description="Benchmark → local copy of its data set; others come from the hub."

@@ -74,9 +74,11 @@ def make_rehearsal_recipe(
 
 def _head(recipe: Recipe) -> dict[str, Any]:
     plain = recipe.model_dump(mode="json", exclude={"path", "stages"})
-    for side in plain["launch"].values():
+    for name, side in plain["launch"].items():
         side["python"] = None  # a stage's own names the interpreter, see _interpreter
+        side["env"] = recipe.launch[name].reveal_env()  # a rehearsal's recipe is run, so it must hold them
     plain["plugins"] = list(recipe.plugins)
+    plain["report"]["pictures"] = [str((recipe.folder / one).resolve()) for one in recipe.report.pictures]
     return plain
 
 

@@ -114,6 +114,8 @@ def prepare_rehearsal(
     as_it_is = [change for change in result.changes if change.kind == "as it is"]
     result.findings += [Finding(change.stage, "settings", "noted", change.means) for change in as_it_is]
     path = result.folder / "recipe.yaml"
+    path.unlink(missing_ok=True)
+    path.touch(0o600)  # it holds the values of launch.*.env
     path.write_text(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), encoding="utf-8")
     return planner.make_run_plan(load_recipe(str(path)), result.folder / "runs")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,9 +27,13 @@ def read_dump_groups(path: Path) -> Iterator[list[Line]]:
 
 
 def list_picture_folders(run: ReportedRun) -> list[Path]:
-    """Where the dumps' image names may be relative to: the data sets that stages of the run made."""
+    """Folders whose pictures a page may embed, and that names in dumps may be relative to.
+
+    They are those of the data sets that stages of the run made or read, and those under the recipe's `report.pictures`.
+    """
     made = ((stage.folder, stage.json("artefacts.json") or {}) for stage in run.stages)
-    return [folder / str(artefacts["datasets"]) for folder, artefacts in made if "datasets" in artefacts]
+    own = [folder / str(artefacts["datasets"]) for folder, artefacts in made if "datasets" in artefacts]
+    return list(dict.fromkeys(Path(os.path.abspath(one)) for one in (*own, *run.manifest.get("pictures", ()))))
 
 
 def locate_line_pictures(line: Line, folders: list[Path]) -> list[str]:
