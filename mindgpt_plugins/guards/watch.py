@@ -49,10 +49,9 @@ def find_unfinite_figure(figures: Mapping[str, Any], names: tuple[str, ...]) -> 
     A negative gradient norm counts: DeepSpeed's ZeRO reports −1 where the norm is inf or NaN.
     """
     for name in names:
-        value = figures.get(name)
-        if isinstance(value, bool) or not hasattr(value, "__float__"):
+        number = _number(figures, name)
+        if number is None:
             continue
-        number = float(value)
         if not math.isfinite(number) or (number < 0 and name.rpartition("/")[2] == "grad_norm"):
             return name, number
     return None
@@ -68,8 +67,8 @@ class LossWatch:
 
     def observe(self, figures: Mapping[str, Any]) -> list[Alarm]:
         """Look at the next line's ``loss``; a spike is reported where it begins."""
-        loss = figures.get("loss")
-        if self.settings.loss_spike == "ignore" or not isinstance(loss, (int, float)) or not math.isfinite(loss):
+        loss = _finite_number(figures, "loss")
+        if self.settings.loss_spike == "ignore" or loss is None:
             return []
         found: list[Alarm] = []
         above = False
@@ -82,7 +81,7 @@ class LossWatch:
                 text = f"loss {loss:.4g} is a spike: the running median is {middle:.4g}, and up to {limit:.4g} is usual"
                 found.append(Alarm("loss_spike", self.settings.loss_spike, text))
         self._above = above
-        self._recent.append(float(loss))
+        self._recent.append(loss)
         return found
 
 
@@ -105,11 +104,11 @@ class RolloutWatch:
             if action != "ignore":
                 found.append(Alarm(guard, action, text))
 
-        push = _number(figures, "advantage/abs_mean")
+        push = _finite_number(figures, "advantage/abs_mean")
         if self._flat.extend(push is not None and push <= NO_ADVANTAGE):
             text = f"no reply had an advantage for {asked.steps} steps: in every group all replies scored the same"
             add("reward_collapse", asked.reward_collapse, text)
-        entropy = _number(figures, "actor/entropy")
+        entropy = _finite_number(figures, "actor/entropy")
         start = self._entropy.settle(entropy)
         if self._certain.extend(entropy is not None and start is not None and entropy < asked.entropy_share * start):
             text = (
@@ -117,7 +116,7 @@ class RolloutWatch:
                 f"for {asked.steps} steps"
             )
             add("entropy_collapse", asked.entropy_collapse, text)
-        length = _number(figures, "reply/tokens")
+        length = _finite_number(figures, "reply/tokens")
         start = self._length.settle(length)
         if self._long.extend(length is not None and start is not None and length > asked.length_factor * start):
             text = (
@@ -157,5 +156,10 @@ class _Start:
 
 
 def _number(figures: Mapping[str, Any], name: str) -> float | None:
-    value = figures.get(name)
-    return float(value) if hasattr(value, "__float__") and math.isfinite(float(value)) else None
+    value: Any = figures.get(name)  # hosts' logs hold numpy's and torch's scalars, and texts
+    return float(value) if hasattr(value, "__float__") else None
+
+
+def _finite_number(figures: Mapping[str, Any], name: str) -> float | None:
+    number = _number(figures, name)
+    return number if number is not None and math.isfinite(number) else None

@@ -48,7 +48,8 @@ class BadWeights:
     tensors: int
 
     def __str__(self) -> str:
-        return f"{self.bad} of {self.tensors} tensors hold inf, NaN or numbers beyond 2^60, first {self.tensor} in {self.file}"
+        share = f"{self.bad} of {self.tensors} tensors"
+        return f"{share} hold inf, NaN or numbers beyond 2^60, first {self.tensor} in {self.file}"
 
 
 def find_bad_weights(folder: Path) -> BadWeights | None:

@@ -98,8 +98,8 @@ def run_training(section: Section, host: dict[str, Any]) -> None:
     accelerator = not host.get("use_cpu") and device.resolve_device("auto") != "cpu"
     wanted = catalog.resolve_modes(section.patches, host.get("stage", "sft"))
     run = TrainingRun(section, patches=catalog.apply(wanted, accelerator=accelerator))
-    # transformers' default logs a NaN as the mean of the losses before it (0.0 in the first line), and to do so waits for
-    # the device after every micro-batch.
+    # transformers' default logs a NaN as the mean of the losses before it (0.0 in the first line), and waits for the
+    # device after every micro-batch to know.
     host = {**host, "logging_nan_inf_filter": False}
     with seams.rebind_functions(make_rebindings(run)):
         from llamafactory.train.tuner import run_exp

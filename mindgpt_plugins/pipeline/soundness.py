@@ -1,4 +1,4 @@
-"""What the runner does about stages that diverge: stays away from them, looks at their weights, shows their warnings."""
+"""What the runner does about divergence: starts no stage that was stopped, checks saved weights, shows warnings."""
 
 from __future__ import annotations
 

@@ -250,8 +250,8 @@ class VerlTrainerMixin(Prompts):
     def _judge(self, metrics: dict[str, Any]) -> None:
         """Stop before a checkpoint of this step can be written.
 
-        verl itself skips an update whose gradient is not finite, prints a warning and goes on for ever with weights that
-        are finite and useless.
+        verl itself skips an update whose gradient is not finite, prints a warning and goes on to the end with weights
+        that are finite and useless.
 
         Raises:
             TrainingDiverged: with the step, the last good checkpoint and what to try.
