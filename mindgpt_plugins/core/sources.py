@@ -21,6 +21,7 @@ UNDECIDING = {
     "mindgpt_plugins.cli.": "messages",
     "mindgpt_plugins.core.": "finds names, checks settings, writes files; the resolved settings are part of the hash",
     "mindgpt_plugins.llamafactory_ext.stopping": "when a checkpoint is saved",
+    "mindgpt_plugins.guards.": "stops a run or lets it go on",
     "mindgpt_plugins.pipeline.": "decides what runs, not what it computes",
     "mindgpt_plugins.recipe.": "the resolved settings are part of the hash",
     "mindgpt_plugins.stages": "says what the folder is for",

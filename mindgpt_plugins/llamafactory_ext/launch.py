@@ -17,6 +17,7 @@ from mindgpt_plugins.core import device, guard
 from mindgpt_plugins.core.files import read_json
 from mindgpt_plugins.core.registry import PluginError, RegistryError
 from mindgpt_plugins.curriculum.base import CurriculumError
+from mindgpt_plugins.guards.divergence import TrainingDiverged
 from mindgpt_plugins.llamafactory_ext import checkpoints, seams
 from mindgpt_plugins.llamafactory_ext.columns import DataError
 from mindgpt_plugins.llamafactory_ext.settings import (
@@ -33,6 +34,7 @@ _FAULTS = (
     RegistryError,
     PluginError,
     PatchRefused,
+    TrainingDiverged,
     seams.SeamError,
 )
 _TORCHRUN = "MINDGPT_TORCHRUN"
@@ -96,6 +98,9 @@ def run_training(section: Section, host: dict[str, Any]) -> None:
     accelerator = not host.get("use_cpu") and device.resolve_device("auto") != "cpu"
     wanted = catalog.resolve_modes(section.patches, host.get("stage", "sft"))
     run = TrainingRun(section, patches=catalog.apply(wanted, accelerator=accelerator))
+    # transformers' default logs a NaN as the mean of the losses before it (0.0 in the first line), and waits for the
+    # device after every micro-batch to know.
+    host = {**host, "logging_nan_inf_filter": False}
     with seams.rebind_functions(make_rebindings(run)):
         from llamafactory.train.tuner import run_exp
 

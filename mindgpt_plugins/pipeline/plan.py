@@ -13,6 +13,7 @@ from mindgpt_plugins.core.errors import StageError
 from mindgpt_plugins.core.files import read_json
 from mindgpt_plugins.core.registry import get_registered
 from mindgpt_plugins.core.schema import StageConfig
+from mindgpt_plugins.guards.divergence import read_divergence, summarise_divergence
 from mindgpt_plugins.pipeline import extension
 from mindgpt_plugins.recipe.hashing import hash_stage, select_hashed_settings
 from mindgpt_plugins.recipe.schema import Launch, Recipe
@@ -183,7 +184,8 @@ def _status(
     if (folder / folders.DONE).is_file():
         return "run", "its artefacts were deleted"
     if (folder / "stage.json").is_file():
-        return "resume", "was interrupted"
+        stopped = read_divergence(folder)
+        return "resume", "was interrupted" if stopped is None else f"was stopped: {summarise_divergence(stopped)}"
     changed = [stage.name for stage in inputs if stage.status in ("run", "resume")]
     if before is None:
         return "run", "new"

@@ -19,7 +19,7 @@ from mindgpt_plugins.core import folders, process
 from mindgpt_plugins.core.errors import StageError
 from mindgpt_plugins.core.files import read_json, write_json, write_text
 from mindgpt_plugins.core.metrics import MetricsTail
-from mindgpt_plugins.pipeline import display, extension
+from mindgpt_plugins.pipeline import display, extension, soundness
 from mindgpt_plugins.pipeline.plan import Plan, PlannedStage
 from mindgpt_plugins.pipeline.preflight import check_data
 from mindgpt_plugins.recipe.hashing import select_hashed_settings
@@ -84,6 +84,7 @@ def _run_stage(stage: PlannedStage, plan: Plan, console: Console, position: str)
     stage.folder.mkdir(parents=True, exist_ok=True)
     lock = process.Lock(stage.folder)
     try:
+        soundness.refuse_diverged_stage(stage.name, stage.config, stage.folder)
         problems = check_data(stage) + stage.stage.check(stage.config, stage.context)
         if problems:
             raise StageError(f"stage {stage.name!r} cannot run:\n" + "\n".join(f"  {problem}" for problem in problems))
@@ -94,10 +95,12 @@ def _run_stage(stage: PlannedStage, plan: Plan, console: Console, position: str)
         write_text(stage.folder / "command.sh", _script(stage, rendered, plan))
         spent = _Spent(record, stage.folder / "stage.json")
         tail = MetricsTail(stage.folder / "metrics.jsonl")
+        warnings = soundness.WarningsTail(console, stage.name, stage.folder)
         with display.StageProgress(console, stage.name, position) as progress:
 
             def tick(peak: int) -> None:
                 progress.update(tail.update(), peak)
+                warnings.show()
                 spent.tick(peak)
 
             for command, environment in zip(rendered, environments, strict=True):
@@ -106,7 +109,7 @@ def _run_stage(stage: PlannedStage, plan: Plan, console: Console, position: str)
                 )
                 spent.write(peak)
                 if status != 0:
-                    raise StageError(_failure(stage, status))
+                    raise StageError(soundness.describe_stop(stage.name, stage.folder) or _failure(stage, status))
         promised = stage.stage.artefacts(stage.config, stage.context)
         missing = [f"{name} ({path})" for name, path in promised.items() if not Path(path).exists()]
         if missing:
@@ -114,6 +117,7 @@ def _run_stage(stage: PlannedStage, plan: Plan, console: Console, position: str)
                 f"stage {stage.name!r} ended without an error but did not leave {', '.join(missing)}; "
                 f"see {stage.folder / 'log.txt'}"
             )
+        soundness.check_saved_weights(stage.name, stage.config, stage.folder, promised)
         write_json(
             stage.folder / folders.DONE, {name: os.path.relpath(path, stage.folder) for name, path in promised.items()}
         )

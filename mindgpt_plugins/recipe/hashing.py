@@ -12,8 +12,8 @@ from mindgpt_plugins.core.schema import StageConfig
 from mindgpt_plugins.core.sources import digest_source, stamp_folder
 from mindgpt_plugins.recipe.schema import Recipe
 
-#: Keys that say where or how a stage runs, not what it computes.
-_IRRELEVANT = {"python"}
+#: Keys that say where a stage runs, or when it is stopped, not what it computes.
+_IRRELEVANT = {"python", "guard"}
 
 
 def hash_stage(recipe: Recipe, name: str, code: Mapping[str, str], inputs: Mapping[str, str]) -> str:

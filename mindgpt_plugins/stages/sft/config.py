@@ -10,6 +10,7 @@ from pydantic_core import CoreSchema
 from mindgpt_plugins.core.patch_modes import Patches
 from mindgpt_plugins.core.schema import DatasetRef, ModelRef, StageConfig, Strict
 from mindgpt_plugins.curriculum.config import GroupedMixtureChoice, SamplerChoice
+from mindgpt_plugins.guards.config import LossGuard
 from mindgpt_plugins.losses.config import KLConfig, LossChoice
 
 
@@ -81,6 +82,9 @@ class TrainingConfig(StageConfig):
     )
     trace: bool = Field(
         False, description="Whether to record which samples every step consumed, in trace.rank<k>.jsonl."
+    )
+    guard: LossGuard = Field(
+        LossGuard(), description="What happens when the loss jumps; docs/divergence.md. It decides no number."
     )
     patches: Patches = Field(
         default_factory=dict, description="Patch → auto, on or off; see `mindgpt list patches`. Default: all auto."

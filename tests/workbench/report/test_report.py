@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import synthetic
 
+from mindgpt_plugins.core.metrics import append_record
+from mindgpt_plugins.guards.divergence import Divergence, write_divergence
 from mindgpt_plugins.workbench.report import build_report
 from mindgpt_plugins.workbench.report.curves import thin_curve
 
@@ -306,3 +308,24 @@ def test_the_verb_prints_branches(tmp_path: Path) -> None:
         build_cli_app(), ["report", str(synthetic.make(tmp_path / "b", until="tiny")), "--branches"]
     )
     assert "no evaluation of this run has finished" in str(nothing.exception)
+
+
+def test_a_stage_that_diverged_and_the_warnings_of_a_guard_are_noted(tmp_path: Path) -> None:
+    run = synthetic.make(tmp_path, until="base", per_task=20)
+    manifest = json.loads((run / "manifest.json").read_text())
+    folders = {stage["name"]: Path(run, stage["folder"]) for stage in manifest["stages"]}
+    for step in range(1, 6):
+        line = {"step": step, "total": 9, "guard": "loss_spike", "text": f"loss {step} is a <spike>"}
+        append_record(folders["base"] / "warnings.jsonl", line)
+    stop = Divergence(found="loss is nan", step=7, total=9, finite=6, checkpoint="m/checkpoint-5", advice=("less",))
+    write_divergence(folders["domain"], stop)
+    page = build_report(run)
+    data = json.loads(page.with_name("report.json").read_text())
+    stages = {stage["name"]: stage for stage in data["stages"]}
+    found = {"found": "loss is nan at step 7 of 9", "checkpoint": "m/checkpoint-5", "advice": ["less"]}
+    assert stages["domain"]["stopped"] == found and stages["base"]["stopped"] is None
+    assert [warning["step"] for warning in stages["base"]["warnings"]] == [1, 2, 3, 4, 5]
+    said = "domain was stopped: loss is nan at step 7 of 9; last good checkpoint: m/checkpoint-5; try less"
+    assert said in data["notes"] and said in page.read_text()
+    assert "base: 2 more warnings are in its warnings.jsonl" in data["notes"]
+    assert "&lt;spike&gt; (guard.loss_spike)" in page.read_text()
