@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from mindgpt_plugins.core.image_size import MAX_PIXELS, MIN_PIXELS
-from mindgpt_plugins.core.schema import StageConfig, Strict
+from mindgpt_plugins.core.schema import OUTSIDE, StageConfig, Strict
 
 
 class ImageSize(Strict):
@@ -80,6 +80,6 @@ class Recipe(RecipeHead):
         heads = {
             value if to != "dataset" else value.rpartition("/")[0]
             for to, value in self.stages[stage].references()
-            if to != "path"
+            if to not in OUTSIDE
         }
         return [name for name in self.stages if name in heads]

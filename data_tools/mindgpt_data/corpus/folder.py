@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from mindgpt_data.corpus.base import Corpus, CorpusError, make_image_id
 from mindgpt_data.schema.record import ImageRecord
+from mindgpt_plugins.core.own_folders import MARK, walk_user_folder
 
 SUFFIXES = frozenset(
     f".{name}"
@@ -19,7 +19,7 @@ SUFFIXES = frozenset(
 
 
 def read_picture_folder(folder: Path, source: str) -> Corpus:
-    """Every picture below ``folder``, sorted by path; hidden files and folders are left alone.
+    """Every picture below ``folder``, sorted by path, without hidden files and folders and without our own output.
 
     Raises:
         CorpusError: the folder itself cannot be listed, or holds no picture.
@@ -34,11 +34,14 @@ def read_picture_folder(folder: Path, source: str) -> Corpus:
             "folder", "folder cannot be listed", make_image_id([Path(error.filename)], folder), str(error.strerror)
         )
 
-    for at, folders, files in os.walk(folder, onerror=refused):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
+    for at, names in walk_user_folder(folder, refused):
+        if names is None:
+            key, detail = make_image_id([Path(at)], folder), f"it holds {MARK}; to have it read, name it as the corpus"
+            corpus.drop("folder", "folder of our own output", key, detail)
+            continue
+        for name in names:
             path = Path(at, name)
-            if name.startswith(".") or path.suffix.lower() not in SUFFIXES:
+            if path.suffix.lower() not in SUFFIXES:
                 continue
             if not _is_text(name) or not _is_text(at):
                 corpus.drop("folder", "file name is not UTF-8", make_image_id([path], folder), "rename it")
