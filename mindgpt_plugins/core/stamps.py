@@ -25,7 +25,7 @@ LARGE = 64 << 20
 FRESH = 2_000_000_000
 """Nanoseconds in which a file may change again without another time: what changed so shortly ago is not remembered."""
 VERSION = 1
-_BLOCK = 1 << 20
+_BLOCK = 1 << 16
 _THREADS = 8
 """Files read at once: on a disk or over a network the wait for one is spent on others."""
 _CHUNK = 256
@@ -110,7 +110,9 @@ class StampMemory:
         lists = _digest_all({name: str(path) for name, path in read.lists.items()}, known["lists"])
         told = {**read.extra, **{name: entry[-1] for name, entry in lists.items()}}
         before = {name: entry[-1] for name, entry in {**known["extra"], **known["lists"]}.items()}
-        names: Iterable[str] = known["media"] if lists and told == before else _list_media(read)
+        # A picture that is missing may be looked for in several places, and be found in another one now.
+        listed = lists and told == before and all(entry[-1] != "missing" for entry in known["media"].values())
+        names: Iterable[str] = known["media"] if listed else _list_media(read)
         base = f"{read.root}{os.sep}"
         media = _digest_all({n: n if n.startswith(os.sep) else base + n for n in names}, known["media"])
         content = {"lists": lists, "media": media, "extra": {name: (0, 0, 0, one) for name, one in read.extra.items()}}
@@ -183,9 +185,12 @@ def _digest_files(paths: Iterable[str]) -> list[str]:
 def _digest_file(path: str) -> str:
     digest = hashlib.sha256()
     try:
-        with open(path, "rb", buffering=0) as file:
-            while block := file.read(_BLOCK):
+        file = os.open(path, os.O_RDONLY)  # a file object costs as much as hashing a small picture
+        try:
+            while block := os.read(file, _BLOCK):
                 digest.update(block)
+        finally:
+            os.close(file)
     except OSError:
         return "unreadable"  # whoever reads it says so; another message now would come twice
     return digest.hexdigest()[:16]

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from mindgpt_plugins.core.dataset_files import INFO, DatasetError, SetInfo, read_rows, read_set_info, read_set_rows
 from mindgpt_plugins.core.files import dump_json_line, read_jsonl
@@ -15,6 +15,7 @@ from mindgpt_plugins.core.stamps import ReadFiles
 
 Reader = Literal["llamafactory", "verl", "rows"]
 """LLaMA-Factory by ``dataset_info.json``; verl, its ``<set>.parquet``; our own stages, ``<set>.jsonl``."""
+READERS: tuple[Reader, ...] = get_args(Reader)
 MEDIA = ("images", "videos", "audios")
 """Columns of media, as both trainers call them."""
 ELSEWHERE = ("http://", "https://", "data:")
@@ -24,15 +25,6 @@ ELSEWHERE = ("http://", "https://", "data:")
 def locate_set_file(folder: Path, name: str, reader: Literal["verl", "rows"]) -> Path:
     """The one file that verl, or one of our own stages, reads of a set; whether or not it is there."""
     return folder / f"{name}.{'parquet' if reader == 'verl' else 'jsonl'}"
-
-
-def guess_reader(folder: Path, name: str) -> Reader:
-    """Whose file of a set there is, for stages that do not say who reads it; ``rows`` where there is none."""
-    if locate_set_file(folder, name, "rows").is_file():
-        return "rows"
-    if locate_set_file(folder, name, "verl").is_file():
-        return "verl"
-    return "llamafactory" if (folder / INFO).is_file() else "rows"
 
 
 def find_read_files(

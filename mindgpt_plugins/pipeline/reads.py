@@ -15,7 +15,7 @@ from mindgpt_plugins.core.files import FileError, read_json, write_bytes
 from mindgpt_plugins.core.own_folders import walk_user_folder
 from mindgpt_plugins.core.schema import StageConfig
 from mindgpt_plugins.core.stamps import ReadFiles, Stamp
-from mindgpt_plugins.inspection.readers import find_read_files, guess_reader
+from mindgpt_plugins.inspection.readers import READERS, find_read_files
 from mindgpt_plugins.stages.base import Context, SetRead, Stage
 
 NAMED = 6
@@ -32,10 +32,11 @@ def find_outside_reads(stage: Stage[Any], config: StageConfig, context: Context)
     for to, value in config.references():
         if to == "dataset" and value.rpartition("/")[0] not in context.inputs:
             folder, name = context.dataset(value)
-            for read in sets.get(value) or [SetRead(value, guess_reader(folder, name))]:
+            # Where a stage does not say who reads a set, it is read in every way in which it can be.
+            for read in sets.get(value) or [SetRead(value, reader) for reader in READERS]:
                 media = None if read.media_dir is None else (context.recipe_folder / read.media_dir).resolve()
-                label = value if read.reader == "rows" else f"{value} ({read.reader})"
-                yield label, find_read_files(folder, name, read.reader, media, dict(read.columns))
+                found = find_read_files(folder, name, read.reader, media, dict(read.columns))
+                yield f"{value} ({read.reader})", found
         elif to == "model" and value not in context.inputs and (folder := Path(context.model(value))).is_dir():
             yield value, ReadFiles(folder, _list_folder(folder, whole=False))
         elif to == "pictures":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,12 +45,13 @@ def find_corpus_files(path: Path) -> ReadFiles:
     Videos do not count: they are passed through unread.
     """
     if path.is_dir():
-        return ReadFiles(path, media=functools.partial(_list_pictures, path, path), way="corpus")
-    return ReadFiles(path.parent, {path.name: path}, functools.partial(_list_pictures, path, path.parent), way="corpus")
+        return ReadFiles(path, media=lambda: folder.list_picture_names(path), way="corpus")
+    lists = _list_coco_pictures if path.suffix.lower() == ".json" else manifest.list_manifest_pictures
+    return ReadFiles(path.parent, {path.name: path}, lambda: lists(path), way="corpus")
 
 
-def _list_pictures(path: Path, folder: Path) -> Iterator[str]:
-    root = f"{folder.resolve()}{os.sep}"
+def _list_coco_pictures(path: Path) -> Iterator[str]:
+    root = f"{path.resolve().parent}{os.sep}"
     for record in read_corpus(path).records:
         yield from (one.removeprefix(root) for one in record.paths)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from mindgpt_data.corpus.base import Corpus, CorpusError, make_image_id
@@ -26,32 +27,47 @@ def read_picture_folder(folder: Path, source: str) -> Corpus:
     """
     folder = folder.resolve()
     corpus = Corpus()
+    for name in list_picture_names(folder, corpus):
+        corpus.records.append(ImageRecord(name, [f"{folder}{os.sep}{name}"], 0, 0, "", source=source))
+    if not corpus.records and not corpus.drops:
+        raise CorpusError(f"{folder} holds no picture ({', '.join(sorted(SUFFIXES))})")
+    return corpus
+
+
+def list_picture_names(folder: Path, told: Corpus | None = None) -> list[str]:
+    """Paths of all pictures below ``folder`` from there, sorted.
+
+    Args:
+        folder: where to look.
+        told: gets what is left out.
+
+    Raises:
+        CorpusError: the folder itself cannot be listed.
+    """
+    told = Corpus() if told is None else told
+    found: list[str] = []
 
     def refused(error: OSError) -> None:
         if Path(error.filename) == folder:
             raise CorpusError(f"{folder} cannot be listed: {error.strerror}; check its permissions") from None
-        corpus.drop(
+        told.drop(
             "folder", "folder cannot be listed", make_image_id([Path(error.filename)], folder), str(error.strerror)
         )
 
     for at, names in walk_user_folder(folder, refused):
+        below = "" if at == str(folder) else f"{Path(at).relative_to(folder).as_posix()}/"
         if names is None:
-            key, detail = make_image_id([Path(at)], folder), f"it holds {MARK}; to have it read, name it as the corpus"
-            corpus.drop("folder", "folder of our own output", key, detail)
+            detail = f"it holds {MARK}; to have it read, name it as the corpus"
+            told.drop("folder", "folder of our own output", below, detail)
             continue
         for name in names:
-            path = Path(at, name)
-            if path.suffix.lower() not in SUFFIXES:
+            if os.path.splitext(name)[1].lower() not in SUFFIXES:
                 continue
-            if not _is_text(name) or not _is_text(at):
-                corpus.drop("folder", "file name is not UTF-8", make_image_id([path], folder), "rename it")
+            if not _is_text(below + name):
+                told.drop("folder", "file name is not UTF-8", below + name, "rename it")
                 continue
-            name_in_corpus = make_image_id([path], folder)
-            corpus.records.append(ImageRecord(name_in_corpus, [str(path)], 0, 0, "", source=source))
-    if not corpus.records and not corpus.drops:
-        raise CorpusError(f"{folder} holds no picture ({', '.join(sorted(SUFFIXES))})")
-    corpus.records.sort(key=lambda record: record.image)
-    return corpus
+            found.append(below + name)
+    return sorted(found)
 
 
 def _is_text(name: str) -> bool:
