@@ -111,17 +111,6 @@ def digest_files(files: Iterable[Path]) -> str:
     return digest.hexdigest()[:16]
 
 
-def stamp_folder(folder: Path) -> str:
-    """Cheap identity of a user's folder or file: names, sizes and modification times (not 60 GB of weights)."""
-    digest = hashlib.sha256()
-    for file in sorted(folder.rglob("*")) if folder.is_dir() else [folder]:
-        if file.is_file():
-            stat = file.stat()
-            name = file.relative_to(folder) if folder.is_dir() else file.name
-            digest.update(f"{name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
-    return digest.hexdigest()[:16]
-
-
 def _decides(module: str) -> bool:
     if module in DECIDING:
         return True

@@ -19,10 +19,11 @@ from mindgpt_plugins.core import folders, process
 from mindgpt_plugins.core.errors import StageError
 from mindgpt_plugins.core.files import read_json, write_json, write_text
 from mindgpt_plugins.core.metrics import MetricsTail
+from mindgpt_plugins.core.own_folders import mark_own_folder
 from mindgpt_plugins.pipeline import display, extension, soundness
 from mindgpt_plugins.pipeline.plan import Plan, PlannedStage
 from mindgpt_plugins.pipeline.preflight import check_data
-from mindgpt_plugins.recipe.hashing import select_hashed_settings
+from mindgpt_plugins.pipeline.reads import write_read_record
 from mindgpt_plugins.stages.base import Command
 
 
@@ -40,6 +41,8 @@ def run_plan(plan: Plan, console: Console, ran: frozenset[str] = frozenset()) ->
     """
     _check_variables(plan)
     plan.run.mkdir(parents=True, exist_ok=True)
+    plan.memory.save()
+    mark_own_folder(plan.run.parent / "stages")
     _link_latest(plan)
     write_manifest(plan)
     selected = [stage for stage in plan.stages if stage.status != "not selected"]
@@ -91,6 +94,7 @@ def _run_stage(stage: PlannedStage, plan: Plan, console: Console, position: str)
         rendered = render_stage_commands(stage)
         environments = [_environment(command, stage, plan, stage.launch.reveal_env()) for command in rendered]
         record = _record(stage, plan)
+        write_read_record(stage.folder, stage.stamps)
         write_json(stage.folder / "stage.json", record)
         write_text(stage.folder / "command.sh", _script(stage, rendered, plan))
         spent = _Spent(record, stage.folder / "stage.json")
@@ -165,11 +169,7 @@ def _record(stage: PlannedStage, plan: Plan) -> dict[str, Any]:
         "name": stage.name,
         "kind": stage.config.kind,
         "hash": stage.digest,
-        "settings": select_hashed_settings(stage.config),
-        "code": dict(stage.code),
-        "seed": stage.context.seed,
-        "image": plan.recipe.image.model_dump(),
-        "plugins": list(plan.recipe.plugins),
+        **stage.identity,
         "inputs": {name: next(iter(paths.values()), "") for name, paths in stage.context.inputs.items()},
         "python": stage.python,
         "mindgpt_plugins": __version__,

@@ -21,7 +21,7 @@ from mindgpt_plugins.core.registry import (
     list_registered_names,
     load_plugins,
 )
-from mindgpt_plugins.core.schema import StageConfig
+from mindgpt_plugins.core.schema import OUTSIDE, StageConfig
 from mindgpt_plugins.recipe.schema import Recipe, RecipeHead
 
 Config = TypeVar("Config", bound=StageConfig)
@@ -194,7 +194,7 @@ def _reference_problems(recipe: Recipe) -> list[str]:
         for to, value in recipe.stages[name].references():
             head = value.rpartition("/")[0] if to == "dataset" else value
             place = f"stages.{name}"
-            if to == "path":
+            if to in OUTSIDE:
                 if not (recipe.folder / Path(value).expanduser()).exists():
                     problems.append(f"{place}: {value!r} does not exist (relative to {recipe.folder})")
                 continue

@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from mindgpt_plugins.core.image_size import MAX_PIXELS, MIN_PIXELS
-from mindgpt_plugins.core.schema import StageConfig, Strict, VariableName
+from mindgpt_plugins.core.schema import OUTSIDE, StageConfig, Strict, VariableName
 
 HIDDEN = str(SecretStr("any"))
 """How a value of ``launch.*.env`` is written down."""
@@ -113,6 +113,6 @@ class Recipe(RecipeHead):
         heads = {
             value if to != "dataset" else value.rpartition("/")[0]
             for to, value in self.stages[stage].references()
-            if to != "path"
+            if to not in OUTSIDE
         }
         return [name for name in self.stages if name in heads]

@@ -23,6 +23,7 @@ _REFERENCES = {
     "model": "model: a stage, a folder or a hub id",
     "dataset": "data set: <stage>/<set> or <folder>/<set>",
     "path": "path, from the recipe's folder",
+    "pictures": "path, from the recipe's folder",
     "scores": "evaluate or benchmark stage",
     "branches": "evaluate stage, or a branches.json",
 }

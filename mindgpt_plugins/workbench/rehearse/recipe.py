@@ -8,7 +8,7 @@ from typing import Any
 
 from mindgpt_plugins.core import device
 from mindgpt_plugins.core.registry import get_registered
-from mindgpt_plugins.core.schema import StageConfig, rename_references
+from mindgpt_plugins.core.schema import OUTSIDE, StageConfig, rename_references
 from mindgpt_plugins.recipe.schema import Recipe
 from mindgpt_plugins.stages.rehearsal import Draft, RecipeDifference, Room
 from mindgpt_plugins.workbench.rehearse import left_out
@@ -93,7 +93,7 @@ def _pointed(
     names = {reference: str(folder) for reference, folder in models.items()}
     heads = {reference.rpartition("/")[0]: target.rpartition("/")[0] for reference, target in sets.items()}
     for to, value in config.references():
-        if to == "path" or (to == "branches" and value not in recipe.stages):
+        if to in OUTSIDE or (to == "branches" and value not in recipe.stages):
             names[value] = str(pictures.get(value, (recipe.folder / Path(value).expanduser()).resolve()))
     return rename_references(config, {**names, **heads}).model_dump(mode="json")  # type: ignore[no-any-return]
 
