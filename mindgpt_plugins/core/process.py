@@ -15,6 +15,9 @@ from typing import IO, Any
 
 import psutil
 
+from mindgpt_plugins.core.files import write_text
+from mindgpt_plugins.core.state import warn_once
+
 _PR_SET_PDEATHSIG = 1
 _SESSION = ".session"
 """File in a folder: session of the command last started there."""
@@ -50,19 +53,20 @@ class Lock:
     """
 
     def __init__(self, folder: Path):
-        self._file: IO[str] = open(folder / ".lock", "a+", encoding="utf-8")  # noqa: SIM115 - lives as long as the lock
+        # Unbuffered: on a full disk a buffer would fail once more when the lock is given back.
+        self._file: IO[bytes] = open(folder / ".lock", "a+b", buffering=0)  # noqa: SIM115 - lives as long as the lock
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._file.seek(0)
-            owner = self._file.read().strip() or "unknown"
+            owner = self._file.read().decode(errors="replace").strip() or "unknown"
             self._file.close()
             raise RuntimeError(
                 f"{folder} is in use by another run (process {owner}); wait for it or stop it, then run again"
             ) from None
         self._file.truncate(0)
-        self._file.write(f"{os.getpid()}\n")
-        self._file.flush()
+        with contextlib.suppress(OSError):  # the lock holds without its owner's name
+            self._file.write(f"{os.getpid()}\n".encode())
 
     @property
     def descriptor(self) -> int:
@@ -135,7 +139,11 @@ def start_command(
             preexec_fn=die_with_parent,
             pass_fds=pass_fds,
         )
-    (folder / _SESSION).write_text(f"{child.pid}\n", encoding="utf-8")
+    try:
+        write_text(folder / _SESSION, f"{child.pid}\n")
+    except BaseException:
+        stop_process_group(child)
+        raise
     return child
 
 
@@ -148,7 +156,11 @@ def end_leftovers(folder: Path) -> list[str]:
     record = folder / _SESSION
     if not record.is_file():
         return []
-    session = int(record.read_text(encoding="utf-8"))
+    try:
+        session = int(record.read_bytes())
+    except ValueError:
+        warn_once(f"{record} holds no process number; what the command before may have left running is not looked for")
+        return []
     names: list[str] = []
     killed: list[psutil.Process] = []
     for process in psutil.process_iter():

@@ -8,9 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from mindgpt_plugins.core import device, folders, interpreter
+from mindgpt_plugins.core import artefacts, device, folders, interpreter, state
 from mindgpt_plugins.core.errors import StageError
-from mindgpt_plugins.core.files import read_json
 from mindgpt_plugins.core.registry import get_registered
 from mindgpt_plugins.core.schema import StageConfig
 from mindgpt_plugins.pipeline import extension
@@ -59,6 +58,7 @@ def make_run_plan(
     until: str | None = None,
     start: str | None = None,
     fresh: bool = False,
+    verify: bool = False,
     ran: frozenset[str] = frozenset(),
 ) -> Plan:
     """Plan a run; a finished gate that failed and may extend adds its stages (see :mod:`.extension`).
@@ -69,6 +69,7 @@ def make_run_plan(
         until: Last stage to run.
         start: First stage to run; everything before it must be done already.
         fresh: Run the selected stages again in new folders even if they are done.
+        verify: Read every artefact of the stages that are done and compare its digest; else size and time are enough.
         ran: Stages that ``fresh`` no longer concerns, because they have just been run.
 
     Raises:
@@ -77,7 +78,7 @@ def make_run_plan(
     """
     extension.check_extension_gates(recipe)
     while True:
-        plan = _make(recipe, runs, until, start, fresh, ran)
+        plan = _make(recipe, runs, until, start, fresh, verify, ran)
         gate = next(
             (stage.name for stage in plan.stages if extension.is_extension_owed(recipe, stage.name, stage.folder)), None
         )
@@ -86,7 +87,15 @@ def make_run_plan(
         recipe = extension.extend_recipe(recipe, gate)
 
 
-def _make(recipe: Recipe, runs: Path, until: str | None, start: str | None, fresh: bool, ran: frozenset[str]) -> Plan:
+def _make(
+    recipe: Recipe,
+    runs: Path,
+    until: str | None,
+    start: str | None,
+    fresh: bool,
+    verify: bool,
+    ran: frozenset[str],
+) -> Plan:
     order = list(recipe.stages)
     for option, value in (("--until", until), ("--from", start)):
         if value is not None and value not in order:
@@ -97,7 +106,7 @@ def _make(recipe: Recipe, runs: Path, until: str | None, start: str | None, fres
         raise StageError(f"--from {start} comes after --until {until}; nothing would run")
     previous = _previous_records(runs / recipe.name)
     identity: dict[str, str] = {}
-    artefacts: dict[str, Mapping[str, str]] = {}
+    promised: dict[str, Mapping[str, str]] = {}
     planned: list[PlannedStage] = []
     for position, name in enumerate(order):
         config = recipe.stages[name]
@@ -106,20 +115,26 @@ def _make(recipe: Recipe, runs: Path, until: str | None, start: str | None, fres
         code = type(stage).code()
         digest = hash_stage(recipe, name, code, {i: identity[i] for i in inputs})
         selected = first <= position <= last
-        attempt = folders.find_latest_attempt(runs, name, digest) + (1 if fresh and selected and name not in ran else 0)
-        folder = folders.locate_stage_folder(runs, name, digest, max(1, attempt)).resolve()
-        identity[name] = f"{digest}.{max(1, attempt)}"
+        attempt = max(1, folders.find_latest_attempt(runs, name, digest))
+        folder = folders.locate_stage_folder(runs, name, digest, attempt).resolve()
+        damage = artefacts.verify_artefacts(folder) if verify and name not in ran else artefacts.find_damage(folder)
+        if selected and folder.is_dir() and (damage is not None or (fresh and name not in ran)):
+            # What is left of a damaged attempt must not be gone on from: who knows what else of it is damaged?
+            attempt += 1
+            folder = folders.locate_stage_folder(runs, name, digest, attempt).resolve()
+        identity[name] = f"{digest}.{attempt}"
         made = {stage.name: stage.folder for stage in planned if stage.name in inputs}
         launch = recipe.launch_of(stage.side)
         python = interpreter.resolve_interpreter(
             config.python or launch.python, recipe.folder, "launch.*.python or a stage's python"
         )
-        context = _context(recipe, name, config, folder, {i: artefacts[i] for i in inputs}, made, python)
-        artefacts[name] = stage.artefacts(config, context)
+        context = _context(recipe, name, config, folder, {i: promised[i] for i in inputs}, made, python)
+        promised[name] = stage.artefacts(config, context)
         of_inputs = [p for p in planned if p.name in inputs]
-        status, reason = _status(folder, selected, previous.get(name), config, code, of_inputs)
+        status, reason = _status(folder, selected, damage, previous.get(name), config, code, of_inputs)
         if position < first and status != "reuse":
-            raise StageError(f"--from {start} needs {name!r} to be done, but it is not; run without --from first")
+            why = "it is not" if damage is None else str(damage)
+            raise StageError(f"--from {start} needs {name!r} to be done, but {why}; run without --from first")
         planned.append(
             PlannedStage(
                 name,
@@ -171,18 +186,21 @@ def _context(
 def _status(
     folder: Path,
     selected: bool,
-    before: dict[str, Any] | None,
+    damage: artefacts.Damage | None,
+    before: state.StageRecord | None,
     config: StageConfig,
     code: Mapping[str, str],
     inputs: list[PlannedStage],
 ) -> tuple[Status, str]:
+    if not selected:
+        return ("reuse", "done") if damage is None and folders.is_stage_done(folder) else ("not selected", "")
+    if damage is not None:
+        return "run", str(damage)
     if folders.is_stage_done(folder):
         return "reuse", "done"
-    if not selected:
-        return "not selected", ""
-    if (folder / folders.DONE).is_file():
-        return "run", "its artefacts were deleted"
-    if (folder / "stage.json").is_file():
+    if (folder / artefacts.DONE).is_file():
+        return "resume", f"its {artefacts.DONE} cannot be read"
+    if (folder / state.STAGE_RECORD).is_file():
         return "resume", "was interrupted"
     changed = [stage.name for stage in inputs if stage.status in ("run", "resume")]
     if before is None:
@@ -214,13 +232,11 @@ def list_changed_keys(before: Any, after: Any, place: str = "") -> list[str]:
     return [] if before == after else [place]
 
 
-def _previous_records(run: Path) -> dict[str, dict[str, Any]]:
+def _previous_records(run: Path) -> dict[str, state.StageRecord]:
     """``stage.json`` of every stage of the recipe's latest run, for saying what changed."""
-    if not (run / "manifest.json").is_file():
-        return {}
-    records = {}
-    for stage in read_json(run / "manifest.json")["stages"]:
-        record = Path(stage["folder"]) / "stage.json"
-        if record.is_file():
-            records[stage["name"]] = read_json(record)
-    return records
+    manifest = state.recover_manifest(run)
+    found = {
+        stage["name"]: state.recover_stage_record(Path(stage["folder"]))
+        for stage in (manifest or {"stages": []})["stages"]
+    }
+    return {name: record for name, record in found.items() if record is not None}

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import shlex
+import shutil
 import time
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,9 +18,9 @@ from typing import Any
 from rich.console import Console
 
 from mindgpt_plugins import __version__
-from mindgpt_plugins.core import folders, process
+from mindgpt_plugins.core import artefacts, folders, process, state
 from mindgpt_plugins.core.errors import StageError
-from mindgpt_plugins.core.files import read_json, write_json, write_text
+from mindgpt_plugins.core.files import remove_leftovers, write_json, write_text
 from mindgpt_plugins.core.metrics import MetricsTail
 from mindgpt_plugins.pipeline import display, extension
 from mindgpt_plugins.pipeline.plan import Plan, PlannedStage
@@ -47,8 +51,13 @@ def run_plan(plan: Plan, console: Console, ran: frozenset[str] = frozenset()) ->
             continue
         try:
             _run_stage(stage, plan, console, position)
-        finally:
-            write_manifest(plan)
+        except BaseException as error:
+            with contextlib.suppress(OSError):  # why the stage ended is to be told, not that this cannot be written
+                write_manifest(plan)
+            if isinstance(error, OSError) and error.errno in _FULL:
+                raise StageError(_full(stage, f"{error.filename or stage.folder}: {error.strerror}")) from error
+            raise
+        write_manifest(plan)
         ran |= {stage.name}
         if extension.is_extension_owed(plan.recipe, stage.name, stage.folder):
             again = plan.remake(ran)
@@ -68,15 +77,18 @@ def _run_stage(stage: PlannedStage, plan: Plan, console: Console, position: str)
     stage.folder.mkdir(parents=True, exist_ok=True)
     lock = process.Lock(stage.folder)
     try:
+        remove_leftovers(stage.folder)
+        if damaged := _describe_damaged_inputs(stage):
+            raise StageError(f"stage {stage.name!r} cannot run: {damaged}")
         problems = check_data(stage) + stage.stage.check(stage.config, stage.context)
         if problems:
             raise StageError(f"stage {stage.name!r} cannot run:\n" + "\n".join(f"  {problem}" for problem in problems))
         rendered = render_stage_commands(stage)
         environments = [_environment(command, stage, plan) for command in rendered]
         record = _record(stage, plan)
-        write_json(stage.folder / "stage.json", record)
+        write_json(stage.folder / state.STAGE_RECORD, record)
         write_text(stage.folder / "command.sh", _script(stage, rendered, environments))
-        spent = _Spent(record, stage.folder / "stage.json")
+        spent = _Spent(record, stage.folder / state.STAGE_RECORD)
         tail = MetricsTail(stage.folder / "metrics.jsonl")
         with display.StageProgress(console, stage.name, position) as progress:
 
@@ -98,9 +110,7 @@ def _run_stage(stage: PlannedStage, plan: Plan, console: Console, position: str)
                 f"stage {stage.name!r} ended without an error but did not leave {', '.join(missing)}; "
                 f"see {stage.folder / 'log.txt'}"
             )
-        write_json(
-            stage.folder / folders.DONE, {name: os.path.relpath(path, stage.folder) for name, path in promised.items()}
-        )
+        artefacts.record_artefacts(stage.folder, promised)
         console.print(
             f"[{position}] {stage.name}: done in {display.format_wall_time(record['seconds'])}, "
             f"peak {display.format_gigabytes(record['peak_rss_bytes'])}",
@@ -121,7 +131,8 @@ class _Spent:
     def tick(self, peak: int) -> None:
         """Write when the last time was some seconds ago."""
         if time.monotonic() - self.last >= self.every:
-            self.write(peak)
+            with contextlib.suppress(OSError):  # no reason to end a training that needs no space now
+                self.write(peak)
 
     def write(self, peak: int) -> None:
         """Add the seconds since the last time; ``peak`` in bytes."""
@@ -139,7 +150,7 @@ def _environment(command: Command, stage: PlannedStage, plan: Plan) -> dict[str,
 
 def _record(stage: PlannedStage, plan: Plan) -> dict[str, Any]:
     """What ``stage.json`` says: everything that made the hash, and time and memory over all attempts to finish."""
-    before = read_json(stage.folder / "stage.json") if (stage.folder / "stage.json").is_file() else {}
+    before: Mapping[str, Any] = state.recover_stage_record(stage.folder) or {}
     return {
         "name": stage.name,
         "kind": stage.config.kind,
@@ -173,24 +184,47 @@ def _script(stage: PlannedStage, rendered: list[Command], environments: list[dic
     return "\n".join(lines) + "\n"
 
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_NO_SPACE = 1 << 20
+"""Free bytes under which a disk counts as full: a process that met the end may have removed its half file."""
+
+
 def _failure(stage: PlannedStage, status: int) -> str:
     ended = f"was killed by signal {-status}" if status < 0 else f"exited with status {status}"
     log = stage.folder / "log.txt"
     with open(log, encoding="utf-8", errors="replace") as file:
-        last = "".join(f"    {line}" for line in deque(file, maxlen=15)).rstrip("\n")
+        lines = deque(file, maxlen=15)
+    told = next((text for text in map(os.strerror, _FULL) if any(text in line for line in lines)), "")
+    if told or shutil.disk_usage(stage.folder).free < _NO_SPACE:
+        return _full(stage, f"{stage.folder}: {told or os.strerror(errno.ENOSPC)}") + f"\nFull log: {log}"
+    last = "".join(f"    {line}" for line in lines).rstrip("\n")
+    damaged = _describe_damaged_inputs(stage)
     return (
         f"stage {stage.name!r} {ended}. The end of its log:\n{last}\n"
         f"Full log: {log}\nBy hand: bash {stage.folder / 'command.sh'}\n"
-        "Run the same mindgpt command again to go on from its last checkpoint."
+        + (damaged or "Run the same mindgpt command again to go on from its last checkpoint.")
     )
+
+
+def _full(stage: PlannedStage, where: str) -> str:
+    return (
+        f"stage {stage.name!r} stopped: {where}; free some space, then run the same mindgpt command again to go on "
+        "from its last checkpoint"
+    )
+
+
+def _describe_damaged_inputs(stage: PlannedStage) -> str:
+    """Which stages that this one reads are damaged, and what to do; empty when none is."""
+    found = {name: artefacts.find_damage(folder) for name, folder in stage.context.input_folders.items()}
+    lines = [f"stage {name!r}, which it reads, is damaged: {damage}" for name, damage in found.items() if damage]
+    return "; ".join([*lines, "`mindgpt run` of this recipe makes it again in a new folder"]) if lines else ""
 
 
 def write_manifest(plan: Plan) -> None:
     """Write the run's manifest: which folder holds which stage, and how far each one is."""
     stages = []
     for stage in plan.stages:
-        record_path = stage.folder / "stage.json"
-        record = read_json(record_path) if record_path.is_file() else {}
+        record: Mapping[str, Any] = state.recover_stage_record(stage.folder) or {}
         done = folders.is_stage_done(stage.folder)
         status = ("reused" if stage.status == "reuse" else "done") if done else ("failed" if record else "pending")
         stages.append(
@@ -211,10 +245,10 @@ def write_manifest(plan: Plan) -> None:
     head = {key: value for key, value in recipe.model_dump(mode="json").items() if key not in ("stages", "path")}
     resolved = {**head, "stages": {name: config.model_dump(mode="json") for name, config in recipe.stages.items()}}
     write_text(plan.run / "recipe.resolved.yaml", yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True))
-    previous = plan.run / "manifest.json"
-    created = read_json(previous)["created"] if previous.is_file() else None
+    previous = state.recover_manifest(plan.run)
+    created = previous.get("created") if previous is not None else None
     write_json(
-        previous,
+        plan.run / state.MANIFEST,
         {
             "version": 1,
             "recipe": recipe.name,
