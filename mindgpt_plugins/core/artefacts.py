@@ -14,8 +14,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import RootModel
-
 from mindgpt_plugins.core.files import write_text
 from mindgpt_plugins.core.schema import Strict, read_model
 from mindgpt_plugins.core.state import recover_state
@@ -47,8 +45,10 @@ class Artefact(Strict):
     files: dict[str, WrittenFile]
 
 
-class ArtefactRecord(RootModel[dict[str, Artefact]]):
-    """The content of ``artefacts.json``: name → artefact."""
+class ArtefactRecord(Strict):
+    """The content of ``artefacts.json``: name → artefact. A stage may promise none, but never leaves ``{}``."""
+
+    artefacts: dict[str, Artefact]
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def recover_artefacts(folder: Path) -> Mapping[str, Artefact] | None:
         lambda: read_model(folder / DONE, ArtefactRecord),
         "the stage counts as unfinished and goes on from its checkpoints",
     )
-    return None if record is None else record.root
+    return None if record is None else record.artefacts
 
 
 def find_damage(folder: Path) -> Damage | None:
@@ -168,7 +168,7 @@ def _damage(folder: Path, recorded: Mapping[str, Artefact], read_all: bool) -> D
 
 
 def _write(folder: Path, found: dict[str, Artefact]) -> None:
-    write_text(folder / DONE, ArtefactRecord(found).model_dump_json(indent=1, exclude_defaults=True) + "\n")
+    write_text(folder / DONE, ArtefactRecord(artefacts=found).model_dump_json(indent=1, exclude_defaults=True) + "\n")
 
 
 def _list_files(path: Path) -> Iterator[tuple[str, Path]]:

@@ -14,7 +14,8 @@ import hashlib
 import json
 from pathlib import Path
 
-from mindgpt_plugins.core.artefacts import recover_artefacts
+from mindgpt_plugins.core.artefacts import find_damage, recover_artefacts
+from mindgpt_plugins.core.errors import StageError
 
 
 def locate_stage_folder(runs: Path, stage: str, digest: str, attempt: int = 1) -> Path:
@@ -39,6 +40,17 @@ def is_stage_done(folder: Path) -> bool:
     """Did the stage finish, and is everything it promised still there?"""
     recorded = recover_artefacts(folder)
     return recorded is not None and all((folder / one.path).exists() for one in recorded.values())
+
+
+def require_artefact(folder: Path, name: str) -> str:
+    """Absolute path of an artefact of a finished stage, for whoever is about to use it.
+
+    Raises:
+        StageError: the stage's artefacts are damaged.
+    """
+    if damage := find_damage(folder):
+        raise StageError(f"stage folder {folder}: {damage}; `mindgpt run` of its recipe makes it again in a new folder")
+    return list_artefacts(folder)[name]
 
 
 def find_run(runs: Path, name: str) -> Path:

@@ -77,6 +77,12 @@ class Lock:
         """Give the folder back."""
         self._file.close()
 
+    def __enter__(self) -> Lock:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
 
 def run_command(
     argv: list[str],

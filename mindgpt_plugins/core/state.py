@@ -45,6 +45,10 @@ class ManifestStage(TypedDict):
     kind: str
     folder: str
     status: str
+    seconds: NotRequired[float]
+    peak_rss_bytes: NotRequired[int]
+    inputs: NotRequired[list[str]]
+    hash: NotRequired[str]
 
 
 @with_config(ConfigDict(extra="allow"))
@@ -56,14 +60,14 @@ class Manifest(TypedDict):
     created: NotRequired[str | None]
 
 
-def read_stage_record(folder: Path) -> StageRecord:
-    """The record of a stage folder.
+def read_stage_record(path: Path) -> StageRecord:
+    """The record of a stage: a ``stage.json``, or the one in a stage folder.
 
     Raises:
-        FileNotFoundError: it has none.
+        FileNotFoundError: there is none.
         FileError: the record cannot be used; the message names the file.
     """
-    return _read(folder / STAGE_RECORD, StageRecord, "record of a stage")
+    return _read(path / STAGE_RECORD if path.is_dir() else path, StageRecord, "record of a stage")
 
 
 def read_manifest(run: Path) -> Manifest:
@@ -73,7 +77,9 @@ def read_manifest(run: Path) -> Manifest:
 
 def recover_stage_record(folder: Path) -> StageRecord | None:
     """The record of a stage folder; None when there is none that can be used."""
-    return recover_state(lambda: read_stage_record(folder), "settings, time and attempts that it told of are not known")
+    return recover_state(
+        lambda: read_stage_record(folder / STAGE_RECORD), "settings, time and attempts that it told of are not known"
+    )
 
 
 def recover_manifest(run: Path) -> Manifest | None:
@@ -105,14 +111,9 @@ def warn_once(line: str) -> None:
 
 def _read(path: Path, kind: type[T], what: str) -> T:
     try:
-        found: T = _build_adapter(kind).validate_python(read_json(path))
+        found: T = TypeAdapter(kind).validate_python(read_json(path))
         return found
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"])
         raise FileError(f"{path} is no {what} ({f'{place}: ' if place else ''}{first['msg']})") from None
-
-
-@functools.cache
-def _build_adapter(kind: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)

@@ -36,10 +36,12 @@ def show_plan(console: Console, plan: Plan) -> None:
     colours = {"reuse": "green", "resume": "yellow", "run": "cyan", "not selected": "dim"}
     for stage in plan.stages:
         colour = colours[stage.status]
-        table.add_row(
-            stage.name, stage.config.kind, f"[{colour}]{stage.status}[/]", Text(stage.reason), stage.folder.name
-        )
+        status = f"[{colour}]{stage.status}[/]"
+        table.add_row(stage.name, stage.config.kind, status, Text(stage.reason), stage.folder.name)
     console.print(table)
+    for stage in plan.stages:
+        if stage.damage is not None:
+            console.print(f"{stage.name}: {stage.damage}", style="yellow", soft_wrap=True, markup=False, emoji=False)
 
 
 class StageProgress:

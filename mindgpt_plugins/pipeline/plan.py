@@ -36,6 +36,8 @@ class PlannedStage:
     context: Context
     launch: Launch
     python: str
+    damage: artefacts.Damage | None = None
+    """What is damaged of an earlier attempt, which is why the stage runs (or is not reused)."""
     inspected: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
     """What preflight found in the stage's sets, so that one command reads each once; its own."""
 
@@ -148,6 +150,7 @@ def _make(
                 context,
                 launch,
                 python,
+                damage,
             )
         )
     run_identity = folders.digest_run(identity)
@@ -195,7 +198,7 @@ def _status(
     if not selected:
         return ("reuse", "done") if damage is None and folders.is_stage_done(folder) else ("not selected", "")
     if damage is not None:
-        return "run", str(damage)
+        return "run", f"its artefact {damage.artefact!r} is damaged"
     if folders.is_stage_done(folder):
         return "reuse", "done"
     if (folder / artefacts.DONE).is_file():
@@ -234,9 +237,7 @@ def list_changed_keys(before: Any, after: Any, place: str = "") -> list[str]:
 
 def _previous_records(run: Path) -> dict[str, state.StageRecord]:
     """``stage.json`` of every stage of the recipe's latest run, for saying what changed."""
-    manifest = state.recover_manifest(run)
-    found = {
-        stage["name"]: state.recover_stage_record(Path(stage["folder"]))
-        for stage in (manifest or {"stages": []})["stages"]
-    }
+    manifest = state.recover_manifest(run.resolve())  # the link's own path says less
+    stages = manifest["stages"] if manifest is not None else []
+    found = {stage["name"]: state.recover_stage_record(Path(stage["folder"])) for stage in stages}
     return {name: record for name, record in found.items() if record is not None}

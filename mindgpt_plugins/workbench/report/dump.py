@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mindgpt_plugins.core.folders import list_artefacts
 from mindgpt_plugins.workbench.report.run import ReportedRun, StageView, read_whole_lines
 
 Line = dict[str, Any]
@@ -27,8 +28,8 @@ def read_dump_groups(path: Path) -> Iterator[list[Line]]:
 
 def list_picture_folders(run: ReportedRun) -> list[Path]:
     """Where the dumps' image names may be relative to: the data sets that stages of the run made."""
-    made = ((stage.folder, stage.json("artefacts.json") or {}) for stage in run.stages)
-    return [folder / str(artefacts["datasets"]) for folder, artefacts in made if "datasets" in artefacts]
+    made = [list_artefacts(stage.folder) for stage in run.stages]
+    return [Path(paths["datasets"]) for paths in made if "datasets" in paths]
 
 
 def locate_line_pictures(line: Line, folders: list[Path]) -> list[str]:
