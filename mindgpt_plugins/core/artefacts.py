@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mindgpt_plugins.core.files import write_text
@@ -56,12 +56,14 @@ class Damage:
     """Files of a finished stage that are not as it left them.
 
     Attributes:
+        folder: of the stage.
         artefact: whose file it is.
         path: of the first one.
         what: is wrong with it.
         more: others that are damaged.
     """
 
+    folder: Path
     artefact: str
     path: Path
     what: str
@@ -90,13 +92,20 @@ def record_artefacts(folder: Path, promised: Mapping[str, str]) -> None:
 
 
 def stamp_written_file(path: Path) -> WrittenFile:
-    """A file as it is now. It is flushed to the disk first: the record must not outlive what it vouches for."""
+    """A file as it is now; a large one is on the disk then."""
     with path.open("rb") as file:
-        os.fsync(file.fileno())
         stat = os.fstat(file.fileno())
-        if stat.st_size > DIGESTED:
-            return WrittenFile(size=stat.st_size, mtime_ns=stat.st_mtime_ns, head=_digest_head(path))
-    return WrittenFile(size=stat.st_size, mtime_ns=stat.st_mtime_ns, sha256=_digest(path))
+        if stat.st_size > HEAD:
+            # Weights must outlive a power loss. A hundred thousand pictures would take minutes, and one that is lost
+            # is seen by its size.
+            os.fsync(file.fileno())
+    whole = stat.st_size <= DIGESTED
+    return WrittenFile(
+        size=stat.st_size,
+        mtime_ns=stat.st_mtime_ns,
+        sha256=_digest(path) if whole else "",
+        head="" if whole else _digest_head(path),
+    )
 
 
 def recover_artefacts(folder: Path) -> Mapping[str, Artefact] | None:
@@ -158,13 +167,13 @@ def _damage(folder: Path, recorded: Mapping[str, Artefact], read_all: bool) -> D
     for name, artefact in recorded.items():
         path = os.path.join(folder, artefact.path)
         if not os.path.exists(path):
-            found.append(Damage(name, Path(path), "is missing"))
+            found.append(Damage(folder, name, Path(path), "is missing"))
             continue
         for below, written in artefact.files.items():
             file = os.path.join(path, below) if below else path
             if what := find_file_damage(file, written, read_all=read_all):
-                found.append(Damage(name, Path(file), what))
-    return Damage(found[0].artefact, found[0].path, found[0].what, len(found) - 1) if found else None
+                found.append(Damage(folder, name, Path(file), what))
+    return replace(found[0], more=len(found) - 1) if found else None
 
 
 def _write(folder: Path, found: dict[str, Artefact]) -> None:

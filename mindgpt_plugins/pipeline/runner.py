@@ -20,7 +20,7 @@ from rich.console import Console
 from mindgpt_plugins import __version__
 from mindgpt_plugins.core import artefacts, folders, process, state
 from mindgpt_plugins.core.errors import StageError
-from mindgpt_plugins.core.files import remove_leftovers, write_json, write_text
+from mindgpt_plugins.core.files import remove_leftovers, replace_file, write_json, write_text
 from mindgpt_plugins.core.metrics import MetricsTail
 from mindgpt_plugins.pipeline import display, extension
 from mindgpt_plugins.pipeline.plan import Plan, PlannedStage
@@ -78,6 +78,7 @@ def _run_stage(stage: PlannedStage, plan: Plan, console: Console, position: str)
     lock = process.Lock(stage.folder)
     try:
         remove_leftovers(stage.folder)
+        _take_paid_answers(stage)
         if damaged := _describe_damaged_inputs(stage):
             raise StageError(f"stage {stage.name!r} cannot run: {damaged}")
         problems = check_data(stage) + stage.stage.check(stage.config, stage.context)
@@ -211,6 +212,17 @@ def _full(stage: PlannedStage, where: str) -> str:
         f"stage {stage.name!r} stopped: {where}; free some space, then run the same mindgpt command again to go on "
         "from its last checkpoint"
     )
+
+
+def _take_paid_answers(stage: PlannedStage) -> None:
+    """Copy what was paid for from the damaged attempt that this one replaces."""
+    if stage.damage is None:
+        return
+    for source in (path for pattern in stage.stage.paid for path in sorted(stage.damage.folder.glob(pattern))):
+        target = stage.folder / source.relative_to(stage.damage.folder)
+        if not target.exists():
+            with replace_file(target) as aside:
+                shutil.copyfile(source, aside)
 
 
 def _describe_damaged_inputs(stage: PlannedStage) -> str:

@@ -85,9 +85,8 @@ def test_large_files_get_their_digest_when_they_are_verified(tmp_path: Path, mon
     artefacts.record_artefacts(tmp_path, {"model": str(path)})
 
     def written() -> dict[str, object]:
-        found: dict[str, object] = json.loads((tmp_path / artefacts.DONE).read_text())["artefacts"]["model"]["files"][
-            ""
-        ]
+        record = json.loads((tmp_path / artefacts.DONE).read_text())
+        found: dict[str, object] = record["artefacts"]["model"]["files"][""]
         return found
 
     assert "sha256" not in written()

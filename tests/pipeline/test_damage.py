@@ -64,6 +64,20 @@ def test_a_damaged_stage_runs_again_in_a_new_folder_and_so_does_what_reads_it(re
     assert make(recipe).stages[0].folder.name == f"{first.name}.2"
 
 
+def test_a_new_attempt_begins_with_the_answers_that_were_paid_for(recipe: Path) -> None:
+    plugin = recipe.parent / "toy_plugin.py"
+    plugin.write_text(plugin.read_text().replace('side = "data"', 'side = "data"\n    paid = ("work/store*",)'))
+    run(recipe, until="a")
+    first = make(recipe).stages[0].folder
+    (first / "work").mkdir()
+    (first / "work/store.sqlite").write_text("answers")
+    (first / "model/weights").unlink()
+    run(recipe, until="a")
+    again = make(recipe).stages[0].folder
+    assert again != first and (again / "work/store.sqlite").read_text() == "answers"
+    assert (again / "model/weights").is_file()
+
+
 def test_an_attempt_after_damage_is_gone_on_with(recipe: Path) -> None:
     run(recipe, until="a")
     (make(recipe).stages[0].folder / "model/weights").unlink()

@@ -21,6 +21,7 @@ class WorldStage(Stage[WorldConfig]):
     Config: ClassVar[type[StageConfig]] = WorldConfig
     side: ClassVar[str] = "data"
     uses: ClassVar[tuple[str, ...]] = ("estimator", "teacher", "allocator", "gate")
+    paid: ClassVar[tuple[str, ...]] = ("work/*/store.sqlite*",)
 
     def render(self, config: WorldConfig, context: Context) -> list[Command]:
         """Write ``world.json`` for ``mindgpt_data.world``, and ``config.json`` for the steps of ``mindgpt_data``."""
