@@ -113,7 +113,7 @@ def evaluate(
 
 def _model(name: str, stage: str | None, runs: Path) -> tuple[dict[str, str], dict[str, int]]:
     """``{"model": reference}`` and, for a run's model, the image size of the run."""
-    from mindgpt_plugins.core import files, folders
+    from mindgpt_plugins.core import folders, state
     from mindgpt_plugins.core.errors import StageError
 
     if (Path(name) / "config.json").is_file():
@@ -121,7 +121,7 @@ def _model(name: str, stage: str | None, runs: Path) -> tuple[dict[str, str], di
     if "/" in name and not Path(name).exists() and not (runs / name).exists():
         return {"model": name}, {}  # a hub id
     found = folders.find_run(runs, name)
-    done = {s["name"]: Path(s["folder"]) for s in files.read_json(found / "manifest.json")["stages"]}
+    done = {s["name"]: Path(s["folder"]) for s in state.read_manifest(found)["stages"]}
     models = {
         key: folder
         for key, folder in done.items()
@@ -131,7 +131,7 @@ def _model(name: str, stage: str | None, runs: Path) -> tuple[dict[str, str], di
         what = f"no finished stage {stage or 'with a model'}; it has: {', '.join(models) or 'none'}"
         raise StageError(f"{found} has {what}")
     folder = models[stage or list(models)[-1]]
-    return {"model": folders.list_artefacts(folder)["model"]}, files.read_json(folder / "stage.json")["image"]
+    return {"model": folders.require_artefact(folder, "model")}, state.read_stage_record(folder)["image"]
 
 
 def _pairs(values: list[str] | None) -> dict[str, str]:

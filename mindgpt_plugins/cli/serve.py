@@ -101,25 +101,25 @@ def serve(
 
 def _what(run: str, stage: str | None, runs: Path) -> tuple[Path, dict[str, Any], list[ProbeQuestion]]:
     """Model folder, settings that follow from the run, and questions to ask it."""
-    from mindgpt_plugins.core import device, files, folders
+    from mindgpt_plugins.core import device, folders, state
     from mindgpt_plugins.core.errors import StageError
 
     cpu = {"cpu": device.resolve_device("auto") == "cpu"}
     if (Path(run) / "config.json").is_file():
         return Path(run).resolve(), cpu, [_drawn(runs)]
     found = folders.find_run(runs, run)
-    done = {s["name"]: Path(s["folder"]) for s in files.read_json(found / "manifest.json")["stages"]}
+    done = {s["name"]: Path(s["folder"]) for s in state.read_manifest(found)["stages"]}
     models = {
-        name: Path(paths["model"])
+        name: folder
         for name, folder in done.items()
-        if folders.is_stage_done(folder) and "model" in (paths := folders.list_artefacts(folder))
+        if folders.is_stage_done(folder) and "model" in folders.list_artefacts(folder)
     }
     if not models or (stage is not None and stage not in models):
         what = f"no finished stage {stage or 'with a model'}; it has: {', '.join(models) or 'none'}"
         raise StageError(f"{found} has {what}")
     name = stage or list(models)[-1]
-    image = files.read_json(done[name] / "stage.json")["image"]
-    return models[name], cpu | image, _questions(done, runs)
+    image = state.read_stage_record(models[name])["image"]
+    return Path(folders.require_artefact(models[name], "model")), cpu | image, _questions(done, runs)
 
 
 def _questions(done: dict[str, Path], runs: Path) -> list[ProbeQuestion]:

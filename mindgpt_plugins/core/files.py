@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -38,11 +39,12 @@ def replace_file(path: Path, *, sync: bool = True, alone: bool = False) -> Itera
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = _aside(path, alone)
     try:
-        yield aside
-        if sync:
-            with aside.open("rb") as written:
-                os.fsync(written.fileno())
-        os.replace(aside, path)
+        with name_in_errors(path):
+            yield aside
+            if sync:
+                with aside.open("rb") as written:
+                    os.fsync(written.fileno())
+            os.replace(aside, path)
     except BaseException:
         aside.unlink(missing_ok=True)
         raise
@@ -59,9 +61,10 @@ def replace_folder(path: Path, *, alone: bool = False) -> Iterator[Path]:
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir()
     try:
-        yield aside
-        shutil.rmtree(path, ignore_errors=True)
-        os.replace(aside, path)
+        with name_in_errors(path):
+            yield aside
+            shutil.rmtree(path, ignore_errors=True)
+            os.replace(aside, path)
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
@@ -70,6 +73,52 @@ def replace_folder(path: Path, *, alone: bool = False) -> Iterator[Path]:
 def _aside(path: Path, alone: bool) -> Path:
     # The process id keeps two writers apart; neither name ends as the file's does, so that no glob finds it.
     return path.with_name(f".{path.name}.{'part' if alone else os.getpid()}")
+
+
+_ASIDE = re.compile(r"\..+\.(?P<writer>\d+|part)")
+
+
+def remove_leftovers(folder: Path) -> list[Path]:
+    """Remove what killed writers left aside anywhere below a folder, and return it.
+
+    Whoever calls this holds the lock of the folder. What a living process is writing stays all the same: not every
+    writer asks for the lock.
+    """
+    removed = []
+    for parent, folders, files in os.walk(folder):
+        for name in [*folders, *files]:
+            match = _ASIDE.fullmatch(name)
+            if match is None or (match["writer"] != "part" and _lives(int(match["writer"]))):
+                continue
+            path = Path(parent) / name
+            if name in folders:
+                folders.remove(name)
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+            removed.append(path)
+    return removed
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
+
+
+@contextmanager
+def name_in_errors(path: Path) -> Iterator[None]:
+    """Give an ``OSError`` without a path this one: a full disk is met while writing, where Python names no file."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            error.filename = str(path)
+        raise
 
 
 def write_bytes(path: Path, content: bytes, *, sync: bool = True) -> None:
@@ -99,10 +148,13 @@ def read_json(path: Path) -> Any:
 
     Raises:
         FileNotFoundError: there is none.
-        FileError: it is not JSON in UTF-8.
+        FileError: it is empty, or not JSON in UTF-8.
     """
+    content = path.read_bytes().removeprefix(BYTE_ORDER_MARK)
+    if not content.strip():
+        raise FileError(f"{path} is empty")
     try:
-        return json.loads(path.read_bytes().removeprefix(BYTE_ORDER_MARK).decode("utf-8"))
+        return json.loads(content.decode("utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise FileError(f"{path} is not JSON in UTF-8: {error}") from None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import subprocess
@@ -45,19 +46,20 @@ class Lock:
     """
 
     def __init__(self, folder: Path):
-        self._file: IO[str] = open(folder / ".lock", "a+", encoding="utf-8")  # noqa: SIM115 - lives as long as the lock
+        # Unbuffered: on a full disk a buffer would fail once more when the lock is given back.
+        self._file: IO[bytes] = open(folder / ".lock", "a+b", buffering=0)  # noqa: SIM115 - lives as long as the lock
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._file.seek(0)
-            owner = self._file.read().strip() or "unknown"
+            owner = self._file.read().decode(errors="replace").strip() or "unknown"
             self._file.close()
             raise RuntimeError(
                 f"{folder} is in use by another run (process {owner}); wait for it or stop it, then run again"
             ) from None
         self._file.truncate(0)
-        self._file.write(f"{os.getpid()}\n")
-        self._file.flush()
+        with contextlib.suppress(OSError):  # the lock holds without its owner's name
+            self._file.write(f"{os.getpid()}\n".encode())
 
     @property
     def descriptor(self) -> int:
@@ -67,6 +69,12 @@ class Lock:
     def release(self) -> None:
         """Give the folder back."""
         self._file.close()
+
+    def __enter__(self) -> Lock:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
 
 
 def run_command(

@@ -125,12 +125,17 @@ def read_model(path: Path, kind: type[ModelT]) -> ModelT:
     """Read what :func:`write_model` wrote.
 
     Raises:
-        FileError: it is no JSON of this model, e.g. written by another release.
+        FileError: it is empty or no JSON of this model, e.g. written by another release.
     """
+    content = path.read_bytes()
+    if not content.strip():
+        raise FileError(f"{path} is empty")
     try:
-        return kind.model_validate_json(path.read_bytes())
+        return kind.model_validate_json(content)
     except ValidationError as error:
-        raise FileError(f"{path} is no {kind.__name__}: {error}") from None
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise FileError(f"{path} is no {kind.__name__} ({f'{place}: ' if place else ''}{first['msg']})") from None
 
 
 def find_reference_kind(field: FieldInfo) -> str | None:

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from mindgpt_plugins.pipeline.plan import Plan
 
@@ -35,8 +36,12 @@ def show_plan(console: Console, plan: Plan) -> None:
     colours = {"reuse": "green", "resume": "yellow", "run": "cyan", "not selected": "dim"}
     for stage in plan.stages:
         colour = colours[stage.status]
-        table.add_row(stage.name, stage.config.kind, f"[{colour}]{stage.status}[/]", stage.reason, stage.folder.name)
+        status = f"[{colour}]{stage.status}[/]"
+        table.add_row(stage.name, stage.config.kind, status, Text(stage.reason), stage.folder.name)
     console.print(table)
+    for stage in plan.stages:
+        if stage.damage is not None:
+            console.print(f"{stage.name}: {stage.damage}", style="yellow", soft_wrap=True, markup=False, emoji=False)
 
 
 class StageProgress:

@@ -9,9 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from mindgpt_plugins.core import device, folders, interpreter
+from mindgpt_plugins.core import artefacts, device, folders, interpreter, state
 from mindgpt_plugins.core.errors import StageError
-from mindgpt_plugins.core.files import read_json
 from mindgpt_plugins.core.registry import get_registered
 from mindgpt_plugins.core.schema import StageConfig
 from mindgpt_plugins.core.stamps import Stamp, StampMemory
@@ -44,6 +43,8 @@ class PlannedStage:
     context: Context
     launch: Launch
     python: str
+    damage: artefacts.Damage | None = None
+    """What is damaged of an earlier attempt, which is why the stage runs (or is not reused)."""
     inspected: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
     """What preflight found in the stage's sets, so that one command reads each once; its own."""
 
@@ -68,6 +69,7 @@ def make_run_plan(
     until: str | None = None,
     start: str | None = None,
     fresh: bool = False,
+    verify: bool = False,
     ran: frozenset[str] = frozenset(),
 ) -> Plan:
     """Plan a run; a finished gate that failed and may extend adds its stages (see :mod:`.extension`).
@@ -78,6 +80,7 @@ def make_run_plan(
         until: Last stage to run.
         start: First stage to run; everything before it must be done already.
         fresh: Run the selected stages again in new folders even if they are done.
+        verify: Read every artefact of the stages that are done and compare its digest; else size and time are enough.
         ran: Stages that ``fresh`` no longer concerns, because they have just been run.
 
     Raises:
@@ -87,7 +90,7 @@ def make_run_plan(
     extension.check_extension_gates(recipe)
     memory = StampMemory(runs / MEMORY)
     while True:
-        plan = _make(recipe, runs, until, start, fresh, ran, memory)
+        plan = _make(recipe, runs, until, start, fresh, verify, ran, memory)
         gate = next(
             (stage.name for stage in plan.stages if extension.is_extension_owed(recipe, stage.name, stage.folder)), None
         )
@@ -106,6 +109,7 @@ def _make(
     until: str | None,
     start: str | None,
     fresh: bool,
+    verify: bool,
     ran: frozenset[str],
     memory: StampMemory,
 ) -> Plan:
@@ -119,7 +123,7 @@ def _make(
         raise StageError(f"--from {start} comes after --until {until}; nothing would run")
     previous = _previous_records(runs / recipe.name)
     identity: dict[str, str] = {}
-    artefacts: dict[str, Mapping[str, str]] = {}
+    promised: dict[str, Mapping[str, str]] = {}
     planned: list[PlannedStage] = []
     for position, name in enumerate(order):
         config = recipe.stages[name]
@@ -130,7 +134,7 @@ def _make(
             config.python or launch.python, recipe.folder, "launch.*.python or a stage's python"
         )
         made = {stage.name: stage.folder for stage in planned if stage.name in inputs}
-        of_inputs = {i: artefacts[i] for i in inputs}
+        of_inputs = {i: promised[i] for i in inputs}
         context = partial(_context, recipe, name, config, inputs=of_inputs, input_folders=made, python=python)
         # What is read from outside does not depend on the stage's own folder, which is named by the hash.
         outside = reads.find_outside_reads(stage, config, context(folder=runs))
@@ -141,14 +145,20 @@ def _make(
         )
         digest = hash_identity(found)
         selected = first <= position <= last
-        attempt = folders.find_latest_attempt(runs, name, digest) + (1 if fresh and selected and name not in ran else 0)
-        folder = folders.locate_stage_folder(runs, name, digest, max(1, attempt)).resolve()
-        identity[name] = f"{digest}.{max(1, attempt)}"
+        attempt = max(1, folders.find_latest_attempt(runs, name, digest))
+        folder = folders.locate_stage_folder(runs, name, digest, attempt).resolve()
+        damage = artefacts.verify_artefacts(folder) if verify and name not in ran else artefacts.find_damage(folder)
+        if selected and folder.is_dir() and (damage is not None or (fresh and name not in ran)):
+            # What is left of a damaged attempt must not be gone on from: who knows what else of it is damaged?
+            attempt += 1
+            folder = folders.locate_stage_folder(runs, name, digest, attempt).resolve()
+        identity[name] = f"{digest}.{attempt}"
         own = context(folder=folder)
-        artefacts[name] = stage.artefacts(config, own)
-        status, reason = _status(folder, selected, previous.get(name), found, stamps)
+        promised[name] = stage.artefacts(config, own)
+        status, reason = _status(folder, selected, damage, previous.get(name), found, stamps)
         if position < first and status != "reuse":
-            raise StageError(f"--from {start} needs {name!r} to be done, but it is not; run without --from first")
+            why = "it is not" if damage is None else str(damage)
+            raise StageError(f"--from {start} needs {name!r} to be done, but {why}; run without --from first")
         planned.append(
             PlannedStage(
                 name,
@@ -163,6 +173,7 @@ def _make(
                 own,
                 launch,
                 python,
+                damage,
             )
         )
     run_identity = folders.digest_run(identity)
@@ -202,17 +213,20 @@ def _context(
 def _status(
     folder: Path,
     selected: bool,
-    before: tuple[Path, dict[str, Any]] | None,
+    damage: artefacts.Damage | None,
+    before: tuple[Path, state.StageRecord] | None,
     identity: Mapping[str, Any],
     stamps: Mapping[str, Stamp],
 ) -> tuple[Status, str]:
+    if not selected:
+        return ("reuse", "done") if damage is None and folders.is_stage_done(folder) else ("not selected", "")
+    if damage is not None:
+        return "run", f"its artefact {damage.artefact!r} is damaged"
     if folders.is_stage_done(folder):
         return "reuse", "done"
-    if not selected:
-        return "not selected", ""
-    if (folder / folders.DONE).is_file():
-        return "run", "its artefacts were deleted"
-    if (folder / "stage.json").is_file():
+    if (folder / artefacts.DONE).is_file():
+        return "resume", f"its {artefacts.DONE} cannot be read"
+    if (folder / state.STAGE_RECORD).is_file():
         stopped = read_divergence(folder)
         return "resume", "was interrupted" if stopped is None else f"was stopped: {summarise_divergence(stopped)}"
     if before is None:
@@ -221,7 +235,7 @@ def _status(
 
 
 def _differences(
-    folder: Path, record: dict[str, Any], identity: Mapping[str, Any], stamps: Mapping[str, Stamp]
+    folder: Path, record: Mapping[str, Any], identity: Mapping[str, Any], stamps: Mapping[str, Stamp]
 ) -> Iterator[str]:
     """What is not as it was when the stage last ran, one text for each part of its identity."""
     names = {
@@ -260,13 +274,10 @@ def list_changed_keys(before: Any, after: Any, place: str = "") -> list[str]:
     return [] if before == after else [place]
 
 
-def _previous_records(run: Path) -> dict[str, tuple[Path, dict[str, Any]]]:
+def _previous_records(run: Path) -> dict[str, tuple[Path, state.StageRecord]]:
     """Folder and ``stage.json`` of every stage of the recipe's latest run, for saying what changed."""
-    if not (run / "manifest.json").is_file():
-        return {}
-    records = {}
-    for stage in read_json(run / "manifest.json")["stages"]:
-        record = Path(stage["folder"]) / "stage.json"
-        if record.is_file():
-            records[stage["name"]] = record.parent, read_json(record)
-    return records
+    manifest = state.recover_manifest(run.resolve())  # the link's own path says less
+    stages = manifest["stages"] if manifest is not None else []
+    found = {stage["name"]: Path(stage["folder"]) for stage in stages}
+    records = {name: (folder, state.recover_stage_record(folder)) for name, folder in found.items()}
+    return {name: (folder, record) for name, (folder, record) in records.items() if record is not None}

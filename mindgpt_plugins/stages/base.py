@@ -115,6 +115,8 @@ class Stage(ABC, Generic[ConfigT]):
     """Modules that its processes start from, where neither an import nor a string in the stage's own file says so."""
     uses: ClassVar[tuple[str, ...]] = ()
     """Kinds of registered things that its processes look up by name, e.g. ``("reward", "advantage")``."""
+    paid: ClassVar[tuple[str, ...]] = ()
+    """Patterns of files in its folder with answers that were paid for: a new attempt after damage begins with them."""
 
     @classmethod
     def code(cls) -> Mapping[str, str]:

@@ -46,7 +46,7 @@ def export(
     from mindgpt_data.steps.export import run
 
     found, folder = resolve_settings(config, overrides), Work(work)
-    with show_progress_line("export") as progress:
+    with folder.lock(), show_progress_line("export") as progress:
         summary = run(folder, found, seed=seed, progress=progress)
     table = Table("set", "items", "images", title="Datasets")
     for name, counts in summary["sets"].items():

@@ -13,11 +13,13 @@ from typing import Any, Protocol
 
 from mindgpt_data import engines
 from mindgpt_data.corpus import find_corpus_files
+from mindgpt_data.export import remove_unused_pictures
 from mindgpt_data.focus import weights
 from mindgpt_data.io.progress import Progress, ignore_update
 from mindgpt_data.io.work import Work
 from mindgpt_data.schema.config import DataSettings
 from mindgpt_plugins.core.builtins import list_shipped_modules
+from mindgpt_plugins.core.files import remove_leftovers
 from mindgpt_plugins.core.schema import dump_hashed
 from mindgpt_plugins.core.sources import digest_source, find_code
 from mindgpt_plugins.core.stamps import StampMemory
@@ -97,6 +99,7 @@ def run(
     Raises:
         ValueError: ``start`` or ``until`` is no step.
         FocusError: the focus cannot be used, or nothing is weak; before any step has run.
+        RuntimeError: another process is at work in the folder.
     """
     weights.load_run_focus(settings)
     names = [step.name for step in STEPS]
@@ -105,6 +108,22 @@ def run(
             raise ValueError(f"{option} {value}: there is no such step; the steps are: {', '.join(names)}")
     first = names.index(start) if start else len(names)
     last = names.index(until) if until else len(names) - 1
+    with work.lock():
+        for folder in (work.folder, work.datasets):
+            remove_leftovers(folder)
+        return _run_steps(work, settings, seed, progress, listen, plugins, first, last)
+
+
+def _run_steps(
+    work: Work,
+    settings: DataSettings,
+    seed: int,
+    progress: Progress,
+    listen: Listener,
+    plugins: Sequence[str],
+    first: int,
+    last: int,
+) -> dict[str, dict[str, Any]]:
     done: dict[str, dict[str, Any]] = {}
     for number, step in enumerate(STEPS[: last + 1]):
         wanted = fingerprint_step(step, work, settings, seed, plugins)
@@ -123,6 +142,8 @@ def run(
             summary = importlib.import_module(f"mindgpt_data.steps.{step.name}").run(
                 work, settings, seed=seed, progress=progress
             )
+        if step.name == "export" and before is None:  # the first one, or one after an export that was killed
+            remove_unused_pictures(work.datasets)
         seconds = round(time.monotonic() - began, 3)
         done[step.name] = {"seconds": seconds, **summary, "fingerprint": wanted}
         work.write_summary(step.name, done[step.name])

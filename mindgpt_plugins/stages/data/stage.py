@@ -19,6 +19,7 @@ class DataStage(Stage[DataConfig]):
     Config: ClassVar[type[StageConfig]] = DataConfig
     side: ClassVar[str] = "data"
     uses: ClassVar[tuple[str, ...]] = ("estimator", "teacher", "allocator", "gate")
+    paid: ClassVar[tuple[str, ...]] = ("work/store.sqlite*",)
 
     def render(self, config: DataConfig, context: Context) -> list[Command]:
         """Write ``config.json`` for ``python -m mindgpt_data``, its paths made absolute."""

@@ -23,6 +23,8 @@ if __name__ == "__main__":
         sys.exit("usage: python -m mindgpt_plugins.stages.quantise CONFIG.json")
     path = Path(sys.argv[1]).resolve()
     job = read_model(path, QuantiseJob)
+    if (path.parent / "model" / "done").is_file():  # it passed, and only its record was lost
+        sys.exit(0)
     try:
         candidate = quantise_model(job, path.parent)
         print(json.dumps(judge_quantised_model(job, path.parent, candidate), indent=1), flush=True)

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from mindgpt_patches import catalog
 
 from mindgpt_plugins.core.choice import find_choices
+from mindgpt_plugins.core.files import replace_file
 from mindgpt_plugins.core.registry import (
     PluginError,
     RegistryError,
@@ -352,6 +353,6 @@ def _ray_folder(folder: Path) -> Path:
 
 def _token(path: Path) -> None:
     if not path.is_file() or not path.read_text().strip():
-        path.touch(mode=0o600)
-        path.chmod(0o600)
-        path.write_text(secrets.token_hex(32))
+        with replace_file(path) as aside:
+            aside.touch(mode=0o600)
+            aside.write_text(secrets.token_hex(32))

@@ -10,7 +10,7 @@ import yaml
 
 from mindgpt_plugins.core.dataset_files import DatasetError, read_set_info
 from mindgpt_plugins.core.errors import StageError
-from mindgpt_plugins.core.files import write_json
+from mindgpt_plugins.core.files import write_json, write_text
 from mindgpt_plugins.core.registry import PluginError, RegistryError
 from mindgpt_plugins.llamafactory_ext.settings import (
     LlamaFactorySettingsError,
@@ -242,7 +242,7 @@ def _entry(context: Context, reference: str) -> dict[str, Any]:
 
 def _write(path: Path, content: dict[str, Any]) -> str:
     text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
-    path.write_text(f"# Rendered by mindgpt; by hand: see command.sh.\n{text}", encoding="utf-8")
+    write_text(path, f"# Rendered by mindgpt; by hand: see command.sh.\n{text}")
     return str(path)
 
 

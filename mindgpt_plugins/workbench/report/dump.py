@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mindgpt_plugins.core.folders import list_artefacts
 from mindgpt_plugins.workbench.report.run import ReportedRun, StageView, read_whole_lines
 
 Line = dict[str, Any]
@@ -31,8 +32,8 @@ def list_picture_folders(run: ReportedRun) -> list[Path]:
 
     They are those of the data sets that stages of the run made or read, and those under the recipe's `report.pictures`.
     """
-    made = ((stage.folder, stage.json("artefacts.json") or {}) for stage in run.stages)
-    own = [folder / str(artefacts["datasets"]) for folder, artefacts in made if "datasets" in artefacts]
+    made = [list_artefacts(stage.folder) for stage in run.stages]
+    own = [paths["datasets"] for paths in made if "datasets" in paths]
     return list(dict.fromkeys(Path(os.path.abspath(one)) for one in (*own, *run.manifest.get("pictures", ()))))
 
 

@@ -14,7 +14,7 @@ VERSION = 1
 
 def compute_report_figures(run: ReportedRun) -> dict[str, Any]:
     """Compute all figures. What a missing or unfinished stage would give is null or absent and listed in ``notes``."""
-    notes: list[str] = []
+    notes = [line for stage in run.stages for line in stage.describe_damage()]
     evaluations = abilities.collect_evaluations(run, notes)
     held_out = abilities.find_held_out_set(evaluations)
     matrix = abilities.build_accuracy_matrix(evaluations, held_out)

@@ -86,6 +86,45 @@ def test_requests_at_once_change_no_step_and_another_model_does(corpus: Path, tm
     assert printed() != printed(model="other")
 
 
+def test_what_a_killed_export_left_goes_and_what_it_wrote_stays(corpus: Path, tmp_path: Path) -> None:
+    work = Work(tmp_path / "work")
+    states(work, settings(corpus))
+    straight = written(work)
+    work.summary("export").unlink()
+    left = (work.datasets / ".data_train.jsonl.999999", work.datasets / "images/0123456789abcdef.png")
+    for path in (*left, work.folder / "drops/.export.jsonl.999999"):
+        path.write_text("half")
+    (work.datasets / f".data_test.json.{os.getpid()}").write_text("a living process is writing it")
+    assert states(work, settings(corpus))["export"] == "done"
+    (work.datasets / f".data_test.json.{os.getpid()}").unlink()
+    assert written(work) == straight
+    assert not (work.folder / "drops/.export.jsonl.999999").exists()
+    left[1].write_text("of a set that is gone, or of the user")
+    states(work, settings(corpus), start="export")
+    assert left[1].exists()  # the export before was not killed
+
+
+def test_a_folder_that_another_process_works_in_is_left_alone(corpus: Path, tmp_path: Path) -> None:
+    work = Work(tmp_path / "work")
+    half = work.folder / ".images.jsonl.999999"
+    with work.lock():
+        half.write_text("half")
+        with pytest.raises(RuntimeError, match="in use by another run"):
+            states(work, settings(corpus))
+    assert half.exists()
+
+
+@pytest.mark.parametrize("content", ["", '{"step": "im', "[]"])
+def test_a_summary_that_cannot_be_read_is_named_and_its_step_runs_again(
+    corpus: Path, tmp_path: Path, content: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    work = Work(tmp_path / "work")
+    states(work, settings(corpus), until="images")
+    work.summary("images").write_text(content)
+    assert states(work, settings(corpus), until="images") == {"images": "done"}
+    assert f"warning: {work.summary('images')} is " in capsys.readouterr().err
+
+
 def test_same_seed_same_bytes_and_another_seed_other_questions(corpus: Path, tmp_path: Path) -> None:
     made = []
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):

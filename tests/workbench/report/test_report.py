@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import synthetic
 
+from mindgpt_plugins.core.files import FileError
 from mindgpt_plugins.core.metrics import append_record
 from mindgpt_plugins.guards.divergence import Divergence, write_divergence
 from mindgpt_plugins.workbench.report import build_report
@@ -329,3 +330,34 @@ def test_a_stage_that_diverged_and_the_warnings_of_a_guard_are_noted(tmp_path: P
     assert said in data["notes"] and said in page.read_text()
     assert "base: 2 more warnings are in its warnings.jsonl" in data["notes"]
     assert "&lt;spike&gt; (guard.loss_spike)" in page.read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("predictions.jsonl", "evaluate_rl: its artefact 'predictions' is damaged: {path} has {size} bytes instead of"),
+        ("scores.json", "evaluate_rl: its artefact 'scores' is damaged: {path} has {size} bytes instead of"),
+        ("metrics.jsonl", "rl: {path} line"),
+        ("stage.json", ""),
+    ],
+)
+def test_files_that_are_cut_are_named_and_the_rest_is_shown(
+    tmp_path: Path, name: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = synthetic.make(tmp_path, per_task=20)
+    stage = "rl" if name == "metrics.jsonl" else "evaluate_rl"
+    (path,) = tmp_path.glob(f"stages/{stage}-*/{name}")
+    size = path.stat().st_size // 2
+    path.write_bytes(path.read_bytes()[:size] + "é".encode()[:1])
+    build_report(run)
+    data = json.loads((run / "report.json").read_text())
+    told = "\n".join(data["notes"]) + capsys.readouterr().err
+    assert str(path) in told and said.format(path=path, size=f"{size + 1:,}") in told
+    assert "align" in {e["model"] for e in data["evaluations"]}
+
+
+def test_a_manifest_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    run = synthetic.make(tmp_path, per_task=5)
+    (run / "manifest.json").write_text("[]")
+    with pytest.raises(FileError, match=r"quickstart/manifest\.json is no manifest .*mindgpt run"):
+        build_report(run)
