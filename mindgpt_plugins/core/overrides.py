@@ -10,7 +10,9 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ValidationError
 from yaml import YAMLError
 
+from mindgpt_plugins.core.names import shorten_text
 from mindgpt_plugins.core.registry import hint_nearest
+from mindgpt_plugins.core.yaml_limits import check_yaml_text
 
 
 def apply_overrides(tree: DictConfig, overrides: Sequence[str]) -> DictConfig:
@@ -25,6 +27,7 @@ def apply_overrides(tree: DictConfig, overrides: Sequence[str]) -> DictConfig:
         if not equals:
             raise ValueError(f"override {one!r} is not of the form key=value")
         try:
+            check_yaml_text(one[len(key) + 1 :])
             value = OmegaConf.select(OmegaConf.from_dotlist([f"value={one[len(key) + 1 :]}"]), "value")
             _spell_out(merged, key)
             OmegaConf.update(merged, key, value, force_add=True)
@@ -51,13 +54,15 @@ def describe_errors(
         full = f"{place}.{where}".strip(".")
         if item["type"] == "extra_forbidden":
             known = [*_fields_at(schema, item["loc"][:-1]), *known_extra]
-            lines.append(f"{full}: unknown key {str(item['loc'][-1])!r}{hint_nearest(str(item['loc'][-1]), known)}")
+            key = shorten_text(str(item["loc"][-1]))
+            lines.append(f"{shorten_text(full)}: unknown key {key!r}{hint_nearest(key, known)}")
             if known:
                 lines[-1] += f" Known: {', '.join(known)}."
         elif item["type"] == "missing":
             lines.append(f"{full}: required key is missing")
         else:
-            lines.append(f"{full}: {item['msg']} (got {item['input']!r})")
+            said = item["msg"].removeprefix("Value error, ")
+            lines.append(f"{shorten_text(full)}: {said} (got {shorten_text(repr(item['input']))})")
     return lines
 
 

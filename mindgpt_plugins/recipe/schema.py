@@ -7,8 +7,10 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
+from mindgpt_plugins.core.folders import STAGES
 from mindgpt_plugins.core.image_size import MAX_PIXELS, MIN_PIXELS
-from mindgpt_plugins.core.schema import StageConfig, Strict
+from mindgpt_plugins.core.names import LONGEST_NAME, ROOM
+from mindgpt_plugins.core.schema import Seed, StageConfig, Strict
 
 
 class ImageSize(Strict):
@@ -33,16 +35,25 @@ class Launch(Strict):
         default_factory=dict, description="Environment variables that are added to the side's processes."
     )
 
+    @field_validator("env")
+    @classmethod
+    def _named(cls, value: dict[str, str]) -> dict[str, str]:
+        for name in value:
+            if not name or "=" in name or not name.isprintable() or " " in name:
+                raise ValueError(f"{name!r} cannot be the name of an environment variable")
+        return value
+
 
 class RecipeHead(Strict):
     """Everything of a recipe but its stages."""
 
     name: str = Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$",
+        max_length=LONGEST_NAME - ROOM,
         description="Name of the recipe; its runs lie in a folder of that name.",
     )
     description: str = Field("", description="What the recipe is for, in a sentence.")
-    seed: int = Field(0, description="Seed of every stage that does not set its own.")
+    seed: Seed = Field(0, description="Seed of every stage that does not set its own.")
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="Where the stages run; auto takes accelerators when there are any, else the CPU."
     )
@@ -58,6 +69,13 @@ class RecipeHead(Strict):
         description="Side of a stage kind (data, sft, rl, …) → how its processes are started. Each may live in its own "
         "environment: verl and LLaMA-Factory agree on one narrow transformers window.",
     )
+
+    @field_validator("name")
+    @classmethod
+    def _beside_stages(cls, value: str) -> str:
+        if value == STAGES:
+            raise ValueError(f"a recipe cannot be called {value!r}: the runs folder keeps its stages under that name")
+        return value
 
 
 class Recipe(RecipeHead):
