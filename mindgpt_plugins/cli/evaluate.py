@@ -66,9 +66,8 @@ def evaluate(
 
     Example: mindgpt evaluate quickstart --sets runs/data/test --benchmarks mmstar,pope --data mmstar=./MMStar
     """
-    from rich.console import Console
-
     from mindgpt_plugins.core import files
+    from mindgpt_plugins.core.console import make_console
     from mindgpt_plugins.pipeline import display, plan, preflight_all, runner
     from mindgpt_plugins.workbench.report import build_report
 
@@ -94,7 +93,7 @@ def evaluate(
     raw |= {"image": image} if image else {}
     raw |= {"launch": {"benchmark": {"python": harness}}} if harness else {}
 
-    console = Console()
+    console = make_console()
     planned = plan.make_run_plan(_recipe(raw, overrides or []), runs, fresh=fresh)
     display.show_plan(console, planned)
     preflight_all.check_planned_stages(planned)

@@ -49,14 +49,13 @@ def curriculum(
 
     Example: mindgpt plan curriculum quickstart --stage domain --html plan.html
     """
-    from rich.console import Console
-
+    from mindgpt_plugins.core.console import make_console
     from mindgpt_plugins.core.registry import hint_nearest
     from mindgpt_plugins.pipeline import plan
     from mindgpt_plugins.recipe.loading import RecipeError, load_recipe
     from mindgpt_plugins.stages.sft.config import TrainingConfig
 
-    console = Console()
+    console = make_console()
     planned = plan.make_run_plan(load_recipe(recipe, overrides or []), runs)
     training = [one for one in planned.stages if isinstance(one.config, TrainingConfig)]
     chosen = [one for one in training if stage in (None, one.name)]

@@ -37,9 +37,8 @@ def cost(
 
     Example: mindgpt plan cost my.yaml --gpu h200 --model Qwen/Qwen3-VL-8B-Instruct=./Qwen3-VL-8B-Instruct
     """
-    from rich.console import Console
-
     from mindgpt_plugins.cli.rehearse import parse_model_folders
+    from mindgpt_plugins.core.console import make_console
     from mindgpt_plugins.pipeline import plan
     from mindgpt_plugins.recipe.loading import load_recipe
     from mindgpt_plugins.workbench.cost.estimate import estimate_plan_cost
@@ -50,7 +49,7 @@ def cost(
     found = estimate_plan_cost(
         plan.make_run_plan(loaded, runs), gpu=gpu, mfu=mfu, models=folders, reply_share=reply_share
     )
-    show_stage_costs(Console(), found, gpu, mfu)
+    show_stage_costs(make_console(), found, gpu, mfu)
     if json_file is not None:
         from mindgpt_plugins.sizing.gpus import GPUS
 

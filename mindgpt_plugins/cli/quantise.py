@@ -38,15 +38,15 @@ def quantise(
 
     Example: mindgpt quantise recipes/quantise/quickstart.yaml launch.quantise.python=env/quantise/bin/python
     """
-    from rich.console import Console
     from rich.table import Table
 
     from mindgpt_plugins.core import files, folders
+    from mindgpt_plugins.core.console import make_console
     from mindgpt_plugins.pipeline import display, plan, preflight_all, runner
     from mindgpt_plugins.recipe.loading import RecipeError, load_recipe
     from mindgpt_plugins.stages.quantise.config import QuantiseConfig
 
-    console = Console()
+    console = make_console()
     loaded = load_recipe(recipe, overrides or [])
     names = [name for name, config in loaded.stages.items() if isinstance(config, QuantiseConfig)]
     if not names or (stage is not None and stage not in names):

@@ -44,14 +44,13 @@ def serve(
 
     Example: mindgpt serve quickstart --python env/vllm/bin/python --check
     """
-    from rich.console import Console
-
     from mindgpt_plugins.core import files
+    from mindgpt_plugins.core.console import make_console
     from mindgpt_plugins.generation.vllm_server import Server, VllmServerSettings, build_vllm_command
     from mindgpt_plugins.workbench.serve.checks import check_server_settings
     from mindgpt_plugins.workbench.serve.probe import ask_question, read_drafted_tokens, run_load_test
 
-    console = Console()
+    console = make_console()
     model, settings, questions = _what(run, stage, runs)
     served = VllmServerSettings(
         model=model,

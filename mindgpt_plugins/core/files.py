@@ -43,7 +43,9 @@ def replace_file(path: Path, *, sync: bool = True, alone: bool = False) -> Itera
             with aside.open("rb") as written:
                 os.fsync(written.fileno())
         os.replace(aside, path)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, OSError) and error.errno is not None and error.filename is None:
+            error.filename = str(path)  # a write that fails, on a full disk, does not say where
         aside.unlink(missing_ok=True)
         raise
 

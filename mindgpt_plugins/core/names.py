@@ -7,7 +7,7 @@ LONGEST_NAME = 255
 LONGEST_PATH = 4095
 """Bytes of a path: Linux's PATH_MAX without the closing zero."""
 ROOM = 55
-"""Bytes that runs add to a name of a recipe or a stage: hash, attempt, ``.more1``, what a temporary file has in front."""
+"""Bytes that runs add to a name of a recipe or a stage: hash, attempt, ``.more1``, and what a temporary file has."""
 
 
 def find_name_problem(name: str, longest: int = LONGEST_NAME) -> str | None:

@@ -1,8 +1,8 @@
 """Limits of YAML that is read, held against the text before a parser builds or copies anything from it.
 
 A document of a few hundred bytes can stand for billions of nodes, since an alias (``*name``) repeats what its anchor
-holds, and an interpolation (``${name}``) does the same with text; deep nesting ends in a RecursionError somewhere. Events
-of the YAML parser tell the size of the whole without building it.
+holds, and an interpolation (``${name}``) does the same with text; deep nesting ends in a RecursionError somewhere. The
+events of the YAML parser tell the size of the whole without building it.
 """
 
 from __future__ import annotations
@@ -156,7 +156,8 @@ def check_interpolations(data: Any, limits: YamlLimits = RECIPE_LIMITS) -> None:
             return (len(value) if isinstance(value, str) else 1), 0
         if place not in known:
             named = [part for one in value.split("${")[1:] for part in _KEY.findall(one.partition("}")[0])]
-            size, hops = (0, 0) if left == 0 else _add_up(measure(*_find_named(data, place, n), left - 1) for n in named)
+            inner = [_find_named(data, place, one) for one in named] if left else []
+            size, hops = _add_up(measure(*one, left - 1) for one in inner)
             if left == 0 or hops == MOST_REFERENCES:
                 raise InputError(
                     f"{'.'.join(place)}: its ${{…}} refers to what refers on, in a circle or more than "

@@ -260,9 +260,7 @@ def _reference_problem(recipe: Recipe, order: list[str], position: int, to: str,
         return f"model {value!r} is no earlier stage; for the folder beside the recipe write './{value}'"
     if _HUB_ID.fullmatch(value):
         return None
-    return (
-        f"model {value!r} is no earlier stage, no folder and no hub id (owner/name){hint_nearest(value, earlier)}"
-    )
+    return f"model {value!r} is no earlier stage, no folder and no hub id (owner/name){hint_nearest(value, earlier)}"
 
 
 def _merge_extended(path: Path, seen: tuple[Path, ...]) -> DictConfig:

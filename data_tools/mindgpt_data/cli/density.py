@@ -58,13 +58,12 @@ def density(
     """
     import shutil
 
-    from rich.console import Console
-
     from mindgpt_data.steps.density import run
+    from mindgpt_plugins.core.console import make_console
 
     corpus, overrides = _split(arguments or [])
     folder = _work(work, out)
-    console = Console(highlight=False)
+    console = make_console(highlight=False)
     # A work folder alone knows its pictures: the settings' corpus is then only a name.
     place = corpus or (None if config else str(folder.folder))
     images = None if place is None else {"path": place}

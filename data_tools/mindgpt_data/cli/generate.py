@@ -51,12 +51,11 @@ def generate(
     Offline: --batch-out batch, then `vllm run-batch -i batch/generate-00000.jsonl -o batch/answers/0.jsonl --model …`,
     then --batch-in batch/answers.
     """
-    from rich.console import Console
-
     from mindgpt_data.io.work import Work
     from mindgpt_data.steps import generate as step
+    from mindgpt_plugins.core.console import make_console
 
-    found, folder, console = resolve_settings(config, overrides), Work(work), Console(highlight=False)
+    found, folder, console = resolve_settings(config, overrides), Work(work), make_console(highlight=False)
     if batch_out is not None:
         paths = step.export_batch(folder, found, batch_out, seed=seed)
         for path in paths:

@@ -36,16 +36,15 @@ def match(
 
     Example: mindgpt data match match.matcher=text match.limit=3 --config data.yaml
     """
-    from rich.console import Console
-
     from mindgpt_data.io.work import Work
     from mindgpt_data.steps.match import run
+    from mindgpt_plugins.core.console import make_console
 
     found = resolve_settings(config, overrides)
     folder = Work(work)
     with show_progress_line("match") as progress:
         summary = run(folder, found, seed=seed, progress=progress)
-    console = Console(highlight=False)
+    console = make_console(highlight=False)
     console.print(
         f"[bold]{summary['matched']}[/] of {summary['images']} images have topics; "
         f"{summary['leaves_used']} of {summary['leaves']} leaves are used"

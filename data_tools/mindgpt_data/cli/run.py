@@ -61,15 +61,14 @@ def run(
     With --focus, the evaluation of the last model steers this round:  mindgpt data run images.path=photos --work round2
     --focus runs/stages/eval_align-HASH/branches.json --dry-run
     """
-    from rich.console import Console
-
     from mindgpt_data import engines
     from mindgpt_data.cli import options
     from mindgpt_data.io.work import Work
     from mindgpt_data.steps import check, pipeline
     from mindgpt_plugins.core import registry
+    from mindgpt_plugins.core.console import make_console
 
-    console = Console()
+    console = make_console()
     registry.load_plugins(plugins or [])
     settings = options.resolve_settings(config, overrides, focus=_focus(focus, target))
     check.require_valid_settings(settings)
