@@ -16,6 +16,8 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
+from mindgpt_plugins.core.errors import InputError
+
 _NUMBER = re.compile(r"[-+]?(0[xob])?[0-9_.:]+([eE][-+]?[0-9]+)?")
 _KEY = re.compile(r"[^\s,:{}$'\"]+")
 _EVENTS: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, where it was built: ten times as fast
@@ -23,10 +25,6 @@ LONGEST_NUMBER = 64
 """Characters of a number: a float with all its digits has 24, a SHA-256 that happens to hold digits only has 64."""
 MOST_REFERENCES = 16
 """Interpolations that may stand one behind the other; OmegaConf takes some thirty frames of Python's stack for each."""
-
-
-class InputError(ValueError):
-    """What was read is larger or deeper than anything that is meant, or of another shape; the message says which."""
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 from yaml import YAMLError
 
+from mindgpt_plugins.core.errors import InputError
 from mindgpt_plugins.core.names import LONGEST_NAME, ROOM, find_name_problem, find_path_problem, shorten_text
 from mindgpt_plugins.core.overrides import apply_overrides, describe_errors, shorten_error
 from mindgpt_plugins.core.registry import (
@@ -25,7 +26,7 @@ from mindgpt_plugins.core.registry import (
     load_plugins,
 )
 from mindgpt_plugins.core.schema import StageConfig
-from mindgpt_plugins.core.yaml_limits import InputError, check_interpolations, read_yaml_mapping
+from mindgpt_plugins.core.yaml_limits import check_interpolations, read_yaml_mapping
 from mindgpt_plugins.recipe.schema import Recipe, RecipeHead
 from mindgpt_plugins.recipe.values import find_value_problems
 
@@ -283,7 +284,10 @@ def _merge_extended(path: Path, seen: tuple[Path, ...]) -> DictConfig:
         base = shipped[str(parent)]
     base = base.resolve()
     _check_parent(base, path)
-    merged = OmegaConf.merge(_merge_extended(base, (*seen, path)), tree)
+    try:
+        merged = OmegaConf.merge(_merge_extended(base, (*seen, path)), tree)
+    except OmegaConfBaseException as error:
+        raise RecipeError(str(path), [f"does not fit {base.name}, which it extends: {shorten_error(error)}"]) from None
     assert isinstance(merged, DictConfig)
     return merged
 

@@ -12,8 +12,9 @@ from pydantic import ValidationError
 from yaml import YAMLError
 
 from mindgpt_data.schema.config import DataSettings
+from mindgpt_plugins.core.errors import InputError
 from mindgpt_plugins.core.overrides import apply_overrides, describe_errors, shorten_error
-from mindgpt_plugins.core.yaml_limits import InputError, check_interpolations, read_yaml_mapping
+from mindgpt_plugins.core.yaml_limits import check_interpolations, read_yaml_mapping
 
 
 class SettingsError(ValueError):
