@@ -40,7 +40,7 @@ def check_json_depth(value: Any) -> None:
         InputError: see :data:`DEEPEST_JSON`.
     """
     level = [value]
-    for _ in range(DEEPEST_JSON + 1):
+    for _ in range(DEEPEST_JSON):
         level = [inner for one in level for inner in _list_inner(one)]
         if not level:
             return
