@@ -164,6 +164,7 @@ def _recipe(raw: dict[str, Any], overrides: list[str]) -> Any:
 
 
 def _show(console: Any, name: str, scores: list[dict[str, Any]]) -> None:
+    from rich.markup import escape
     from rich.table import Table
 
     from mindgpt_plugins.stages.evaluate.scoring import ALL
@@ -178,8 +179,8 @@ def _show(console: Any, name: str, scores: list[dict[str, Any]]) -> None:
             blank = cell["blank_accuracy"]
             missing = round(cell["n"] * (1 - (cell["parsed"] or 0)))
             table.add_row(
-                cell["set"],
-                cell["source"],
+                escape(cell["set"]),
+                escape(cell["source"]),
                 str(cell["n"]),
                 f"{100 * cell['accuracy']:.1f}",
                 f"{100 * cell['low']:.1f}–{100 * cell['high']:.1f}",

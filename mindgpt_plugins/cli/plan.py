@@ -104,6 +104,7 @@ def forecast_stage(planned: PlannedStage, uids: bool) -> Forecast:
 
 def show_forecast(console: Console, name: str, found: Forecast) -> None:
     """Print the table of a stage."""
+    from rich.markup import escape
     from rich.table import Table
 
     mixture = f" · mixture {found.mixture}" if found.mixture else ""
@@ -111,10 +112,12 @@ def show_forecast(console: Console, name: str, found: Forecast) -> None:
         f"{name} · {found.sampler}{mixture} · {found.steps} steps of {found.samples_per_step} samples, "
         f"{found.steps_per_epoch} per epoch of {found.rows} rows"
     )
-    table = Table(title=title, title_justify="left", caption=" ".join(found.notes) or None, caption_justify="left")
+    table = Table(
+        title=escape(title), title_justify="left", caption=" ".join(found.notes) or None, caption_justify="left"
+    )
     groups = _groups(found)
     for column in ("steps", "epoch", *groups, "difficulty"):
-        table.add_column(column, justify="left" if column in groups else "right", no_wrap=True)
+        table.add_column(escape(column), justify="left" if column in groups else "right", no_wrap=True)
     for first, last in split_step_spans(found, ROWS):
         total = sum(sum(series[first:last]) for series in groups.values())
         shares = [sum(series[first:last]) / total for series in groups.values()]

@@ -59,6 +59,7 @@ def cost(
 
 def show_stage_costs(console: Console, found: list[StageCost], gpu: str, mfu: float) -> None:
     """Print a row per stage that a GPU works for, their sum, and the assumptions."""
+    from rich.markup import escape
     from rich.table import Table
 
     from mindgpt_plugins.sizing.gpus import GPUS
@@ -74,7 +75,7 @@ def show_stage_costs(console: Console, found: list[StageCost], gpu: str, mfu: fl
     for one in shown:
         figures = (f"{one.steps or '–'}", *map(_short, (one.samples, one.tokens, one.images)), f"{one.flops:.2e}")
         cells = (*figures, f"{one.gpu_hours:.3g}") if one.counted else ("–",) * 5 + ("not counted",)
-        table.add_row(one.stage, one.kind, *cells)
+        table.add_row(escape(one.stage), one.kind, *cells)
     sums = [sum(getattr(one, key) for one in shown) for key in ("samples", "tokens", "images", "flops", "gpu_hours")]
     table.add_section()
     table.add_row("total", "", "", *map(_short, sums[:3]), f"{sums[3]:.2e}", f"{sums[4]:.3g}", style="bold")

@@ -38,6 +38,7 @@ def quantise(
 
     Example: mindgpt quantise recipes/quantise/quickstart.yaml launch.quantise.python=env/quantise/bin/python
     """
+    from rich.markup import escape
     from rich.table import Table
 
     from mindgpt_plugins.core import files, folders
@@ -63,6 +64,6 @@ def quantise(
             scheme = q["scheme"] + (" +kv" if q["kv_cache"] == "fp8" else "")
             accuracy = f"{q['accuracy']['model']:.3f} → {q['accuracy']['quantised']:.3f}"
             figures = (f"{q['recovery']:.3f}", f"{q['kl']:.1e}", f"{q['top1']:.3f}", f"{q['size']:.2f}")
-            table.add_row(one.name, scheme, accuracy, *figures)
+            table.add_row(escape(one.name), scheme, accuracy, *figures)
     console.print(table)
     console.print("KL in nats per token; size and recovery as shares of the unquantised model.", style="dim")

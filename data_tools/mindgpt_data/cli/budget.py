@@ -41,4 +41,4 @@ def budget(
     for number, images in summary["per_image"].items():
         bar = "█" * max(1, round(40 * images / largest))
         console.print(f"{number:>4} QA {bar} {images}", highlight=False)
-    console.print(f"written: {folder.budget}")
+    console.print(f"written: {folder.budget}", markup=False)

@@ -83,7 +83,7 @@ def density(
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(folder.density, out)
-    console.print(f"written: {out or folder.density}", soft_wrap=True)
+    console.print(f"written: {out or folder.density}", soft_wrap=True, markup=False)
 
 
 def _split(arguments: list[str]) -> tuple[str | None, list[str]]:
@@ -117,14 +117,15 @@ def _read(folder: Work, resolved: DataSettings, seed: int, console: Any) -> None
 
 def _print_drops(console: Any, summary: dict[str, Any], path: Path) -> None:
     for reason, count in sorted(summary["dropped"].items()):
-        console.print(f"  {count:>5}  left out: {reason}")
+        console.print(f"  {count:>5}  left out: {reason}", markup=False)
     if summary["dropped"]:
-        console.print(f"  reasons in {path}", soft_wrap=True)
+        console.print(f"  reasons in {path}", soft_wrap=True, markup=False)
 
 
 def _compare(folder: Work, resolved: DataSettings, names: str, out: Path | None, seed: int, console: Any) -> None:
     from dataclasses import asdict
 
+    from rich.markup import escape
     from rich.table import Table
 
     from mindgpt_data.density.compare import COLUMNS
@@ -160,8 +161,8 @@ def _compare(folder: Work, resolved: DataSettings, names: str, out: Path | None,
     console.print(table)
     apart = Table("picture", *pair, title="IDS furthest apart")
     for image, first, second in found.apart:
-        apart.add_row(image, f"{first:.2f}", f"{second:.2f}")
+        apart.add_row(escape(image), f"{first:.2f}", f"{second:.2f}")
     console.print(apart)
     path = out or folder.folder / "compare" / "comparison.json"
     files.write_json(path, {"estimators": pair, **asdict(found)})
-    console.print(f"written: {path}", soft_wrap=True)
+    console.print(f"written: {path}", soft_wrap=True, markup=False)

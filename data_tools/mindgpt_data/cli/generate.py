@@ -59,7 +59,7 @@ def generate(
     if batch_out is not None:
         paths = step.export_batch(folder, found, batch_out, seed=seed)
         for path in paths:
-            console.print(f"written: {path}")
+            console.print(f"written: {path}", markup=False)
         if not paths:
             console.print("every request already has its answer in the store")
         return
@@ -86,8 +86,8 @@ def generate(
             f"  {line['model']}: {line['prompt_tokens']} + {line['completion_tokens']} tokens, cost {line['cost']:.4f}"
         )
     for reason, number in summary["dropped"].items():
-        console.print(f"  {number:>5}  {reason}")
-    console.print(f"written: {folder.candidates}")
+        console.print(f"  {number:>5}  {reason}", markup=False)
+    console.print(f"written: {folder.candidates}", markup=False)
 
 
 def show_estimate(console: Console, expected: Estimate) -> None:

@@ -42,13 +42,13 @@ def add(app: typer.Typer) -> None:
         with show_progress_line("images") as progress:
             summary = run(folder, resolved, seed=seed, progress=progress)
         console = make_console()
-        console.print(f"{summary['images']} pictures → {folder.images}")
+        console.print(f"{summary['images']} pictures → {folder.images}", markup=False)
         for line in describe_box_conventions(summary):
-            console.print(f"  {line}")
+            console.print(f"  {line}", markup=False)
         for reason, count in sorted(summary["dropped"].items()):
-            console.print(f"  dropped {count}: {reason}")
+            console.print(f"  dropped {count}: {reason}", markup=False)
         if summary["dropped"]:
-            console.print(f"  each with its reason in {folder.drops('images')}")
+            console.print(f"  each with its reason in {folder.drops('images')}", markup=False)
 
 
 def describe_box_conventions(summary: Mapping[str, Any]) -> list[str]:

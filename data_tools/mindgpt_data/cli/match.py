@@ -50,7 +50,7 @@ def match(
         f"{summary['leaves_used']} of {summary['leaves']} leaves are used"
     )
     for leaf, images in summary["top"].items():
-        console.print(f"  {images:>5}  {leaf}")
+        console.print(f"  {images:>5}  {leaf}", markup=False)
     for reason, images in summary["dropped"].items():
-        console.print(f"  {images:>5}  without a topic: {reason}")
-    console.print(f"written: {folder.matches}")
+        console.print(f"  {images:>5}  without a topic: {reason}", markup=False)
+    console.print(f"written: {folder.matches}", markup=False)

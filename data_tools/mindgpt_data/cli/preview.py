@@ -47,7 +47,7 @@ def preview(
         _print(console, one)
     path = folder.folder / "preview.html"
     previewing.write_preview_page(shown, path)
-    console.print(f"written: {path}" + ("" if ask else " (nothing was sent)"))
+    console.print(f"written: {path}" + ("" if ask else " (nothing was sent)"), markup=False)
 
 
 def _print(console: Console, one: Shown) -> None:

@@ -35,6 +35,6 @@ def add(app: typer.Typer) -> None:
         resolved = resolve_settings(config, overrides, images=None if config else {"path": str(work)})
         made = run(Work(work), resolved, seed=seed)
         console = make_console()
-        console.print(f"report → {made['page']} ({made['bytes'] / 1e6:.1f} MB, {made['seconds']:.1f} s)")
+        console.print(f"report → {made['page']} ({made['bytes'] / 1e6:.1f} MB, {made['seconds']:.1f} s)", markup=False)
         if made["missing"]:
             console.print(f"  not run yet: {', '.join(made['missing'])}")

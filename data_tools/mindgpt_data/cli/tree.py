@@ -138,7 +138,7 @@ def expand(
     if counts["failed"]:
         console.print(f"[yellow]{counts['failed']} requests failed: run the same command again to retry only them")
     for reason, number in counts["dropped"].most_common():
-        console.print(f"  {number:6d}  {reason}")
+        console.print(f"  {number:6d}  {reason}", markup=False)
 
 
 def show(
