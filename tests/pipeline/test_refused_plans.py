@@ -72,8 +72,8 @@ def test_sets_that_a_stage_will_make(write_recipe: Write, tmp_path: Path) -> Non
         return [line for line in problems(path, *overrides) if "will make no set" in line]
 
     assert refused("data_test") and not refused("data_test", "stages.data.export.test=0.1")
-    whole = "stages.data.export={split: dev}"
-    assert refused("data_dev", whole) and not refused("data", whole)
+    whole = ("stages.data.export.dev=0", "stages.data.export.split=dev")
+    assert refused("data_dev", *whole) and not refused("data", *whole)
     (tmp_path / "m.jsonl").write_text("{}\n")  # its lines may say of what split they are
     assert not refused("data_test", "stages.data.images.path=m.jsonl")
 
