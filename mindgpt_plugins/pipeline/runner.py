@@ -67,7 +67,9 @@ def run_plan(plan: Plan, console: Console, ran: frozenset[str] = frozenset()) ->
         if extension.is_extension_owed(plan.recipe, stage.name, stage.folder):
             again = plan.remake(ran)
             added = ", ".join(name for name in again.recipe.stages if name not in plan.recipe.stages)
-            console.print(f"{stage.name}: the gate failed, so the run is extended by {added}", style="yellow")
+            console.print(
+                f"{stage.name}: the gate failed, so the run is extended by {added}", style="yellow", markup=False
+            )
             return run_plan(again, console, ran)
     return plan.run
 
