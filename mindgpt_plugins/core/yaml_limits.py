@@ -8,7 +8,7 @@ events of the YAML parser tell the size of the whole without building it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,7 +96,8 @@ def check_yaml_text(text: str, limits: YamlLimits = RECIPE_LIMITS) -> None:
     names: list[str | None] = []
     known: dict[str, tuple[int, int]] = {}  # anchor → its nodes and levels
     total = 0
-    for event in yaml.parse(text, Loader=_EVENTS):
+    events: Iterator[Any] = yaml.parse(text, Loader=_EVENTS)
+    for event in events:
         line = event.start_mark.line + 1
         if isinstance(event, yaml.CollectionStartEvent):
             nodes.append(1)
