@@ -8,6 +8,7 @@ make and git take it; where the time differs (a copy, a repair, an overwritten b
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
@@ -110,9 +111,18 @@ def stamp_written_file(path: Path) -> WrittenFile:
 
 def recover_artefacts(folder: Path) -> Mapping[str, Artefact] | None:
     """Name → artefact of a stage folder; None when the stage is not finished, or its record cannot be read."""
+    path = folder / DONE
+    try:
+        stat = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return _recover(path, stat.st_ino, stat.st_size, stat.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=64)  # one command asks many times, and a record of 100,000 pictures takes a second
+def _recover(path: Path, *stamp: int) -> Mapping[str, Artefact] | None:
     record = recover_state(
-        lambda: read_model(folder / DONE, ArtefactRecord),
-        "the stage counts as unfinished and goes on from its checkpoints",
+        lambda: read_model(path, ArtefactRecord), "the stage counts as unfinished and goes on from its checkpoints"
     )
     return None if record is None else record.artefacts
 

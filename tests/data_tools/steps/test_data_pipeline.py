@@ -94,9 +94,10 @@ def test_what_a_killed_export_left_goes_and_what_it_wrote_stays(corpus: Path, tm
     left = (work.datasets / ".data_train.jsonl.999999", work.datasets / "images/0123456789abcdef.png")
     for path in (*left, work.folder / "drops/.export.jsonl.999999"):
         path.write_text("half")
-    (work.datasets / f".data_test.json.{os.getpid()}").write_text("a living process is writing it")
+    writing = work.datasets / f".data_test.json.{os.getppid()}"
+    writing.write_text("a living process is at it")
     assert states(work, settings(corpus))["export"] == "done"
-    (work.datasets / f".data_test.json.{os.getpid()}").unlink()
+    writing.unlink()
     assert written(work) == straight
     assert not (work.folder / "drops/.export.jsonl.999999").exists()
     left[1].write_text("of a set that is gone, or of the user")

@@ -188,7 +188,7 @@ def test_ambiguous_verdicts_are_noted_where_there_are_any(tmp_path: Path) -> Non
     first.write_text(json.dumps(scores | {"replies": 80, "ambiguous": 2}))
     text = build_report(run).read_text()
     data = json.loads(page.with_name("report.json").read_text())
-    (note,) = [note for note in data["notes"] if "ambiguous" in note]
+    (note,) = [note for note in data["notes"] if "verdicts are ambiguous" in note]
     assert "2 of 80 verdicts are ambiguous (2.5 %)" in note and "2 of 80 verdicts are ambiguous" in text
     assert sorted(e["ambiguous"] for e in data["evaluations"])[-2:] == [0, 2]
 
