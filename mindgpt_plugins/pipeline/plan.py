@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -98,8 +97,7 @@ def make_run_plan(
             break
         recipe = extension.extend_recipe(recipe, gate)
     if runs.is_dir():
-        with suppress(OSError):  # a folder that cannot be written to stops a run, but no plan
-            memory.save()
+        memory.save()
     return plan
 
 
