@@ -194,8 +194,8 @@ class RL(Stage[RLConfig]):
             else:
                 own.append(key)
         seed = context.seed if config.seed is None else config.seed
-        plain = self.overrides(config.model_copy(update={"verl": {}}), context, context.folder, seed)
-        problems += rl_verl.find_verl_rivals(config, plain)
+        without = self.overrides(config.model_copy(update={"verl": {}}), context, context.folder, seed)
+        problems += rl_verl.find_verl_rivals(config, without)
         problems += rl_verl.find_verl_config_problems(
             config, context, self.overrides(config, context, context.folder, seed), own
         )
