@@ -121,7 +121,7 @@ def check_yaml_text(text: str, limits: YamlLimits = RECIPE_LIMITS) -> None:
         elif isinstance(event, yaml.AliasEvent):
             if event.anchor in names:
                 raise InputError(f"line {line}: *{event.anchor} stands inside of what it names")
-            size, deep = known.get(event.anchor, (1, 0))
+            size, deep = known.get(str(event.anchor), (1, 0))
         else:
             continue
         if not isinstance(event, yaml.CollectionStartEvent) and nodes:

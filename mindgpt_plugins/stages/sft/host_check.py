@@ -92,13 +92,13 @@ def find_host_file_problems(config: TrainingConfig) -> list[str]:
         if not isinstance(path, str):
             continue
         try:
-            sound = os.path.isabs(path) and isinstance(read_json(Path(path)), dict)
+            sound = os.path.isabs(path) and os.path.isfile(path) and isinstance(read_json(Path(path)), dict)
         except (OSError, FileError):
             sound = False
         if not sound:
             found.append(
-                f"llamafactory.{key}: {shorten_text(path)!r} is no JSON file of settings by its absolute path; write the "
-                "settings themselves under the key"
+                f"llamafactory.{key}: {shorten_text(path)!r} is no JSON file of settings by its absolute path; write "
+                "the settings themselves under the key"
             )
     return found
 
