@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -39,7 +40,7 @@ class Launch(Strict):
     @classmethod
     def _named(cls, value: dict[str, str]) -> dict[str, str]:
         for name in value:
-            if not name or "=" in name or not name.isprintable() or " " in name:
+            if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):  # a shell can set no other
                 raise ValueError(f"{name!r} cannot be the name of an environment variable")
         return value
 

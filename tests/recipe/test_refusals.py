@@ -76,6 +76,7 @@ def test_what_nobody_means_in_a_stage(write_recipe: Write, tmp_path: Path, stage
         ("seed=true", "seed: must be a number, not true or false"),
         ("seed=-1", "seed: Input should be greater than or equal to 0"),
         ("launch.data.env={'A=B': c}", "'A=B' cannot be the name of an environment variable"),
+        ("launch.data.env={'.': c}", "'.' cannot be the name of an environment variable"),
         ("launch.data.env={'': c}", "'' cannot be the name of an environment variable"),
         ('launch.data.env={A: "a\\0b"}', "launch.data.env.A: contains a NUL character"),
     ],
