@@ -78,6 +78,17 @@ def test_sets_that_a_stage_will_make(write_recipe: Write, tmp_path: Path) -> Non
     assert not refused("data_test", "stages.data.images.path=m.jsonl")
 
 
+@pytest.mark.parametrize("named", ["gone.json", "/etc/passwd", "/dev/null"])
+def test_a_file_of_a_hosts_settings_is_one(write_recipe: Write, named: str) -> None:
+    sft = "b: {kind: sft, model: o/m, data: [data/data_train], max_steps: 1, batch_size: 1}\n"
+    path = write_recipe(DATA + sft)
+    said = f"stages.b: llamafactory.deepspeed: '{named}' is no JSON file of settings by its absolute path"
+    assert any(line.startswith(said) for line in problems(path, f"stages.b.llamafactory.deepspeed={named}"))
+    own = path.parent / "zero.json"
+    own.write_text('{"zero_optimization": {"stage": 3}}')
+    assert not any("no JSON file" in line for line in problems(path, f"stages.b.llamafactory.deepspeed={own}"))
+
+
 def test_a_command_that_cannot_be_rendered_is_a_problem_of_validate(write_recipe: Write) -> None:
     path = write_recipe("a: {kind: toy}\n")
     toy = path.parent / "toy_plugin.py"

@@ -55,6 +55,11 @@ def problem(path: Path, *overrides: str) -> str:
             "stages.b.sets.0: 'a' names no set; write a/<set>",
         ),
         ("a: {kind: data, images: {path: .}, budget: {n_min: 9, n_max: 2}}", "n_min 9 is above n_max 2"),
+        (
+            "a: {kind: sft, model: o/m, data: [./x], lr: 1.0e+30}",
+            "stages.a.lr: Input should be less than or",
+        ),
+        ("a: {kind: dpo, model: o/m, data: [./x], epochs: 1.0e+308}", "stages.a.epochs: Input should be less than"),
         ("a: {kind: data, images: {path: .}, filter: {gates: [rules, rules]}}", "rules is named twice"),
     ],
 )
@@ -71,6 +76,7 @@ def test_what_nobody_means_in_a_stage(write_recipe: Write, tmp_path: Path, stage
         ("seed=true", "seed: must be a number, not true or false"),
         ("seed=-1", "seed: Input should be greater than or equal to 0"),
         ("launch.data.env={'A=B': c}", "'A=B' cannot be the name of an environment variable"),
+        ("launch.data.env={'.': c}", "'.' cannot be the name of an environment variable"),
         ("launch.data.env={'': c}", "'' cannot be the name of an environment variable"),
         ('launch.data.env={A: "a\\0b"}', "launch.data.env.A: contains a NUL character"),
     ],
