@@ -71,7 +71,7 @@ stages:
     freeze_vision_tower: false
     cutoff_len: 128
     save_steps: 50
-  between: {kind: interpolate, start: model, end: sft, choose: {sets: [world/dev], grid: [0.5, 1.0], rows: 20}}
+  between: {kind: interpolate, start: model, end: sft, choose: {sets: [world/dev], grid: [0.5, 1.0]}}
   rl:
     kind: rl
     model: dpo
