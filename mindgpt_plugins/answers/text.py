@@ -37,7 +37,8 @@ _NO_ARTICLE = re.compile(
     re.IGNORECASE,
 )
 _ABBREVIATION = re.compile(r"(?<![^\W_])(?:[^\W\d_]\.\s?){2,}(?:[^\W\d_](?![^\W_]))?")
-_DOT = re.compile(r"(?<=[^\W\d_])\.\s+")
+#: The dot after a first "a" stays: without it the letter of an option would be an article.
+_DOT = re.compile(r"(?<=[^\W\d_])(?<!^a)\.\s+")
 _COMMA = re.compile(r"(?<=[^\W\d_]),\s+|,\s+(?=[^\W\d_])")
 _HYPHEN = re.compile(r"(?<=[^\W\d_]{2})\s?-\s?(?=[^\W\d_])|(?<=[^\W\d_])-(?=[^\W\d_]{2})")
 _OPERATOR = re.compile(r"\s*([<>=≤≥≠×÷/^:&+~|])\s*")
@@ -55,12 +56,24 @@ _ORDINALS = {
     "eighth": "8th", "ninth": "9th", "tenth": "10th",
 }  # fmt: skip
 _LONGEST = 4000
+_MOST_ROUNDS = 6
 
 
 @lru_cache(maxsize=16384)
 def normalise_text(text: str) -> str:
     """Return the text as it is compared: folded, in lower case, without what carries no meaning (see the module)."""
-    text = fold_characters(text[:_LONGEST])
+    text = text[:_LONGEST]
+    # What one rule takes off can lay bare what an earlier one looks for: "-," before a line break is a bullet then.
+    for _ in range(_MOST_ROUNDS):
+        simpler = _simplify(text)
+        if simpler == text:
+            break
+        text = simpler
+    return text
+
+
+def _simplify(text: str) -> str:
+    text = fold_characters(text)
     text = strip_wrapping(" ".join(text.split()))  # spaces first: a backslash before a line break is one before a space
     while "\\" in text or "^{" in text:  # until nothing changes: two backslashes hide a command
         simpler = " ".join(simplify_latex(text).split())

@@ -65,7 +65,16 @@ def build_cli_app() -> typer.Typer:
 
 
 def main() -> None:
-    """Console entry point: runs a verb; an expected fault is one clear message and a non-zero exit."""
+    """Console entry point: runs a verb in a process of its own, under a guard that leaves no process of it behind."""
+    from mindgpt_plugins.core import guard
+
+    guard.continue_under_guard()
+    guard.exit_on_signals()
+    run_verb()
+
+
+def run_verb() -> None:
+    """Run the verb of the command line; an expected fault is one clear message and a non-zero exit."""
     from mindgpt_plugins.cli import llamafactory
     from mindgpt_plugins.core.errors import StageError
     from mindgpt_plugins.core.registry import PluginError
@@ -83,9 +92,6 @@ def main() -> None:
         if type(error) in (ValueError, RuntimeError):  # not one of ours: perhaps a bug
             console.print("MINDGPT_TRACEBACK=1 shows where it came from", style="dim")
         raise SystemExit(2 if isinstance(error, (ValueError, PluginError)) else 1) from None
-    except KeyboardInterrupt:
-        Console(stderr=True).print("stopped; run the same command again to go on")
-        raise SystemExit(130) from None
 
 
 def _escape(text: str) -> str:

@@ -153,15 +153,14 @@ def _recipe(raw: dict[str, Any], overrides: list[str]) -> Any:
     """The recipe that the options describe, as if it stood in a file here."""
     from omegaconf import OmegaConf
 
-    from mindgpt_plugins.core.overrides import apply_overrides
+    from mindgpt_plugins.core.overrides import apply_overrides, resolve_settings
     from mindgpt_plugins.recipe.loading import RecipeError, validate_recipe
 
     try:
-        merged = OmegaConf.to_container(apply_overrides(OmegaConf.create(raw), overrides), resolve=True)
+        data = resolve_settings(apply_overrides(OmegaConf.create(raw), overrides))
     except ValueError as error:
-        raise RecipeError("command line", [str(error)]) from None
-    assert isinstance(merged, dict)
-    return validate_recipe({str(key): value for key, value in merged.items()}, Path.cwd() / "command line")
+        raise RecipeError("command line", str(error).splitlines()) from None
+    return validate_recipe(data, Path.cwd() / "command line")
 
 
 def _show(console: Any, name: str, scores: list[dict[str, Any]]) -> None:

@@ -58,6 +58,7 @@ class Manifest(TypedDict):
     recipe: str
     stages: list[ManifestStage]
     created: NotRequired[str | None]
+    pictures: NotRequired[list[str]]
 
 
 def read_stage_record(path: Path) -> StageRecord:

@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
-from mindgpt_plugins.core.registry import get_registered
+from mindgpt_plugins.core.registry import RegistryError, get_registered
+from mindgpt_plugins.curriculum.config import SamplerChoice
 from mindgpt_plugins.curriculum.mixture import Moving
+
+
+def orders_by_difficulty(choice: SamplerChoice | None) -> bool:
+    """Whether a curriculum asks every row for its difficulty; not for a name that nothing is registered under."""
+    if choice is None:
+        return False
+    try:
+        return bool(getattr(get_registered("sampler", choice.name), "needs_difficulty", False))
+    except RegistryError:
+        return False
 
 
 def find_rl_obstacle(sampler: str, mixture: str | None) -> str | None:

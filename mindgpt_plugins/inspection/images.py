@@ -25,11 +25,7 @@ def find_image_faults(picture: Picture, place: str, *, full: bool, crops: bool =
 
     name = str(picture) if isinstance(picture, Path) else "embedded picture"
     try:
-        image = open_picture(picture)
-        if not full and image.format == "PNG":  # Pillow checks the checksums of no other format
-            image.verify()  # it must be the first thing after opening, and closes the file
-            image = open_picture(picture)
-        with image:
+        with open_picture(picture) as image:
             width, height = image.size
             mode, frames = image.mode, getattr(image, "n_frames", 1)
             transparent = mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info
@@ -39,6 +35,8 @@ def find_image_faults(picture: Picture, place: str, *, full: bool, crops: bool =
             if full:
                 image.load()
                 transparent = transparent and image.convert("RGBA").getchannel("A").getextrema() != (255, 255)
+            elif image.format == "PNG":  # Pillow checks the checksums of no other format
+                image.verify()  # last, because it closes the file
     except FileNotFoundError:
         yield Fault("no_image", place, name)
         return

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from mindgpt_plugins.core.dataset_files import SetRow, read_set_info, read_set_rows
 from mindgpt_plugins.core.errors import StageError
@@ -16,14 +16,13 @@ from mindgpt_plugins.inspection.images import find_image_faults
 from mindgpt_plugins.inspection.labels import find_answer_faults, find_difficulty_faults
 from mindgpt_plugins.inspection.longest import RowMeter, UncountedRow, has_tokenizer
 from mindgpt_plugins.inspection.own_rows import find_row_faults, make_own_sample, read_own_rows
-from mindgpt_plugins.inspection.readers import Reader
+from mindgpt_plugins.inspection.picture_files import PictureFiles
+from mindgpt_plugins.inspection.readers import Reader, locate_set_file
 from mindgpt_plugins.inspection.turns import find_column_faults, find_media_faults, find_turn_faults
 from mindgpt_plugins.inspection.verl_rows import find_prompt_faults, make_verl_sample, read_verl_rows
 from mindgpt_plugins.sizing.samples import Sample, make_sample
 
 NO_NAMES: Mapping[str, str] = MappingProxyType({})
-FULL_DECODE = 2000
-"""Up to this many pictures are decoded completely; beyond, only their headers and checksums are read."""
 
 
 @dataclass(frozen=True)
@@ -101,29 +100,26 @@ def inspect_set(
     meter = None
     if measure is not None and has_tokenizer(measure.model):
         meter = RowMeter(measure.model, measure.max_pixels, with_response=measure.with_response)
-    pictures: dict[Path, list[str]] = {}
     crops = reader == "llamafactory"
     try:
-        for row, faults, sample in _read(folder, name, reader, media_dir, columns, found):
-            found.rows += 1
-            faults += find_difficulty_faults(
-                row.place, row.data.get(difficulty or "difficulty"), needed=difficulty is not None
-            )
-            if any(FAULTS[fault.kind].effect == "dropped" for fault in faults):
-                found.dropped += 1
-            if sample is not None:
-                if meter is not None:
-                    faults += meter.find_token_faults(sample)
-                faults += _look(sample, pictures, crops) if pictures_too else []
-                if meter is not None and not any(_unreadable(fault) for fault in faults):
-                    faults += _count(meter, sample, pictures_too)
-            found.tally.add(faults)
+        with PictureFiles(crops=crops) as pictures:
+            for row, faults, sample in _read(folder, name, reader, media_dir, columns, found):
+                found.rows += 1
+                faults += find_difficulty_faults(
+                    row.place, row.data.get(difficulty or "difficulty"), needed=difficulty is not None
+                )
+                if any(FAULTS[fault.kind].effect == "dropped" for fault in faults):
+                    found.dropped += 1
+                if sample is not None:
+                    if meter is not None:
+                        faults += meter.find_token_faults(sample)
+                    faults += _look(sample, pictures, crops) if pictures_too else []
+                    if meter is not None and not any(_unreadable(fault) for fault in faults):
+                        faults += _count(meter, sample, pictures_too)
+                found.tally.add(faults)
+            found.tally.add(pictures.find_faults())
     except FileError as error:
         raise StageError(str(error)) from None
-    for path, places in pictures.items():
-        for fault in find_image_faults(path, places[0], full=len(pictures) <= FULL_DECODE, crops=crops):
-            more = f" and {len(places) - 1} more rows" if len(places) > 1 else ""
-            found.tally.add([Fault(fault.kind, fault.place + more, fault.detail)])
     if meter is not None:
         meter.finish()
         found.tokens, found.place = meter.tokens, meter.place
@@ -135,13 +131,13 @@ def _read(
 ) -> Iterator[tuple[SetRow, list[Fault], Sample | None]]:
     """Rows with their faults, and as samples where they are sound enough."""
     if reader == "verl":
-        for row in read_verl_rows(_find(folder, name, "parquet", "verl reads"), columns):
+        for row in read_verl_rows(_find(folder, name, reader, "verl reads"), columns):
             faults = list(find_prompt_faults(row))
             sound = not _broken(faults) and all(isinstance(turn["content"], str) for turn in row.data["prompt"])
             yield row, faults, make_verl_sample(row) if sound else None
         return
     if reader == "rows":
-        for row in read_own_rows(_find(folder, name, "jsonl", "this stage reads")):
+        for row in read_own_rows(_find(folder, name, reader, "this stage reads")):
             faults = list(find_row_faults(row))
             yield row, faults, None if _broken(faults) else make_own_sample(folder, row)
         return
@@ -160,8 +156,8 @@ def _read(
     found.tally.add(find_column_faults(info, seen))
 
 
-def _find(folder: Path, name: str, ending: str, who: str) -> Path:
-    file = folder / f"{name}.{ending}"
+def _find(folder: Path, name: str, reader: Literal["verl", "rows"], who: str) -> Path:
+    file = locate_set_file(folder, name, reader)
     if not file.is_file():
         raise StageError(f"set {name!r}: {who} {file}, which does not exist")
     return file
@@ -176,12 +172,12 @@ def _unreadable(fault: Fault) -> bool:
     return fault.kind in ("no_image", "bad_image", "special_token")
 
 
-def _look(sample: Sample, pictures: dict[Path, list[str]], crops: bool) -> list[Fault]:
+def _look(sample: Sample, pictures: PictureFiles, crops: bool) -> list[Fault]:
     """Pictures in the row are looked at now, files once all rows are known: rows share them."""
     found: list[Fault] = []
     for position, picture in enumerate(sample.images):
         if isinstance(picture, Path):
-            pictures.setdefault(picture, []).append(sample.place)
+            pictures.add(picture, sample.place)
         else:
             for fault in find_image_faults(picture, sample.place, full=True, crops=crops):
                 found.append(Fault(fault.kind, fault.place, f"picture {position}: {fault.detail}"))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -12,12 +13,16 @@ from mindgpt_plugins.core import artefacts, device, folders, interpreter, state
 from mindgpt_plugins.core.errors import StageError
 from mindgpt_plugins.core.registry import get_registered
 from mindgpt_plugins.core.schema import StageConfig
-from mindgpt_plugins.pipeline import extension
-from mindgpt_plugins.recipe.hashing import hash_stage, select_hashed_settings
+from mindgpt_plugins.core.stamps import Stamp, StampMemory
+from mindgpt_plugins.guards.divergence import read_divergence, summarise_divergence
+from mindgpt_plugins.pipeline import extension, reads
+from mindgpt_plugins.recipe.hashing import collect_identity, hash_identity
 from mindgpt_plugins.recipe.schema import Launch, Recipe
 from mindgpt_plugins.stages.base import Context, Stage
 
 Status = Literal["reuse", "resume", "run", "not selected"]
+MEMORY = ".stamps"
+"""In the runs folder: what is known of the files that stages read, see :mod:`mindgpt_plugins.core.stamps`."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +34,10 @@ class PlannedStage:
     stage: Stage[Any]
     digest: str
     folder: Path
-    code: Mapping[str, str]
-    """Module → digest of everything the stage runs."""
+    identity: Mapping[str, Any]
+    """What made the digest, see :func:`~mindgpt_plugins.recipe.hashing.collect_identity`."""
+    stamps: Mapping[str, Stamp] = field(compare=False, repr=False)
+    """Reference to the outside → the files that are read under it."""
     status: Status
     reason: str
     context: Context
@@ -51,6 +58,8 @@ class Plan:
     stages: tuple[PlannedStage, ...]
     remake: Callable[[frozenset[str]], Plan]
     """Plans again after a gate has asked for an extension; takes the stages that have been run since."""
+    memory: StampMemory
+    """Of the files that were read to plan; the runner saves it, so that the next plan need not read them."""
 
 
 def make_run_plan(
@@ -79,14 +88,19 @@ def make_run_plan(
             something that is not trained.
     """
     extension.check_extension_gates(recipe)
+    memory = StampMemory(runs / MEMORY)
     while True:
-        plan = _make(recipe, runs, until, start, fresh, verify, ran)
+        plan = _make(recipe, runs, until, start, fresh, verify, ran, memory)
         gate = next(
             (stage.name for stage in plan.stages if extension.is_extension_owed(recipe, stage.name, stage.folder)), None
         )
         if gate is None:
-            return plan
+            break
         recipe = extension.extend_recipe(recipe, gate)
+    if runs.is_dir():
+        with suppress(OSError):  # a folder that cannot be written to stops a run, but no plan
+            memory.save()
+    return plan
 
 
 def _make(
@@ -97,6 +111,7 @@ def _make(
     fresh: bool,
     verify: bool,
     ran: frozenset[str],
+    memory: StampMemory,
 ) -> Plan:
     order = list(recipe.stages)
     for option, value in (("--until", until), ("--from", start)):
@@ -114,8 +129,21 @@ def _make(
         config = recipe.stages[name]
         stage = get_registered("stage", config.kind)()
         inputs = recipe.inputs(name)
-        code = type(stage).code()
-        digest = hash_stage(recipe, name, code, {i: identity[i] for i in inputs})
+        launch = recipe.launch_of(stage.side)
+        python = interpreter.resolve_interpreter(
+            config.python or launch.python, recipe.folder, "launch.*.python or a stage's python"
+        )
+        made = {stage.name: stage.folder for stage in planned if stage.name in inputs}
+        of_inputs = {i: promised[i] for i in inputs}
+        context = partial(_context, recipe, name, config, inputs=of_inputs, input_folders=made, python=python)
+        # What is read from outside does not depend on the stage's own folder, which is named by the hash.
+        outside = reads.find_outside_reads(stage, config, context(folder=runs))
+        stamps = {value: memory.stamp(read) for value, read in outside}
+        before = {i: identity[i] for i in inputs}
+        found = collect_identity(
+            recipe, name, type(stage).code(), before, {value: stamp.digest for value, stamp in stamps.items()}
+        )
+        digest = hash_identity(found)
         selected = first <= position <= last
         attempt = max(1, folders.find_latest_attempt(runs, name, digest))
         folder = folders.locate_stage_folder(runs, name, digest, attempt).resolve()
@@ -125,15 +153,9 @@ def _make(
             attempt += 1
             folder = folders.locate_stage_folder(runs, name, digest, attempt).resolve()
         identity[name] = f"{digest}.{attempt}"
-        made = {stage.name: stage.folder for stage in planned if stage.name in inputs}
-        launch = recipe.launch_of(stage.side)
-        python = interpreter.resolve_interpreter(
-            config.python or launch.python, recipe.folder, "launch.*.python or a stage's python"
-        )
-        context = _context(recipe, name, config, folder, {i: promised[i] for i in inputs}, made, python)
-        promised[name] = stage.artefacts(config, context)
-        of_inputs = [p for p in planned if p.name in inputs]
-        status, reason = _status(folder, selected, damage, previous.get(name), config, code, of_inputs)
+        own = context(folder=folder)
+        promised[name] = stage.artefacts(config, own)
+        status, reason = _status(folder, selected, damage, previous.get(name), found, stamps)
         if position < first and status != "reuse":
             why = "it is not" if damage is None else str(damage)
             raise StageError(f"--from {start} needs {name!r} to be done, but {why}; run without --from first")
@@ -144,10 +166,11 @@ def _make(
                 stage,
                 digest,
                 folder,
-                code,
+                found,
+                stamps,
                 status,
                 reason,
-                context,
+                own,
                 launch,
                 python,
                 damage,
@@ -155,7 +178,7 @@ def _make(
         )
     run_identity = folders.digest_run(identity)
     remake = partial(_remake, recipe, runs, until, start, fresh)
-    return Plan(recipe, (runs / f"{recipe.name}-{run_identity}").resolve(), tuple(planned), remake)
+    return Plan(recipe, (runs / f"{recipe.name}-{run_identity}").resolve(), tuple(planned), remake, memory)
 
 
 def _remake(recipe: Recipe, runs: Path, until: str | None, start: str | None, fresh: bool, ran: frozenset[str]) -> Plan:
@@ -166,6 +189,7 @@ def _context(
     recipe: Recipe,
     name: str,
     config: StageConfig,
+    *,
     folder: Path,
     inputs: Mapping[str, Mapping[str, str]],
     input_folders: Mapping[str, Path],
@@ -190,10 +214,9 @@ def _status(
     folder: Path,
     selected: bool,
     damage: artefacts.Damage | None,
-    before: state.StageRecord | None,
-    config: StageConfig,
-    code: Mapping[str, str],
-    inputs: list[PlannedStage],
+    before: tuple[Path, state.StageRecord] | None,
+    identity: Mapping[str, Any],
+    stamps: Mapping[str, Stamp],
 ) -> tuple[Status, str]:
     if not selected:
         return ("reuse", "done") if damage is None and folders.is_stage_done(folder) else ("not selected", "")
@@ -204,19 +227,35 @@ def _status(
     if (folder / artefacts.DONE).is_file():
         return "resume", f"its {artefacts.DONE} cannot be read"
     if (folder / state.STAGE_RECORD).is_file():
-        return "resume", "was interrupted"
-    changed = [stage.name for stage in inputs if stage.status in ("run", "resume")]
+        stopped = read_divergence(folder)
+        return "resume", "was interrupted" if stopped is None else f"was stopped: {summarise_divergence(stopped)}"
     if before is None:
         return "run", "new"
-    keys = list_changed_keys(before["settings"], select_hashed_settings(config))
-    if keys:
-        return "run", f"changed: {_few(keys)}"
-    if changed:
-        return "run", f"input changed: {', '.join(changed)}"
-    modules = sorted(one for one, _ in {*before.get("code", {}).items()} ^ {*code.items()})
-    if modules:
-        return "run", f"code changed: {_few(list(dict.fromkeys(modules)))}"
-    return "run", "plugins, seed, image size or files that it reads changed"
+    return "run", "; ".join(_differences(*before, identity, stamps)) or "--fresh"
+
+
+def _differences(
+    folder: Path, record: Mapping[str, Any], identity: Mapping[str, Any], stamps: Mapping[str, Stamp]
+) -> Iterator[str]:
+    """What is not as it was when the stage last ran, one text for each part of its identity."""
+    names = {
+        "settings": "changed",
+        "stages": "input changed",
+        "code": "code changed",
+        "plugins": "plugins changed",
+        "image": "image changed",
+    }
+    if not record.keys() >= identity.keys():
+        yield "another release of mindgpt-plugins made the last run"
+        return
+    for part, said in names.items():
+        if keys := list_changed_keys(record[part], identity[part]):
+            yield f"{said}: {_few(keys)}"
+    for part in ("seed", "device"):
+        if record[part] != identity[part]:
+            yield f"{part} changed: {record[part]} → {identity[part]}"
+    if keys := list_changed_keys(record["reads"], identity["reads"]):
+        yield f"changed on disk: {reads.describe_changed_files(folder, keys, stamps)}"
 
 
 def _few(names: list[str]) -> str:
@@ -235,9 +274,9 @@ def list_changed_keys(before: Any, after: Any, place: str = "") -> list[str]:
     return [] if before == after else [place]
 
 
-def _previous_records(run: Path) -> dict[str, state.StageRecord]:
-    """``stage.json`` of every stage of the recipe's latest run, for saying what changed."""
+def _previous_records(run: Path) -> dict[str, tuple[Path, state.StageRecord]]:
+    """Folder and ``stage.json`` of every stage of the recipe's latest run, for saying what changed."""
     manifest = state.recover_manifest(run.resolve())  # the link's own path says less
-    stages = manifest["stages"] if manifest is not None else []
-    found = {stage["name"]: state.recover_stage_record(Path(stage["folder"])) for stage in stages}
-    return {name: record for name, record in found.items() if record is not None}
+    folders_of = {stage["name"]: Path(stage["folder"]) for stage in (manifest["stages"] if manifest else ())}
+    found = {name: (folder, state.recover_stage_record(folder)) for name, folder in folders_of.items()}
+    return {name: (folder, record) for name, (folder, record) in found.items() if record is not None}

@@ -22,10 +22,11 @@ from mindgpt_plugins.core import artefacts, folders, process, state
 from mindgpt_plugins.core.errors import StageError
 from mindgpt_plugins.core.files import remove_leftovers, replace_file, write_json, write_text
 from mindgpt_plugins.core.metrics import MetricsTail
-from mindgpt_plugins.pipeline import display, extension
+from mindgpt_plugins.core.own_folders import mark_own_folder
+from mindgpt_plugins.pipeline import display, extension, soundness
 from mindgpt_plugins.pipeline.plan import Plan, PlannedStage
 from mindgpt_plugins.pipeline.preflight import check_data
-from mindgpt_plugins.recipe.hashing import select_hashed_settings
+from mindgpt_plugins.pipeline.reads import write_read_record
 from mindgpt_plugins.stages.base import Command
 
 
@@ -39,8 +40,12 @@ def run_plan(plan: Plan, console: Console, ran: frozenset[str] = frozenset()) ->
 
     Raises:
         StageError: a stage failed; the message ends with where its log is and how to go on. What was done stays done.
+            Or a variable that a stage takes from the environment is not set; then nothing was started.
     """
+    _check_variables(plan)
     plan.run.mkdir(parents=True, exist_ok=True)
+    plan.memory.save()
+    mark_own_folder(plan.run.parent / "stages")
     _link_latest(plan)
     write_manifest(plan)
     selected = [stage for stage in plan.stages if stage.status != "not selected"]
@@ -67,6 +72,19 @@ def run_plan(plan: Plan, console: Console, ran: frozenset[str] = frozenset()) ->
     return plan.run
 
 
+def _check_variables(plan: Plan) -> None:
+    """Before the first stage, not before the one that needs it, hours later."""
+    missing = {
+        f"  {name} is not set; {_explain_variable(stage, name)}"
+        for stage in plan.stages
+        if stage.status in ("run", "resume")
+        for name in stage.launch.env_from
+        if name not in os.environ
+    }
+    if missing:
+        raise StageError("nothing was started:\n" + "\n".join(sorted(missing)))
+
+
 def render_stage_commands(stage: PlannedStage, folder: Path | None = None) -> list[Command]:
     """Render a stage's host config into its folder and return its commands with their full environment."""
     context = replace(stage.context, folder=folder) if folder else stage.context
@@ -81,20 +99,24 @@ def _run_stage(stage: PlannedStage, plan: Plan, console: Console, position: str)
         _take_paid_answers(stage)
         if damaged := _describe_damaged_inputs(stage):
             raise StageError(f"stage {stage.name!r} cannot run: {damaged}")
+        soundness.refuse_diverged_stage(stage.name, stage.config, stage.folder)
         problems = check_data(stage) + stage.stage.check(stage.config, stage.context)
         if problems:
             raise StageError(f"stage {stage.name!r} cannot run:\n" + "\n".join(f"  {problem}" for problem in problems))
         rendered = render_stage_commands(stage)
-        environments = [_environment(command, stage, plan) for command in rendered]
+        environments = [_environment(command, stage, plan, stage.launch.reveal_env()) for command in rendered]
         record = _record(stage, plan)
+        write_read_record(stage.folder, stage.stamps)
         write_json(stage.folder / state.STAGE_RECORD, record)
-        write_text(stage.folder / "command.sh", _script(stage, rendered, environments))
+        write_text(stage.folder / "command.sh", _script(stage, rendered, plan))
         spent = _Spent(record, stage.folder / state.STAGE_RECORD)
         tail = MetricsTail(stage.folder / "metrics.jsonl")
+        warnings = soundness.WarningsTail(console, stage.name, stage.folder)
         with display.StageProgress(console, stage.name, position) as progress:
 
             def tick(peak: int) -> None:
                 progress.update(tail.update(), peak)
+                warnings.show()
                 spent.tick(peak)
 
             for command, environment in zip(rendered, environments, strict=True):
@@ -103,7 +125,7 @@ def _run_stage(stage: PlannedStage, plan: Plan, console: Console, position: str)
                 )
                 spent.write(peak)
                 if status != 0:
-                    raise StageError(_failure(stage, status))
+                    raise StageError(soundness.describe_stop(stage.name, stage.folder) or _failure(stage, status))
         promised = stage.stage.artefacts(stage.config, stage.context)
         missing = [f"{name} ({path})" for name, path in promised.items() if not Path(path).exists()]
         if missing:
@@ -111,6 +133,7 @@ def _run_stage(stage: PlannedStage, plan: Plan, console: Console, position: str)
                 f"stage {stage.name!r} ended without an error but did not leave {', '.join(missing)}; "
                 f"see {stage.folder / 'log.txt'}"
             )
+        soundness.check_saved_weights(stage.name, stage.config, stage.folder, promised)
         artefacts.record_artefacts(stage.folder, promised)
         console.print(
             f"[{position}] {stage.name}: done in {display.format_wall_time(record['seconds'])}, "
@@ -144,8 +167,9 @@ class _Spent:
         write_json(self.path, self.record)
 
 
-def _environment(command: Command, stage: PlannedStage, plan: Plan) -> dict[str, str]:
-    extra = {**stage.launch.env, **command.env}
+def _environment(command: Command, stage: PlannedStage, plan: Plan, own: Mapping[str, str]) -> dict[str, str]:
+    """What a command gets beside the user's environment; ``own`` is what the recipe's ``launch`` gives the side."""
+    extra = {**own, **command.env}
     return process.build_child_environment(cpu=stage.context.cpu, offline=plan.recipe.offline, extra=extra)
 
 
@@ -156,11 +180,7 @@ def _record(stage: PlannedStage, plan: Plan) -> dict[str, Any]:
         "name": stage.name,
         "kind": stage.config.kind,
         "hash": stage.digest,
-        "settings": select_hashed_settings(stage.config),
-        "code": dict(stage.code),
-        "seed": stage.context.seed,
-        "image": plan.recipe.image.model_dump(),
-        "plugins": list(plan.recipe.plugins),
+        **stage.identity,
         "inputs": {name: next(iter(paths.values()), "") for name, paths in stage.context.inputs.items()},
         "python": stage.python,
         "mindgpt_plugins": __version__,
@@ -171,18 +191,26 @@ def _record(stage: PlannedStage, plan: Plan) -> dict[str, Any]:
     }
 
 
-def _script(stage: PlannedStage, rendered: list[Command], environments: list[dict[str, str]]) -> str:
+def _script(stage: PlannedStage, rendered: list[Command], plan: Plan) -> str:
+    # The page shows this file: of what ``launch`` gives the side it holds names, and the shell that runs it the values.
+    named = {name: f"${{{name}}}" for name in (*stage.launch.env, *stage.launch.env_from)}
     lines = [
         "#!/usr/bin/env bash",
         f"# Stage {stage.name!r} by hand: what the runner ran. It goes on from the checkpoints in this folder.",
         "set -euo pipefail",
+        *(f': "${{{name}?{_explain_variable(stage, name)}}}"' for name in named),
         f"cd {shlex.quote(str(stage.folder))}",
     ]
     lines += [
-        Command(command.argv, environment).shell(stage.python)
-        for command, environment in zip(rendered, environments, strict=True)
+        Command(command.argv, _environment(command, stage, plan, named)).shell(stage.python, named.values())
+        for command in rendered
     ]
     return "\n".join(lines) + "\n"
+
+
+def _explain_variable(stage: PlannedStage, name: str) -> str:
+    given = "env" if name in stage.launch.env else "env_from"
+    return f"export it; the recipe names it in launch.{stage.stage.side}.{given}"
 
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -268,8 +296,21 @@ def write_manifest(plan: Plan) -> None:
             "created": created or datetime.now(UTC).isoformat(timespec="seconds"),
             "stages": stages,
             "resolved": "recipe.resolved.yaml",
+            "pictures": sorted(_list_picture_folders(plan)),
         },
     )
+
+
+def _list_picture_folders(plan: Plan) -> set[str]:
+    """Folders whose pictures pages may embed: those of the sets that stages read, and those that the recipe lists."""
+    listed = {(plan.recipe.folder / Path(one).expanduser()).resolve() for one in plan.recipe.report.pictures}
+    read = {
+        stage.context.dataset(value)[0]
+        for stage in plan.stages
+        for to, value in stage.config.references()
+        if to == "dataset"
+    }
+    return {str(folder) for folder in listed | read}
 
 
 def _link_latest(plan: Plan) -> None:

@@ -12,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 from yaml import YAMLError
 
-from mindgpt_plugins.core.overrides import apply_overrides, describe_errors, shorten_error
+from mindgpt_plugins.core.overrides import apply_overrides, describe_errors, resolve_settings, shorten_error
 from mindgpt_plugins.core.registry import (
     PluginError,
     RegistryError,
@@ -21,7 +21,7 @@ from mindgpt_plugins.core.registry import (
     list_registered_names,
     load_plugins,
 )
-from mindgpt_plugins.core.schema import StageConfig
+from mindgpt_plugins.core.schema import OUTSIDE, StageConfig
 from mindgpt_plugins.recipe.schema import Recipe, RecipeHead
 
 Config = TypeVar("Config", bound=StageConfig)
@@ -79,11 +79,10 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     except ValueError as error:
         raise RecipeError("command line", [str(error)]) from None
     try:
-        data = OmegaConf.to_container(merged, resolve=True)
-    except (OmegaConfBaseException, YAMLError) as error:
-        raise RecipeError(str(path), [shorten_error(error)]) from error
-    assert isinstance(data, dict)
-    return validate_recipe({str(key): value for key, value in data.items()}, path)
+        data = resolve_settings(merged)
+    except ValueError as error:
+        raise RecipeError(str(path), str(error).splitlines()) from None
+    return validate_recipe(data, path)
 
 
 def find_stage(recipe: Recipe, schema: type[Config], name: str | None = None) -> Config:
@@ -138,6 +137,11 @@ def validate_recipe(data: dict[str, Any], path: Path) -> Recipe:
         raise RecipeError(str(path), problems)
     recipe = Recipe.model_construct(**{k: getattr(head, k) for k in RecipeHead.model_fields}, path=path, stages=configs)
     problems = [*_launch_problems(recipe), *_reference_problems(recipe)]
+    problems += [
+        f"report.pictures: {value!r} is no folder (relative to {recipe.folder})"
+        for value in recipe.report.pictures
+        if not (recipe.folder / Path(value).expanduser()).is_dir()
+    ]
     if problems:
         raise RecipeError(str(path), problems)
     return recipe
@@ -190,7 +194,7 @@ def _reference_problems(recipe: Recipe) -> list[str]:
         for to, value in recipe.stages[name].references():
             head = value.rpartition("/")[0] if to == "dataset" else value
             place = f"stages.{name}"
-            if to == "path":
+            if to in OUTSIDE:
                 if not (recipe.folder / Path(value).expanduser()).exists():
                     problems.append(f"{place}: {value!r} does not exist (relative to {recipe.folder})")
                 continue

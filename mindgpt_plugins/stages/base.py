@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
@@ -43,9 +43,18 @@ class Command:
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
 
-    def shell(self, python: str) -> str:
-        """The same command as one line that can be pasted into a shell."""
-        assignments = [f"{key}={shlex.quote(value)}" for key, value in sorted(self.env.items())]
+    def shell(self, python: str, variables: Collection[str] = ()) -> str:
+        """The same command as one line that can be pasted into a shell; ``variables`` (``${NAME}``) are left to it."""
+
+        def quote(value: str) -> str:
+            if value in variables:
+                return f'"{value}"'
+            quoted = shlex.quote(value)
+            for one in variables:
+                quoted = quoted.replace(one, f"'\"{one}\"'")
+            return quoted
+
+        assignments = [f"{key}={quote(value)}" for key, value in sorted(self.env.items())]
         prefix = ["env", *assignments] if assignments else []
         return " ".join([*prefix, shlex.quote(python), *map(shlex.quote, self.argv)])
 

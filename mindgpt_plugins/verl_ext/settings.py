@@ -16,8 +16,9 @@ from mindgpt_plugins.advantage.config import AdvantageConfig
 from mindgpt_plugins.advantage.perception_config import PerceptionConfig
 from mindgpt_plugins.core.choice import format_flow_yaml
 from mindgpt_plugins.core.files import write_json
-from mindgpt_plugins.core.schema import Strict
+from mindgpt_plugins.core.schema import HOW, Strict
 from mindgpt_plugins.curriculum.config import MixtureChoice, SamplerChoice
+from mindgpt_plugins.guards.config import RolloutGuard
 from mindgpt_plugins.rewards.suite import RewardConfig
 
 Mode = Literal["sync", "colocate_async", "separate_async"]
@@ -68,6 +69,10 @@ class HybridSettings(Strict):
         {},
         description="Difficulty → replies per prompt from there on, e.g. {0.5: 12, 0.8: 16}; easier prompts get the "
         "ordinary group size.",
+    )
+    guard: Annotated[RolloutGuard, HOW] = Field(
+        RolloutGuard(),
+        description="What happens when rewards, entropy or length go wrong; docs/divergence.md. It decides no number.",
     )
 
     @model_validator(mode="before")

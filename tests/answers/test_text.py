@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mindgpt_plugins.answers import compare_answers, normalise_text
@@ -65,6 +65,8 @@ def test_similarity_is_levenshteins():
 
 
 @given(st.text(max_size=40))
+@example("-,\rA")
+@example("A. dog")
 def test_normalising_again_changes_nothing(text: str):
     once = normalise_text(text)
     assert normalise_text(once) == once

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from mindgpt_plugins.cli import build_cli_app
 from mindgpt_plugins.core.errors import StageError
-from mindgpt_plugins.inspection import longest, sets
+from mindgpt_plugins.inspection import longest, picture_files, sets
 from mindgpt_plugins.inspection.faults import FAULTS
 from mindgpt_plugins.inspection.sets import SetInspection, inspect_set
 
@@ -64,16 +64,25 @@ PICTURES: dict[str, Callable[[Path], None]] = {
 }
 
 
-@pytest.mark.parametrize("decoded", [2000, 0])
 @pytest.mark.parametrize("kind", PICTURES)
-def test_pictures(tmp_path: Path, kind: str, decoded: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sets, "FULL_DECODE", decoded)  # beyond so many pictures, headers and checksums only
+def test_pictures(tmp_path: Path, kind: str) -> None:
     PICTURES[kind](tmp_path / "b")
     found = inspect(tmp_path, [row(0), row(1, "b"), row(2, "b")]).tally
     assert list(found.counts) == [kind]
     (place,) = found.counts[kind].places
     assert "row 1 (uid u1) and 1 more rows" in place
     assert bool(found.stopping()) is (kind in ("bad_image", "no_image"))
+
+
+def test_many_pictures_are_looked_at_by_other_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for kind, make in PICTURES.items():
+        make(tmp_path / kind)
+    rows = [row(number, kind) for number, kind in enumerate([*PICTURES, "cmyk"])]
+    decoded = inspect(tmp_path, rows).tally.counts
+    monkeypatch.setattr(picture_files, "FULL_DECODE", 3)
+    monkeypatch.setattr(picture_files, "_BATCH", 2)
+    assert inspect(tmp_path, rows).tally.counts == decoded
+    assert list(decoded) == list(PICTURES) and "row 1 (uid u1) and 1 more rows" in decoded["cmyk"].places[0]
 
 
 def test_an_opaque_alpha_channel_is_no_fault(tmp_path: Path) -> None:
@@ -206,6 +215,7 @@ def test_a_run_says_before_it_starts_how_many_answers_are_read_as_what(tmp_path:
     rows = [verl_row("a"), verl_row("b", reward_model=gold), verl_row("c", extra_info={"uid": "c", "answer_type": ""})]
     parquet.write_table(pa.Table.from_pylist(rows), tmp_path / "set.parquet")
     stage = {"kind": "rl", "model": "some/model", "train": f"{tmp_path}/set", "rewards": {"accuracy": {}}, "steps": 2}
+    stage["curriculum"] = "shuffled"
     (tmp_path / "rl.yaml").write_text(json.dumps({"name": "t", "device": "cpu", "stages": {"rl": stage}}))
     args = ["run", str(tmp_path / "rl.yaml"), "--dry-run", "--runs", str(tmp_path / "runs")]
     done = CliRunner().invoke(build_cli_app(), args)
@@ -251,6 +261,21 @@ def test_verl_rows_of_other_shapes(tmp_path: Path) -> None:
     assert not inspect_set(tmp_path, "set", "verl", columns={"prompt": "talk"}).tally.counts
 
 
+def test_the_difficulty_of_verls_rows_is_in_extra_info(tmp_path: Path) -> None:
+    info = {"answer_type": "text"}
+    write_verl(tmp_path, [
+        verl_row("fine", extra_info={**info, "difficulty": 0.5}),
+        verl_row("odd", extra_info={**info, "difficulty": 3.0}),
+        verl_row("none", extra_info=info),
+    ])  # fmt: skip
+    needed = inspect_set(tmp_path, "set", "verl", difficulty="difficulty").tally.counts
+    assert {kind: [place[:5] for place in one.places] for kind, one in needed.items()} == {
+        "odd_difficulty": ["row 1"],
+        "no_difficulty": ["row 2"],
+    }
+    assert list(inspect_set(tmp_path, "set", "verl").tally.counts) == ["odd_difficulty"]
+
+
 def test_columns_that_verl_is_told_are_looked_for() -> None:
     from mindgpt_plugins.stages.rl.config import RLConfig
     from mindgpt_plugins.stages.rl.stage import RL
@@ -258,6 +283,11 @@ def test_columns_that_verl_is_told_are_looked_for() -> None:
     settings = {"kind": "rl", "model": "m", "train": "d/set", "steps": 1, "rewards": {"accuracy": {}}}
     (read,) = RL().set_reads(RLConfig.model_validate({**settings, "verl": {"data": {"prompt_key": "talk"}}}))
     assert read.columns == (("prompt", "talk"),)
+    assert [one.difficulty for one in RL().set_reads(RLConfig.model_validate({**settings, "curriculum": None}))] == [
+        None
+    ]
+    for asks in ({"curriculum": "easy_to_hard"}, {"curriculum": None, "group_size_by_difficulty": {0.5: 8}}):
+        assert RL().set_reads(RLConfig.model_validate({**settings, **asks}))[0].difficulty == "difficulty"
     own = {"data": {"custom_cls": {"path": "x.py", "name": "X"}}}
     assert RL().set_reads(RLConfig.model_validate({**settings, "verl": own})) == []
 

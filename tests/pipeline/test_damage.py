@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from mindgpt_plugins.core import files, folders, process
+from mindgpt_plugins.core import files, folders
 from mindgpt_plugins.core.errors import StageError
 from mindgpt_plugins.pipeline import display, plan, runner
 from mindgpt_plugins.recipe.loading import load_recipe
@@ -139,24 +139,14 @@ def test_records_that_cannot_be_read_stop_nothing(
     path = folder / name if name == "manifest.json" else stage / name
     path.write_text(content)
     before = statuses(make(recipe))
-    if name == "artefacts.json" and content != "{}":
+    if name == "artefacts.json":
         assert before == {"a": "reuse", "b": "resume"}
     told = capsys.readouterr().err
-    assert (f"warning: {path} is " in told) or (name == "artefacts.json" and content == "{}")
+    assert told.count("\n") == 1 and f"warning: {path} is " in told
     assert run(recipe) == folder
     assert statuses(make(recipe)) == {"a": "reuse", "b": "reuse"}
     assert [one["status"] for one in json.loads((folder / "manifest.json").read_text())["stages"]][0] == "reused"
     assert (stage / "work.txt").read_text().split() == ["1", "2", "3"]  # from its checkpoints
-
-
-@pytest.mark.parametrize("content", ["", "12x", "\x00\x00"])
-def test_an_unreadable_session_is_named_and_stops_nothing(
-    tmp_path: Path, content: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / ".session").write_text(content)
-    child = process.start_command(["true"], folder=tmp_path, env={})
-    assert child.wait() == 0 and int((tmp_path / ".session").read_text()) == child.pid
-    assert f"{tmp_path / '.session'} holds no process number" in capsys.readouterr().err
 
 
 def fill(monkeypatch: pytest.MonkeyPatch, fails: Callable[[], bool]) -> None:

@@ -6,6 +6,7 @@ r"""A manifest: one JSON object per line that names a picture (or several) and s
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +15,7 @@ from pydantic import Field, ValidationError, field_validator
 from mindgpt_data.corpus.base import BoxOrigin, Corpus, CorpusError, make_image_id
 from mindgpt_data.schema.boxes import BoxConvention
 from mindgpt_data.schema.record import ImageRecord
-from mindgpt_plugins.core.files import BYTE_ORDER_MARK
+from mindgpt_plugins.core.files import BYTE_ORDER_MARK, read_jsonl
 from mindgpt_plugins.core.schema import Strict
 
 Box = tuple[float, float, float, float]
@@ -92,6 +93,17 @@ def read_manifest(path: Path, source: str, boxes: str | None = None) -> Corpus:
         first = f"; the first problem is in {corpus.drops[0].key}: {corpus.drops[0].detail}" if corpus.drops else ""
         raise CorpusError(f"{path} has no usable line{first}")
     return corpus
+
+
+def list_manifest_pictures(path: Path) -> Iterator[str]:
+    """Every picture that a manifest names, as it is written there, without a look at anything else in its lines.
+
+    Raises:
+        FileError: the file is missing, or a line is no JSON object.
+    """
+    for _, line in read_jsonl(path):
+        named = line.get("image")
+        yield from (one for one in (named if isinstance(named, list) else [named]) if isinstance(one, str))
 
 
 def _add(corpus: Corpus, raw: bytes, folder: Path, source: str, boxes: str | None, place: str) -> None:

@@ -11,7 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
 from mindgpt_data.schema.config import DataSettings
-from mindgpt_plugins.core.overrides import apply_overrides, describe_errors
+from mindgpt_plugins.core.overrides import apply_overrides, describe_errors, resolve_settings
 
 
 class SettingsError(ValueError):
@@ -40,9 +40,9 @@ def load_data_settings(config: Path | None, overrides: Sequence[str], given: Map
     except ValueError as error:
         raise SettingsError(str(error)) from None
     try:
-        plain = OmegaConf.to_container(merged, resolve=True)
-    except OmegaConfBaseException as error:
-        raise SettingsError(f"{where}: {error}") from None
+        plain = resolve_settings(merged)
+    except ValueError as error:
+        raise SettingsError("\n".join(f"{where}: {line}" for line in str(error).splitlines())) from None
     try:
         return DataSettings.model_validate(plain)
     except ValidationError as error:

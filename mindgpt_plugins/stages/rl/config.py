@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from mindgpt_plugins.core.patch_modes import Patches
-from mindgpt_plugins.core.schema import DatasetRef, ModelRef, StageConfig, Strict
+from mindgpt_plugins.core.schema import HOW, DatasetRef, ModelRef, StageConfig, Strict
 from mindgpt_plugins.verl_ext.settings import HybridSettings, Mode
 
 
@@ -23,7 +23,7 @@ class VLLMConfig(Strict):
     """vLLM rollouts."""
 
     tensor_parallel: int = Field(1, ge=1, description="GPUs per vLLM server; the number divides workers.")
-    gpu_memory_utilization: float | None = Field(
+    gpu_memory_utilization: Annotated[float | None, HOW] = Field(
         None, gt=0, lt=1, description="Share of the device's memory while it generates; null: 0.6, on CPU 0.1."
     )
     options: dict[str, Any] = Field(default_factory=dict, description="vLLM's own engine arguments, passed through.")
@@ -52,7 +52,9 @@ class RLConfig(HybridSettings, StageConfig):
     )
     max_response_tokens: int = Field(512, ge=1, description="Tokens of a reply at most.")
     micro_batch: int = Field(16, ge=1, description="Replies per forward/backward pass and device.")
-    save_every: int = Field(20, ge=1, description="Steps between checkpoints; a killed run goes on from the last one.")
+    save_every: Annotated[int, HOW] = Field(
+        20, ge=1, description="Steps between checkpoints; a killed run goes on from the last one."
+    )
     workers: int = Field(1, ge=1, description="Data-parallel training ranks (GPUs, or processes on CPU).")
     rollout: Literal["auto", "hf_cpu", "vllm"] = Field(
         "auto", description="What generates: auto is hf_cpu on CPU and vllm on GPUs."

@@ -24,6 +24,7 @@ from mindgpt_plugins.core.registry import (
 )
 from mindgpt_plugins.core.schedule import find_schedule_extremes
 from mindgpt_plugins.core.schema import StageConfig
+from mindgpt_plugins.curriculum.feeding import orders_by_difficulty
 from mindgpt_plugins.rewards.sdk import RewardError
 from mindgpt_plugins.rewards.suite import Suite
 from mindgpt_plugins.stages.base import Command, Context, CostRules, RehearsalRules, ReportRules, SetRead, Stage
@@ -170,8 +171,10 @@ class RL(Stage[RLConfig]):
         named = {"prompt": "prompt_key", "images": "image_key", "videos": "video_key", "audios": "audio_key"}
         columns = tuple((name, str(own[f"data.{key}"])) for name, key in named.items() if f"data.{key}" in own)
         limit, key = config.max_prompt_tokens, "max_prompt_tokens"
+        asks = orders_by_difficulty(config.curriculum) or bool(config.group_size_by_difficulty)
+        difficulty = "difficulty" if asks else None
         return [
-            SetRead(name, "verl", config.model, limit, key, with_response=False, columns=columns)
+            SetRead(name, "verl", config.model, limit, key, with_response=False, columns=columns, difficulty=difficulty)
             for name in _sets(config)
         ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mindgpt_plugins.core.registry import RegistryError, get_registered
+from mindgpt_plugins.curriculum.feeding import orders_by_difficulty
 from mindgpt_plugins.stages.base import SetRead
 from mindgpt_plugins.stages.sft.config import TrainingConfig
 
@@ -17,17 +17,8 @@ def list_training_reads(config: TrainingConfig) -> list[SetRead]:
             limit=config.cutoff_len,
             key="cutoff_len",
             drop_invalid=config.drop_invalid,
-            difficulty="difficulty" if _needs_difficulty(config) else None,
+            difficulty="difficulty" if orders_by_difficulty(config.curriculum) else None,
             media_dir=None if media is None else str(media),
         )
         for one in config.sets()
     ]
-
-
-def _needs_difficulty(config: TrainingConfig) -> bool:
-    if config.curriculum is None:
-        return False
-    try:
-        return bool(getattr(get_registered("sampler", config.curriculum.name), "needs_difficulty", False))
-    except RegistryError:
-        return False  # the stage's own check names it

@@ -219,6 +219,8 @@ def _section(
         ours["mixture"] = {"name": "fixed", "by": "dataset", "options": {"weights": weights}}
     if media:
         ours["media_dirs"] = media
+    if config.guard.model_fields_set:
+        ours["guard"] = config.guard.model_dump(mode="json")
     if config.patches:
         ours["patches"] = config.patches
     if config.trace:

@@ -8,7 +8,7 @@ from typing import Any
 
 from mindgpt_plugins.core import device
 from mindgpt_plugins.core.registry import get_registered
-from mindgpt_plugins.core.schema import StageConfig, rename_references
+from mindgpt_plugins.core.schema import OUTSIDE, StageConfig, rename_references
 from mindgpt_plugins.recipe.schema import Recipe
 from mindgpt_plugins.stages.rehearsal import Draft, RecipeDifference, Room
 from mindgpt_plugins.workbench.rehearse import left_out
@@ -74,9 +74,11 @@ def make_rehearsal_recipe(
 
 def _head(recipe: Recipe) -> dict[str, Any]:
     plain = recipe.model_dump(mode="json", exclude={"path", "stages"})
-    for side in plain["launch"].values():
+    for name, side in plain["launch"].items():
         side["python"] = None  # a stage's own names the interpreter, see _interpreter
+        side["env"] = recipe.launch[name].reveal_env()  # a rehearsal's recipe is run, so it must hold them
     plain["plugins"] = list(recipe.plugins)
+    plain["report"]["pictures"] = [str((recipe.folder / one).resolve()) for one in recipe.report.pictures]
     return plain
 
 
@@ -91,7 +93,7 @@ def _pointed(
     names = {reference: str(folder) for reference, folder in models.items()}
     heads = {reference.rpartition("/")[0]: target.rpartition("/")[0] for reference, target in sets.items()}
     for to, value in config.references():
-        if to == "path" or (to == "branches" and value not in recipe.stages):
+        if to in OUTSIDE or (to == "branches" and value not in recipe.stages):
             names[value] = str(pictures.get(value, (recipe.folder / Path(value).expanduser()).resolve()))
     return rename_references(config, {**names, **heads}).model_dump(mode="json")  # type: ignore[no-any-return]
 

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from mindgpt_plugins.core import folders
-from mindgpt_plugins.core.files import write_text
+from mindgpt_plugins.core.files import replace_file
 from mindgpt_plugins.pipeline import plan as planner
 from mindgpt_plugins.pipeline.plan import Plan, PlannedStage
 from mindgpt_plugins.recipe.loading import load_recipe
@@ -115,7 +115,9 @@ def prepare_rehearsal(
     as_it_is = [change for change in result.changes if change.kind == "as it is"]
     result.findings += [Finding(change.stage, "settings", "noted", change.means) for change in as_it_is]
     path = result.folder / "recipe.yaml"
-    write_text(path, yaml.safe_dump(tree, sort_keys=False, allow_unicode=True))
+    with replace_file(path) as aside:
+        aside.touch(0o600)  # it holds the values of launch.*.env
+        aside.write_text(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), encoding="utf-8")
     return planner.make_run_plan(load_recipe(str(path)), result.folder / "runs")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,9 +28,13 @@ def read_dump_groups(path: Path) -> Iterator[list[Line]]:
 
 
 def list_picture_folders(run: ReportedRun) -> list[Path]:
-    """Where the dumps' image names may be relative to: the data sets that stages of the run made."""
+    """Folders whose pictures a page may embed, and that names in dumps may be relative to.
+
+    They are those of the data sets that stages of the run made or read, and those under the recipe's `report.pictures`.
+    """
     made = [list_artefacts(stage.folder) for stage in run.stages]
-    return [Path(paths["datasets"]) for paths in made if "datasets" in paths]
+    own = [paths["datasets"] for paths in made if "datasets" in paths]
+    return list(dict.fromkeys(Path(os.path.abspath(one)) for one in (*own, *run.manifest.get("pictures", ()))))
 
 
 def locate_line_pictures(line: Line, folders: list[Path]) -> list[str]:
