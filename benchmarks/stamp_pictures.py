@@ -123,14 +123,13 @@ def measure_command(what: str, folder: Path) -> tuple[str, float]:
 
 def finish_stages(folder: Path) -> None:
     """Leave every stage of the recipe done, without running it."""
-    from mindgpt_plugins.core import folders
-    from mindgpt_plugins.core.files import write_json
+    from mindgpt_plugins.core.artefacts import record_artefacts
     from mindgpt_plugins.pipeline import plan
     from mindgpt_plugins.recipe.loading import load_recipe
 
     planned = plan.make_run_plan(load_recipe(str(folder / "recipe.yaml")), folder / "runs")
     for stage in planned.stages:
-        write_json(stage.folder / folders.DONE, {})
+        record_artefacts(stage.folder, {})
     planned.memory.save()
 
 

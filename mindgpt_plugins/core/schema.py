@@ -153,7 +153,7 @@ def read_model(path: Path, kind: type[ModelT]) -> ModelT:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise FileError(f"{path} is no {kind.__name__} ({f'{place}: ' if place else ''}{first['msg']})") from None
+        raise FileError(f"{path} is no {kind.__name__}: {f'{place}: ' if place else ''}{first['msg']}") from None
 
 
 def find_reference_kind(field: FieldInfo) -> str | None:

@@ -30,7 +30,7 @@ class StageRecord(TypedDict):
     settings: dict[str, Any]
     image: dict[str, Any]
     code: NotRequired[dict[str, str]]
-    plugins: NotRequired[list[str]]
+    plugins: NotRequired[dict[str, str]]
     started: NotRequired[str]
     attempts: NotRequired[int]
     seconds: NotRequired[float]

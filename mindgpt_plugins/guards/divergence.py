@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import Field
 
 from mindgpt_plugins.core.schema import Strict, read_model, write_model
+from mindgpt_plugins.core.state import recover_state
 from mindgpt_plugins.guards.weights import find_bad_weights
 
 RECORD = "diverged.json"
@@ -46,13 +47,10 @@ def write_divergence(folder: Path, found: Divergence) -> None:
 
 
 def read_divergence(folder: Path) -> Divergence | None:
-    """The record of a stage's folder, or ``None``.
-
-    Raises:
-        FileError: it is there and is no such record.
-    """
-    path = folder / RECORD
-    return read_model(path, Divergence) if path.is_file() else None
+    """The record of a stage's folder; None when there is none that can be used."""
+    return recover_state(
+        lambda: read_model(folder / RECORD, Divergence), "whether and why the stage was stopped is not known"
+    )
 
 
 def summarise_divergence(found: Divergence) -> str:

@@ -71,7 +71,7 @@ def describe_changed_files(folder: Path, changed: Iterable[str], stamps: Mapping
         record = {}
     found: list[str] = []
     for value in changed:
-        before, now = record.get(value), stamps.get(value)
+        before, now = record.get(value) if isinstance(record, dict) else None, stamps.get(value)
         if before is None or now is None:
             found.append(f"what {value} names")
             continue

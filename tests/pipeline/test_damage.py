@@ -139,10 +139,10 @@ def test_records_that_cannot_be_read_stop_nothing(
     path = folder / name if name == "manifest.json" else stage / name
     path.write_text(content)
     before = statuses(make(recipe))
-    if name == "artefacts.json" and content != "{}":
+    if name == "artefacts.json":
         assert before == {"a": "reuse", "b": "resume"}
     told = capsys.readouterr().err
-    assert (f"warning: {path} is " in told) or (name == "artefacts.json" and content == "{}")
+    assert told.count("\n") == 1 and f"warning: {path} is " in told
     assert run(recipe) == folder
     assert statuses(make(recipe)) == {"a": "reuse", "b": "reuse"}
     assert [one["status"] for one in json.loads((folder / "manifest.json").read_text())["stages"]][0] == "reused"

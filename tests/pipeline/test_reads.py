@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from mindgpt_plugins.core import folders, sources
+from mindgpt_plugins.core import artefacts, sources
 from mindgpt_plugins.core.own_folders import MARK
 from mindgpt_plugins.pipeline import plan, runner
 from mindgpt_plugins.recipe.loading import load_recipe
@@ -116,7 +116,7 @@ def test_a_recipe_beside_its_data_reuses_and_resumes_with_its_runs_inside(here: 
     # A run leaves pictures, too: they are our own output, not new input.
     paint(done.folder / "made.png")
     assert (make(here, stage).status, make(here, stage).folder) == ("reuse", done.folder)
-    (done.folder / folders.DONE).unlink()
+    (done.folder / artefacts.DONE).unlink()
     assert (make(here, stage).status, make(here, stage).folder) == ("resume", done.folder)
 
 
