@@ -1,6 +1,6 @@
 """How long Chromium takes to open ``rollouts.html`` and ``report.html``, their size and how many nodes they make.
 
-    python benchmarks/rl/page_open.py [--replies 20000] [--words 120 1500] [--pictures 2500] [--times 5]
+    python benchmarks/rl/page_open.py [--replies 20000] [--words 120 600] [--pictures 2500] [--times 5]
 
 Writes ``benchmarks/results/page_open.md``. Needs Debian's chromium (apt-get install chromium) and aiohttp. A page is
 open when its script has shown the first group; the clock starts with the navigation, in a browser that runs already.
@@ -31,7 +31,7 @@ READY = "document.readyState === 'complete' && (!document.getElementById('filter
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--replies", type=int, default=20_000)
-    parser.add_argument("--words", type=int, nargs="+", default=[120, 1500])
+    parser.add_argument("--words", type=int, nargs="+", default=[120, 600])
     parser.add_argument("--pictures", type=int, default=2500)
     parser.add_argument("--times", type=int, default=5)
     given = parser.parse_args()

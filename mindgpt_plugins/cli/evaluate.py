@@ -66,9 +66,8 @@ def evaluate(
 
     Example: mindgpt evaluate quickstart --sets runs/data/test --benchmarks mmstar,pope --data mmstar=./MMStar
     """
-    from rich.console import Console
-
     from mindgpt_plugins.core import files
+    from mindgpt_plugins.core.console import make_console
     from mindgpt_plugins.pipeline import display, plan, preflight_all, runner
     from mindgpt_plugins.workbench.report import build_report
 
@@ -94,7 +93,7 @@ def evaluate(
     raw |= {"image": image} if image else {}
     raw |= {"launch": {"benchmark": {"python": harness}}} if harness else {}
 
-    console = Console()
+    console = make_console()
     planned = plan.make_run_plan(_recipe(raw, overrides or []), runs, fresh=fresh)
     display.show_plan(console, planned)
     preflight_all.check_planned_stages(planned)
@@ -164,6 +163,7 @@ def _recipe(raw: dict[str, Any], overrides: list[str]) -> Any:
 
 
 def _show(console: Any, name: str, scores: list[dict[str, Any]]) -> None:
+    from rich.markup import escape
     from rich.table import Table
 
     from mindgpt_plugins.stages.evaluate.scoring import ALL
@@ -178,8 +178,8 @@ def _show(console: Any, name: str, scores: list[dict[str, Any]]) -> None:
             blank = cell["blank_accuracy"]
             missing = round(cell["n"] * (1 - (cell["parsed"] or 0)))
             table.add_row(
-                cell["set"],
-                cell["source"],
+                escape(cell["set"]),
+                escape(cell["source"]),
                 str(cell["n"]),
                 f"{100 * cell['accuracy']:.1f}",
                 f"{100 * cell['low']:.1f}–{100 * cell['high']:.1f}",

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from mindgpt_plugins.cli.options import OverridesArgument, RecipeArgument, RunsOption
+from mindgpt_plugins.core.console import make_console
 
 
 def add(app: typer.Typer) -> None:
@@ -46,7 +46,7 @@ def run(
     from mindgpt_plugins.pipeline import display, plan, preflight, preflight_all, runner
     from mindgpt_plugins.recipe.loading import load_recipe
 
-    console = Console(soft_wrap=False)
+    console = make_console(soft_wrap=False)
     loaded = load_recipe(recipe, overrides or [])
     if verify:
         console.print("comparing the digests of what is done …")

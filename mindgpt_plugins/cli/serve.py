@@ -44,14 +44,13 @@ def serve(
 
     Example: mindgpt serve quickstart --python env/vllm/bin/python --check
     """
-    from rich.console import Console
-
     from mindgpt_plugins.core import files
+    from mindgpt_plugins.core.console import make_console
     from mindgpt_plugins.generation.vllm_server import Server, VllmServerSettings, build_vllm_command
     from mindgpt_plugins.workbench.serve.checks import check_server_settings
     from mindgpt_plugins.workbench.serve.probe import ask_question, read_drafted_tokens, run_load_test
 
-    console = Console()
+    console = make_console()
     model, settings, questions = _what(run, stage, runs)
     served = VllmServerSettings(
         model=model,
@@ -71,7 +70,8 @@ def serve(
     with Server(served, folder.resolve()) as server:
         with console.status("starting") as status:
             seconds = server.wait_until_ready(tick=lambda passed: status.update(f"starting, {passed:.0f} s"))
-        console.print(f"[green]ready[/] after {seconds:.0f} s: {served.url}/v1, model name {served.name!r}")
+        console.print("ready", style="green", end=" ")
+        console.print(f"after {seconds:.0f} s: {served.url}/v1, model name {served.name!r}", markup=False)
 
         def send(question: ProbeQuestion) -> Any:
             return ask_question(served.url, served.name, question)
@@ -160,4 +160,4 @@ def _show(console: Any, load: dict[str, Any]) -> None:
     console.print(table)
     console.print(f"{load['requests_per_second']:.1f} requests/s, {load['tokens_per_second']:.1f} reply tokens/s")
     if load["failed"]:
-        console.print(f"[red]{len(load['failed'])} failed[/]; the first: {load['failed'][0]}")
+        console.print(f"{len(load['failed'])} failed; the first: {load['failed'][0]}", style="red", markup=False)

@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+from mindgpt_plugins.core.json_text import parse_json_text
+
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 """What Windows tools put in front of UTF-8 text; it means nothing there."""
 
@@ -154,8 +156,8 @@ def read_json(path: Path) -> Any:
     if not content.strip():
         raise FileError(f"{path} is empty")
     try:
-        return json.loads(content.decode("utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        return parse_json_text(content.decode("utf-8"))
+    except ValueError as error:
         raise FileError(f"{path} is not JSON in UTF-8: {error}") from None
 
 
@@ -220,8 +222,8 @@ def read_json_lines(
                 continue
             place = f"{path} line {number}"
             try:
-                data = json.loads(text.decode("utf-8"))
-            except (UnicodeDecodeError, json.JSONDecodeError) as error:
+                data = parse_json_text(text.decode("utf-8"))
+            except ValueError as error:
                 raise FileError(f"{place}: not JSON in UTF-8: {error}") from None
             yield place, data
 

@@ -17,10 +17,13 @@ from pathlib import Path
 from mindgpt_plugins.core.artefacts import find_damage, recover_artefacts
 from mindgpt_plugins.core.errors import StageError
 
+STAGES = "stages"
+"""Folder of all stages in a runs folder."""
+
 
 def locate_stage_folder(runs: Path, stage: str, digest: str, attempt: int = 1) -> Path:
     """Folder of one attempt at a stage."""
-    return runs / "stages" / (f"{stage}-{digest}" + (f".{attempt}" if attempt > 1 else ""))
+    return runs / STAGES / (f"{stage}-{digest}" + (f".{attempt}" if attempt > 1 else ""))
 
 
 def find_latest_attempt(runs: Path, stage: str, digest: str) -> int:

@@ -11,8 +11,11 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ValidationError
 from yaml import YAMLError
 
+from mindgpt_plugins.core.errors import InputError
+from mindgpt_plugins.core.names import shorten_text
 from mindgpt_plugins.core.registry import hint_nearest
 from mindgpt_plugins.core.secrets import find_secret_literals, mask_secrets
+from mindgpt_plugins.core.yaml_limits import check_interpolations, check_yaml_text
 
 _REFERENCE = re.compile(r"\$\{\s*[\w.\[\]-]+\s*\}")
 """``${seed}``: another key of the same file, the only thing that a value may refer to."""
@@ -33,6 +36,7 @@ def apply_overrides(tree: DictConfig, overrides: Sequence[str]) -> DictConfig:
         if not equals:
             raise ValueError(f"override {mask_secrets(one)!r} is not of the form key=value")
         try:
+            check_yaml_text(one[len(key) + 1 :])
             value = OmegaConf.select(OmegaConf.from_dotlist([f"value={one[len(key) + 1 :]}"]), "value")
             _spell_out(merged, key)
             OmegaConf.update(merged, key, value, force_add=True)
@@ -55,8 +59,9 @@ def resolve_settings(tree: DictConfig) -> dict[str, Any]:
     if faults:
         raise ValueError("\n".join(faults))
     try:
+        check_interpolations(raw)
         data = OmegaConf.to_container(tree, resolve=True)
-    except (OmegaConfBaseException, YAMLError) as error:
+    except (OmegaConfBaseException, YAMLError, InputError) as error:
         raise ValueError(shorten_error(error)) from None
     faults = [
         *(_refuse_resolver(place, text) for place, text in _texts(data) if _FOR_A_HOST.search(text)),
@@ -109,13 +114,15 @@ def describe_errors(
         full = f"{place}.{where}".strip(".")
         if item["type"] == "extra_forbidden":
             known = [*_fields_at(schema, item["loc"][:-1]), *known_extra]
-            lines.append(f"{full}: unknown key {str(item['loc'][-1])!r}{hint_nearest(str(item['loc'][-1]), known)}")
+            key = shorten_text(str(item["loc"][-1]))
+            lines.append(f"{shorten_text(full)}: unknown key {key!r}{hint_nearest(key, known)}")
             if known:
                 lines[-1] += f" Known: {', '.join(known)}."
         elif item["type"] == "missing":
             lines.append(f"{full}: required key is missing")
         else:
-            lines.append(f"{full}: {item['msg']} (got {mask_secrets(repr(item['input']))})")
+            said = item["msg"].removeprefix("Value error, ")
+            lines.append(f"{shorten_text(full)}: {said} (got {shorten_text(mask_secrets(repr(item['input'])))})")
     return lines
 
 

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import CoreSchema
 
 from mindgpt_plugins.core.files import FileError, write_text
+from mindgpt_plugins.core.number_schema import guard_numbers
 
 VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 """Name of an environment variable, never its value."""
@@ -59,10 +61,21 @@ result is marked: not the number of data-parallel ranks, which decides who sees 
 """
 
 
-class Strict(BaseModel):
-    """Refuses unknown keys (the loader adds the nearest known one) and values of another type."""
+Seed = Annotated[int, Field(ge=0, lt=1 << 32)]
+"""A seed as NumPy and torch take it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+class Strict(BaseModel):
+    """Refuses unknown keys (the loader adds the nearest known one), values of another type, and inf and nan.
+
+    Those pass every ``gt=0`` and end as weights of nan, or in a traceback far from the recipe.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return guard_numbers(handler(source))
 
 
 class StageConfig(Strict):
@@ -74,11 +87,16 @@ class StageConfig(Strict):
         description="Interpreter of this stage, e.g. env/verl/bin/python. Default: that of the stage's side "
         "in `launch`.",
     )
-    seed: int | None = Field(None, description="Seed of this stage. Default: the recipe's.")
+    seed: Seed | None = Field(None, description="Seed of this stage. Default: the recipe's.")
 
     def references(self) -> Iterator[tuple[str, str]]:
         """Yield ``(to, value)`` of every :class:`Reference` field, nested models and lists included."""
-        yield from _references(self)
+        for _, to, value in self.located_references():
+            yield to, value
+
+    def located_references(self) -> Iterator[tuple[str, str, str]]:
+        """Yield ``(key, to, value)`` of every :class:`Reference` field, its dotted key as a recipe writes it."""
+        yield from _references(self, "")
 
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -174,14 +192,14 @@ def _renamed_value(value: Any, to: str | None, names: dict[str, str]) -> Any:
     return value
 
 
-def _references(model: BaseModel) -> Iterator[tuple[str, str]]:
+def _references(model: BaseModel, place: str) -> Iterator[tuple[str, str, str]]:
     for name, field in type(model).model_fields.items():
         found = _reference(field)
-        for leaf in _leaves(getattr(model, name)):
+        for key, leaf in _leaves(getattr(model, name), f"{place}.{field.validation_alias or name}".lstrip(".")):
             if isinstance(leaf, BaseModel):
-                yield from _references(leaf)
+                yield from _references(leaf, key)
             elif isinstance(leaf, str) and found is not None and leaf != found.but:
-                yield found.to, leaf
+                yield key, found.to, leaf
 
 
 def _arguments(annotation: Any) -> Iterator[Any]:
@@ -190,11 +208,12 @@ def _arguments(annotation: Any) -> Iterator[Any]:
         yield from _arguments(argument)
 
 
-def _leaves(value: Any) -> Iterator[Any]:
+def _leaves(value: Any, place: str) -> Iterator[tuple[str, Any]]:
     if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _leaves(item)
+        for key, one in value.items():
+            yield from _leaves(one, f"{place}.{key}")
+    elif isinstance(value, (list, tuple)):
+        for number, one in enumerate(value):
+            yield from _leaves(one, f"{place}.{number}")
     elif value is not None:
-        yield value
+        yield place, value

@@ -69,8 +69,10 @@ def read_host_arguments(path: Path, overrides: list[str]) -> dict[str, Any]:
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError
 
+    from mindgpt_plugins.core.yaml_limits import read_yaml_mapping
+
     try:
-        loaded = OmegaConf.create(read_json(path)) if path.suffix == ".json" else OmegaConf.load(path)
+        loaded = OmegaConf.create(read_json(path)) if path.suffix == ".json" else read_yaml_mapping(path)
         if not isinstance(loaded, DictConfig):
             raise LlamaFactorySettingsError(f"{path}: must be a mapping of keys to values")
         merged = OmegaConf.to_container(OmegaConf.merge(loaded, OmegaConf.from_cli(overrides)))

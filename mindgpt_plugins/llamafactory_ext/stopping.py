@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from types import FrameType
@@ -12,6 +13,17 @@ from transformers import TrainerCallback
 from mindgpt_plugins.core.guard import list_stop_signals
 
 _KEY = "mindgpt/stop"
+_taken: list[signal.Signals] = []
+"""Signals that are noted while this process trains."""
+
+
+def _hold_in_child() -> None:
+    # torchrun and SLURM send them to DataLoader workers too, and a dead worker is an error in the middle of the step.
+    # A mask, as torch sets handlers of its own there. The workers end with their loader or with this process.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _taken)
+
+
+os.register_at_fork(after_in_child=_hold_in_child)
 
 
 class SaveOnSignalCallback(TrainerCallback):  # type: ignore[misc]
@@ -30,6 +42,7 @@ class SaveOnSignalCallback(TrainerCallback):  # type: ignore[misc]
         """Take over the signals; before that there is nothing to save."""
         if threading.current_thread() is threading.main_thread():  # Python allows it nowhere else
             self._before = {one: signal.signal(one, self._note) for one in list_stop_signals()}
+            _taken[:] = self._before
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Ask the host for a checkpoint when the step has come."""
@@ -57,6 +70,7 @@ class SaveOnSignalCallback(TrainerCallback):  # type: ignore[misc]
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Give the signals back: what comes after training is quick or cannot be saved by halves."""
+        _taken.clear()
         for one, handler in self._before.items():
             signal.signal(one, handler)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -98,8 +97,7 @@ def make_run_plan(
             break
         recipe = extension.extend_recipe(recipe, gate)
     if runs.is_dir():
-        with suppress(OSError):  # a folder that cannot be written to stops a run, but no plan
-            memory.save()
+        memory.save()
     return plan
 
 
@@ -277,6 +275,7 @@ def list_changed_keys(before: Any, after: Any, place: str = "") -> list[str]:
 def _previous_records(run: Path) -> dict[str, tuple[Path, state.StageRecord]]:
     """Folder and ``stage.json`` of every stage of the recipe's latest run, for saying what changed."""
     manifest = state.recover_manifest(run.resolve())  # the link's own path says less
-    folders_of = {stage["name"]: Path(stage["folder"]) for stage in (manifest["stages"] if manifest else ())}
-    found = {name: (folder, state.recover_stage_record(folder)) for name, folder in folders_of.items()}
-    return {name: (folder, record) for name, (folder, record) in found.items() if record is not None}
+    stages = manifest["stages"] if manifest is not None else []
+    found = {stage["name"]: Path(stage["folder"]) for stage in stages}
+    records = {name: (folder, state.recover_stage_record(folder)) for name, folder in found.items()}
+    return {name: (folder, record) for name, (folder, record) in records.items() if record is not None}

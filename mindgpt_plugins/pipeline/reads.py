@@ -38,7 +38,7 @@ def find_outside_reads(stage: Stage[Any], config: StageConfig, context: Context)
                 found = find_read_files(folder, name, read.reader, media, dict(read.columns))
                 yield f"{value} ({read.reader})", found
         elif to == "model" and value not in context.inputs and (folder := Path(context.model(value))).is_dir():
-            yield value, ReadFiles(folder, _list_folder(folder, whole=False))
+            yield value, ReadFiles(folder, _list_folder(folder, whole=False), weights=True)
         elif to == "pictures":
             from mindgpt_data.corpus import find_corpus_files
 
@@ -46,7 +46,7 @@ def find_outside_reads(stage: Stage[Any], config: StageConfig, context: Context)
         elif to == "path" or (to == "branches" and value not in context.inputs):
             path = _resolve(context, value)
             if path.is_dir():
-                yield value, ReadFiles(path, _list_folder(path, whole=True))
+                yield value, ReadFiles(path, _list_folder(path, whole=True), weights=True)
             else:
                 yield value, ReadFiles(path.parent, {path.name: path})
 
@@ -67,7 +67,7 @@ def describe_changed_files(folder: Path, changed: Iterable[str], stamps: Mapping
     """
     try:
         record = read_json(folder / RECORD)
-    except (OSError, FileError):
+    except (OSError, FileError):  # an earlier release wrote none
         record = {}
     found: list[str] = []
     for value in changed:

@@ -67,7 +67,9 @@ def run_plan(plan: Plan, console: Console, ran: frozenset[str] = frozenset()) ->
         if extension.is_extension_owed(plan.recipe, stage.name, stage.folder):
             again = plan.remake(ran)
             added = ", ".join(name for name in again.recipe.stages if name not in plan.recipe.stages)
-            console.print(f"{stage.name}: the gate failed, so the run is extended by {added}", style="yellow")
+            console.print(
+                f"{stage.name}: the gate failed, so the run is extended by {added}", style="yellow", markup=False
+            )
             return run_plan(again, console, ran)
     return plan.run
 
@@ -95,11 +97,11 @@ def _run_stage(stage: PlannedStage, plan: Plan, console: Console, position: str)
     stage.folder.mkdir(parents=True, exist_ok=True)
     lock = process.Lock(stage.folder)
     try:
+        soundness.refuse_diverged_stage(stage.name, stage.config, stage.folder)
         remove_leftovers(stage.folder)
         _take_paid_answers(stage)
         if damaged := _describe_damaged_inputs(stage):
             raise StageError(f"stage {stage.name!r} cannot run: {damaged}")
-        soundness.refuse_diverged_stage(stage.name, stage.config, stage.folder)
         problems = check_data(stage) + stage.stage.check(stage.config, stage.context)
         if problems:
             raise StageError(f"stage {stage.name!r} cannot run:\n" + "\n".join(f"  {problem}" for problem in problems))

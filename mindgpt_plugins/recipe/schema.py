@@ -7,8 +7,10 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from mindgpt_plugins.core.folders import STAGES
 from mindgpt_plugins.core.image_size import MAX_PIXELS, MIN_PIXELS
-from mindgpt_plugins.core.schema import OUTSIDE, StageConfig, Strict, VariableName
+from mindgpt_plugins.core.names import LONGEST_NAME, ROOM
+from mindgpt_plugins.core.schema import OUTSIDE, Seed, StageConfig, Strict, VariableName
 
 HIDDEN = str(SecretStr("any"))
 """How a value of ``launch.*.env`` is written down."""
@@ -71,10 +73,11 @@ class RecipeHead(Strict):
 
     name: str = Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$",
+        max_length=LONGEST_NAME - ROOM,
         description="Name of the recipe; its runs lie in a folder of that name.",
     )
     description: str = Field("", description="What the recipe is for, in a sentence.")
-    seed: int = Field(0, description="Seed of every stage that does not set its own.")
+    seed: Seed = Field(0, description="Seed of every stage that does not set its own.")
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="Where the stages run; auto takes accelerators when there are any, else the CPU."
     )
@@ -91,6 +94,13 @@ class RecipeHead(Strict):
         "environment: verl and LLaMA-Factory agree on one narrow transformers window.",
     )
     report: ReportSettings = Field(ReportSettings(), description="What the pages of a run may show.")
+
+    @field_validator("name")
+    @classmethod
+    def _beside_stages(cls, value: str) -> str:
+        if value == STAGES:
+            raise ValueError(f"a recipe cannot be called {value!r}: the runs folder keeps its stages under that name")
+        return value
 
 
 class Recipe(RecipeHead):

@@ -173,6 +173,13 @@ class Stage(ABC, Generic[ConfigT]):
         """What the report shows of the kind."""
         return ReportRules()
 
+    def made_sets(self, config: ConfigT, context: Context) -> Mapping[str, frozenset[Reader]] | None:
+        """Names of the sets that the stage may make, each with what can read it; None when nothing is known.
+
+        A reference to any other set is refused before anything runs.
+        """
+        return None
+
     def set_reads(self, config: ConfigT) -> list[SetRead]:
         """Sets whose rows are checked before the stage starts."""
         return []

@@ -115,6 +115,13 @@ def test_a_command_that_ends_by_itself_leaves_nothing_and_its_status_is_kept(tmp
     assert (tmp_path / "said").read_text().startswith("mindgpt was killed by signal 9")
 
 
+def test_a_command_under_a_guard_blocks_no_signals(tmp_path: Path, environment) -> None:
+    """The mask is inherited by everything that the command starts."""
+    code = "import signal, sys\nsys.exit(len(signal.pthread_sigmask(signal.SIG_BLOCK, ())))"
+    assert start(tmp_path, environment, GUARDED + code).wait(30) == 0
+    assert process.start_command([sys.executable, "-c", code], folder=tmp_path, env={}).wait(30) == 0
+
+
 @pytest.mark.parametrize("which", [1, 2])  # of front, guard, command
 def test_nothing_is_left_when_the_guard_or_the_command_is_killed(tmp_path: Path, environment, which: int) -> None:
     command = start(tmp_path, environment, GUARDED + LISTENING + WAITING)

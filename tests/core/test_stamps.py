@@ -127,14 +127,25 @@ def test_names_may_be_anything(folder: Path) -> None:
     assert make(folder, *names).media == media
 
 
-def test_a_large_file_is_the_same_by_size_and_time(
+def test_large_media_and_weights_go_by_size_and_time_but_no_list(
     folder: Path, opened: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stamps, "LARGE", 5)
     first = make(folder)
-    assert opened == []
+    assert opened == ["list"]
+    os.utime(folder / "list", (5, 5))
+    assert make(folder).digest == first.digest
     os.utime(folder / "a", (5, 5))
     assert make(folder).digest != first.digest
+    weights = ReadFiles(folder, {"list": folder / "list"}, weights=True)
+    opened.clear()
+    StampMemory(folder / "memory").stamp(weights)
+    assert opened == []
+
+
+def test_a_memory_that_cannot_be_written_is_none(folder: Path) -> None:
+    (folder / "memory").write_text("a file")
+    assert make(folder).digest == make(folder).digest
 
 
 def test_a_list_that_cannot_be_understood_has_no_media(folder: Path) -> None:

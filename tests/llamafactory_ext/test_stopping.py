@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
+import psutil
 import pytest
 import torch
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
+from mindgpt_plugins.llamafactory_ext import stopping
 from mindgpt_plugins.llamafactory_ext.stopping import SaveOnSignalCallback
 
 
@@ -40,6 +42,7 @@ def handlers() -> Iterator[None]:
     stops = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {one: signal.signal(one, signal.SIG_DFL) for one in stops}
     yield
+    stopping._taken.clear()
     for one, handler in before.items():
         signal.signal(one, handler)
 
@@ -75,6 +78,23 @@ def test_it_saves_after_the_step_and_leaves(tmp_path: Path, sent: signal.Signals
     straight.train()
     assert torch.equal(resumed.model.line.weight, straight.model.line.weight)
     assert signal.getsignal(sent) == signal.SIG_DFL, "given back when training is done"
+
+
+def test_workers_of_the_loader_live_through_it(tmp_path: Path) -> None:
+    """torchrun and SLURM send the signal to all of a rank's processes."""
+
+    class SendsToAll(Sends):
+        def on_step_begin(self, args, state, control, **kwargs) -> None:
+            if state.global_step == self.step:
+                workers = psutil.Process().children()
+                assert workers
+                for one in (*workers, psutil.Process()):
+                    one.send_signal(self.sent)
+
+    stopped = trainer(tmp_path, SendsToAll(signal.SIGTERM, 1), dataloader_num_workers=1)
+    with pytest.raises(SystemExit, match="143"):
+        stopped.train()
+    assert (tmp_path / "checkpoint-2").is_dir()
 
 
 def test_ranks_agree_on_the_step() -> None:

@@ -27,6 +27,10 @@ RECIPE = """
 name: kinds
 device: cpu
 offline: true
+# The process is the stage's own; its engine gives one right answer, as a model of a minute's training has none.
+plugins:
+  - mindgpt_plugins.stages.rejection_sampling.rehearsed
+  - mindgpt_plugins.stages.preference_pairs.rehearsed
 image: {min_pixels: 1024, max_pixels: 9216}
 stages:
   data:
@@ -55,8 +59,8 @@ stages:
     save_steps: 50
     logging_steps: 1
   evaluate: {kind: evaluate, model: sft, sets: [world/dev], samples: {n: 2, rows: 10}}
-  sampled: {kind: rejection_sampling, model: model, after: sft, prompts: [world/prompts]}
-  pairs: {kind: preference_pairs, model: sft, prompts: [world/prompts], samples: 4, pairs: 32}
+  sampled: {kind: rehearsed_rejection_sampling, model: model, after: sft, prompts: [world/prompts]}
+  pairs: {kind: rehearsed_preference_pairs, model: sft, prompts: [world/prompts], samples: 4, pairs: 32}
   dpo:
     kind: dpo
     model: sft
@@ -67,7 +71,7 @@ stages:
     freeze_vision_tower: false
     cutoff_len: 128
     save_steps: 50
-  between: {kind: interpolate, start: model, end: sft, choose: {sets: [world/dev], grid: [0.5, 1.0], rows: 20}}
+  between: {kind: interpolate, start: model, end: sft, choose: {sets: [world/dev], grid: [0.5, 1.0]}}
   rl:
     kind: rl
     model: dpo

@@ -15,7 +15,7 @@ from mindgpt_plugins.core.errors import StageError
 from mindgpt_plugins.core.metrics import append_record
 from mindgpt_plugins.guards.divergence import Divergence, write_divergence
 from mindgpt_plugins.pipeline import plan, runner, soundness
-from mindgpt_plugins.recipe.hashing import select_hashed_settings
+from mindgpt_plugins.core.schema import dump_hashed
 from mindgpt_plugins.recipe.loading import load_recipe
 from mindgpt_plugins.stages.sft.config import SFTConfig
 
@@ -83,7 +83,7 @@ def test_a_stage_that_its_guard_stopped_goes_on_with_another_guard(tmp_path: Pat
 
 
 def test_a_guard_does_not_change_what_is_computed() -> None:
-    settings = [select_hashed_settings(make_sft(guard={"loss_spike": action})) for action in ("stop", "ignore")]
+    settings = [dump_hashed(make_sft(guard={"loss_spike": action})) for action in ("stop", "ignore")]
     assert settings[0] == settings[1]
 
 

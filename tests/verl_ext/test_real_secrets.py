@@ -53,5 +53,6 @@ def test_verl_hydra_and_ray_write_no_value_of_the_environment(
     assert any(line["score"] > 0 for path in (stage / "rollouts").glob("*.jsonl") for line in files.read_jsonl(path))
     logs = _ray_folder(stage)
     assert [*logs.rglob("raylet.out")] or [*logs.rglob("*.log")], "Ray left nothing to look at"
-    assert (stage / "outputs").exists() or [*stage.rglob(".hydra")] or [*stage.rglob("hydra.yaml")], "nor did Hydra"
+    # Hydra keeps a log of its own; its copy of the configuration is off, and verl prints it into the log instead.
+    assert (stage / "main_ppo.log").is_file() and "rollout_correction" in (stage / "log.txt").read_text()
     assert list_leaks(tmp_path / "runs", logs) == []

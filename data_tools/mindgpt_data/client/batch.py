@@ -25,6 +25,7 @@ from mindgpt_data.client.request import Request, Task
 from mindgpt_data.client.store import Record, Store
 from mindgpt_data.schema.config import EndpointSettings
 from mindgpt_plugins.core.files import replace_file
+from mindgpt_plugins.core.json_text import parse_json_text
 
 T = TypeVar("T")
 MAX_REQUESTS = 50_000
@@ -231,7 +232,7 @@ def _lines(path: Path, found: Imported) -> Iterator[dict[str, Any]]:
     with path.open("rb") as file:
         for raw in file:
             try:
-                line = json.loads(raw)
+                line = parse_json_text(raw)
             except ValueError:
                 line = None
             if isinstance(line, dict):

@@ -61,9 +61,9 @@ def list_picture_names(folder: Path, told: Corpus | None = None) -> list[str]:
             told.drop("folder", "folder of our own output", below, detail)
             continue
         for name in names:
-            if os.path.splitext(name)[1].lower() not in SUFFIXES:
+            if name[name.rfind(".") :].lower() not in SUFFIXES:
                 continue
-            if not _is_text(below + name):
+            if not (name.isascii() and below.isascii()) and not _is_text(below + name):
                 told.drop("folder", "file name is not UTF-8", below + name, "rename it")
                 continue
             found.append(below + name)

@@ -5,7 +5,6 @@ r"""A manifest: one JSON object per line that names a picture (or several) and s
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +15,7 @@ from mindgpt_data.corpus.base import BoxOrigin, Corpus, CorpusError, make_image_
 from mindgpt_data.schema.boxes import BoxConvention
 from mindgpt_data.schema.record import ImageRecord
 from mindgpt_plugins.core.files import BYTE_ORDER_MARK, read_jsonl
+from mindgpt_plugins.core.json_text import parse_json_text
 from mindgpt_plugins.core.schema import Strict
 
 Box = tuple[float, float, float, float]
@@ -108,7 +108,7 @@ def list_manifest_pictures(path: Path) -> Iterator[str]:
 
 def _add(corpus: Corpus, raw: bytes, folder: Path, source: str, boxes: str | None, place: str) -> None:
     try:
-        line = ManifestLine.model_validate(json.loads(raw.decode("utf-8")))
+        line = ManifestLine.model_validate(parse_json_text(raw.decode("utf-8")))
     except UnicodeDecodeError as error:
         return corpus.drop("manifest", "not UTF-8", place, str(error))
     except ValidationError as error:  # a ValueError, like the JSON decoder's

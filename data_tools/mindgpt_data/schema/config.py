@@ -178,6 +178,8 @@ class BudgetBounds(Strict):
         for bound in ("n_min", "n_max", "gamma"):
             if bound in self.allocator.options:
                 raise ValueError(f"{bound} is a key of `budget`, whatever allocates; write budget: {{{bound}: …}}")
+        if self.n_min > self.n_max:
+            raise ValueError(f"n_min {self.n_min} is above n_max {self.n_max}; no picture can have that many questions")
         return self
 
 

@@ -45,7 +45,7 @@ class RLConfig(HybridSettings, StageConfig):
     group_size: int = Field(8, ge=1, description="Replies per prompt (n), which are compared with each other.")
     prompts_per_step: int = Field(16, ge=1, description="Prompts per optimizer step.")
     steps: int = Field(ge=1, description="Optimizer steps of the whole run.")
-    lr: float = Field(1e-6, gt=0, description="Learning rate.")
+    lr: float = Field(1e-6, gt=0, le=1, description="Learning rate.")
     temperature: float = Field(1.0, gt=0, description="Sampling temperature of the rollouts.")
     max_prompt_tokens: int = Field(
         1024, ge=1, description="Tokens of a prompt at most, vision tokens included; a longer prompt stops the run."

@@ -198,6 +198,8 @@ class RL(Stage[RLConfig]):
             else:
                 own.append(key)
         seed = context.seed if config.seed is None else config.seed
+        without = self.overrides(config.model_copy(update={"verl": {}}), context, context.folder, seed)
+        problems += rl_verl.find_verl_rivals(config, without)
         problems += rl_verl.find_verl_config_problems(
             config, context, self.overrides(config, context, context.folder, seed), own
         )

@@ -41,9 +41,9 @@ class TrainingConfig(StageConfig):
     data: list[TrainingSet] = Field(
         min_length=1, description="Sets that are trained on: names, or {set, weight} for a mixture."
     )
-    epochs: float | None = Field(None, gt=0, description="Passes over the data; give this or max_steps.")
+    epochs: float | None = Field(None, gt=0, le=100_000, description="Passes over the data; give this or max_steps.")
     max_steps: int | None = Field(None, ge=1, description="Optimizer steps of the run; give this or epochs.")
-    lr: float = Field(1e-5, gt=0, description="Peak learning rate.")
+    lr: float = Field(1e-5, gt=0, le=1, description="Peak learning rate.")
     lr_scheduler: str = Field("cosine", description="Course of the learning rate: LLaMA-Factory's lr_scheduler_type.")
     warmup: float = Field(0.03, ge=0, lt=1, description="Share of the steps in which the learning rate rises.")
     batch_size: int = Field(32, ge=1, description="Samples (pairs in dpo) per optimizer step, over all ranks.")

@@ -184,6 +184,7 @@ def find_training_problems(
     except (RegistryError, PluginError, LlamaFactorySettingsError) as error:
         return [*found, str(error)]
     found += find_source_problems(config, context, checked)
+    found += host_check.find_host_file_problems(config)
     return found + host_check.find_host_key_problems(config, train, context.python)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, get_args
 
 from mindgpt_data.schema.config import DataSettings
 from mindgpt_data.world.config import WorldSettings, build_data_settings
@@ -11,6 +12,7 @@ from mindgpt_data.world.config import WorldSettings, build_data_settings
 from mindgpt_plugins.core.errors import StageError
 from mindgpt_plugins.core.files import write_json
 from mindgpt_plugins.core.schema import StageConfig
+from mindgpt_plugins.inspection.readers import Reader
 from mindgpt_plugins.stages.base import Command, Context, CostRules, RehearsalRules, ReportRules, Stage
 from mindgpt_plugins.stages.world.config import WorldConfig
 
@@ -84,6 +86,10 @@ class WorldStage(Stage[WorldConfig]):
             told = [ordinary(_alone(one)) for one in self._settings(config, context).values()]
             problems = list(dict.fromkeys(problem for each in told for problem in each))
         return problems
+
+    def made_sets(self, config: WorldConfig, context: Context) -> Mapping[str, frozenset[Reader]]:
+        """Every set, in every format."""
+        return dict.fromkeys(config.sets, frozenset(get_args(Reader)))
 
     def rehearsal_rules(self) -> RehearsalRules[WorldConfig]:
         """See :mod:`.rehearse`."""

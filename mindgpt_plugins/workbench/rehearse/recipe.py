@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from mindgpt_plugins.core import device
 from mindgpt_plugins.core.registry import get_registered
 from mindgpt_plugins.core.schema import OUTSIDE, StageConfig, rename_references
@@ -70,6 +72,13 @@ def make_rehearsal_recipe(
     if not stages:
         raise NothingToRehearse("\n".join(change.means for change in changes if change.key == "kind"))
     return {**head.settings, "stages": stages}, changes
+
+
+def write_rehearsal_recipe(tree: Mapping[str, Any], path: Path) -> None:
+    """Write a rehearsal's recipe; only its owner may read it, for it holds values of ``launch.*.env``."""
+    path.unlink(missing_ok=True)
+    path.touch(0o600)
+    path.write_text(yaml.safe_dump(dict(tree), sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
 def _head(recipe: Recipe) -> dict[str, Any]:

@@ -78,7 +78,7 @@ def show_cost(console: Console, cost: Sequence[StageCost]) -> None:
         "stage", "steps", "samples", "tokens", "images", "FLOPs", "GPU hours", title="The real run, estimated"
     )
     for one in cost:
-        found.add_row(one.stage, *_cost_cells(one))
+        found.add_row(escape(one.stage), *_cost_cells(one))
     total = sum(one.gpu_hours for one in cost)
     found.add_section()
     found.add_row("total", "", "", "", "", "", f"{total:.3g}")

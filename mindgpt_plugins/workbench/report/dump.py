@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from mindgpt_plugins.core.folders import list_artefacts
+from mindgpt_plugins.core.json_text import parse_json_text
 from mindgpt_plugins.workbench.report.run import ReportedRun, StageView, read_whole_lines
 
 Line = dict[str, Any]
@@ -71,7 +71,7 @@ def _named(line: Line) -> Line:
 
 def _mapping(value: Any) -> dict[str, Any]:
     if isinstance(value, str):
-        value = json.loads(value)
+        value = parse_json_text(value)
     return dict(value) if isinstance(value, dict) else {}
 
 

@@ -311,6 +311,27 @@ def test_the_verb_prints_branches(tmp_path: Path) -> None:
     assert "no evaluation of this run has finished" in str(nothing.exception)
 
 
+def test_a_stage_that_diverged_and_the_warnings_of_a_guard_are_noted(tmp_path: Path) -> None:
+    run = synthetic.make(tmp_path, until="base", per_task=20)
+    manifest = json.loads((run / "manifest.json").read_text())
+    folders = {stage["name"]: Path(run, stage["folder"]) for stage in manifest["stages"]}
+    for step in range(1, 6):
+        line = {"step": step, "total": 9, "guard": "loss_spike", "text": f"loss {step} is a <spike>"}
+        append_record(folders["base"] / "warnings.jsonl", line)
+    stop = Divergence(found="loss is nan", step=7, total=9, finite=6, checkpoint="m/checkpoint-5", advice=("less",))
+    write_divergence(folders["domain"], stop)
+    page = build_report(run)
+    data = json.loads(page.with_name("report.json").read_text())
+    stages = {stage["name"]: stage for stage in data["stages"]}
+    found = {"found": "loss is nan at step 7 of 9", "checkpoint": "m/checkpoint-5", "advice": ["less"]}
+    assert stages["domain"]["stopped"] == found and stages["base"]["stopped"] is None
+    assert [warning["step"] for warning in stages["base"]["warnings"]] == [1, 2, 3, 4, 5]
+    said = "domain was stopped: loss is nan at step 7 of 9; last good checkpoint: m/checkpoint-5; try less"
+    assert said in data["notes"] and said in page.read_text()
+    assert "base: 2 more warnings are in its warnings.jsonl" in data["notes"]
+    assert "&lt;spike&gt; (guard.loss_spike)" in page.read_text()
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [
@@ -340,24 +361,3 @@ def test_a_manifest_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (run / "manifest.json").write_text("[]")
     with pytest.raises(FileError, match=r"quickstart/manifest\.json is no manifest .*mindgpt run"):
         build_report(run)
-
-
-def test_a_stage_that_diverged_and_the_warnings_of_a_guard_are_noted(tmp_path: Path) -> None:
-    run = synthetic.make(tmp_path, until="base", per_task=20)
-    manifest = json.loads((run / "manifest.json").read_text())
-    folders = {stage["name"]: Path(run, stage["folder"]) for stage in manifest["stages"]}
-    for step in range(1, 6):
-        line = {"step": step, "total": 9, "guard": "loss_spike", "text": f"loss {step} is a <spike>"}
-        append_record(folders["base"] / "warnings.jsonl", line)
-    stop = Divergence(found="loss is nan", step=7, total=9, finite=6, checkpoint="m/checkpoint-5", advice=("less",))
-    write_divergence(folders["domain"], stop)
-    page = build_report(run)
-    data = json.loads(page.with_name("report.json").read_text())
-    stages = {stage["name"]: stage for stage in data["stages"]}
-    found = {"found": "loss is nan at step 7 of 9", "checkpoint": "m/checkpoint-5", "advice": ["less"]}
-    assert stages["domain"]["stopped"] == found and stages["base"]["stopped"] is None
-    assert [warning["step"] for warning in stages["base"]["warnings"]] == [1, 2, 3, 4, 5]
-    said = "domain was stopped: loss is nan at step 7 of 9; last good checkpoint: m/checkpoint-5; try less"
-    assert said in data["notes"] and said in page.read_text()
-    assert "base: 2 more warnings are in its warnings.jsonl" in data["notes"]
-    assert "&lt;spike&gt; (guard.loss_spike)" in page.read_text()
