@@ -18,6 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from stat import S_ISREG
+from typing import Any
 
 from mindgpt_plugins.core.files import FileError, read_json, write_bytes
 
@@ -145,7 +146,7 @@ def _load(file: Path) -> dict[str, dict[str, Entry]]:
 
 def _dump(content: Mapping[str, Mapping[str, Entry]]) -> bytes:
     """What :func:`_load` reads: by column, which takes half the time to parse."""
-    parts = {
+    parts: dict[str, list[Any]] = {
         part: [[*entries], *zip(*entries.values(), strict=True)] if entries else [[]] * 5
         for part, entries in content.items()
     }
