@@ -85,13 +85,15 @@ def make(root: Path, replies: int, words: int, pictures: int) -> Path:
     """A run folder with one rl stage."""
     from PIL import Image
 
+    from mindgpt_plugins.core.artefacts import record_artefacts
+
     rng = random.Random(0)
     images, rollouts, run = root / "world/datasets/images", root / "rl/rollouts", root / "run"
     for folder in (images, rollouts, run):
         folder.mkdir(parents=True)
     for i in range(pictures):
         Image.frombytes("RGB", (16, 12), rng.randbytes(16 * 12 * 3)).resize((640, 480)).save(images / f"{i}.jpg")
-    (root / "world/artefacts.json").write_text('{"datasets": "datasets"}')
+    record_artefacts(root / "world", {"datasets": str(images.parent)})
     letters = "abcdefghijklmnopqrstuvwxyz"
     lexicon = ["".join(rng.choices(letters, k=rng.randint(2, 9))) for _ in range(5000)]
     for step in range(1, STEPS + 1):

@@ -19,7 +19,7 @@ from mindgpt_data.schema.config import DataSettings
 from mindgpt_data.steps import check, pipeline
 from mindgpt_data.steps.report import load_label_trees
 from mindgpt_data.steps.report import run as write_report
-from mindgpt_plugins.core import registry
+from mindgpt_plugins.core import guard, registry
 from mindgpt_plugins.core.files import read_json, write_json, write_text
 from mindgpt_plugins.core.metrics import append_metrics
 
@@ -87,4 +87,5 @@ class _Bar:
 
 
 if __name__ == "__main__":
+    guard.exit_on_signals()  # answers that have arrived are still stored
     sys.exit(main(sys.argv[1:]))

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from mindgpt_plugins.answers.errors import GoldError
 from mindgpt_plugins.answers.text import format_gold_value
+from mindgpt_plugins.core.json_text import parse_json_text
 
 Mode = Literal["one", "any_of", "all_of"]
 #: What separates the parts of a list, from the narrowest on: a part may hold a connector itself (Romeo and Juliet).
@@ -92,7 +93,7 @@ def split_references(gold: str, answer_type: str) -> References:
     if not (text.startswith(('{"any_of"', '{"all_of"')) or (text.startswith('["') and text.endswith('"]'))):
         return References("one", (gold,))
     try:
-        value = json.loads(text)
+        value = parse_json_text(text)
     except ValueError:
         return References("one", (gold,))
     if isinstance(value, list):

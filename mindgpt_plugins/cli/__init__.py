@@ -6,7 +6,6 @@ import os
 import sys
 
 import typer
-from rich.console import Console
 
 app = typer.Typer(
     name="mindgpt",
@@ -65,9 +64,20 @@ def build_cli_app() -> typer.Typer:
 
 
 def main() -> None:
-    """Console entry point: runs a verb; an expected fault is one clear message and a non-zero exit."""
+    """Console entry point: runs a verb in a process of its own, under a guard that leaves no process of it behind."""
+    from mindgpt_plugins.core import guard
+
+    guard.continue_under_guard()
+    guard.exit_on_signals()
+    run_verb()
+
+
+def run_verb() -> None:
+    """Run the verb of the command line; an expected fault is one clear message and a non-zero exit."""
     from mindgpt_plugins.cli import llamafactory
+    from mindgpt_plugins.core.console import print_error
     from mindgpt_plugins.core.errors import StageError
+    from mindgpt_plugins.core.os_errors import describe_os_error, find_first_cause
     from mindgpt_plugins.core.registry import PluginError
 
     if sys.argv[1:2] == ["llamafactory"]:  # its arguments belong to the host: hand them over untouched
@@ -75,20 +85,13 @@ def main() -> None:
         return
     try:
         build_cli_app()()
-    except (ValueError, StageError, PluginError, FileNotFoundError, RuntimeError) as error:
+    except (ValueError, StageError, PluginError, OSError, RuntimeError) as raised:
         if os.environ.get("MINDGPT_TRACEBACK"):
             raise
-        console = Console(stderr=True, soft_wrap=True)
-        console.print(f"[bold red]error[/]: {_escape(str(error))}")
+        error = find_first_cause(raised)
+        print_error(describe_os_error(error) if isinstance(error, OSError) else str(error))
+        if error is not raised:
+            print_error(f"and then, while that was handled: {describe_os_error(raised)}")  # type: ignore[arg-type]
         if type(error) in (ValueError, RuntimeError):  # not one of ours: perhaps a bug
-            console.print("MINDGPT_TRACEBACK=1 shows where it came from", style="dim")
+            print("MINDGPT_TRACEBACK=1 shows where it came from", file=sys.stderr)
         raise SystemExit(2 if isinstance(error, (ValueError, PluginError)) else 1) from None
-    except KeyboardInterrupt:
-        Console(stderr=True).print("stopped; run the same command again to go on")
-        raise SystemExit(130) from None
-
-
-def _escape(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+from mindgpt_plugins.core.console import make_console
 
 
 def add(app: typer.Typer) -> None:
@@ -36,6 +37,6 @@ def doctor(
         for finding in findings:
             state = f"[{colours.get(finding.state, 'cyan')}]{finding.state}[/]"
             table.add_row(escape(finding.check), state, escape(finding.detail))
-        Console().print(table)
+        make_console().print(table)
     if any(finding.state == "trouble" for finding in findings):
         raise SystemExit(1)

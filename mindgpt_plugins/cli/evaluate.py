@@ -66,9 +66,8 @@ def evaluate(
 
     Example: mindgpt evaluate quickstart --sets runs/data/test --benchmarks mmstar,pope --data mmstar=./MMStar
     """
-    from rich.console import Console
-
     from mindgpt_plugins.core import files
+    from mindgpt_plugins.core.console import make_console
     from mindgpt_plugins.pipeline import display, plan, preflight_all, runner
     from mindgpt_plugins.workbench.report import build_report
 
@@ -94,7 +93,7 @@ def evaluate(
     raw |= {"image": image} if image else {}
     raw |= {"launch": {"benchmark": {"python": harness}}} if harness else {}
 
-    console = Console()
+    console = make_console()
     planned = plan.make_run_plan(_recipe(raw, overrides or []), runs, fresh=fresh)
     display.show_plan(console, planned)
     preflight_all.check_planned_stages(planned)
@@ -113,7 +112,7 @@ def evaluate(
 
 def _model(name: str, stage: str | None, runs: Path) -> tuple[dict[str, str], dict[str, int]]:
     """``{"model": reference}`` and, for a run's model, the image size of the run."""
-    from mindgpt_plugins.core import files, folders
+    from mindgpt_plugins.core import folders, state
     from mindgpt_plugins.core.errors import StageError
 
     if (Path(name) / "config.json").is_file():
@@ -121,7 +120,7 @@ def _model(name: str, stage: str | None, runs: Path) -> tuple[dict[str, str], di
     if "/" in name and not Path(name).exists() and not (runs / name).exists():
         return {"model": name}, {}  # a hub id
     found = folders.find_run(runs, name)
-    done = {s["name"]: Path(s["folder"]) for s in files.read_json(found / "manifest.json")["stages"]}
+    done = {s["name"]: Path(s["folder"]) for s in state.read_manifest(found)["stages"]}
     models = {
         key: folder
         for key, folder in done.items()
@@ -131,7 +130,7 @@ def _model(name: str, stage: str | None, runs: Path) -> tuple[dict[str, str], di
         what = f"no finished stage {stage or 'with a model'}; it has: {', '.join(models) or 'none'}"
         raise StageError(f"{found} has {what}")
     folder = models[stage or list(models)[-1]]
-    return {"model": folders.list_artefacts(folder)["model"]}, files.read_json(folder / "stage.json")["image"]
+    return {"model": folders.require_artefact(folder, "model")}, state.read_stage_record(folder)["image"]
 
 
 def _pairs(values: list[str] | None) -> dict[str, str]:
@@ -153,18 +152,18 @@ def _recipe(raw: dict[str, Any], overrides: list[str]) -> Any:
     """The recipe that the options describe, as if it stood in a file here."""
     from omegaconf import OmegaConf
 
-    from mindgpt_plugins.core.overrides import apply_overrides
+    from mindgpt_plugins.core.overrides import apply_overrides, resolve_settings
     from mindgpt_plugins.recipe.loading import RecipeError, validate_recipe
 
     try:
-        merged = OmegaConf.to_container(apply_overrides(OmegaConf.create(raw), overrides), resolve=True)
+        data = resolve_settings(apply_overrides(OmegaConf.create(raw), overrides))
     except ValueError as error:
-        raise RecipeError("command line", [str(error)]) from None
-    assert isinstance(merged, dict)
-    return validate_recipe({str(key): value for key, value in merged.items()}, Path.cwd() / "command line")
+        raise RecipeError("command line", str(error).splitlines()) from None
+    return validate_recipe(data, Path.cwd() / "command line")
 
 
 def _show(console: Any, name: str, scores: list[dict[str, Any]]) -> None:
+    from rich.markup import escape
     from rich.table import Table
 
     from mindgpt_plugins.stages.evaluate.scoring import ALL
@@ -179,8 +178,8 @@ def _show(console: Any, name: str, scores: list[dict[str, Any]]) -> None:
             blank = cell["blank_accuracy"]
             missing = round(cell["n"] * (1 - (cell["parsed"] or 0)))
             table.add_row(
-                cell["set"],
-                cell["source"],
+                escape(cell["set"]),
+                escape(cell["source"]),
                 str(cell["n"]),
                 f"{100 * cell['accuracy']:.1f}",
                 f"{100 * cell['low']:.1f}–{100 * cell['high']:.1f}",

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from mindgpt_plugins.cli.options import OverridesArgument
+from mindgpt_plugins.core.console import make_console
 
 
 def add(app: typer.Typer) -> None:
@@ -86,7 +86,7 @@ def explain(
     other = read_recipe_setup(against, (), stage) if against else None
     lines = recorded.read_recorded_rollouts(where, total_steps=setup.steps, progress=progress, images=images)
     data = findings(lines, setup, other, source=score, look=look)  # type: ignore[arg-type]
-    text.show_explanation(Console(), data)
+    text.show_explanation(make_console(), data)
     if html is not None:
         html.write_text(page.render_explain_page(data), encoding="utf-8")
         typer.echo(f"written: {html}")

@@ -93,11 +93,12 @@ def _default(key: Key) -> str:
 
 
 def _print_tables(found: list[KeySection]) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console()
+    from mindgpt_plugins.core.console import make_console
+
+    console = make_console()
     for one in found:
         console.print(Text(one.name, "bold"), Text(one.about, "dim"))
         table = Table("key", "type", "default", "meaning", box=None, pad_edge=False, padding=(0, 2, 0, 0))

@@ -6,9 +6,10 @@ import sys
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from mindgpt_plugins.core.console import make_console
 
 
 def add(app: typer.Typer) -> None:
@@ -26,7 +27,7 @@ def listing(
     from mindgpt_plugins.core.registry import PLURALS, RegistryError, find_misnamed_groups, hint_nearest
 
     # A pipe gets whole lines, so that they can be searched.
-    console = Console(width=None if sys.stdout.isatty() else 240)
+    console = make_console(width=None if sys.stdout.isatty() else 240)
     known = [*PLURALS.values(), "recipes"]
     wanted = {**PLURALS, "recipe": "recipes"}.get(kind or "", kind)
     if wanted is not None and wanted not in known:

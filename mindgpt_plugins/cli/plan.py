@@ -49,14 +49,13 @@ def curriculum(
 
     Example: mindgpt plan curriculum quickstart --stage domain --html plan.html
     """
-    from rich.console import Console
-
+    from mindgpt_plugins.core.console import make_console
     from mindgpt_plugins.core.registry import hint_nearest
     from mindgpt_plugins.pipeline import plan
     from mindgpt_plugins.recipe.loading import RecipeError, load_recipe
     from mindgpt_plugins.stages.sft.config import TrainingConfig
 
-    console = Console()
+    console = make_console()
     planned = plan.make_run_plan(load_recipe(recipe, overrides or []), runs)
     training = [one for one in planned.stages if isinstance(one.config, TrainingConfig)]
     chosen = [one for one in training if stage in (None, one.name)]
@@ -105,6 +104,7 @@ def forecast_stage(planned: PlannedStage, uids: bool) -> Forecast:
 
 def show_forecast(console: Console, name: str, found: Forecast) -> None:
     """Print the table of a stage."""
+    from rich.markup import escape
     from rich.table import Table
 
     mixture = f" · mixture {found.mixture}" if found.mixture else ""
@@ -112,10 +112,12 @@ def show_forecast(console: Console, name: str, found: Forecast) -> None:
         f"{name} · {found.sampler}{mixture} · {found.steps} steps of {found.samples_per_step} samples, "
         f"{found.steps_per_epoch} per epoch of {found.rows} rows"
     )
-    table = Table(title=title, title_justify="left", caption=" ".join(found.notes) or None, caption_justify="left")
+    table = Table(
+        title=escape(title), title_justify="left", caption=" ".join(found.notes) or None, caption_justify="left"
+    )
     groups = _groups(found)
     for column in ("steps", "epoch", *groups, "difficulty"):
-        table.add_column(column, justify="left" if column in groups else "right", no_wrap=True)
+        table.add_column(escape(column), justify="left" if column in groups else "right", no_wrap=True)
     for first, last in split_step_spans(found, ROWS):
         total = sum(sum(series[first:last]) for series in groups.values())
         shares = [sum(series[first:last]) / total for series in groups.values()]

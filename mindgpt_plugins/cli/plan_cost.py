@@ -37,9 +37,8 @@ def cost(
 
     Example: mindgpt plan cost my.yaml --gpu h200 --model Qwen/Qwen3-VL-8B-Instruct=./Qwen3-VL-8B-Instruct
     """
-    from rich.console import Console
-
     from mindgpt_plugins.cli.rehearse import parse_model_folders
+    from mindgpt_plugins.core.console import make_console
     from mindgpt_plugins.pipeline import plan
     from mindgpt_plugins.recipe.loading import load_recipe
     from mindgpt_plugins.workbench.cost.estimate import estimate_plan_cost
@@ -50,7 +49,7 @@ def cost(
     found = estimate_plan_cost(
         plan.make_run_plan(loaded, runs), gpu=gpu, mfu=mfu, models=folders, reply_share=reply_share
     )
-    show_stage_costs(Console(), found, gpu, mfu)
+    show_stage_costs(make_console(), found, gpu, mfu)
     if json_file is not None:
         from mindgpt_plugins.sizing.gpus import GPUS
 
@@ -60,6 +59,7 @@ def cost(
 
 def show_stage_costs(console: Console, found: list[StageCost], gpu: str, mfu: float) -> None:
     """Print a row per stage that a GPU works for, their sum, and the assumptions."""
+    from rich.markup import escape
     from rich.table import Table
 
     from mindgpt_plugins.sizing.gpus import GPUS
@@ -75,7 +75,7 @@ def show_stage_costs(console: Console, found: list[StageCost], gpu: str, mfu: fl
     for one in shown:
         figures = (f"{one.steps or '–'}", *map(_short, (one.samples, one.tokens, one.images)), f"{one.flops:.2e}")
         cells = (*figures, f"{one.gpu_hours:.3g}") if one.counted else ("–",) * 5 + ("not counted",)
-        table.add_row(one.stage, one.kind, *cells)
+        table.add_row(escape(one.stage), one.kind, *cells)
     sums = [sum(getattr(one, key) for one in shown) for key in ("samples", "tokens", "images", "flops", "gpu_hours")]
     table.add_section()
     table.add_row("total", "", "", *map(_short, sums[:3]), f"{sums[3]:.2e}", f"{sums[4]:.3g}", style="bold")

@@ -51,8 +51,7 @@ def parallel(
 
     Example: mindgpt plan parallel ./Qwen3-VL-8B-Instruct --gpus 8 --images 4x1024x1024 --render
     """
-    from rich.console import Console
-
+    from mindgpt_plugins.core.console import make_console
     from mindgpt_plugins.sizing.model import read_model_sizes
     from mindgpt_plugins.workbench.parallel import page, plan, show
     from mindgpt_plugins.workbench.parallel.request import TRAINERS, ParallelRequest, RequestError
@@ -78,7 +77,7 @@ def parallel(
     made = plan.make_parallel_plan(known, request)
     if not 1 <= pick <= len(made.options):
         raise RequestError(f"--pick {pick}: there are layouts 1 to {len(made.options)}")
-    console = Console()
+    console = make_console()
     console.width = max(console.width, 160)  # rather wrapped by the terminal than cut off
     show.show_parallel_plan(console, made, top, pick, render)
     if json_file is not None:

@@ -38,15 +38,16 @@ def quantise(
 
     Example: mindgpt quantise recipes/quantise/quickstart.yaml launch.quantise.python=env/quantise/bin/python
     """
-    from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from mindgpt_plugins.core import files, folders
+    from mindgpt_plugins.core.console import make_console
     from mindgpt_plugins.pipeline import display, plan, preflight_all, runner
     from mindgpt_plugins.recipe.loading import RecipeError, load_recipe
     from mindgpt_plugins.stages.quantise.config import QuantiseConfig
 
-    console = Console()
+    console = make_console()
     loaded = load_recipe(recipe, overrides or [])
     names = [name for name, config in loaded.stages.items() if isinstance(config, QuantiseConfig)]
     if not names or (stage is not None and stage not in names):
@@ -63,6 +64,6 @@ def quantise(
             scheme = q["scheme"] + (" +kv" if q["kv_cache"] == "fp8" else "")
             accuracy = f"{q['accuracy']['model']:.3f} → {q['accuracy']['quantised']:.3f}"
             figures = (f"{q['recovery']:.3f}", f"{q['kl']:.1e}", f"{q['top1']:.3f}", f"{q['size']:.2f}")
-            table.add_row(one.name, scheme, accuracy, *figures)
+            table.add_row(escape(one.name), scheme, accuracy, *figures)
     console.print(table)
     console.print("KL in nats per token; size and recovery as shares of the unquantised model.", style="dim")

@@ -53,15 +53,14 @@ def rehearse(
     """
     import shutil
 
-    from rich.console import Console
-
+    from mindgpt_plugins.core.console import make_console
     from mindgpt_plugins.recipe.loading import load_recipe
     from mindgpt_plugins.sizing.gpus import CostError
     from mindgpt_plugins.workbench.cost.estimate import estimate_plan_cost
     from mindgpt_plugins.workbench.rehearse import rehearse as rehearsal
     from mindgpt_plugins.workbench.rehearse import report
 
-    console = Console()
+    console = make_console()
     loaded = load_recipe(recipe, overrides or [])
     given = parse_model_folders(model or [])
     folder = (runs / "rehearse" / loaded.name).resolve()

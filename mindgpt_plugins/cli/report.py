@@ -31,8 +31,7 @@ def report(
 
     mindgpt report quickstart --branches
     """
-    from rich.console import Console
-
+    from mindgpt_plugins.core.console import make_console
     from mindgpt_plugins.core.folders import find_run
     from mindgpt_plugins.stages.evaluate import branch_tables
     from mindgpt_plugins.workbench.report import build_report
@@ -43,7 +42,7 @@ def report(
         found = read_json(page.with_name("report.json"))["branches"]
         if found is None:
             raise ValueError(f"{run}: no evaluation of this run has finished, so there are no branches to print")
-        console = Console()
+        console = make_console()
         model = found["models"][-1]
         for part in model["parts"]:
             title = f"{model['model']} on {found['set']}, {part['part']} items"

@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mindgpt_plugins.cli.options import OverridesArgument
+from mindgpt_plugins.core.console import make_console
 
 if TYPE_CHECKING:
     from mindgpt_plugins.rewards.suite import Suite
@@ -62,7 +63,7 @@ def try_rewards(
         if not lines:
             raise recorded.RecordedError(f"{on}: no group {group!r}; there are {', '.join(dict.fromkeys(known))[:400]}")
     found = trial.score_recorded_rollouts(suite, lines)
-    console = Console()
+    console = make_console()
     _show(console, suite, found, limit)
     for name in ("answer_type", "type", "length"):
         without = sum(name in one.guessed for one in lines)

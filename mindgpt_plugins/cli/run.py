@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from mindgpt_plugins.cli.options import OverridesArgument, RecipeArgument, RunsOption
+from mindgpt_plugins.core.console import make_console
 
 
 def add(app: typer.Typer) -> None:
@@ -28,20 +28,29 @@ def run(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Run the selected stages again in new folders, even if they are done.")
     ] = False,
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify", help="Read every file of the stages that are done and compare its digest; else sizes and times."
+        ),
+    ] = False,
     runs: RunsOption = Path("runs"),
 ) -> None:
     """Run a recipe from data to report.
 
-    Stages that are already done (same settings, inputs and code) are reused, also across recipes. Killed at any moment
-    and started again with the same command, a run goes on where it was.
+    Stages that are already done (same settings, inputs and code) are reused, also across recipes; one whose files are
+    damaged is run again in a new folder. Killed at any moment and started again with the same command, a run goes on
+    where it was.
     """
-    from mindgpt_plugins.core import files
+    from mindgpt_plugins.core import state
     from mindgpt_plugins.pipeline import display, plan, preflight, preflight_all, runner
     from mindgpt_plugins.recipe.loading import load_recipe
 
-    console = Console(soft_wrap=False)
+    console = make_console(soft_wrap=False)
     loaded = load_recipe(recipe, overrides or [])
-    planned = plan.make_run_plan(loaded, runs, until=until, start=start, fresh=fresh)
+    if verify:
+        console.print("comparing the digests of what is done …")
+    planned = plan.make_run_plan(loaded, runs, until=until, start=start, fresh=fresh, verify=verify)
     display.show_plan(console, planned)
     preflight_all.check_planned_stages(planned)
     for line in preflight_all.list_uncounted_stages(planned):
@@ -64,6 +73,6 @@ def run(
     from mindgpt_plugins.workbench.report import build_report
 
     page = build_report(folder)
-    total = sum(stage["seconds"] for stage in files.read_json(folder / "manifest.json")["stages"])
+    total = sum(stage.get("seconds", 0.0) for stage in state.read_manifest(folder)["stages"])
     console.print(f"[bold green]done[/]; all stages together took {display.format_wall_time(total)}")
     console.print(f"report: {page}", soft_wrap=True, markup=False)

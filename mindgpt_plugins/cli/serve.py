@@ -44,14 +44,13 @@ def serve(
 
     Example: mindgpt serve quickstart --python env/vllm/bin/python --check
     """
-    from rich.console import Console
-
     from mindgpt_plugins.core import files
+    from mindgpt_plugins.core.console import make_console
     from mindgpt_plugins.generation.vllm_server import Server, VllmServerSettings, build_vllm_command
     from mindgpt_plugins.workbench.serve.checks import check_server_settings
     from mindgpt_plugins.workbench.serve.probe import ask_question, read_drafted_tokens, run_load_test
 
-    console = Console()
+    console = make_console()
     model, settings, questions = _what(run, stage, runs)
     served = VllmServerSettings(
         model=model,
@@ -71,7 +70,8 @@ def serve(
     with Server(served, folder.resolve()) as server:
         with console.status("starting") as status:
             seconds = server.wait_until_ready(tick=lambda passed: status.update(f"starting, {passed:.0f} s"))
-        console.print(f"[green]ready[/] after {seconds:.0f} s: {served.url}/v1, model name {served.name!r}")
+        console.print("ready", style="green", end=" ")
+        console.print(f"after {seconds:.0f} s: {served.url}/v1, model name {served.name!r}", markup=False)
 
         def send(question: ProbeQuestion) -> Any:
             return ask_question(served.url, served.name, question)
@@ -101,25 +101,25 @@ def serve(
 
 def _what(run: str, stage: str | None, runs: Path) -> tuple[Path, dict[str, Any], list[ProbeQuestion]]:
     """Model folder, settings that follow from the run, and questions to ask it."""
-    from mindgpt_plugins.core import device, files, folders
+    from mindgpt_plugins.core import device, folders, state
     from mindgpt_plugins.core.errors import StageError
 
     cpu = {"cpu": device.resolve_device("auto") == "cpu"}
     if (Path(run) / "config.json").is_file():
         return Path(run).resolve(), cpu, [_drawn(runs)]
     found = folders.find_run(runs, run)
-    done = {s["name"]: Path(s["folder"]) for s in files.read_json(found / "manifest.json")["stages"]}
+    done = {s["name"]: Path(s["folder"]) for s in state.read_manifest(found)["stages"]}
     models = {
-        name: Path(paths["model"])
+        name: folder
         for name, folder in done.items()
-        if folders.is_stage_done(folder) and "model" in (paths := folders.list_artefacts(folder))
+        if folders.is_stage_done(folder) and "model" in folders.list_artefacts(folder)
     }
     if not models or (stage is not None and stage not in models):
         what = f"no finished stage {stage or 'with a model'}; it has: {', '.join(models) or 'none'}"
         raise StageError(f"{found} has {what}")
     name = stage or list(models)[-1]
-    image = files.read_json(done[name] / "stage.json")["image"]
-    return models[name], cpu | image, _questions(done, runs)
+    image = state.read_stage_record(models[name])["image"]
+    return Path(folders.require_artefact(models[name], "model")), cpu | image, _questions(done, runs)
 
 
 def _questions(done: dict[str, Path], runs: Path) -> list[ProbeQuestion]:
@@ -160,4 +160,4 @@ def _show(console: Any, load: dict[str, Any]) -> None:
     console.print(table)
     console.print(f"{load['requests_per_second']:.1f} requests/s, {load['tokens_per_second']:.1f} reply tokens/s")
     if load["failed"]:
-        console.print(f"[red]{len(load['failed'])} failed[/]; the first: {load['failed'][0]}")
+        console.print(f"{len(load['failed'])} failed; the first: {load['failed'][0]}", style="red", markup=False)

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from mindgpt_plugins.cli.options import OverridesArgument, RecipeArgument, RunsOption
+from mindgpt_plugins.core.console import make_console
 
 
 def add(app: typer.Typer) -> None:
@@ -34,7 +35,7 @@ def validate(
     from mindgpt_plugins.pipeline import plan, preflight_all
     from mindgpt_plugins.recipe.loading import load_recipe
 
-    console = Console()
+    console = make_console()
     planned = plan.make_run_plan(load_recipe(recipe, overrides or []), runs)
     inspected = preflight_all.inspect_plan_sets(planned)
     if as_json:
@@ -50,11 +51,11 @@ def validate(
         raise typer.Exit(1 if problems else 0)
     table = Table("stage", "dataset", "rows", "longest (tokens)", "limit", title="Prompts, vision tokens included")
     for row in preflight_all.tabulate_token_lengths(planned):
-        table.add_row(*row)
+        table.add_row(*map(escape, row))
     if table.row_count:
         console.print(table)
     notes = [f"stages.{stage}: {line}" for (stage, _), one in inspected.items() if one for line in one.describe_notes()]
     for line in notes:
         console.print(f"note: {line}", markup=False, soft_wrap=True)
     preflight_all.check_planned_stages(planned)
-    console.print(f"[green]{planned.recipe.path.name} is valid[/]: {len(planned.stages)} stages")
+    console.print(f"{escape(planned.recipe.path.name)} is valid: {len(planned.stages)} stages", style="green")

@@ -15,7 +15,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
+from mindgpt_plugins.core.errors import InputError
 from mindgpt_plugins.core.files import BYTE_ORDER_MARK, FileError, read_json, read_jsonl
+from mindgpt_plugins.core.json_text import check_json_depth
 from mindgpt_plugins.core.registry import hint_nearest
 
 INFO = "dataset_info.json"
@@ -279,6 +281,8 @@ def _array_rows(file: Path, start: str, text: IO[str]) -> Iterator[dict[str, Any
             if not comma:
                 try:
                     data, end = decoder.raw_decode(buffer, at)
+                except RecursionError:
+                    raise FileError(f"{file}: row {number}: nested deeper than anything that is meant") from None
                 except json.JSONDecodeError as error:
                     # Perhaps only cut off here. Blocks double, so that a long row costs no quadratic time.
                     more = text.read(block)
@@ -289,6 +293,10 @@ def _array_rows(file: Path, start: str, text: IO[str]) -> Iterator[dict[str, Any
                 else:
                     if not isinstance(data, dict):
                         raise FileError(f"{file}: row {number} must be a JSON object, got {type(data).__name__}")
+                    try:
+                        check_json_depth(data)
+                    except InputError as error:
+                        raise FileError(f"{file}: row {number}: {error}") from None
                     yield data
                     at, comma, number, block = end, True, number + 1, _BLOCK
                     continue

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
+
+from mindgpt_plugins.core.json_text import parse_json_text
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 """What Windows tools put in front of UTF-8 text; it means nothing there."""
@@ -38,11 +41,12 @@ def replace_file(path: Path, *, sync: bool = True, alone: bool = False) -> Itera
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = _aside(path, alone)
     try:
-        yield aside
-        if sync:
-            with aside.open("rb") as written:
-                os.fsync(written.fileno())
-        os.replace(aside, path)
+        with name_in_errors(path):
+            yield aside
+            if sync:
+                with aside.open("rb") as written:
+                    os.fsync(written.fileno())
+            os.replace(aside, path)
     except BaseException:
         aside.unlink(missing_ok=True)
         raise
@@ -59,9 +63,10 @@ def replace_folder(path: Path, *, alone: bool = False) -> Iterator[Path]:
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir()
     try:
-        yield aside
-        shutil.rmtree(path, ignore_errors=True)
-        os.replace(aside, path)
+        with name_in_errors(path):
+            yield aside
+            shutil.rmtree(path, ignore_errors=True)
+            os.replace(aside, path)
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
@@ -70,6 +75,52 @@ def replace_folder(path: Path, *, alone: bool = False) -> Iterator[Path]:
 def _aside(path: Path, alone: bool) -> Path:
     # The process id keeps two writers apart; neither name ends as the file's does, so that no glob finds it.
     return path.with_name(f".{path.name}.{'part' if alone else os.getpid()}")
+
+
+_ASIDE = re.compile(r"\..+\.(?P<writer>\d+|part)")
+
+
+def remove_leftovers(folder: Path) -> list[Path]:
+    """Remove what killed writers left aside anywhere below a folder, and return it.
+
+    Whoever calls this holds the lock of the folder. What a living process is writing stays all the same: not every
+    writer asks for the lock.
+    """
+    removed = []
+    for parent, folders, files in os.walk(folder):
+        for name in [*folders, *files]:
+            match = _ASIDE.fullmatch(name)
+            if match is None or (match["writer"] != "part" and _lives(int(match["writer"]))):
+                continue
+            path = Path(parent) / name
+            if name in folders:
+                folders.remove(name)
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+            removed.append(path)
+    return removed
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
+
+
+@contextmanager
+def name_in_errors(path: Path) -> Iterator[None]:
+    """Give an ``OSError`` without a path this one: a full disk is met while writing, where Python names no file."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            error.filename = str(path)
+        raise
 
 
 def write_bytes(path: Path, content: bytes, *, sync: bool = True) -> None:
@@ -99,11 +150,14 @@ def read_json(path: Path) -> Any:
 
     Raises:
         FileNotFoundError: there is none.
-        FileError: it is not JSON in UTF-8.
+        FileError: it is empty, or not JSON in UTF-8.
     """
+    content = path.read_bytes().removeprefix(BYTE_ORDER_MARK)
+    if not content.strip():
+        raise FileError(f"{path} is empty")
     try:
-        return json.loads(path.read_bytes().removeprefix(BYTE_ORDER_MARK).decode("utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        return parse_json_text(content.decode("utf-8"))
+    except ValueError as error:
         raise FileError(f"{path} is not JSON in UTF-8: {error}") from None
 
 
@@ -168,8 +222,8 @@ def read_json_lines(
                 continue
             place = f"{path} line {number}"
             try:
-                data = json.loads(text.decode("utf-8"))
-            except (UnicodeDecodeError, json.JSONDecodeError) as error:
+                data = parse_json_text(text.decode("utf-8"))
+            except ValueError as error:
                 raise FileError(f"{place}: not JSON in UTF-8: {error}") from None
             yield place, data
 

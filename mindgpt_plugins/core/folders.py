@@ -4,7 +4,8 @@
     runs/<recipe>-<hash>/                     manifest.json  recipe.resolved.yaml  report.html  report.json
     runs/<recipe>                             link to the latest of them
 
-``artefacts.json`` is written last: a stage folder that has one is finished and is never written to again.
+``artefacts.json`` is written last: a stage folder that has one is finished and is never written to again
+(:mod:`.artefacts`).
 """
 
 from __future__ import annotations
@@ -13,14 +14,16 @@ import hashlib
 import json
 from pathlib import Path
 
-from mindgpt_plugins.core.files import read_json
+from mindgpt_plugins.core.artefacts import find_damage, recover_artefacts
+from mindgpt_plugins.core.errors import StageError
 
-DONE = "artefacts.json"
+STAGES = "stages"
+"""Folder of all stages in a runs folder."""
 
 
 def locate_stage_folder(runs: Path, stage: str, digest: str, attempt: int = 1) -> Path:
     """Folder of one attempt at a stage."""
-    return runs / "stages" / (f"{stage}-{digest}" + (f".{attempt}" if attempt > 1 else ""))
+    return runs / STAGES / (f"{stage}-{digest}" + (f".{attempt}" if attempt > 1 else ""))
 
 
 def find_latest_attempt(runs: Path, stage: str, digest: str) -> int:
@@ -32,13 +35,25 @@ def find_latest_attempt(runs: Path, stage: str, digest: str) -> int:
 
 
 def list_artefacts(folder: Path) -> dict[str, str]:
-    """Absolute artefact paths of a finished stage folder."""
-    return {name: str(folder / path) for name, path in read_json(folder / DONE).items()}
+    """Absolute artefact paths of a finished stage folder; none of any other."""
+    return {name: str(folder / one.path) for name, one in (recover_artefacts(folder) or {}).items()}
 
 
 def is_stage_done(folder: Path) -> bool:
     """Did the stage finish, and is everything it promised still there?"""
-    return (folder / DONE).is_file() and all(Path(path).exists() for path in list_artefacts(folder).values())
+    recorded = recover_artefacts(folder)
+    return recorded is not None and all((folder / one.path).exists() for one in recorded.values())
+
+
+def require_artefact(folder: Path, name: str) -> str:
+    """Absolute path of an artefact of a finished stage, for whoever is about to use it.
+
+    Raises:
+        StageError: the stage's artefacts are damaged.
+    """
+    if damage := find_damage(folder):
+        raise StageError(f"stage folder {folder}: {damage}; `mindgpt run` of its recipe makes it again in a new folder")
+    return list_artefacts(folder)[name]
 
 
 def find_run(runs: Path, name: str) -> Path:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from pathlib import Path
 
 from mindgpt_plugins.core.errors import StageError
+from mindgpt_plugins.core.names import find_path_problem, shorten_text
 
 
 def resolve_interpreter(named: str | None, folder: Path, key: str) -> str:
@@ -18,12 +20,16 @@ def resolve_interpreter(named: str | None, folder: Path, key: str) -> str:
         key: recipe key, for the message.
 
     Raises:
-        StageError: it does not exist.
+        StageError: it does not exist, or is no program.
     """
     if named is None:
         return sys.executable
+    if odd := find_path_problem(named):
+        raise StageError(f"{key}: interpreter {shorten_text(named)!r} {odd}")
     local = folder / named
     if "/" in named and local.is_file():
+        if not os.access(local, os.X_OK):
+            raise StageError(f"{key}: interpreter {named!r} is no program (it is not executable)")
         return str(local.absolute())  # not resolve(): a virtual environment's python is a link that must stay one
     found = shutil.which(named)
     if found is None:

@@ -11,13 +11,14 @@ trace: a ``step``, and what else they like) through :func:`append_record`. Two r
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mindgpt_plugins.core.files import dump_json_line, load_jsonl, write_jsonl
+from mindgpt_plugins.core.files import dump_json_line, load_jsonl, name_in_errors, write_jsonl
 
 
 def append_metrics(path: Path, step: int, total: int, figures: Mapping[str, Any]) -> None:
@@ -41,7 +42,7 @@ def append_metrics(path: Path, step: int, total: int, figures: Mapping[str, Any]
 def append_record(path: Path, record: Mapping[str, Any]) -> None:
     """Add a line in one write; a number that is not finite becomes ``null``."""
     clean = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in record.items()}
-    with path.open("a", encoding="utf-8") as file:
+    with name_in_errors(path), path.open("a", encoding="utf-8") as file:
         file.write(dump_json_line(clean) + "\n")
 
 
@@ -88,5 +89,6 @@ class MetricsTail:
             self._offset += complete
             lines = [line for line in data[:complete].split(b"\n") if line.strip()]
             if lines:
-                self.last = _with_nan(json.loads(lines[-1]))
+                with contextlib.suppress(ValueError):  # damaged: no reason to end what is only watched here
+                    self.last = _with_nan(json.loads(lines[-1]))
         return self.last

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, get_args
 
 from omegaconf import DictConfig, OmegaConf
@@ -10,7 +11,17 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ValidationError
 from yaml import YAMLError
 
+from mindgpt_plugins.core.errors import InputError
+from mindgpt_plugins.core.names import shorten_text
 from mindgpt_plugins.core.registry import hint_nearest
+from mindgpt_plugins.core.secrets import find_secret_literals, mask_secrets
+from mindgpt_plugins.core.yaml_limits import check_interpolations, check_yaml_text
+
+_REFERENCE = re.compile(r"\$\{\s*[\w.\[\]-]+\s*\}")
+"""``${seed}``: another key of the same file, the only thing that a value may refer to."""
+_OPENED = re.compile(r"(?<!\\)(?:\\\\)*\$\{")
+"""``${`` that OmegaConf acts on, as it is not escaped."""
+_FOR_A_HOST = re.compile(r"\$\{\s*oc\.")
 
 
 def apply_overrides(tree: DictConfig, overrides: Sequence[str]) -> DictConfig:
@@ -23,14 +34,66 @@ def apply_overrides(tree: DictConfig, overrides: Sequence[str]) -> DictConfig:
     for one in overrides:
         key, equals, _ = one.partition("=")
         if not equals:
-            raise ValueError(f"override {one!r} is not of the form key=value")
+            raise ValueError(f"override {mask_secrets(one)!r} is not of the form key=value")
         try:
+            check_yaml_text(one[len(key) + 1 :])
             value = OmegaConf.select(OmegaConf.from_dotlist([f"value={one[len(key) + 1 :]}"]), "value")
             _spell_out(merged, key)
             OmegaConf.update(merged, key, value, force_add=True)
         except (OmegaConfBaseException, YAMLError, ValueError, IndexError) as error:
-            raise ValueError(f"override {one!r} does not fit: {shorten_error(error)}") from None
+            raise ValueError(f"override {mask_secrets(one)!r} does not fit: {shorten_error(error)}") from None
     return merged
+
+
+def resolve_settings(tree: DictConfig) -> dict[str, Any]:
+    """Plain data in which references to other keys are replaced by their values; resolvers and secrets are refused.
+
+    OmegaConf's resolvers reach out of the file: ``${oc.env:NAME}`` would let a recipe of somebody else's read any
+    variable into an address or a page. None is allowed, not for a host either, which would resolve it and print it.
+
+    Raises:
+        ValueError: one line per fault; it holds no secret.
+    """
+    raw = OmegaConf.to_container(tree, resolve=False)
+    faults = [line for place, text in _texts(raw) if (line := _find_resolver(place, text))]
+    if faults:
+        raise ValueError("\n".join(faults))
+    try:
+        check_interpolations(raw)
+        data = OmegaConf.to_container(tree, resolve=True)
+    except (OmegaConfBaseException, YAMLError, InputError) as error:
+        raise ValueError(shorten_error(error)) from None
+    faults = [
+        *(_refuse_resolver(place, text) for place, text in _texts(data) if _FOR_A_HOST.search(text)),
+        *find_secret_literals(data),
+    ]
+    if faults:
+        raise ValueError("\n".join(faults))
+    assert isinstance(data, dict)
+    return {str(key): value for key, value in data.items()}
+
+
+def _find_resolver(place: str, text: str) -> str | None:
+    return _refuse_resolver(place, text) if _OPENED.search(_REFERENCE.sub("", text)) else None
+
+
+def _refuse_resolver(place: str, text: str) -> str:
+    return (
+        f"{place}: {mask_secrets(text)!r} reaches out of the file; ${{…}} may only name another key, as in ${{seed}}. "
+        "Of a key or token name the variable: api_key_env of an endpoint, or launch: {<side>: {env_from: [NAME]}}; "
+        f'give other values on the command line: {place}="$NAME"'
+    )
+
+
+def _texts(data: Any, place: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(data, dict):
+        for key, value in data.items():
+            yield from _texts(value, f"{place}.{key}".lstrip("."))
+    elif isinstance(data, list):
+        for number, value in enumerate(data):
+            yield from _texts(value, f"{place}.{number}")
+    elif isinstance(data, str):
+        yield place, data
 
 
 def _spell_out(tree: DictConfig, key: str) -> None:
@@ -51,13 +114,15 @@ def describe_errors(
         full = f"{place}.{where}".strip(".")
         if item["type"] == "extra_forbidden":
             known = [*_fields_at(schema, item["loc"][:-1]), *known_extra]
-            lines.append(f"{full}: unknown key {str(item['loc'][-1])!r}{hint_nearest(str(item['loc'][-1]), known)}")
+            key = shorten_text(str(item["loc"][-1]))
+            lines.append(f"{shorten_text(full)}: unknown key {key!r}{hint_nearest(key, known)}")
             if known:
                 lines[-1] += f" Known: {', '.join(known)}."
         elif item["type"] == "missing":
             lines.append(f"{full}: required key is missing")
         else:
-            lines.append(f"{full}: {item['msg']} (got {item['input']!r})")
+            said = item["msg"].removeprefix("Value error, ")
+            lines.append(f"{shorten_text(full)}: {said} (got {shorten_text(mask_secrets(repr(item['input'])))})")
     return lines
 
 
@@ -90,5 +155,5 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
 
 
 def shorten_error(error: BaseException) -> str:
-    """The error in one line of at most 300 characters."""
-    return " ".join(str(error).split())[:300]
+    """The error in one line of at most 300 characters, without what looks like a key."""
+    return mask_secrets(" ".join(str(error).split()))[:300]

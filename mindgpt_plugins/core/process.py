@@ -1,13 +1,12 @@
-"""One child process of a stage: environment, log, death with its parent, memory."""
+"""One child process of a stage: environment, log, guard, memory."""
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import fcntl
 import os
-import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,10 +14,7 @@ from typing import IO, Any
 
 import psutil
 
-_PR_SET_PDEATHSIG = 1
-_SESSION = ".session"
-"""File in a folder: session of the command last started there."""
-_libc = ctypes.CDLL(None, use_errno=True)
+from mindgpt_plugins.core import guard
 
 
 def build_child_environment(*, cpu: bool, offline: bool, extra: Mapping[str, str]) -> dict[str, str]:
@@ -50,19 +46,20 @@ class Lock:
     """
 
     def __init__(self, folder: Path):
-        self._file: IO[str] = open(folder / ".lock", "a+", encoding="utf-8")  # noqa: SIM115 - lives as long as the lock
+        # Unbuffered: on a full disk a buffer would fail once more when the lock is given back.
+        self._file: IO[bytes] = open(folder / ".lock", "a+b", buffering=0)  # noqa: SIM115 - lives as long as the lock
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._file.seek(0)
-            owner = self._file.read().strip() or "unknown"
+            owner = self._file.read().decode(errors="replace").strip() or "unknown"
             self._file.close()
             raise RuntimeError(
                 f"{folder} is in use by another run (process {owner}); wait for it or stop it, then run again"
             ) from None
         self._file.truncate(0)
-        self._file.write(f"{os.getpid()}\n")
-        self._file.flush()
+        with contextlib.suppress(OSError):  # the lock holds without its owner's name
+            self._file.write(f"{os.getpid()}\n".encode())
 
     @property
     def descriptor(self) -> int:
@@ -72,6 +69,12 @@ class Lock:
     def release(self) -> None:
         """Give the folder back."""
         self._file.close()
+
+    def __enter__(self) -> Lock:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
 
 
 def run_command(
@@ -85,7 +88,7 @@ def run_command(
 ) -> tuple[int, int]:
     """Run a command to its end, calling ``tick(peak_bytes)`` now and then.
 
-    The child is killed when this process dies, however it dies, so that a second run never meets a first one's trainer.
+    When this process dies, however it dies, so does everything that the command has started.
 
     Returns:
         Exit status and peak memory (bytes) of the process tree: the largest sum of proportional set sizes seen.
@@ -102,7 +105,7 @@ def run_command(
             tick(peak)
             time.sleep(interval)
     except BaseException:
-        stop_process_group(child)
+        stop_command(child)
         raise
     tick(peak)
     return child.returncode, peak
@@ -111,54 +114,30 @@ def run_command(
 def start_command(
     argv: list[str], *, folder: Path, env: Mapping[str, str], pass_fds: tuple[int, ...] = ()
 ) -> subprocess.Popen[bytes]:
-    """Start a command in ``folder`` that writes to its ``log.txt`` and is killed when this process dies.
+    """Start a command in ``folder`` that writes to its ``log.txt``, under a guard (:mod:`.guard`), which is returned.
 
-    What an earlier command of this folder left behind is ended first, see :func:`end_leftovers`.
+    The guard ends as the command does, and only when no process of it is left.
     """
-    end_leftovers(folder)
-    parent = os.getpid()
-
-    def die_with_parent() -> None:
-        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # the parent died between fork and prctl
-            os._exit(1)
-
     with open(folder / "log.txt", "ab") as log:
-        child = subprocess.Popen(
-            argv,
+        return subprocess.Popen(
+            [sys.executable, "-I", "-S", guard.__file__, str(os.getpid()), *argv],
             cwd=folder,
             env={**os.environ, **env},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=die_with_parent,
             pass_fds=pass_fds,
         )
-    (folder / _SESSION).write_text(f"{child.pid}\n", encoding="utf-8")
-    return child
 
 
-def end_leftovers(folder: Path) -> list[str]:
-    """Kill processes that outlived the command last started in a folder, and return their names.
+def stop_command(child: subprocess.Popen[Any]) -> None:
+    """Ask a command to save what it can and to end, and wait until no process of it is left.
 
-    A killed command takes its children along only if they ask for it: vLLM's engine does not, and would keep a device's
-    memory. A leftover is of that command's session and works in the folder, so nobody else's process is taken for one.
+    Its guard makes it end after :data:`.guard.SAVING` seconds.
     """
-    record = folder / _SESSION
-    if not record.is_file():
-        return []
-    session = int(record.read_text(encoding="utf-8"))
-    names: list[str] = []
-    killed: list[psutil.Process] = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, ProcessLookupError):
-            if os.getsid(process.pid) == session and Path(process.cwd()) == folder.resolve():
-                names.append(process.name())
-                process.kill()
-                killed.append(process)
-    psutil.wait_procs(killed, timeout=10.0)
-    return names
+    child.terminate()
+    child.wait()
 
 
 def measure_tree_memory(pid: int) -> int:
@@ -175,16 +154,3 @@ def measure_tree_memory(pid: int) -> int:
         except psutil.Error:  # it ended while we looked, which is not a fault
             continue
     return total
-
-
-def stop_process_group(child: subprocess.Popen[Any]) -> None:
-    """Ask the whole process group to end, then make it."""
-    for sent, patience in ((signal.SIGTERM, 10.0), (signal.SIGKILL, 5.0)):
-        try:
-            os.killpg(child.pid, sent)
-            child.wait(patience)
-            return
-        except ProcessLookupError:
-            return
-        except subprocess.TimeoutExpired:
-            continue

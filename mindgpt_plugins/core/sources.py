@@ -20,6 +20,8 @@ UNDECIDING = {
     "mindgpt_plugins": "the version and nothing else",
     "mindgpt_plugins.cli.": "messages",
     "mindgpt_plugins.core.": "finds names, checks settings, writes files; the resolved settings are part of the hash",
+    "mindgpt_plugins.llamafactory_ext.stopping": "when a checkpoint is saved",
+    "mindgpt_plugins.guards.": "stops a run or lets it go on",
     "mindgpt_plugins.pipeline.": "decides what runs, not what it computes",
     "mindgpt_plugins.recipe.": "the resolved settings are part of the hash",
     "mindgpt_plugins.stages": "says what the folder is for",
@@ -106,17 +108,6 @@ def digest_files(files: Iterable[Path]) -> str:
     for file in files:
         if "__pycache__" not in file.parts:
             digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
-    return digest.hexdigest()[:16]
-
-
-def stamp_folder(folder: Path) -> str:
-    """Cheap identity of a user's folder or file: names, sizes and modification times (not 60 GB of weights)."""
-    digest = hashlib.sha256()
-    for file in sorted(folder.rglob("*")) if folder.is_dir() else [folder]:
-        if file.is_file():
-            stat = file.stat()
-            name = file.relative_to(folder) if folder.is_dir() else file.name
-            digest.update(f"{name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:16]
 
 

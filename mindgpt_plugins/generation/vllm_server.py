@@ -128,7 +128,7 @@ class Server:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._child is not None:
-            process.stop_process_group(self._child)
+            process.stop_command(self._child)
 
     def wait_until_ready(self, patience: float = 900.0, tick: Callable[[float], None] = lambda seconds: None) -> float:
         """Wait until it answers; returns the seconds since the start.

@@ -27,7 +27,8 @@ def find_image_faults(picture: Picture, place: str, *, full: bool, crops: bool =
     try:
         with open_picture(picture) as image:
             width, height = image.size
-            mode, frames = image.mode, getattr(image, "n_frames", 1)
+            # Not n_frames: a GIF or TIFF of a million frames would be walked to its end to count them.
+            mode, animated = image.mode, getattr(image, "is_animated", False)
             transparent = mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info
             # Of a PNG without the chunk, Pillow would decode all to look for it at the end.
             tagged = image.format in ("JPEG", "WEBP", "TIFF") or "exif" in image.info
@@ -51,8 +52,8 @@ def find_image_faults(picture: Picture, place: str, *, full: bool, crops: bool =
         yield Fault("cmyk", place, name)
     if transparent:
         yield Fault("transparent", place, name)
-    if frames > 1:
-        yield Fault("animated", place, f"{name} ({frames} frames)")
+    if animated:
+        yield Fault("animated", place, name)
     if orientation not in (0, 1):
         yield Fault("rotated", place, name)
 

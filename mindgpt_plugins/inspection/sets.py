@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from mindgpt_plugins.core.dataset_files import SetRow, read_set_info, read_set_rows
 from mindgpt_plugins.core.errors import StageError
@@ -18,7 +18,7 @@ from mindgpt_plugins.inspection.labels import find_answer_faults, find_difficult
 from mindgpt_plugins.inspection.longest import RowMeter, UncountedRow, has_tokenizer
 from mindgpt_plugins.inspection.own_rows import find_row_faults, make_own_sample, read_own_rows
 from mindgpt_plugins.inspection.picture_files import PictureFiles
-from mindgpt_plugins.inspection.readers import Reader
+from mindgpt_plugins.inspection.readers import Reader, locate_set_file
 from mindgpt_plugins.inspection.turns import find_column_faults, find_media_faults, find_turn_faults
 from mindgpt_plugins.inspection.verl_rows import find_prompt_faults, make_verl_sample, read_verl_rows
 from mindgpt_plugins.sizing.samples import Sample, make_sample
@@ -132,13 +132,13 @@ def _read(
 ) -> Iterator[tuple[SetRow, list[Fault], Sample | None]]:
     """Rows with their faults, and as samples where they are sound enough."""
     if reader == "verl":
-        for row in read_verl_rows(_find(folder, name, "parquet", "verl reads"), columns):
+        for row in read_verl_rows(_find(folder, name, reader, "verl reads"), columns):
             faults = list(find_prompt_faults(row))
             sound = not _broken(faults) and all(isinstance(turn["content"], str) for turn in row.data["prompt"])
             yield row, faults, make_verl_sample(row) if sound else None
         return
     if reader == "rows":
-        for row in read_own_rows(_find(folder, name, "jsonl", "this stage reads")):
+        for row in read_own_rows(_find(folder, name, reader, "this stage reads")):
             faults = list(find_row_faults(row))
             yield row, faults, None if _broken(faults) else make_own_sample(folder, row)
         return
@@ -157,8 +157,8 @@ def _read(
     found.tally.add(find_column_faults(info, seen))
 
 
-def _find(folder: Path, name: str, ending: str, who: str) -> Path:
-    file = folder / f"{name}.{ending}"
+def _find(folder: Path, name: str, reader: Literal["verl", "rows"], who: str) -> Path:
+    file = locate_set_file(folder, name, reader)
     if not file.is_file():
         raise StageError(f"set {name!r}: {who} {file}, which does not exist")
     return file

@@ -9,12 +9,12 @@ from typing import Any
 from mindgpt_plugins.core.dataset_files import SetRow, read_rows
 from mindgpt_plugins.inspection.faults import Fault
 from mindgpt_plugins.inspection.labels import find_answer_faults
+from mindgpt_plugins.inspection.readers import pick_verl_media
 from mindgpt_plugins.inspection.turns import TAGS
 from mindgpt_plugins.sizing.samples import Sample
 
 COLUMNS = ("prompt", "data_source", "reward_model")
 """What verl and its reward loop index rows by."""
-_ELSEWHERE = ("http://", "https://", "data:")
 
 _TOLD = ("uid", "difficulty")
 """What rows keep in ``extra_info`` and other readers' rows have as columns."""
@@ -86,11 +86,8 @@ def make_verl_sample(row: SetRow) -> Sample:
 
 def _picture(value: Any) -> Path | bytes | None:
     """A picture as verl takes it; None for one that is not on this machine's disk."""
-    if isinstance(value, Mapping):
-        value = value.get("bytes") or value.get("path") or value.get("image")
-    if value is None or isinstance(value, bytes):
-        return value
-    return None if str(value).startswith(_ELSEWHERE) else Path(str(value).removeprefix("file://"))
+    found = pick_verl_media(value)
+    return Path(found) if isinstance(found, str) else found
 
 
 def _is_turn(turn: Any) -> bool:

@@ -22,6 +22,7 @@ class Restorable(Protocol):
     run: Any
     sampler: Any
     feedback: Any
+    monitor: Any
 
     def load_guest_state(self, state: dict[str, Any]) -> None:
         """Take up the state that a checkpoint holds."""
@@ -59,6 +60,7 @@ class HostTrainerCallback(TrainerCallback):  # type: ignore[misc]
         if self.guest.run.section.trace is not None:
             self.guest.trace_path().parent.mkdir(parents=True, exist_ok=True)
             truncate_metrics(self.guest.trace_path(), state.global_step)
+        self.guest.monitor.resume(state.global_step, self.path)
         self._since = (state.global_step, time.perf_counter())
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -74,6 +76,11 @@ class HostTrainerCallback(TrainerCallback):  # type: ignore[misc]
         """Hand training losses to the mixture."""
         if self.guest.feedback is not None:
             self.guest.feedback.step_done(state.global_step)
+        _log_before_saving(control)
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Have a checkpoint at the end of an epoch judged, too."""
+        _log_before_saving(control)
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Hand the figures of an evaluation to the mixture."""
@@ -93,6 +100,11 @@ class HostTrainerCallback(TrainerCallback):  # type: ignore[misc]
         elif any(key.startswith("eval") for key in logs) and state.global_step != self._resumed_at:
             # With eval_on_start the host evaluates on every start; a resumed run's lines are those of a straight one.
             append_metrics(self.path, state.global_step, state.max_steps, _figures(logs))
+
+
+def _log_before_saving(control: Any) -> None:
+    """Have the host log when it saves: what it logs is judged, and it logs before it saves."""
+    control.should_log = control.should_log or control.should_save
 
 
 def _figures(logs: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,9 @@ from mindgpt_plugins.core.files import write_json
 from mindgpt_plugins.core.metrics import append_record
 from mindgpt_plugins.curriculum.base import CurriculumError, Sampler, require_same_settings
 from mindgpt_plugins.curriculum.mixture import Moving
+from mindgpt_plugins.guards.divergence import TrainingDiverged
+from mindgpt_plugins.guards.monitor import Checkpoints, TrainingMonitor
+from mindgpt_plugins.guards.watch import LossWatch
 from mindgpt_plugins.llamafactory_ext import checkpoints, linear_head, ordering
 from mindgpt_plugins.llamafactory_ext.callback import HostTrainerCallback
 from mindgpt_plugins.llamafactory_ext.columns import (
@@ -27,12 +30,25 @@ from mindgpt_plugins.llamafactory_ext.columns import (
 )
 from mindgpt_plugins.llamafactory_ext.feedback import Feedback
 from mindgpt_plugins.llamafactory_ext.settings import LlamaFactorySettingsError, Section
+from mindgpt_plugins.llamafactory_ext.stopping import SaveOnSignalCallback
 from mindgpt_plugins.llamafactory_ext.trained_rows import record_trained_rows
 
 if TYPE_CHECKING:
     from transformers import Trainer as _Host
 else:
     _Host = object
+
+
+def advise_on_training(lr: float, max_grad_norm: float, half: bool, traced: bool) -> list[str]:
+    """What to try when loss or gradient are not finite; the first is most often it."""
+    found = [f"a lower learning rate: lr: {lr / 10:g} (now {lr:g}), or a longer warmup"]
+    clipped = f"now {max_grad_norm:g}" if max_grad_norm else "off now"
+    found.append(f"harder clipping: llamafactory: {{max_grad_norm: {max_grad_norm / 4 or 0.25:g}}} ({clipped})")
+    if half:
+        found.append("float32, to see whether half precision overflows: llamafactory: {bf16: false, fp16: false}")
+    if not traced:
+        found.append("a look at the batch: trace: true names the rows of every step")
+    return found
 
 
 @dataclass
@@ -88,7 +104,10 @@ class HostTrainerMixin(_Host):  # type: ignore[misc]
                 self.train_dataset = dataset.add_column(ROW, list(range(len(dataset))))
         self._sums = torch.zeros(len(self.sources), 3, dtype=torch.float64)
         self._difficulty = torch.zeros(2, dtype=torch.float64)
+        self._rows: tuple[int, list[str]] = (0, [])
+        self.monitor = self._build_monitor()
         self.add_callback(HostTrainerCallback(self, path))
+        self.add_callback(SaveOnSignalCallback())
 
     def decide_linear_head(self, obstacle: str | None, sequences: int = 1) -> bool:
         """Decide once whether logits are made, say so and note it in ``patches.json``.
@@ -134,6 +153,40 @@ class HostTrainerMixin(_Host):  # type: ignore[misc]
             )
             raise DataError(f"mindgpt.sources: {said}; found: {', '.join(found)}")
         return declared
+
+    # ---- divergence --------------------------------------------------------------------------------------------
+
+    def _build_monitor(self) -> TrainingMonitor:
+        args, guard = self.args, self.run.section.guard
+        # In float16 an infinite norm is how the loss scale is found: the host skips that step and goes on.
+        finite = ("loss",) if args.fp16 else ("loss", "grad_norm")
+        return TrainingMonitor(
+            self.stage_folder(),
+            finite,
+            LossWatch(guard),
+            guard,
+            Checkpoints(Path(args.output_dir), "checkpoint-"),
+            advise_on_training(args.learning_rate, args.max_grad_norm, args.bf16 or args.fp16, bool(self._uids)),
+            writes=self.is_world_process_zero(),
+        )
+
+    def _judge(self, logs: dict[str, float]) -> None:
+        """Stop all ranks together if one of them has a figure that is not finite.
+
+        Raises:
+            TrainingDiverged: with the step, the last good checkpoint and what to try.
+        """
+        fault = self.monitor.find_fault(logs)
+        # The loss is a mean over ranks, but FSDP2's norm is read from a rank's own shard: ranks may disagree.
+        if float(self._over_ranks(torch.tensor(float(fault is not None)))) and fault is None:
+            fault = "the loss or gradient of another rank is not finite"
+        step, rows = self._rows
+        named = sorted(set(rows)) if step == self.state.global_step else []
+        why = self.monitor.judge_step(self.state.global_step, self.state.max_steps, logs, fault, named)
+        if why is not None:
+            # torchrun ends the other ranks as soon as one has failed: the first has to have written its record.
+            self.accelerator.wait_for_everyone()
+            raise TrainingDiverged(why)
 
     # ---- curriculum --------------------------------------------------------------------------------------------
 
@@ -206,10 +259,12 @@ class HostTrainerMixin(_Host):  # type: ignore[misc]
             self._difficulty = self._difficulty.to(known.device)
             self._difficulty += torch.stack([known.sum(), torch.ones_like(known).sum()])
         if self._uids and UID in carried:
+            step, uids = self.state.global_step + 1, [self._uids[i] for i in carried[UID].tolist()]
+            self._rows = (step, [*(self._rows[1] if self._rows[0] == step else ()), *uids])
             line = {
-                "step": self.state.global_step + 1,
+                "step": step,
                 "epoch": int(self.state.epoch or 0) if self.sampler is None else self.sampler.epoch,
-                "uid": [self._uids[i] for i in carried[UID].tolist()],
+                "uid": uids,
                 "source": [self.sources[i] for i in carried[SOURCE].tolist()],
             }
             append_record(self.trace_path(), line)
@@ -235,6 +290,8 @@ class HostTrainerMixin(_Host):  # type: ignore[misc]
                 shares = mixture.shares_at(max(0, self.state.global_step - 1))
                 logs |= {f"share/{name}": share for name, share in zip(mixture.names, shares, strict=True)}
         super().log(logs, *args, **kwargs)
+        if "loss" in logs:
+            self._judge(logs)
 
     def _over_ranks(self, value: torch.Tensor) -> torch.Tensor:
         value = value.to(self.accelerator.device)

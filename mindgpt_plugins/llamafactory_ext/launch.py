@@ -13,10 +13,11 @@ from typing import Any, NoReturn
 
 from mindgpt_patches import PatchRefused, catalog
 
-from mindgpt_plugins.core import device
+from mindgpt_plugins.core import device, guard
 from mindgpt_plugins.core.files import read_json
 from mindgpt_plugins.core.registry import PluginError, RegistryError
 from mindgpt_plugins.curriculum.base import CurriculumError
+from mindgpt_plugins.guards.divergence import TrainingDiverged
 from mindgpt_plugins.llamafactory_ext import checkpoints, seams
 from mindgpt_plugins.llamafactory_ext.columns import DataError
 from mindgpt_plugins.llamafactory_ext.settings import (
@@ -33,9 +34,10 @@ _FAULTS = (
     RegistryError,
     PluginError,
     PatchRefused,
+    TrainingDiverged,
     seams.SeamError,
 )
-_OURS = "MINDGPT_LLAMAFACTORY_RANK"
+_TORCHRUN = "MINDGPT_TORCHRUN"
 
 
 def main(argv: list[str]) -> None:
@@ -67,8 +69,10 @@ def read_host_arguments(path: Path, overrides: list[str]) -> dict[str, Any]:
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError
 
+    from mindgpt_plugins.core.yaml_limits import read_yaml_mapping
+
     try:
-        loaded = OmegaConf.create(read_json(path)) if path.suffix == ".json" else OmegaConf.load(path)
+        loaded = OmegaConf.create(read_json(path)) if path.suffix == ".json" else read_yaml_mapping(path)
         if not isinstance(loaded, DictConfig):
             raise LlamaFactorySettingsError(f"{path}: must be a mapping of keys to values")
         merged = OmegaConf.to_container(OmegaConf.merge(loaded, OmegaConf.from_cli(overrides)))
@@ -96,6 +100,9 @@ def run_training(section: Section, host: dict[str, Any]) -> None:
     accelerator = not host.get("use_cpu") and device.resolve_device("auto") != "cpu"
     wanted = catalog.resolve_modes(section.patches, host.get("stage", "sft"))
     run = TrainingRun(section, patches=catalog.apply(wanted, accelerator=accelerator))
+    # transformers' default logs a NaN as the mean of the losses before it (0.0 in the first line), and waits for the
+    # device after every micro-batch to know.
+    host = {**host, "logging_nan_inf_filter": False}
     with seams.rebind_functions(make_rebindings(run)):
         from llamafactory.train.tuner import run_exp
 
@@ -143,7 +150,7 @@ def _start_ranks(argv: list[str], host: dict[str, Any]) -> NoReturn:
     if _enabled("OPTIM_TORCH", "1"):  # as the host does
         os.environ["PYTORCH_CUDA_ALLOC_CONF"] = "expandable_segments:True"
         os.environ["TORCH_NCCL_AVOID_RECORD_STREAMS"] = "1"
-    os.environ[_OURS] = "1"
+    os.environ[_TORCHRUN] = str(os.getpid())  # torchrun's: it takes over this process
     sys.stdout.flush()
     os.execv(sys.executable, [*command, "-m", "mindgpt_plugins.llamafactory_ext", *argv])
 
@@ -158,11 +165,8 @@ def _free_port() -> int:
 
 def _die_with_parent() -> None:
     """A rank must not outlive a torchrun that was killed: it would go on writing into the resumed run's folder."""
-    if os.environ.get(_OURS) == "1" and sys.platform == "linux":
-        import ctypes
-        import signal
-
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    if _TORCHRUN in os.environ and sys.platform == "linux":
+        guard.die_with_parent(int(os.environ[_TORCHRUN]))
 
 
 def _let_cpu_ranks_resume() -> None:

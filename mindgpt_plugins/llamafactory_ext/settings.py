@@ -14,6 +14,7 @@ from mindgpt_plugins.core.patch_modes import Patches
 from mindgpt_plugins.core.registry import check_options, get_registered, load_plugins
 from mindgpt_plugins.core.schema import Strict
 from mindgpt_plugins.curriculum.config import GroupedMixtureChoice, SamplerChoice
+from mindgpt_plugins.guards.config import LossGuard
 from mindgpt_plugins.losses.config import KLConfig, LossChoice
 
 
@@ -57,6 +58,7 @@ class Section(Strict):
         None,
         description="File that metrics are appended to, one JSON line per step. Default: metrics.jsonl in output_dir.",
     )
+    guard: LossGuard = Field(LossGuard(), description="What happens when the loss jumps: ignore, warn or stop.")
     patches: Patches = Field(default_factory=dict, description="Patch → auto, on or off; default: all auto.")
     trace: str | None = Field(None, description="Write what every step consumed to <trace>.rank<k>.jsonl.")
 
@@ -158,6 +160,7 @@ def check_host_arguments(section: Section, host: Mapping[str, Any], environment:
     refuse = {
         "use_hyper_parallel": "another trainer is used",
         "use_unsloth": "its patched forward returns no logits",
+        "logging_nan_inf_filter": "it logs a loss that is not finite as the mean of those before",
     }
     if section.loss is not None and stage == "sft":
         # Each of these changes the host's loss, which ours replaces: it would silently not act.

@@ -6,8 +6,10 @@ import time
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from mindgpt_plugins.pipeline.plan import Plan
 
@@ -29,14 +31,20 @@ def format_wall_time(seconds: float) -> str:
 
 def show_plan(console: Console, plan: Plan) -> None:
     """Print what would happen, before it happens."""
-    table = Table(title=f"{plan.recipe.name} → {plan.run}", title_justify="left")
+    table = Table(title=escape(f"{plan.recipe.name} → {plan.run}"), title_justify="left")
     for column in ("stage", "kind", "what happens", "why", "folder"):
         table.add_column(column, overflow="fold")
     colours = {"reuse": "green", "resume": "yellow", "run": "cyan", "not selected": "dim"}
     for stage in plan.stages:
         colour = colours[stage.status]
-        table.add_row(stage.name, stage.config.kind, f"[{colour}]{stage.status}[/]", stage.reason, stage.folder.name)
+        status = Text(stage.status, style=colour)
+        table.add_row(
+            *map(Text, (stage.name, stage.config.kind)), status, *map(Text, (stage.reason, stage.folder.name))
+        )
     console.print(table)
+    for stage in plan.stages:
+        if stage.damage is not None:
+            console.print(f"{stage.name}: {stage.damage}", style="yellow", soft_wrap=True, markup=False, emoji=False)
 
 
 class StageProgress:
@@ -52,7 +60,7 @@ class StageProgress:
     def __enter__(self) -> StageProgress:
         if self._console.is_terminal:
             self._bar = Progress(
-                TextColumn("[bold]{task.description}"),
+                TextColumn("{task.description}", style="bold", markup=False),
                 BarColumn(bar_width=28),
                 TextColumn("{task.fields[count]}"),
                 TimeElapsedColumn(),
@@ -64,7 +72,7 @@ class StageProgress:
             self._task = self._bar.add_task(self._name, total=None, count="starting", numbers="")
             self._bar.start()
         else:
-            self._console.print(f"{self._name}: started")
+            self._console.print(f"{self._name}: started", markup=False)
         return self
 
     def __exit__(self, *_: object) -> None:

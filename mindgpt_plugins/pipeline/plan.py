@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from mindgpt_plugins.core import device, folders, interpreter
+from mindgpt_plugins.core import artefacts, device, folders, interpreter, state
 from mindgpt_plugins.core.errors import StageError
-from mindgpt_plugins.core.files import read_json
 from mindgpt_plugins.core.registry import get_registered
 from mindgpt_plugins.core.schema import StageConfig
-from mindgpt_plugins.pipeline import extension
-from mindgpt_plugins.recipe.hashing import hash_stage, select_hashed_settings
+from mindgpt_plugins.core.stamps import Stamp, StampMemory
+from mindgpt_plugins.guards.divergence import read_divergence, summarise_divergence
+from mindgpt_plugins.pipeline import extension, reads
+from mindgpt_plugins.recipe.hashing import collect_identity, hash_identity
 from mindgpt_plugins.recipe.schema import Launch, Recipe
 from mindgpt_plugins.stages.base import Context, Stage
 
 Status = Literal["reuse", "resume", "run", "not selected"]
+MEMORY = ".stamps"
+"""In the runs folder: what is known of the files that stages read, see :mod:`mindgpt_plugins.core.stamps`."""
 
 
 @dataclass(frozen=True)
@@ -30,13 +33,17 @@ class PlannedStage:
     stage: Stage[Any]
     digest: str
     folder: Path
-    code: Mapping[str, str]
-    """Module → digest of everything the stage runs."""
+    identity: Mapping[str, Any]
+    """What made the digest, see :func:`~mindgpt_plugins.recipe.hashing.collect_identity`."""
+    stamps: Mapping[str, Stamp] = field(compare=False, repr=False)
+    """Reference to the outside → the files that are read under it."""
     status: Status
     reason: str
     context: Context
     launch: Launch
     python: str
+    damage: artefacts.Damage | None = None
+    """What is damaged of an earlier attempt, which is why the stage runs (or is not reused)."""
     inspected: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
     """What preflight found in the stage's sets, so that one command reads each once; its own."""
 
@@ -50,6 +57,8 @@ class Plan:
     stages: tuple[PlannedStage, ...]
     remake: Callable[[frozenset[str]], Plan]
     """Plans again after a gate has asked for an extension; takes the stages that have been run since."""
+    memory: StampMemory
+    """Of the files that were read to plan; the runner saves it, so that the next plan need not read them."""
 
 
 def make_run_plan(
@@ -59,6 +68,7 @@ def make_run_plan(
     until: str | None = None,
     start: str | None = None,
     fresh: bool = False,
+    verify: bool = False,
     ran: frozenset[str] = frozenset(),
 ) -> Plan:
     """Plan a run; a finished gate that failed and may extend adds its stages (see :mod:`.extension`).
@@ -69,6 +79,7 @@ def make_run_plan(
         until: Last stage to run.
         start: First stage to run; everything before it must be done already.
         fresh: Run the selected stages again in new folders even if they are done.
+        verify: Read every artefact of the stages that are done and compare its digest; else size and time are enough.
         ran: Stages that ``fresh`` no longer concerns, because they have just been run.
 
     Raises:
@@ -76,17 +87,30 @@ def make_run_plan(
             something that is not trained.
     """
     extension.check_extension_gates(recipe)
+    memory = StampMemory(runs / MEMORY)
     while True:
-        plan = _make(recipe, runs, until, start, fresh, ran)
+        plan = _make(recipe, runs, until, start, fresh, verify, ran, memory)
         gate = next(
             (stage.name for stage in plan.stages if extension.is_extension_owed(recipe, stage.name, stage.folder)), None
         )
         if gate is None:
-            return plan
+            break
         recipe = extension.extend_recipe(recipe, gate)
+    if runs.is_dir():
+        memory.save()
+    return plan
 
 
-def _make(recipe: Recipe, runs: Path, until: str | None, start: str | None, fresh: bool, ran: frozenset[str]) -> Plan:
+def _make(
+    recipe: Recipe,
+    runs: Path,
+    until: str | None,
+    start: str | None,
+    fresh: bool,
+    verify: bool,
+    ran: frozenset[str],
+    memory: StampMemory,
+) -> Plan:
     order = list(recipe.stages)
     for option, value in (("--until", until), ("--from", start)):
         if value is not None and value not in order:
@@ -97,29 +121,42 @@ def _make(recipe: Recipe, runs: Path, until: str | None, start: str | None, fres
         raise StageError(f"--from {start} comes after --until {until}; nothing would run")
     previous = _previous_records(runs / recipe.name)
     identity: dict[str, str] = {}
-    artefacts: dict[str, Mapping[str, str]] = {}
+    promised: dict[str, Mapping[str, str]] = {}
     planned: list[PlannedStage] = []
     for position, name in enumerate(order):
         config = recipe.stages[name]
         stage = get_registered("stage", config.kind)()
         inputs = recipe.inputs(name)
-        code = type(stage).code()
-        digest = hash_stage(recipe, name, code, {i: identity[i] for i in inputs})
-        selected = first <= position <= last
-        attempt = folders.find_latest_attempt(runs, name, digest) + (1 if fresh and selected and name not in ran else 0)
-        folder = folders.locate_stage_folder(runs, name, digest, max(1, attempt)).resolve()
-        identity[name] = f"{digest}.{max(1, attempt)}"
-        made = {stage.name: stage.folder for stage in planned if stage.name in inputs}
         launch = recipe.launch_of(stage.side)
         python = interpreter.resolve_interpreter(
             config.python or launch.python, recipe.folder, "launch.*.python or a stage's python"
         )
-        context = _context(recipe, name, config, folder, {i: artefacts[i] for i in inputs}, made, python)
-        artefacts[name] = stage.artefacts(config, context)
-        of_inputs = [p for p in planned if p.name in inputs]
-        status, reason = _status(folder, selected, previous.get(name), config, code, of_inputs)
+        made = {stage.name: stage.folder for stage in planned if stage.name in inputs}
+        of_inputs = {i: promised[i] for i in inputs}
+        context = partial(_context, recipe, name, config, inputs=of_inputs, input_folders=made, python=python)
+        # What is read from outside does not depend on the stage's own folder, which is named by the hash.
+        outside = reads.find_outside_reads(stage, config, context(folder=runs))
+        stamps = {value: memory.stamp(read) for value, read in outside}
+        before = {i: identity[i] for i in inputs}
+        found = collect_identity(
+            recipe, name, type(stage).code(), before, {value: stamp.digest for value, stamp in stamps.items()}
+        )
+        digest = hash_identity(found)
+        selected = first <= position <= last
+        attempt = max(1, folders.find_latest_attempt(runs, name, digest))
+        folder = folders.locate_stage_folder(runs, name, digest, attempt).resolve()
+        damage = artefacts.verify_artefacts(folder) if verify and name not in ran else artefacts.find_damage(folder)
+        if selected and folder.is_dir() and (damage is not None or (fresh and name not in ran)):
+            # What is left of a damaged attempt must not be gone on from: who knows what else of it is damaged?
+            attempt += 1
+            folder = folders.locate_stage_folder(runs, name, digest, attempt).resolve()
+        identity[name] = f"{digest}.{attempt}"
+        own = context(folder=folder)
+        promised[name] = stage.artefacts(config, own)
+        status, reason = _status(folder, selected, damage, previous.get(name), found, stamps)
         if position < first and status != "reuse":
-            raise StageError(f"--from {start} needs {name!r} to be done, but it is not; run without --from first")
+            why = "it is not" if damage is None else str(damage)
+            raise StageError(f"--from {start} needs {name!r} to be done, but {why}; run without --from first")
         planned.append(
             PlannedStage(
                 name,
@@ -127,17 +164,19 @@ def _make(recipe: Recipe, runs: Path, until: str | None, start: str | None, fres
                 stage,
                 digest,
                 folder,
-                code,
+                found,
+                stamps,
                 status,
                 reason,
-                context,
+                own,
                 launch,
                 python,
+                damage,
             )
         )
     run_identity = folders.digest_run(identity)
     remake = partial(_remake, recipe, runs, until, start, fresh)
-    return Plan(recipe, (runs / f"{recipe.name}-{run_identity}").resolve(), tuple(planned), remake)
+    return Plan(recipe, (runs / f"{recipe.name}-{run_identity}").resolve(), tuple(planned), remake, memory)
 
 
 def _remake(recipe: Recipe, runs: Path, until: str | None, start: str | None, fresh: bool, ran: frozenset[str]) -> Plan:
@@ -148,6 +187,7 @@ def _context(
     recipe: Recipe,
     name: str,
     config: StageConfig,
+    *,
     folder: Path,
     inputs: Mapping[str, Mapping[str, str]],
     input_folders: Mapping[str, Path],
@@ -171,31 +211,49 @@ def _context(
 def _status(
     folder: Path,
     selected: bool,
-    before: dict[str, Any] | None,
-    config: StageConfig,
-    code: Mapping[str, str],
-    inputs: list[PlannedStage],
+    damage: artefacts.Damage | None,
+    before: tuple[Path, state.StageRecord] | None,
+    identity: Mapping[str, Any],
+    stamps: Mapping[str, Stamp],
 ) -> tuple[Status, str]:
+    if not selected:
+        return ("reuse", "done") if damage is None and folders.is_stage_done(folder) else ("not selected", "")
+    if damage is not None:
+        return "run", f"its artefact {damage.artefact!r} is damaged"
     if folders.is_stage_done(folder):
         return "reuse", "done"
-    if not selected:
-        return "not selected", ""
-    if (folder / folders.DONE).is_file():
-        return "run", "its artefacts were deleted"
-    if (folder / "stage.json").is_file():
-        return "resume", "was interrupted"
-    changed = [stage.name for stage in inputs if stage.status in ("run", "resume")]
+    if (folder / artefacts.DONE).is_file():
+        return "resume", f"its {artefacts.DONE} cannot be read"
+    if (folder / state.STAGE_RECORD).is_file():
+        stopped = read_divergence(folder)
+        return "resume", "was interrupted" if stopped is None else f"was stopped: {summarise_divergence(stopped)}"
     if before is None:
         return "run", "new"
-    keys = list_changed_keys(before["settings"], select_hashed_settings(config))
-    if keys:
-        return "run", f"changed: {_few(keys)}"
-    if changed:
-        return "run", f"input changed: {', '.join(changed)}"
-    modules = sorted(one for one, _ in {*before.get("code", {}).items()} ^ {*code.items()})
-    if modules:
-        return "run", f"code changed: {_few(list(dict.fromkeys(modules)))}"
-    return "run", "plugins, seed, image size or files that it reads changed"
+    return "run", "; ".join(_differences(*before, identity, stamps)) or "--fresh"
+
+
+def _differences(
+    folder: Path, record: Mapping[str, Any], identity: Mapping[str, Any], stamps: Mapping[str, Stamp]
+) -> Iterator[str]:
+    """What is not as it was when the stage last ran, one text for each part of its identity."""
+    names = {
+        "settings": "changed",
+        "stages": "input changed",
+        "code": "code changed",
+        "plugins": "plugins changed",
+        "image": "image changed",
+    }
+    if not record.keys() >= identity.keys():
+        yield "another release of mindgpt-plugins made the last run"
+        return
+    for part, said in names.items():
+        if keys := list_changed_keys(record[part], identity[part]):
+            yield f"{said}: {_few(keys)}"
+    for part in ("seed", "device"):
+        if record[part] != identity[part]:
+            yield f"{part} changed: {record[part]} → {identity[part]}"
+    if keys := list_changed_keys(record["reads"], identity["reads"]):
+        yield f"changed on disk: {reads.describe_changed_files(folder, keys, stamps)}"
 
 
 def _few(names: list[str]) -> str:
@@ -214,13 +272,10 @@ def list_changed_keys(before: Any, after: Any, place: str = "") -> list[str]:
     return [] if before == after else [place]
 
 
-def _previous_records(run: Path) -> dict[str, dict[str, Any]]:
-    """``stage.json`` of every stage of the recipe's latest run, for saying what changed."""
-    if not (run / "manifest.json").is_file():
-        return {}
-    records = {}
-    for stage in read_json(run / "manifest.json")["stages"]:
-        record = Path(stage["folder"]) / "stage.json"
-        if record.is_file():
-            records[stage["name"]] = read_json(record)
-    return records
+def _previous_records(run: Path) -> dict[str, tuple[Path, state.StageRecord]]:
+    """Folder and ``stage.json`` of every stage of the recipe's latest run, for saying what changed."""
+    manifest = state.recover_manifest(run.resolve())  # the link's own path says less
+    stages = manifest["stages"] if manifest is not None else []
+    found = {stage["name"]: Path(stage["folder"]) for stage in stages}
+    records = {name: (folder, state.recover_stage_record(folder)) for name, folder in found.items()}
+    return {name: (folder, record) for name, (folder, record) in records.items() if record is not None}

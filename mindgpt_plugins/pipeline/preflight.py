@@ -15,7 +15,7 @@ from mindgpt_plugins.core.dataset_files import INFO, DatasetError, read_set_info
 from mindgpt_plugins.core.errors import StageError
 from mindgpt_plugins.families import PixelLimits
 from mindgpt_plugins.inspection.faults import FaultCount
-from mindgpt_plugins.inspection.readers import Reader
+from mindgpt_plugins.inspection.readers import Reader, locate_set_file
 from mindgpt_plugins.inspection.sets import Measure, SetInspection, inspect_set
 from mindgpt_plugins.stages.base import SetRead
 
@@ -113,6 +113,6 @@ def _stamp(folder: Path, name: str, reader: Reader) -> tuple[tuple[str, int, int
         except DatasetError as error:
             raise StageError(str(error)) from None
     else:
-        paths = [folder / f"{name}.{'parquet' if reader == 'verl' else 'jsonl'}"]
+        paths = [locate_set_file(folder, name, reader)]
     found = [(str(path), path.stat()) for path in paths if path.is_file()]
     return tuple((path, stat.st_size, stat.st_mtime_ns) for path, stat in found)

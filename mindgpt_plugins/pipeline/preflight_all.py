@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from mindgpt_plugins.core import compat
 from mindgpt_plugins.core.errors import StageError
+from mindgpt_plugins.core.folders import STAGES
+from mindgpt_plugins.core.os_errors import describe_os_error
 from mindgpt_plugins.pipeline import preflight
-from mindgpt_plugins.pipeline.plan import Plan
+from mindgpt_plugins.pipeline.plan import Plan, PlannedStage
 from mindgpt_plugins.pipeline.preflight import InspectedSet
+from mindgpt_plugins.pipeline.references import find_misdirected_references
+from mindgpt_plugins.pipeline.runner import render_stage_commands
 
 
 def check_planned_stages(plan: Plan) -> None:
@@ -23,16 +30,48 @@ def check_planned_stages(plan: Plan) -> None:
 
 
 def find_plan_problems(plan: Plan) -> list[str]:
-    """Every problem in the stages that would run, with its stage."""
-    problems = []
+    """Every problem in the stages that would run, with its stage, and in the place of their results."""
+    problems = list(_find_blocked_places(plan))
     for stage in plan.stages:
         if stage.status in ("reuse", "not selected"):
             continue
         if stage.python == sys.executable:  # another interpreter's packages are checked by its own doctor
             problems += [fault for fault in map(compat.find_requirement_problem, stage.stage.hosts) if fault]
-        found = stage.stage.check(stage.config, stage.context) + preflight.check_data(stage)
-        problems += [f"stages.{stage.name}: {line}" for line in found]
+        problems += [f"stages.{stage.name}: {line}" for line in _find_stage_problems(plan, stage)]
     return list(dict.fromkeys(problems))
+
+
+def _find_stage_problems(plan: Plan, stage: PlannedStage) -> list[str]:
+    """References first, since the checks resolve them; the commands last, since they need everything to be sound."""
+    found = find_misdirected_references(plan, stage)
+    try:
+        found = found or stage.stage.check(stage.config, stage.context) + preflight.check_data(stage)
+        if not found:
+            with tempfile.TemporaryDirectory() as scratch:
+                render_stage_commands(stage, Path(scratch))
+    except OSError as error:
+        found.append(describe_os_error(error))
+    except (StageError, ValueError) as error:
+        found.append(str(error))
+    return found
+
+
+def _find_blocked_places(plan: Plan) -> Iterator[str]:
+    """What stands where the run has to put something."""
+    runs = plan.run.parent
+    above = next((one for one in (runs, *runs.parents) if os.path.lexists(one)), runs)
+    if not above.is_dir():
+        yield f"the runs folder {runs} cannot be made: {above} is no folder; choose another with --runs"
+        return
+    link = runs / plan.recipe.name
+    if os.path.lexists(link) and not link.is_symlink():
+        yield (
+            f"{link} stands where the link to the latest run of {plan.recipe.name!r} is to be; move it away, rename "
+            "the recipe (name:), or choose another folder with --runs"
+        )
+    for folder in (plan.run, runs / STAGES, *(stage.folder for stage in plan.stages)):
+        if os.path.lexists(folder) and not folder.is_dir():
+            yield f"{folder} is no folder, but the run needs one there; move it away"
 
 
 def list_uncounted_stages(plan: Plan) -> list[str]:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
+from mindgpt_plugins.core.folders import STAGES
 from mindgpt_plugins.core.image_size import MAX_PIXELS, MIN_PIXELS
-from mindgpt_plugins.core.schema import StageConfig, Strict
+from mindgpt_plugins.core.names import LONGEST_NAME, ROOM
+from mindgpt_plugins.core.schema import OUTSIDE, Seed, StageConfig, Strict, VariableName
+
+HIDDEN = str(SecretStr("any"))
+"""How a value of ``launch.*.env`` is written down."""
 
 
 class ImageSize(Strict):
@@ -29,8 +34,37 @@ class Launch(Strict):
     """How one side's processes are started."""
 
     python: str | None = Field(None, description="Interpreter, e.g. env/verl/bin/python; default: the current one.")
-    env: dict[str, str] = Field(
-        default_factory=dict, description="Environment variables that are added to the side's processes."
+    env: dict[VariableName, SecretStr] = Field(
+        default_factory=dict,
+        description="Environment variables that are added to the side's processes. A run writes down their names only; "
+        "keys and tokens are refused, see `env_from`.",
+    )
+    env_from: tuple[VariableName, ...] = Field(
+        (),
+        description="Names of variables that the side's processes need and take from where `mindgpt` is started, e.g. "
+        "[HF_TOKEN]; a stage does not start without them.",
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if twice := sorted({*self.env} & {*self.env_from}):
+            raise ValueError(f"{twice[0]} is under env and env_from; keep one")
+        if hidden := [name for name, value in self.env.items() if value.get_secret_value() == HIDDEN]:
+            raise ValueError(f"env.{hidden[0]} was hidden when a run wrote its recipe down; run the recipe itself")
+        return self
+
+    def reveal_env(self) -> dict[str, str]:
+        """``env`` with its values, for a process."""
+        return {name: value.get_secret_value() for name, value in self.env.items()}
+
+
+class ReportSettings(Strict):
+    """What the pages of a run may show."""
+
+    pictures: tuple[str, ...] = Field(
+        (),
+        description="Folders, from the recipe's, whose pictures pages may embed beside those in the sets' own folders. "
+        "A row can name any file of the machine, and pages are shared.",
     )
 
 
@@ -39,10 +73,11 @@ class RecipeHead(Strict):
 
     name: str = Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$",
+        max_length=LONGEST_NAME - ROOM,
         description="Name of the recipe; its runs lie in a folder of that name.",
     )
     description: str = Field("", description="What the recipe is for, in a sentence.")
-    seed: int = Field(0, description="Seed of every stage that does not set its own.")
+    seed: Seed = Field(0, description="Seed of every stage that does not set its own.")
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="Where the stages run; auto takes accelerators when there are any, else the CPU."
     )
@@ -58,6 +93,14 @@ class RecipeHead(Strict):
         description="Side of a stage kind (data, sft, rl, …) → how its processes are started. Each may live in its own "
         "environment: verl and LLaMA-Factory agree on one narrow transformers window.",
     )
+    report: ReportSettings = Field(ReportSettings(), description="What the pages of a run may show.")
+
+    @field_validator("name")
+    @classmethod
+    def _beside_stages(cls, value: str) -> str:
+        if value == STAGES:
+            raise ValueError(f"a recipe cannot be called {value!r}: the runs folder keeps its stages under that name")
+        return value
 
 
 class Recipe(RecipeHead):
@@ -80,6 +123,6 @@ class Recipe(RecipeHead):
         heads = {
             value if to != "dataset" else value.rpartition("/")[0]
             for to, value in self.stages[stage].references()
-            if to != "path"
+            if to not in OUTSIDE
         }
         return [name for name in self.stages if name in heads]

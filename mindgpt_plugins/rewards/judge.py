@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mindgpt_plugins.core.image_size import SENT_PIXELS
+from mindgpt_plugins.core.json_text import parse_json_text
 from mindgpt_plugins.rewards.asker import get_judge_client
 from mindgpt_plugins.rewards.sdk import Rollout, Score, reward
 
@@ -147,7 +148,7 @@ def _parse(answer: Answer, scale: int) -> tuple[str, int]:
         ValueError: not what the schema asks for; it is asked again.
     """
     text = answer.texts[0]
-    found = json.loads(text[text.find("{") : text.rfind("}") + 1])
+    found = parse_json_text(text[text.find("{") : text.rfind("}") + 1])
     score = found.get("score")
     if not isinstance(score, int) or isinstance(score, bool) or not 0 <= score <= scale:
         raise ValueError(f"score {score!r} is no whole number from 0 to {scale}")

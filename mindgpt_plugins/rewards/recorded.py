@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mindgpt_plugins.answers import as_gold, is_float_of_whole_number
+from mindgpt_plugins.core.json_text import parse_json_text
 from mindgpt_plugins.core.registry import hint_nearest
 from mindgpt_plugins.core.schedule import compute_progress
 from mindgpt_plugins.rewards.rows import make_image_loader, make_rollout_from_row
@@ -141,7 +141,7 @@ def _guessed(row: Mapping[str, Any], progress: float | None) -> tuple[str, ...]:
 
 def _decode(line: str, where: str) -> dict[str, Any]:
     try:
-        data = json.loads(line)
+        data = parse_json_text(line)
     except ValueError as error:
         raise RecordedError(f"{where}: no JSON: {error}") from None
     if not isinstance(data, dict):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
@@ -43,9 +43,18 @@ class Command:
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
 
-    def shell(self, python: str) -> str:
-        """The same command as one line that can be pasted into a shell."""
-        assignments = [f"{key}={shlex.quote(value)}" for key, value in sorted(self.env.items())]
+    def shell(self, python: str, variables: Collection[str] = ()) -> str:
+        """The same command as one line that can be pasted into a shell; ``variables`` (``${NAME}``) are left to it."""
+
+        def quote(value: str) -> str:
+            if value in variables:
+                return f'"{value}"'
+            quoted = shlex.quote(value)
+            for one in variables:
+                quoted = quoted.replace(one, f"'\"{one}\"'")
+            return quoted
+
+        assignments = [f"{key}={quote(value)}" for key, value in sorted(self.env.items())]
         prefix = ["env", *assignments] if assignments else []
         return " ".join([*prefix, shlex.quote(python), *map(shlex.quote, self.argv)])
 
@@ -106,6 +115,8 @@ class Stage(ABC, Generic[ConfigT]):
     """Modules that its processes start from, where neither an import nor a string in the stage's own file says so."""
     uses: ClassVar[tuple[str, ...]] = ()
     """Kinds of registered things that its processes look up by name, e.g. ``("reward", "advantage")``."""
+    paid: ClassVar[tuple[str, ...]] = ()
+    """Patterns of files in its folder with answers that were paid for: a new attempt after damage begins with them."""
 
     @classmethod
     def code(cls) -> Mapping[str, str]:
@@ -161,6 +172,13 @@ class Stage(ABC, Generic[ConfigT]):
     def report_rules(self) -> ReportRules:
         """What the report shows of the kind."""
         return ReportRules()
+
+    def made_sets(self, config: ConfigT, context: Context) -> Mapping[str, frozenset[Reader]] | None:
+        """Names of the sets that the stage may make, each with what can read it; None when nothing is known.
+
+        A reference to any other set is refused before anything runs.
+        """
+        return None
 
     def set_reads(self, config: ConfigT) -> list[SetRead]:
         """Sets whose rows are checked before the stage starts."""

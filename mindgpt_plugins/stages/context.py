@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mindgpt_plugins.core.errors import StageError
-from mindgpt_plugins.core.folders import DONE
+from mindgpt_plugins.core.folders import is_stage_done
 from mindgpt_plugins.core.image_size import MAX_PIXELS, MIN_PIXELS
 
 
@@ -57,7 +57,7 @@ class Context:
     def made(self, reference: str) -> bool:
         """Can a dataset be read yet? Not while the stage that makes it is unfinished, however much of it is there."""
         folder = self.input_folders.get(reference.rpartition("/")[0])
-        return folder is None or (folder / DONE).is_file()
+        return folder is None or is_stage_done(folder)
 
     def artefact(self, stage: str, name: str) -> str:
         """Absolute path of a named artefact of a finished input stage."""

@@ -40,9 +40,10 @@ class ReportRules:
         return {}
 
 
-def read_json_if_complete(path: Path) -> Any:
-    """Parse a file; None when it is absent or being written by someone who does not rename."""
+def read_json_if_complete(path: Path) -> dict[str, Any] | None:
+    """The object in a file; None when it is absent, damaged or being written by someone who does not rename."""
     try:
-        return files.read_json(path)
+        found = files.read_json(path)
     except (FileNotFoundError, NotADirectoryError, files.FileError):
         return None
+    return found if isinstance(found, dict) else None

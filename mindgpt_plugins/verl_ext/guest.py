@@ -19,6 +19,9 @@ from tensordict import TensorDict
 from mindgpt_plugins.advantage.perception import Perception
 from mindgpt_plugins.core.metrics import append_metrics, truncate_metrics
 from mindgpt_plugins.core.registry import load_plugins
+from mindgpt_plugins.guards.divergence import TrainingDiverged
+from mindgpt_plugins.guards.monitor import Checkpoints, TrainingMonitor
+from mindgpt_plugins.guards.watch import RolloutWatch
 from mindgpt_plugins.rewards.suite import Suite
 from mindgpt_plugins.verl_ext.perception import PerceptionPass
 from mindgpt_plugins.verl_ext.prompts import Prompts
@@ -35,6 +38,22 @@ from mindgpt_plugins.verl_ext.step.rows import describe_odd_answers
 from mindgpt_plugins.verl_ext.step.scored_reply import ScoredReply
 from mindgpt_plugins.verl_ext.step.siblings import Sibling, compute_version_figures, refuse_incomplete_groups
 from mindgpt_plugins.verl_ext.takeover import REWARD_CLASS, check_verl_config, take_over_config
+
+FINITE = ("actor/loss", "actor/grad_norm", "actor/entropy", "critic/vf_loss", "critic/grad_norm")
+"""verl's figures that must be finite; ours may be NaN, where there was nothing to average."""
+
+
+def advise_on_rl(config: Any) -> list[str]:
+    """What to try when the loss or gradient of a verl run is not finite; the first is most often it.
+
+    Args:
+        config: the whole Hydra configuration.
+    """
+    place = "actor_rollout_ref.actor.optim"
+    lr, clip = (OmegaConf.select(config, f"{place}.{key}", default=None) for key in ("lr", "clip_grad"))
+    found = [f"a lower learning rate{f': lr: {lr / 10:g} (now {lr:g})' if lr else ''}"]
+    found.append(f"harder clipping: {place}.clip_grad{f' (now {clip:g})' if clip else ''}")
+    return [*found, "a look at the replies of that step in rollouts/: empty, endless or odd ones"]
 
 
 class VerlTrainerMixin(Prompts):
@@ -53,6 +72,15 @@ class VerlTrainerMixin(Prompts):
         take_over_config(config, self.mode)
         path = self.settings.metrics_path
         self._metrics_path = Path(path) if path else None
+        saved = Path(str(OmegaConf.select(config, "trainer.default_local_dir", default="checkpoints")))
+        self.monitor = TrainingMonitor(
+            self._metrics_path.parent if self._metrics_path is not None else saved,
+            FINITE,
+            RolloutWatch(self.settings.guard),
+            self.settings.guard,
+            Checkpoints(saved, "global_step_"),
+            advise_on_rl(config),
+        )
         self._dump: dict[str, dict[str, Any]] = {}
         self._perceived = Perception()
         self._roles: dict[str, Any] = {}
@@ -204,6 +232,7 @@ class VerlTrainerMixin(Prompts):
         super()._load_checkpoint()  # type: ignore[misc]
         if self._metrics_path is not None:
             truncate_metrics(self._metrics_path, self.global_steps)
+        self.monitor.resume(self.global_steps, self._metrics_path)
 
     def step(self, metrics: dict[str, Any], timing_raw: dict[str, float]) -> Any:
         """One step; its metrics line is written before the checkpoint that may follow."""
@@ -215,7 +244,28 @@ class VerlTrainerMixin(Prompts):
         self._last_line = now
         if self._metrics_path is not None:
             append_metrics(self._metrics_path, self.global_steps, self.total_training_steps, line)
+        self._judge(metrics)
         return batch
+
+    def _judge(self, metrics: dict[str, Any]) -> None:
+        """Stop before a checkpoint of this step can be written.
+
+        verl itself skips an update whose gradient is not finite, prints a warning and goes on to the end with weights
+        that are finite and useless.
+
+        Raises:
+            TrainingDiverged: with the step, the last good checkpoint and what to try.
+        """
+        rows = sorted({str(row["row"]) for row in self._dump.values()})
+        fault = self.monitor.find_fault(metrics)
+        why = self.monitor.judge_step(self.global_steps, self.total_training_steps, metrics, fault, rows)
+        if why is not None:
+            repair_tracker(self.monitor.checkpoints.folder)
+            dump = OmegaConf.select(self.config, "trainer.rollout_data_dir")
+            if dump and self._dump:  # verl would do so after the step, in a thread
+                self._log_rollout_data(None, {}, dump)
+                self._shutdown_dump_executor()  # type: ignore[attr-defined]
+            raise TrainingDiverged(why)
 
     def _val_metrics_update(self, data_sources: Any, sample_uids: Any, infos: Any, *args: Any, **kwargs: Any) -> Any:
         refuse_errors([str(error or "") for error in infos.get(ERROR, [])])

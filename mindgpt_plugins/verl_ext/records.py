@@ -32,9 +32,12 @@ def mark_loaded(path: Path, trainer: type, reward_pids: list[int], roles: Mappin
 
 
 def repair_tracker(folder: Path) -> None:
-    """Point an empty tracker (verl writes it in place, so a kill can leave it so) at the last whole checkpoint."""
+    """Point a tracker that is empty or names no checkpoint at the last whole one.
+
+    verl writes it in place, so a kill can leave it empty; checkpoints of a run that diverged are set aside.
+    """
     tracker = folder / "latest_checkpointed_iteration.txt"
-    if not tracker.is_file() or tracker.read_text().strip().isdigit():
+    if not tracker.is_file() or (folder / f"global_step_{tracker.read_text().strip() or '?'}").is_dir():
         return
     found = (re.fullmatch(r"global_step_(\d+)", data.parent.name) for data in folder.glob("*/data.pt"))
     steps = [int(match.group(1)) for match in found if match]

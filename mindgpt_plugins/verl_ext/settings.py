@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -15,9 +14,10 @@ from pydantic import Field, model_validator
 from mindgpt_plugins.advantage.config import AdvantageConfig
 from mindgpt_plugins.advantage.perception_config import PerceptionConfig
 from mindgpt_plugins.core.choice import format_flow_yaml
-from mindgpt_plugins.core.files import write_json
-from mindgpt_plugins.core.schema import Strict
+from mindgpt_plugins.core.files import read_json, write_json
+from mindgpt_plugins.core.schema import HOW, Strict
 from mindgpt_plugins.curriculum.config import MixtureChoice, SamplerChoice
+from mindgpt_plugins.guards.config import RolloutGuard
 from mindgpt_plugins.rewards.suite import RewardConfig
 
 Mode = Literal["sync", "colocate_async", "separate_async"]
@@ -68,6 +68,10 @@ class HybridSettings(Strict):
         {},
         description="Difficulty → replies per prompt from there on, e.g. {0.5: 12, 0.8: 16}; easier prompts get the "
         "ordinary group size.",
+    )
+    guard: Annotated[RolloutGuard, HOW] = Field(
+        RolloutGuard(),
+        description="What happens when rewards, entropy or length go wrong; docs/divergence.md. It decides no number.",
     )
 
     @model_validator(mode="before")
@@ -142,8 +146,13 @@ def read_settings_file(path: Path) -> VerlSettings:
         raise VerlSettingsError(f"settings: {path} is not a file; give an absolute path, Ray workers run elsewhere")
     import yaml
 
-    text = path.read_text(encoding="utf-8")
-    return parse_verl_settings(json.loads(text) if path.suffix == ".json" else yaml.safe_load(text), str(path))
+    from mindgpt_plugins.core.yaml_limits import read_yaml_text
+
+    try:
+        loaded = read_json(path) if path.suffix == ".json" else yaml.safe_load(read_yaml_text(path))
+    except (ValueError, yaml.YAMLError) as error:
+        raise VerlSettingsError(f"settings: {path} cannot be read: {error}") from None
+    return parse_verl_settings(loaded, str(path))
 
 
 def parse_verl_settings(data: Any, where: str) -> VerlSettings:

@@ -9,14 +9,14 @@ from markupsafe import Markup, escape
 
 DASH = Markup('<span class="soft">–</span>')
 """What a page shows in the place of a missing figure."""
-# Control characters but tab and newline, overrides of the writing direction, halves of surrogate pairs. static/text.js
-# says the same for texts that a script shows.
-_HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters but tab and newline, marks and overrides of the writing direction, halves of surrogate pairs.
+``static/text.js`` says the same for texts that a script shows."""
 
 
 def show_hidden(text: str) -> str:
     r"""Spell out what a browser would not show, or would act on: an escape character becomes ``\x1b``."""
-    return _HIDDEN.sub(lambda found: ascii(found[0])[1:-1], text)
+    return HIDDEN.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def show_text(value: object) -> Markup:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from collections.abc import Callable
 from functools import cache, wraps
 from importlib import resources
@@ -59,6 +60,7 @@ def make_environment() -> Environment:
         digest=lambda text: base64.b64encode(hashlib.sha256(text.encode()).digest()).decode(),
     )
     # JSON in a page keeps its order and other scripts' letters; Jinja escapes what could end a script element.
+    made.policies["json.dumps_function"] = _dump_json
     made.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":")}
     return made
 
@@ -68,6 +70,11 @@ def _finalize(value: object) -> object:
     if isinstance(value, Undefined):
         return value
     return "–" if value is None else markup.show_text(value)
+
+
+def _dump_json(value: object, **options: Any) -> str:
+    """JSON in which characters that a browser acts on, or does not show, are escaped; a script reads the same value."""
+    return markup.HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value, **options))
 
 
 def _or_dash(formatter: Callable[..., str | None]) -> Callable[..., str]:

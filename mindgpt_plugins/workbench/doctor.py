@@ -25,6 +25,8 @@ from mindgpt_plugins.core.registry import (
 )
 
 _SUBPROCESS_SECONDS = 420
+IMPORTED = ("torch", "transformers", "llamafactory", "verl", "vllm")
+"""Hosts that are imported to see whether they can be."""
 
 _VERL = """
 import json, sys
@@ -44,15 +46,31 @@ def probe():
 print("MINDGPT" + json.dumps({"loaded": ray.get(probe.remote())}))
 """
 
+_IMPORT = """
+import importlib.machinery, json, sys
+found = {}
+for name in sys.argv[1:]:
+    try:
+        importlib.import_module(name)
+    except BaseException as error:
+        told = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        spec = importlib.machinery.PathFinder.find_spec(name)
+        found[name] = f"{told} (in {spec.origin})" if spec is not None and spec.origin else told
+print("MINDGPT" + json.dumps(found))
+"""
+
 _APPLY = """
-import json
+import importlib.util, json
 from mindgpt_plugins.core.registry import get_registered, find_misnamed_groups, list_registered_names
 found = []
 for name in list_registered_names("patch"):
     try:
         found.append([name, get_registered("patch", name)(), ""])
-    except ImportError as error:
-        found.append([name, "not needed", f"its host is not installed here: {error}"])
+    except ModuleNotFoundError as error:
+        # Missing is a host of which nothing is here; a part that it does not have makes it another release.
+        missing = importlib.util.find_spec((error.name or "").partition(".")[0] or "no_name") is None
+        told = f"its host is not installed here: {error}" if missing else f"its host is another release: {error}"
+        found.append([name, "not needed" if missing else "refused", told])
     except Exception as error:
         found.append([name, "refused", f"{type(error).__name__}: {error}"])
 print("MINDGPT" + json.dumps(found))
@@ -79,11 +97,27 @@ def diagnose_installation(*, quick: bool = False) -> list[DoctorFinding]:
     findings += _versions()
     findings += _plugins()
     findings += _stage_kinds()
-    findings += _llamafactory_seams()
+    broken = {} if quick else _find_broken_hosts()
+    findings += [
+        DoctorFinding(f"{name}: import", "trouble", f"it is installed, but raises on import: {told}")
+        for name, told in broken.items()
+    ]
+    if "llamafactory" not in broken:
+        findings += _llamafactory_seams()
     if not quick:
         findings += _patches()
-        findings += _verl_processes()
+        if "verl" not in broken:
+            findings += _verl_processes()
     return findings
+
+
+def _find_broken_hosts() -> dict[str, str]:
+    """Installed trainers and engines that raise on import, in a fresh process → what they raise, and where."""
+    names = [name for name in IMPORTED if compat.find_installed_version(name) is not None]
+    if not names:
+        return {}
+    answer, error = _python(["-c", _IMPORT, *names], {})
+    return {", ".join(names): f"the process failed: {error}"} if answer is None else answer
 
 
 def _machine() -> str:
@@ -152,8 +186,9 @@ def _patches() -> Iterator[DoctorFinding]:
 
 
 def _verl_processes() -> Iterator[DoctorFinding]:
-    if compat.find_installed_version("verl") is None:
-        return
+    version = compat.find_installed_version("verl")
+    if version is None or compat.find_version_problem("verl", version) is not None:
+        return  # what another release does not load is no fault of this installation; its version is told above
     with TemporaryDirectory(prefix="mgd") as scratch:
         token = Path(scratch) / "token"  # a cluster's own; without it Ray writes one into the home folder
         token.write_text(secrets.token_hex(32))

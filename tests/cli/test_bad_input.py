@@ -29,6 +29,7 @@ def mindgpt(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 def recipe(tmp_path: Path, write_recipe: Write) -> Path:
     """An SFT recipe on a user's own folder with one good picture."""
     (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("{}")
     data = tmp_path / "data"
     data.mkdir()
     Image.effect_noise((64, 64), 90).convert("RGB").save(data / "a.png")

@@ -93,3 +93,26 @@ def test_trouble_is_the_exit_status(monkeypatch: pytest.MonkeyPatch, capsys: pyt
         doctor(as_json=True, quick=True)
     states = {one["check"]: one["state"] for one in json.loads(capsys.readouterr().out)["findings"]}
     assert states["vllm"] == "trouble" and states["verl"] == "not installed"
+
+
+def test_a_host_that_raises_on_import_is_told_from_one_that_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "llamafactory").mkdir()
+    (tmp_path / "llamafactory" / "__init__.py").write_text("raise ImportError('boom')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(compat, "find_installed_version", {"llamafactory": "0.9.5"}.get)
+    for part in ("_patches", "_verl_processes"):
+        monkeypatch.setattr(diagnosis, part, list)
+    found = {one.check: one for one in diagnosis.diagnose_installation()}
+    broken = found["llamafactory: import"]
+    assert broken.state == "trouble"
+    assert broken.detail.startswith("it is installed, but raises on import: ImportError: boom (in ")
+    assert not any("seam" in check for check in found)  # fifteen lines about one cause
+
+
+def test_an_old_verl_is_not_ours_to_reinstall(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compat, "find_installed_version", {"verl": "0.3.1"}.get)
+    assert list(diagnosis._verl_processes()) == []
+    versions = {one.check: one for one in diagnosis._versions()}
+    assert versions["verl"].state == "trouble" and "verl 0.3.1 is not supported" in versions["verl"].detail

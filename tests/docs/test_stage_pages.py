@@ -10,10 +10,14 @@ from pathlib import Path
 
 import markdown_pages as pages
 import pytest
+from support.planted import PLANTED, list_leaks
 
 from mindgpt_plugins.core.builtins import BUILTINS
+from mindgpt_plugins.core.files import write_json
+from mindgpt_plugins.core.registry import get_registered
 from mindgpt_plugins.pipeline import plan, runner
 from mindgpt_plugins.recipe.loading import load_recipe
+from mindgpt_plugins.workbench.report import build_report
 
 STAGES = pages.DOCS / "stages"
 KINDS = sorted(BUILTINS["stage"])
@@ -26,7 +30,7 @@ def test_every_kind_has_its_page_and_its_row() -> None:
 
 
 @pytest.fixture
-def plan_page(tmp_path: Path) -> Callable[[str], plan.Plan]:
+def plan_page(tmp_path: Path) -> Callable[..., plan.Plan]:
     """Plan the recipe of a kind's page, saved where the pages say: beside the example data."""
     for name in ("example_data", "data/example"):
         shutil.copytree(pages.ROOT / "recipes" / name, tmp_path / name)
@@ -34,9 +38,9 @@ def plan_page(tmp_path: Path) -> Callable[[str], plan.Plan]:
     own_python.parent.mkdir(parents=True)
     own_python.symlink_to(sys.executable)
 
-    def make(kind: str) -> plan.Plan:
+    def make(kind: str, *overrides: str) -> plan.Plan:
         (written,) = pages.write_files(STAGES / f"{kind}.md", tmp_path).values()
-        return plan.make_run_plan(load_recipe(str(written), ["device=cpu"]), tmp_path / "runs")
+        return plan.make_run_plan(load_recipe(str(written), ["device=cpu", *overrides]), tmp_path / "runs")
 
     return make
 
@@ -52,6 +56,27 @@ def test_the_recipe_of_a_page_is_valid_and_renders(
         folder = tmp_path / "rendered" / stage.name
         folder.mkdir(parents=True)
         assert runner.render_stage_commands(stage, folder) and any(folder.iterdir())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_that_is_written_of_a_stage_holds_a_value_of_the_environment(
+    kind: str, plan_page: Callable[..., plan.Plan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = "PLAIN_SETTING"
+    for name, value in PLANTED.items():
+        monkeypatch.setenv(name, value)
+    side = get_registered("stage", kind).side
+    names = ",".join(name for name in PLANTED if name != own)
+    planned = plan_page(kind, f"launch.{side}.env.{own}={PLANTED[own]}", f"launch.{side}.env_from=[{names}]")
+    for stage in planned.stages:
+        stage.folder.mkdir(parents=True)
+        rendered = runner.render_stage_commands(stage)
+        write_json(stage.folder / "stage.json", runner._record(stage, planned))
+        (stage.folder / "command.sh").write_text(runner._script(stage, rendered, planned))
+    runner.write_manifest(planned)
+    build_report(planned.run)
+    assert own in (planned.run / "report.html").read_text() and (planned.run / "recipe.resolved.yaml").is_file()
+    assert list_leaks(tmp_path) == []
 
 
 @pytest.mark.parametrize("kind", KINDS)

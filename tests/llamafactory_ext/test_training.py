@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 from lf_assets import command, distance, environment, host_config, metrics, train
+from support.process_table import describe_left, mark_environment, wait_until
 
+from mindgpt_plugins.core.process import start_command, stop_command
 from mindgpt_plugins.curriculum.base import Examples
 from mindgpt_plugins.curriculum.easy_to_hard import EasyToHard
 
@@ -150,6 +152,27 @@ def test_two_ranks_killed_and_resumed(world: Path, tmp_path: Path) -> None:
     straight = train(host_config(world, tmp_path / "straight", mindgpt=SECTION, **change), **ranks)
     config = host_config(world, tmp_path / "killed", mindgpt=SECTION, **change)
     killed_at(config, 18, **ranks)
+    assert distance(straight, train(config, **ranks)) == 0.0
+
+
+@pytest.mark.parametrize("ranks", [{}, {"FORCE_TORCHRUN": "1", "NPROC_PER_NODE": "2"}], ids=["process", "ranks"])
+def test_told_to_end_it_saves_and_goes_on_as_the_straight_run(
+    world: Path, tmp_path: Path, ranks: dict[str, str]
+) -> None:
+    change = {**RESUME, "save_steps": 100, "dataloader_num_workers": 1}
+    change |= {"per_device_train_batch_size": 4 // max(1, len(ranks))}
+    straight = train(host_config(world, tmp_path / "straight", mindgpt=SECTION, **change), **ranks)
+    config = host_config(world, tmp_path / "told", mindgpt=SECTION, **change)
+    output = Path(config["output_dir"])
+    mark = mark_environment(environment(HF_DATASETS_CACHE=str(tmp_path / "cache"), **ranks))
+    child = start_command(command(config), folder=tmp_path, env=mark)
+    assert wait_until(lambda: child.poll() is not None or (output / "metrics.jsonl").is_file(), 300)
+    stop_command(child)
+    log = (tmp_path / "log.txt").read_text()
+    assert child.returncode == 143 and "mindgpt: SIGTERM: saved checkpoint-" in log, log[-3000:]
+    assert describe_left(mark) == []
+    (saved,) = output.glob("checkpoint-*")
+    assert 0 < int(saved.name.removeprefix("checkpoint-")) < 40 and not (output / "model.safetensors").exists()
     assert distance(straight, train(config, **ranks)) == 0.0
 
 

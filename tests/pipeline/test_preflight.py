@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from mindgpt_plugins.core.artefacts import record_artefacts
 from mindgpt_plugins.core.errors import StageError
 from mindgpt_plugins.families.pictures import count_area_tokens
 from mindgpt_plugins.inspection.sets import inspect_set
@@ -64,11 +65,7 @@ def test_the_sets_of_a_stage_are_looked_at_when_it_is_done(tmp_path: Path) -> No
     (half / "dataset_info.json").write_text("{}")  # killed before its first set was listed
     preflight_all.check_planned_stages(planned)
     assert [runner.render_stage_commands(stage, tmp_path) for stage in planned.stages if stage.status != "not selected"]
-    world = {
-        name: f"datasets/{Path(path).name}"
-        for name, path in planned.stages[0].stage.artefacts(planned.stages[0].config, planned.stages[0].context).items()
-    }
-    (planned.stages[0].folder / "artefacts.json").write_text(json.dumps(world))
+    record_artefacts(planned.stages[0].folder, {"datasets": str(half)})
     with pytest.raises(StageError, match=r"lists no set 'general_train'"):
         preflight_all.check_planned_stages(planned)
 

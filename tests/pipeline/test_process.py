@@ -1,33 +1,39 @@
-"""A command's processes: what outlives a killed one is ended before the next one starts."""
+"""``mindgpt run`` told to end: its stage is asked to save, nothing of it is left, and the same command goes on."""
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
-import time
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
-import psutil
+import pytest
+from support.process_table import describe_left, mark_environment, wait_until
 
-from mindgpt_plugins.core import process
+from mindgpt_plugins.pipeline import plan
+from mindgpt_plugins.recipe.loading import load_recipe
 
 
-def test_what_outlived_a_killed_command_is_ended_by_the_next(tmp_path: Path) -> None:
-    bystander = subprocess.Popen(["sleep", "60"], cwd=tmp_path)
-    first = process.start_command(["bash", "-c", "sleep 60 & echo $! > engine; wait"], folder=tmp_path, env={})
-    engine = tmp_path / "engine"
-    while not (engine.is_file() and engine.read_text()):
-        time.sleep(0.02)
-    orphan = psutil.Process(int(engine.read_text()))
-    first.send_signal(signal.SIGKILL)
-    first.wait()
-    assert orphan.is_running() and os.getsid(orphan.pid) == first.pid
-    try:
-        second = process.start_command(["true"], folder=tmp_path, env={})
-        assert second.wait() == 0
-        assert not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE
-        assert bystander.poll() is None  # works in the folder too, in a session of its own
-    finally:
-        bystander.kill()
-        bystander.wait()
+@pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_run_that_is_told_to_end_can_be_gone_on_with(
+    write_recipe: Callable[..., Path], sent: signal.Signals, status: int
+) -> None:
+    path = write_recipe("a: {kind: toy, steps: 1000, sleep: 0.05}")
+    runs = path.parent / "runs"
+    environment = mark_environment()
+    run = subprocess.Popen(
+        [sys.executable, "-m", "mindgpt_plugins.cli", "run", str(path), "--runs", str(runs)],
+        env=environment,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # pytest may run in the background
+    )
+    assert wait_until(lambda: any(runs.glob("stages/a-*/checkpoint-2")))
+    run.send_signal(sent)
+    said = run.communicate(timeout=60)[1]
+    assert run.returncode == status and describe_left(environment) == []
+    assert said == f"{sent.name}: stopping within 30 s; what is done is kept, the same command goes on from it\n"
+    (stage,) = plan.make_run_plan(load_recipe(str(path), ()), runs).stages
+    assert stage.status == "resume" and stage.folder == next(runs.glob("stages/a-*"))

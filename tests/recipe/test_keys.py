@@ -112,7 +112,7 @@ def test_a_shipped_recipe_names_the_schema_and_fits_it(path: Path):
     [
         SFT | {"curriculum": "easy_to_hard", "data": [{"set": "d/x", "weight": 2}]},
         SFT | {"curriculum": {"name": "of_a_plugin", "options": {"anything": 1}}},
-        SFT | {"lr": "${oc.env:LR}", "data": ["${oc.env:SET}"], "llamafactory": {"any_key": {"of": "the host"}}},
+        SFT | {"lr": "${stages.a.lr}", "data": ["${set}"], "llamafactory": {"any_key": {"of": "the host"}}},
         SFT | {"patches": {"vision_dedup": True, "liger_qwen3_vl": "off"}},
         {"kind": "of_a_plugin", "whatever": 1},
         {
@@ -170,10 +170,10 @@ def test_keys_are_found_and_printed():
 def test_keys_and_list_import_nothing_heavy():
     code = (
         "import sys, runpy\n"
-        "from mindgpt_plugins.cli import main\n"
+        "from mindgpt_plugins.cli import run_verb\n"
         "for argv in (['keys'], ['list']):\n"
         "    sys.argv = ['mindgpt', *argv]\n"
-        "    try:\n        main()\n    except SystemExit:\n        pass\n"
+        "    try:\n        run_verb()\n    except SystemExit:\n        pass\n"
         "heavy = {'torch', 'transformers', 'verl', 'llamafactory', 'ray', 'vllm', 'scipy', 'PIL', 'pyarrow'}\n"
         "print('HEAVY', sorted(heavy & set(sys.modules)))\n"
     )

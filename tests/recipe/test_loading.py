@@ -31,7 +31,7 @@ def test_a_side_may_be_any_that_a_stage_kind_runs_on(write_recipe: Write) -> Non
     path = write_recipe(TWO)
     recipe = load_recipe(str(path), ["launch.quantise.python=env/q/bin/python", "launch.data.env.A=b"])
     assert recipe.launch_of("quantise").python == "env/q/bin/python"
-    assert recipe.launch_of("data").env == {"A": "b"} and recipe.launch_of("rl").python is None
+    assert recipe.launch_of("data").reveal_env() == {"A": "b"} and recipe.launch_of("rl").python is None
     said = problem(path, "launch.quantize.python=x")
     assert "launch.quantize: no stage kind runs on that side; did you mean 'quantise'?" in said
     assert "launch.data.pyton: unknown key 'pyton'; did you mean 'python'?" in problem(path, "launch.data.pyton=x")

@@ -10,6 +10,8 @@ from omegaconf import OmegaConf
 
 pytest.importorskip("transfer_queue")
 
+from mindgpt_plugins.guards.divergence import TrainingDiverged, read_divergence  # noqa: E402
+from mindgpt_plugins.guards.monitor import Checkpoints  # noqa: E402
 from mindgpt_plugins.verl_ext import guest, replies  # noqa: E402
 from mindgpt_plugins.verl_ext.settings import VerlSettingsError  # noqa: E402
 from mindgpt_plugins.verl_ext.step.hybrid import RolloutError  # noqa: E402
@@ -283,3 +285,86 @@ def test_no_total_is_announced_where_more_prompts_may_follow(tmp_path):
     t = trainer(tmp_path)
     t.mode = "colocate_async"
     assert column(prompts_of(t, [0.1]), ASKED) == [{"n": 2, "step": 0}]
+
+
+class Stepping(Host):
+    """verl's trainer as far as a step, its checkpoints and its dump go."""
+
+    figures: dict = {}
+    replied: dict = {}
+    dumped = False
+
+    def step(self, metrics, timing_raw):
+        metrics.update({"actor/loss": -0.1, "actor/grad_norm": 1.0, "reward/none/mean": math.nan} | self.figures)
+        self._dump.update(self.replied)
+        return "batch"
+
+    def _load_checkpoint(self):
+        self.global_steps = 4
+
+    def _dump_generations(self, **columns):
+        self.dumped = columns["dump_path"]
+
+    def _shutdown_dump_executor(self):
+        self.flushed = self.dumped
+
+
+class SteppingTrainer(guest.VerlTrainerMixin, Stepping):
+    mode = "sync"
+
+
+def stepping(tmp_path, **settings) -> SteppingTrainer:
+    t = trainer(tmp_path, cls=SteppingTrainer, metrics_path=str(tmp_path / "metrics.jsonl"), **settings)
+    saved = tmp_path / "checkpoints"
+    OmegaConf.update(t.config, "trainer.rollout_data_dir", str(tmp_path / "rollouts"), force_add=True)
+    t.monitor.checkpoints = Checkpoints(saved, "global_step_")
+    for step in (2, 4):
+        (saved / f"global_step_{step}" / "actor").mkdir(parents=True)
+        (saved / f"global_step_{step}" / "data.pt").touch()
+    (saved / "latest_checkpointed_iteration.txt").write_text("4")
+    OmegaConf.update(t.config, "trainer.default_local_dir", str(saved), force_add=True)
+    return t
+
+
+def test_a_step_that_is_not_finite_stops_before_its_checkpoint(tmp_path):
+    t = stepping(tmp_path)
+    t._load_checkpoint()
+    t.global_steps = 5
+    assert t.step({}, {}) == "batch"  # a figure of ours that is NaN is one without replies
+    t.global_steps, t.figures = 6, {"actor/grad_norm": math.nan}
+    with pytest.raises(TrainingDiverged, match=r"(?s)actor/grad_norm is nan at step 6.*global_step_4\n.*clip_grad"):
+        t.step({}, {})
+    assert [line["step"] for line in map(json.loads, (tmp_path / "metrics.jsonl").read_text().splitlines())] == [5, 6]
+    assert read_divergence(tmp_path).finite == 5
+
+
+def test_a_resumed_run_that_diverges_at_once_goes_one_checkpoint_further_back(tmp_path):
+    t = stepping(tmp_path)
+    t._load_checkpoint()
+    t.global_steps, t.figures = 5, {"actor/entropy": math.nan}
+    with pytest.raises(TrainingDiverged, match="actor/entropy is nan at step 5"):
+        t.step({}, {})
+    assert sorted(p.name for p in (tmp_path / "checkpoints").iterdir()) == [
+        "diverged-global_step_4", "global_step_2", "latest_checkpointed_iteration.txt",
+    ]  # fmt: skip
+    assert (tmp_path / "checkpoints" / "latest_checkpointed_iteration.txt").read_text() == "2"  # what verl resumes from
+
+
+def test_the_replies_of_the_step_are_kept_and_its_rows_named(tmp_path):
+    t = stepping(tmp_path)
+    t.figures = {"actor/loss": math.inf}
+    row = {"row": "r1", "group": "g", "session": 0, "prompt": "p", "reply": "r", "target": "t", "score": 0.0}
+    t.replied = {"k": row}
+    with pytest.raises(TrainingDiverged, match="Rows of that step: r1"):
+        t.step({}, {})
+    assert t.flushed == str(tmp_path / "rollouts")
+
+
+def test_a_guard_of_rl_warns_or_stops(tmp_path):
+    t = stepping(tmp_path, guard={"steps": 2, "reward_collapse": "stop", "length_explosion": "warn"})
+    t.global_steps, t.figures = 1, {"advantage/abs_mean": 0.0}
+    t.step({}, {})
+    t.global_steps = 2
+    with pytest.raises(TrainingDiverged, match=r"no reply had an advantage for 2 steps.* at step 2"):
+        t.step({}, {})
+    assert (tmp_path / "checkpoints" / "global_step_4").is_dir()

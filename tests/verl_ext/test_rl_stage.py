@@ -56,9 +56,9 @@ def test_on_accelerators_nothing_of_the_cpu_default_is_used(tmp_path):
 
 
 def test_the_hosts_section_replaces_what_we_render(tmp_path):
-    verl = {"trainer": {"save_freq": 7, "+note": "a b"}, "actor_rollout_ref": {"actor": {"use_kl_loss": True}}}
+    verl = {"trainer": {"test_freq": 7, "+note": "a b"}, "actor_rollout_ref": {"actor": {"use_kl_loss": True}}}
     argv = RL().render(config(verl=verl), context(tmp_path))[0].argv
-    assert [a for a in argv if "save_freq" in a] == ["trainer.save_freq=7"]
+    assert [a for a in argv if "test_freq" in a] == ["trainer.test_freq=7"]
     assert "actor_rollout_ref.actor.use_kl_loss=true" in argv
     assert "+trainer.note='a b'" in argv
 

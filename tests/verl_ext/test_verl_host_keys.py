@@ -52,7 +52,7 @@ def test_a_value_is_held_against_verls_default(value, default, problem):
     [
         {"data": {"train_max_samples": 720}, "actor_rollout_ref": {"actor": {"optim": {"betas": [0.9, 0.95]}}}},
         {"trainer.logger": "console", "+data": {"mine": 1}, "trainer": {"+mine": {"a": [1, "b c"]}}},
-        {"++trainer.save_freq": 5, "trainer": {"critic_warmup": None}},
+        {"++trainer.test_freq": 5, "trainer": {"critic_warmup": None}},
         {"actor_rollout_ref": {"rollout": {"engine_kwargs": {"vllm": {"+max_num_seqs": 4}}}}},
     ],
 )
@@ -71,14 +71,14 @@ def test_what_verl_knows_or_a_plus_adds_passes(verl, tmp_path):
             {"verl": {"actor_rollout_ref": {"actor": {"optimizer_offloadz": True}}}},
             "in actor_rollout_ref.actor; did you mean 'actor_rollout_ref.actor.fsdp_config.optimizer_offload'?",
         ),
-        ({"verl": {"triner": {"save_freq": 3}}}, "in its configuration; did you mean 'trainer'?"),
-        ({"verl": {"trainer": {"save_freq": "often"}}}, "verl.trainer.save_freq: must be a number"),
+        ({"verl": {"triner": {"test_freq": 3}}}, "in its configuration; did you mean 'trainer'?"),
+        ({"verl": {"trainer": {"test_freq": "often"}}}, "verl.trainer.test_freq: must be a number"),
         (
-            {"verl": {"trainer": {"save_freq": {"every": 3}}}},
-            "verl's trainer.save_freq is 20 and has no keys of its own",
+            {"verl": {"trainer": {"test_freq": {"every": 3}}}},
+            "verl's trainer.test_freq is -1 and has no keys of its own",
         ),
         ({"verl": {"actor_rollout_ref": {"actor": {"optim": 3}}}}, "actor.optim: must be a mapping"),
-        ({"verl": {"trainer": {"+save_freq": 3}}}, "verl has this key (20 by default), and + only adds new ones"),
+        ({"verl": {"trainer": {"+test_freq": 3}}}, "verl has this key (-1 by default), and + only adds new ones"),
         ({"verl": {"+mine": {"a=b": 1}}}, "verl: Hydra refuses the settings: "),
         (
             {"parallel": {"ulysses_sequence_paralel_size": 2}},
@@ -90,6 +90,27 @@ def test_what_verl_knows_or_a_plus_adds_passes(verl, tmp_path):
 def test_what_verl_does_not_take_is_refused_with_the_nearest(changes, message, tmp_path):
     (problem,) = check(tmp_path, **changes)
     assert message in problem
+
+
+@pytest.mark.parametrize(
+    ("verl", "said"),
+    [
+        ({"data": {"max_prompt_length": 9}}, "verl.data.max_prompt_length: 9 is not what the recipe says: its own key "
+         "`max_prompt_tokens` decides (1024 now)"),
+        ({"actor_rollout_ref": {"actor": {"optim": {"lr": 0.5}}}}, "its own key `lr` decides (1e-06 now)"),
+        ({"++trainer.save_freq": 7}, "its own key `save_every` decides (20 now)"),
+    ],
+)  # fmt: skip
+def test_what_fights_a_key_of_the_recipe_is_refused(verl, said, tmp_path):
+    (problem,) = check(tmp_path, verl=verl)
+    assert said in problem
+    assert check(tmp_path, verl={"trainer": {"save_freq": 20}}) == []  # says the same
+
+
+@pytest.mark.parametrize("size", [1.5, True, "two", 0])
+def test_a_parallel_size_is_a_whole_number(size, tmp_path):
+    problems = check(tmp_path, parallel={"ulysses_sequence_parallel_size": size}, workers=2)
+    assert any("parallel.ulysses_sequence_parallel_size: must be a whole number of at least 1" in p for p in problems)
 
 
 def test_megatrons_keys_are_those_of_its_own_configuration(tmp_path):
@@ -116,7 +137,7 @@ def test_verl_is_found_without_running_it(tmp_path):
 def test_without_verl_it_is_said_that_nothing_was_checked(tmp_path, monkeypatch, capsys):
     verl_keys._say_once.cache_clear()
     monkeypatch.setattr(verl_keys.host_keys, "find_verl_folder", lambda python: None)
-    assert check(tmp_path, verl={"trainer": {"save_freqq": 3}}) == []
+    assert check(tmp_path, verl={"trainer": {"test_freqq": 3}}) == []
     assert "verl is not installed here" in capsys.readouterr().err
 
 
@@ -142,7 +163,7 @@ def test_a_stage_asks_the_verl_of_its_own_interpreter(tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(verl_keys.host_keys, "find_verl_folder", lambda python: asked.append(python))
     config = RLConfig.model_validate(
-        {"kind": "rl", "model": "m", "train": "world/rl", "steps": 1, "verl": {"trainer": {"save_freq": 2}}}
+        {"kind": "rl", "model": "m", "train": "world/rl", "steps": 1, "verl": {"trainer": {"test_freq": 2}}}
     )
     context = Context("rl", tmp_path, {"world": {"datasets": str(tmp_path)}}, seed=0)
     RL().check(config, replace(context, python="/env/bin/python"))

@@ -12,7 +12,8 @@ from typing import Any
 
 HOSTILE = (
     "</style></script></title></textarea><script>document.title='owned'</script>"
-    "<img src=x onerror=\"document.title='owned'\"><!-- ' \" & {{ 7 * 7 }} {% raw %} {# \x1b[31m \u202e"
+    "<img src=x onerror=\"document.title='owned'\"><!-- ' \" & {{ 7 * 7 }} {% raw %} {# \x1b[31m \u202e "
+    "\x00 \x7f \x9b \u200f \u2066"
 )
 
 
@@ -49,7 +50,8 @@ def _run(folder: Path) -> Path:
             for word in words:
                 # A label's dots make its branches: only the last part of it may hold anything.
                 text = text.replace(word, word + inside.replace(".", ","))
-            path.write_text(text)
+            # A manifest names folders, and no path has a NUL.
+            path.write_text(text.replace("\\u0000", "") if path.name == "manifest.json" else text)
         elif path.suffix in (".yaml", ".sh"):
             path.write_text(path.read_text() + HOSTILE)
     manifest = json.loads((run / "manifest.json").read_text())

@@ -15,7 +15,7 @@ import pytest
 from hostile_pages import HOSTILE, KINDS
 from support import chromium
 
-from mindgpt_plugins.web.markup import show_hidden
+from mindgpt_plugins.web.markup import HIDDEN, show_hidden
 from mindgpt_plugins.web.page import make_environment
 
 DATA_ELEMENTS = {"application/json", "text/plain"}
@@ -65,8 +65,7 @@ def test_hostile_texts_are_shown_and_nothing_else(page: Path) -> None:
     scripts = [attributes.get("type") for tag, attributes in found.tags if tag == "script"]
     assert scripts.count(None) <= 1 and set(scripts) <= {None, *DATA_ELEMENTS}
     assert [tag for tag, _ in found.tags].count("style") == 1
-    # What lies in the page as data is spelled out by the script that shows it, see below.
-    assert not set("\x1b\u202e") & set(re.sub(r'<script type="application/json".*?</script>', "", text, flags=re.S))
+    assert not HIDDEN.search(text)
     packed = "".join(gzip.decompress(base64.b64decode(c)).decode() for c in re.findall(r'class="chunk">([^<]*)<', text))
     whole = show_hidden(HOSTILE)
     assert whole in found.text or whole.replace(".", ",") in found.text
@@ -84,9 +83,9 @@ def test_no_script_of_a_text_runs_and_ours_does(page: Path, tmp_path: Path) -> N
     classes = [attributes.get("class", "") for _, attributes in opened.tags]
     if "data-report" in classes:  # the treemap is drawn by the script
         assert "map" in classes and "inner" in classes
-        assert "\x1b" not in re.sub(r"<script.*?</script>", "", shown, flags=re.S)
+        assert not HIDDEN.search(shown)
     if "rollouts" in classes:
-        assert "chips" in classes and "\\x1b" in opened.text and "\x1b" not in opened.text
+        assert "chips" in classes and "\\x1b" in opened.text and not HIDDEN.search(opened.text)
 
 
 def test_the_policy_lets_only_the_pages_own_script_run() -> None:
@@ -115,7 +114,7 @@ def test_an_unknown_name_is_an_error() -> None:
     [
         ("a\tb\nc", "a\tb\nc"),
         ("\x00\x1b\r\x7f\x85", "\\x00\\x1b\\r\\x7f\\x85"),
-        ("\u202eabc\u2066\udce9", "\\u202eabc\\u2066\\udce9"),
+        ("\u202eabc\u2066\udce9\u061c", "\\u202eabc\\u2066\\udce9\\u061c"),
         ("ünïcödé 图 \U0001f600", "ünïcödé 图 \U0001f600"),
     ],
 )

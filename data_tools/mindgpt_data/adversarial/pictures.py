@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mindgpt_plugins.core.files import replace_file
+from mindgpt_plugins.core.own_folders import mark_own_folder
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -52,6 +53,7 @@ def _save(image: Image, folder: Path) -> str:
     name = f"adversarial/{hashlib.sha256(f'{image.size}'.encode() + image.tobytes()).hexdigest()[:16]}.png"
     path = folder / name
     if not path.is_file():
+        mark_own_folder(path.parent)
         with replace_file(path, sync=False) as aside:
             image.save(aside, "PNG")
     return name

@@ -27,19 +27,18 @@ def budget(
 
     Example: mindgpt data budget budget.items=500 budget.n_max=8 --config data.yaml
     """
-    from rich.console import Console
-
     from mindgpt_data.io.work import Work
     from mindgpt_data.steps.budget import run
+    from mindgpt_plugins.core.console import make_console
 
     found = resolve_settings(config, overrides)
     folder = Work(work)
     summary = run(folder, found, seed=seed)
-    console = Console()
+    console = make_console()
     families = ", ".join(f"{name} {count}" for name, count in summary["families"].items())
     console.print(f"[bold]{summary['items']}[/] QA over [bold]{summary['images']}[/] images ({families})")
     largest = max(summary["per_image"].values(), default=1)
     for number, images in summary["per_image"].items():
         bar = "█" * max(1, round(40 * images / largest))
         console.print(f"{number:>4} QA {bar} {images}", highlight=False)
-    console.print(f"written: {folder.budget}")
+    console.print(f"written: {folder.budget}", markup=False)

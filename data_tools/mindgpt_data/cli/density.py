@@ -58,13 +58,12 @@ def density(
     """
     import shutil
 
-    from rich.console import Console
-
     from mindgpt_data.steps.density import run
+    from mindgpt_plugins.core.console import make_console
 
     corpus, overrides = _split(arguments or [])
     folder = _work(work, out)
-    console = Console(highlight=False)
+    console = make_console(highlight=False)
     # A work folder alone knows its pictures: the settings' corpus is then only a name.
     place = corpus or (None if config else str(folder.folder))
     images = None if place is None else {"path": place}
@@ -84,7 +83,7 @@ def density(
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(folder.density, out)
-    console.print(f"written: {out or folder.density}", soft_wrap=True)
+    console.print(f"written: {out or folder.density}", soft_wrap=True, markup=False)
 
 
 def _split(arguments: list[str]) -> tuple[str | None, list[str]]:
@@ -118,14 +117,15 @@ def _read(folder: Work, resolved: DataSettings, seed: int, console: Any) -> None
 
 def _print_drops(console: Any, summary: dict[str, Any], path: Path) -> None:
     for reason, count in sorted(summary["dropped"].items()):
-        console.print(f"  {count:>5}  left out: {reason}")
+        console.print(f"  {count:>5}  left out: {reason}", markup=False)
     if summary["dropped"]:
-        console.print(f"  reasons in {path}", soft_wrap=True)
+        console.print(f"  reasons in {path}", soft_wrap=True, markup=False)
 
 
 def _compare(folder: Work, resolved: DataSettings, names: str, out: Path | None, seed: int, console: Any) -> None:
     from dataclasses import asdict
 
+    from rich.markup import escape
     from rich.table import Table
 
     from mindgpt_data.density.compare import COLUMNS
@@ -161,8 +161,8 @@ def _compare(folder: Work, resolved: DataSettings, names: str, out: Path | None,
     console.print(table)
     apart = Table("picture", *pair, title="IDS furthest apart")
     for image, first, second in found.apart:
-        apart.add_row(image, f"{first:.2f}", f"{second:.2f}")
+        apart.add_row(escape(image), f"{first:.2f}", f"{second:.2f}")
     console.print(apart)
     path = out or folder.folder / "compare" / "comparison.json"
     files.write_json(path, {"estimators": pair, **asdict(found)})
-    console.print(f"written: {path}", soft_wrap=True)
+    console.print(f"written: {path}", soft_wrap=True, markup=False)

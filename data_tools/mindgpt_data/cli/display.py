@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from mindgpt_data.io.progress import Progress as Listener
+from mindgpt_plugins.core.console import make_console
 
 EVERY = 5.0
 """Seconds between lines when the output is no terminal."""
@@ -20,7 +20,7 @@ EVERY = 5.0
 @contextmanager
 def show_updates(verb: str) -> Iterator[Listener]:
     """A listener that shows the updates of ``verb``."""
-    console = Console(stderr=True)
+    console = make_console(stderr=True)
     if console.is_terminal:
         columns = (
             TextColumn("{task.description}"),

@@ -39,19 +39,19 @@ def export(
     Then, in LLaMA-Factory: dataset_dir: work/datasets, media_dir: work/datasets, dataset: signs_train; in verl:
     data.train_files=work/datasets/signs_train.parquet
     """
-    from rich.console import Console
     from rich.table import Table
 
     from mindgpt_data.io.work import Work
     from mindgpt_data.steps.export import run
+    from mindgpt_plugins.core.console import make_console
 
     found, folder = resolve_settings(config, overrides), Work(work)
-    with show_progress_line("export") as progress:
+    with folder.lock(), show_progress_line("export") as progress:
         summary = run(folder, found, seed=seed, progress=progress)
     table = Table("set", "items", "images", title="Datasets")
     for name, counts in summary["sets"].items():
         table.add_row(name, str(counts["items"]), str(counts["images"]))
-    console = Console()
+    console = make_console()
     console.print(table)
     for reason, count in summary["dropped"].items():
         console.print(f"left out: {count} × {reason}", markup=False)

@@ -49,9 +49,10 @@ def filter_(
 
 
 def _show(summary: dict[str, Any]) -> None:
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
+
+    from mindgpt_plugins.core.console import make_console
 
     table = Table("gate", "in", "out", "left out because", title="Quality gates")
     for gate in summary["funnel"]:
@@ -59,7 +60,7 @@ def _show(summary: dict[str, Any]) -> None:
             continue
         reasons = "\n".join(f"{dropped['count']} × {escape(dropped['reason'])}" for dropped in gate["dropped"])
         table.add_row(gate["gate"], str(gate["in"]), str(gate["out"]), reasons)
-    console = Console()
+    console = make_console()
     console.print(table)
     for gate in summary["funnel"]:
         for note in gate["notes"]:

@@ -51,16 +51,15 @@ def generate(
     Offline: --batch-out batch, then `vllm run-batch -i batch/generate-00000.jsonl -o batch/answers/0.jsonl --model …`,
     then --batch-in batch/answers.
     """
-    from rich.console import Console
-
     from mindgpt_data.io.work import Work
     from mindgpt_data.steps import generate as step
+    from mindgpt_plugins.core.console import make_console
 
-    found, folder, console = resolve_settings(config, overrides), Work(work), Console(highlight=False)
+    found, folder, console = resolve_settings(config, overrides), Work(work), make_console(highlight=False)
     if batch_out is not None:
         paths = step.export_batch(folder, found, batch_out, seed=seed)
         for path in paths:
-            console.print(f"written: {path}")
+            console.print(f"written: {path}", markup=False)
         if not paths:
             console.print("every request already has its answer in the store")
         return
@@ -87,8 +86,8 @@ def generate(
             f"  {line['model']}: {line['prompt_tokens']} + {line['completion_tokens']} tokens, cost {line['cost']:.4f}"
         )
     for reason, number in summary["dropped"].items():
-        console.print(f"  {number:>5}  {reason}")
-    console.print(f"written: {folder.candidates}")
+        console.print(f"  {number:>5}  {reason}", markup=False)
+    console.print(f"written: {folder.candidates}", markup=False)
 
 
 def show_estimate(console: Console, expected: Estimate) -> None:

@@ -32,24 +32,23 @@ def add(app: typer.Typer) -> None:
 
         Example: mindgpt data images --images photos/ --work work/
         """
-        from rich.console import Console
-
         from mindgpt_data.cli.options import resolve_settings, show_progress_line
         from mindgpt_data.io.work import Work
         from mindgpt_data.steps.images import run
+        from mindgpt_plugins.core.console import make_console
 
         resolved = resolve_settings(config, overrides, images=None if path is None else {"path": path})
         folder = Work(work)
         with show_progress_line("images") as progress:
             summary = run(folder, resolved, seed=seed, progress=progress)
-        console = Console()
-        console.print(f"{summary['images']} pictures → {folder.images}")
+        console = make_console()
+        console.print(f"{summary['images']} pictures → {folder.images}", markup=False)
         for line in describe_box_conventions(summary):
-            console.print(f"  {line}")
+            console.print(f"  {line}", markup=False)
         for reason, count in sorted(summary["dropped"].items()):
-            console.print(f"  dropped {count}: {reason}")
+            console.print(f"  dropped {count}: {reason}", markup=False)
         if summary["dropped"]:
-            console.print(f"  each with its reason in {folder.drops('images')}")
+            console.print(f"  each with its reason in {folder.drops('images')}", markup=False)
 
 
 def describe_box_conventions(summary: Mapping[str, Any]) -> list[str]:

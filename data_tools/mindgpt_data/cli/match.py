@@ -36,22 +36,21 @@ def match(
 
     Example: mindgpt data match match.matcher=text match.limit=3 --config data.yaml
     """
-    from rich.console import Console
-
     from mindgpt_data.io.work import Work
     from mindgpt_data.steps.match import run
+    from mindgpt_plugins.core.console import make_console
 
     found = resolve_settings(config, overrides)
     folder = Work(work)
     with show_progress_line("match") as progress:
         summary = run(folder, found, seed=seed, progress=progress)
-    console = Console(highlight=False)
+    console = make_console(highlight=False)
     console.print(
         f"[bold]{summary['matched']}[/] of {summary['images']} images have topics; "
         f"{summary['leaves_used']} of {summary['leaves']} leaves are used"
     )
     for leaf, images in summary["top"].items():
-        console.print(f"  {images:>5}  {leaf}")
+        console.print(f"  {images:>5}  {leaf}", markup=False)
     for reason, images in summary["dropped"].items():
-        console.print(f"  {images:>5}  without a topic: {reason}")
-    console.print(f"written: {folder.matches}")
+        console.print(f"  {images:>5}  without a topic: {reason}", markup=False)
+    console.print(f"written: {folder.matches}", markup=False)

@@ -37,18 +37,17 @@ def preview(
 
     Example: mindgpt data preview 5 --config data.yaml --ask
     """
-    from rich.console import Console
-
     from mindgpt_data.io.work import Work
     from mindgpt_data.steps import preview as previewing
+    from mindgpt_plugins.core.console import make_console
 
-    folder, console = Work(work), Console(highlight=False)
+    folder, console = Work(work), make_console(highlight=False)
     shown = previewing.preview_generation(folder, resolve_settings(config, overrides), number, seed=seed, ask=ask)
     for one in shown:
         _print(console, one)
     path = folder.folder / "preview.html"
     previewing.write_preview_page(shown, path)
-    console.print(f"written: {path}" + ("" if ask else " (nothing was sent)"))
+    console.print(f"written: {path}" + ("" if ask else " (nothing was sent)"), markup=False)
 
 
 def _print(console: Console, one: Shown) -> None:

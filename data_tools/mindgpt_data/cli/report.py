@@ -26,16 +26,15 @@ def add(app: typer.Typer) -> None:
 
         Example: mindgpt data report --work work/
         """
-        from rich.console import Console
-
         from mindgpt_data.cli.options import resolve_settings
         from mindgpt_data.io.work import Work
         from mindgpt_data.steps.report import run
+        from mindgpt_plugins.core.console import make_console
 
         # Where the pictures came from is in images.jsonl: without a config, any path will do.
         resolved = resolve_settings(config, overrides, images=None if config else {"path": str(work)})
         made = run(Work(work), resolved, seed=seed)
-        console = Console()
-        console.print(f"report → {made['page']} ({made['bytes'] / 1e6:.1f} MB, {made['seconds']:.1f} s)")
+        console = make_console()
+        console.print(f"report → {made['page']} ({made['bytes'] / 1e6:.1f} MB, {made['seconds']:.1f} s)", markup=False)
         if made["missing"]:
             console.print(f"  not run yet: {', '.join(made['missing'])}")

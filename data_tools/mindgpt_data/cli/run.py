@@ -61,15 +61,14 @@ def run(
     With --focus, the evaluation of the last model steers this round:  mindgpt data run images.path=photos --work round2
     --focus runs/stages/eval_align-HASH/branches.json --dry-run
     """
-    from rich.console import Console
-
     from mindgpt_data import engines
     from mindgpt_data.cli import options
     from mindgpt_data.io.work import Work
     from mindgpt_data.steps import check, pipeline
     from mindgpt_plugins.core import registry
+    from mindgpt_plugins.core.console import make_console
 
-    console = Console()
+    console = make_console()
     registry.load_plugins(plugins or [])
     settings = options.resolve_settings(config, overrides, focus=_focus(focus, target))
     check.require_valid_settings(settings)
@@ -84,7 +83,7 @@ def run(
         elif summary is not None:
             console.print(f"[bold]{step}[/] {state}: {format_step_counts(summary)}")
             for line in describe_box_conventions(summary):
-                console.print(f"  {line}")
+                console.print(f"  {line}", markup=False)
 
     with engines.use_engine(engine), options.show_progress_line("run") as progress:
         pipeline.run(
@@ -101,7 +100,7 @@ def run(
         from mindgpt_data.steps.report import run as write_report
 
         write_report(folder, settings, seed=seed)
-        console.print(f"sets: {folder.datasets}\nreport: {work / 'report.html'}")
+        console.print(f"sets: {folder.datasets}\nreport: {work / 'report.html'}", markup=False)
 
 
 def _focus(file: Path | None, target: float | None) -> dict[str, Any] | None:
@@ -129,7 +128,9 @@ def show_focus(settings: DataSettings, console: Console, whole: bool) -> None:
         return
     focus = weights.load_run_focus(settings)
     if focus is None:
-        console.print(f"focus: nothing in {settings.focus.file} is weak; going on without one", soft_wrap=True)
+        console.print(
+            f"focus: nothing in {settings.focus.file} is weak; going on without one", soft_wrap=True, markup=False
+        )
         return
     rows, asked = table.list_weak_branches(focus), table.select_deepest_branches(focus.branches)
     console.print(

@@ -104,16 +104,15 @@ def expand(
     (every proposal that was not taken, and why). To add a domain later, use the same OUT and a longer seed tree:
     nothing else changes.
     """
-    from rich.console import Console
-
     from mindgpt_data.cli.generate import show_estimate
     from mindgpt_data.cli.options import resolve_settings
     from mindgpt_data.tree.files import load_tree
     from mindgpt_data.tree.growing import estimate_first_round, grow_tree
     from mindgpt_data.tree.model import TreeError
+    from mindgpt_plugins.core.console import make_console
     from mindgpt_plugins.core.files import write_jsonl
 
-    console = Console()
+    console = make_console()
     if file is not None and not file.exists() and "=" in str(file):  # KEY=VALUE without a tree
         file, overrides = None, [str(file), *(overrides or [])]
     if file is not None and file.resolve() == out.resolve():
@@ -139,7 +138,7 @@ def expand(
     if counts["failed"]:
         console.print(f"[yellow]{counts['failed']} requests failed: run the same command again to retry only them")
     for reason, number in counts["dropped"].most_common():
-        console.print(f"  {number:6d}  {reason}")
+        console.print(f"  {number:6d}  {reason}", markup=False)
 
 
 def show(
@@ -150,12 +149,11 @@ def show(
     dimension: DimensionOption = Dimension.knowledge,
 ) -> None:
     """Print a tree. Example: mindgpt data tree show --under automotive --depth 3, or --search brake."""
-    from rich.console import Console
-
     from mindgpt_data.tree.printing import render_rich_tree
+    from mindgpt_plugins.core.console import make_console
 
     # Ids are longer than a narrow terminal; a pipe gets whole lines.
-    console = Console(width=None if Console().is_terminal else 200)
+    console = make_console(width=None if make_console().is_terminal else 200)
     console.print(render_rich_tree(_load(file, dimension), depth, under, search))
 
 
@@ -167,13 +165,12 @@ def stats(
     dimension: DimensionOption = Dimension.knowledge,
 ) -> None:
     """Size, sibling overlap; with --rows, coverage and evenness. Example: mindgpt data tree stats --rows kept.jsonl."""
-    from rich.console import Console
-
     from mindgpt_data.embed import load_embedder
     from mindgpt_data.tree.printing import make_domain_table
     from mindgpt_data.tree.stats import count_leaf_items, count_tree_nodes, measure_sibling_overlap
+    from mindgpt_plugins.core.console import make_console
 
-    tree, console = _load(file, dimension), Console()
+    tree, console = _load(file, dimension), make_console()
     found = count_tree_nodes(tree)
     console.print(make_domain_table(found["domains"]))
     console.print(f"level 1: {found['levels'][0]}, level 2: {found['levels'][1]}, leaves: {found['levels'][2]}")

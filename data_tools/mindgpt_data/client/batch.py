@@ -24,6 +24,8 @@ from mindgpt_data.client import wire
 from mindgpt_data.client.request import Request, Task
 from mindgpt_data.client.store import Record, Store
 from mindgpt_data.schema.config import EndpointSettings
+from mindgpt_plugins.core.files import replace_file
+from mindgpt_plugins.core.json_text import parse_json_text
 
 T = TypeVar("T")
 MAX_REQUESTS = 50_000
@@ -87,10 +89,16 @@ def write_batch_requests(
         BatchError: one request alone is larger than ``max_bytes``.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    # The list of tasks goes first and comes last: without it no request file counts.
+    _tasks_file(folder, step).unlink(missing_ok=True)
     for old in folder.glob(f"{step}-[0-9][0-9][0-9][0-9][0-9].jsonl"):
         old.unlink()
     files = _Files(folder, step, max_requests, max_bytes)
-    with Store(store) as stored, _tasks_file(folder, step).open("w", encoding="utf-8") as index:
+    with (
+        Store(store) as stored,
+        replace_file(_tasks_file(folder, step)) as aside,
+        aside.open("w", encoding="utf-8") as index,
+    ):
         for task in tasks:
             if stored.find(step, task.key, task.fingerprint) is not None:
                 continue
@@ -224,7 +232,7 @@ def _lines(path: Path, found: Imported) -> Iterator[dict[str, Any]]:
     with path.open("rb") as file:
         for raw in file:
             try:
-                line = json.loads(raw)
+                line = parse_json_text(raw)
             except ValueError:
                 line = None
             if isinstance(line, dict):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from mindgpt_data.client import wire
 from mindgpt_data.client.pace import Pace
 from mindgpt_data.schema.config import EndpointSettings
+from mindgpt_plugins.core.secrets import format_authorization, redact_key
 
 if TYPE_CHECKING:
     import aiohttp
@@ -107,7 +108,7 @@ class EndpointState:
         await self.tokens.wait(tokens)
         started = time.monotonic()
         key = self._key()
-        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
+        headers = {"Content-Type": "application/json"} | ({"Authorization": format_authorization(key)} if key else {})
         timeout = aiohttp.ClientTimeout(total=self.settings.timeout)
         try:
             async with session.post(self._url, data=body, headers=headers, timeout=timeout) as response:
@@ -115,9 +116,9 @@ class EndpointState:
         except TimeoutError as error:
             raise self._trouble(f"no answer within {self.settings.timeout:g} s", started) from error
         except (aiohttp.ClientError, OSError) as error:
-            told = _redact(f"{type(error).__name__}: {error}".encode(), key)
+            told = redact_key(f"{type(error).__name__}: {error}".encode(), key)
             raise self._trouble(wire.shorten_message(told), started) from None
-        content = _redact(content, key)
+        content = redact_key(content, key)
         if response.status == 200:
             self.answered, self._failures, self._probes = True, 0, 0
             self._limit = min(self._limit + GAIN, self.settings.max_in_flight)
@@ -171,11 +172,6 @@ class EndpointState:
         if not key:
             raise EndpointError(f"the environment variable {name} (api_key_env) is not set; it must hold the key")
         return key
-
-
-def _redact(content: bytes, key: str | None) -> bytes:
-    """Servers like to repeat the key they refuse."""
-    return content.replace(key.encode(), b"***") if key else content
 
 
 class Pool:

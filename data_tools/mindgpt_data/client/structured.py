@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from copy import deepcopy
 from typing import Any, TypeVar
@@ -10,6 +9,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from mindgpt_data.client.request import Answer
+from mindgpt_plugins.core.json_text import parse_json_text
 
 Model = TypeVar("Model", bound=BaseModel)
 MAX_LENGTH = 2000
@@ -96,7 +96,7 @@ def make_answer_parser(model: type[Model]) -> Callable[[Answer], Model]:
 
 def _is_json(text: str) -> bool:
     try:
-        json.loads(text)
+        parse_json_text(text)
     except ValueError:
         return False
     return True

@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 from mindgpt_data.client.request import Answer, Request
+from mindgpt_plugins.core.json_text import parse_json_text
 
 REPEAT_TEMPERATURE = 0.5
 """Temperature of a repeat after an invalid answer to a greedy request, which would only give the same answer again."""
@@ -66,7 +67,7 @@ def decode_completion(body: bytes, request: Request) -> tuple[Answer, str | None
         ValueError: not JSON, or no completion.
     """
     try:
-        data = json.loads(body)
+        data = parse_json_text(body)
         choices = data["choices"]
         usage = data.get("usage") or {}
         if request.scored:
@@ -147,7 +148,7 @@ def shorten_message(text: str | bytes, limit: int = 300) -> str:
 def find_error_message(body: bytes) -> str:
     """The server's own words in an error body: OpenAI's ``error.message``, vLLM's ``message``, FastAPI's ``detail``."""
     try:
-        data = json.loads(body)
+        data = parse_json_text(body)
     except ValueError:
         return shorten_message(body)
     for path in (("error", "message"), ("message",), ("detail",), ("error",)):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from mindgpt_data.corpus import coco, folder, manifest
 from mindgpt_data.corpus.base import Corpus, CorpusError
 from mindgpt_data.schema.record import ImageRecord
+from mindgpt_plugins.core.stamps import ReadFiles
 
-__all__ = ["Corpus", "CorpusError", "read_corpus"]
+__all__ = ["Corpus", "CorpusError", "find_corpus_files", "read_corpus"]
 
 
 def read_corpus(path: Path, source: str = "domain", boxes: str | None = None) -> Corpus:
@@ -34,6 +37,23 @@ def read_corpus(path: Path, source: str = "domain", boxes: str | None = None) ->
         raise CorpusError(f"{path} does not exist: give a folder of pictures, a manifest (.jsonl) or COCO (.json)")
     _check_unique(corpus.records, path)
     return corpus
+
+
+def find_corpus_files(path: Path) -> ReadFiles:
+    """Which files :func:`read_corpus` reads: the manifest or annotations, and the pictures that they or a folder name.
+
+    Videos do not count: they are passed through unread.
+    """
+    if path.is_dir():
+        return ReadFiles(path, media=lambda: folder.list_picture_names(path), way="corpus")
+    lists = _list_coco_pictures if path.suffix.lower() == ".json" else manifest.list_manifest_pictures
+    return ReadFiles(path.parent, {path.name: path}, lambda: lists(path), way="corpus")
+
+
+def _list_coco_pictures(path: Path) -> Iterator[str]:
+    root = f"{path.resolve().parent}{os.sep}"
+    for record in read_corpus(path).records:
+        yield from (one.removeprefix(root) for one in record.paths)
 
 
 def _check_unique(records: list[ImageRecord], path: Path) -> None:

@@ -5,7 +5,7 @@ r"""A manifest: one JSON object per line that names a picture (or several) and s
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +14,8 @@ from pydantic import Field, ValidationError, field_validator
 from mindgpt_data.corpus.base import BoxOrigin, Corpus, CorpusError, make_image_id
 from mindgpt_data.schema.boxes import BoxConvention
 from mindgpt_data.schema.record import ImageRecord
-from mindgpt_plugins.core.files import BYTE_ORDER_MARK
+from mindgpt_plugins.core.files import BYTE_ORDER_MARK, read_jsonl
+from mindgpt_plugins.core.json_text import parse_json_text
 from mindgpt_plugins.core.schema import Strict
 
 Box = tuple[float, float, float, float]
@@ -94,9 +95,20 @@ def read_manifest(path: Path, source: str, boxes: str | None = None) -> Corpus:
     return corpus
 
 
+def list_manifest_pictures(path: Path) -> Iterator[str]:
+    """Every picture that a manifest names, as it is written there, without a look at anything else in its lines.
+
+    Raises:
+        FileError: the file is missing, or a line is no JSON object.
+    """
+    for _, line in read_jsonl(path):
+        named = line.get("image")
+        yield from (one for one in (named if isinstance(named, list) else [named]) if isinstance(one, str))
+
+
 def _add(corpus: Corpus, raw: bytes, folder: Path, source: str, boxes: str | None, place: str) -> None:
     try:
-        line = ManifestLine.model_validate(json.loads(raw.decode("utf-8")))
+        line = ManifestLine.model_validate(parse_json_text(raw.decode("utf-8")))
     except UnicodeDecodeError as error:
         return corpus.drop("manifest", "not UTF-8", place, str(error))
     except ValidationError as error:  # a ValueError, like the JSON decoder's

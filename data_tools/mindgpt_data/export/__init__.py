@@ -11,6 +11,7 @@ from mindgpt_data.export.sets import (
     read_preference_set,
     read_set,
     remove_set,
+    remove_unused_pictures,
     write_preference_set,
     write_set,
 )
@@ -21,6 +22,7 @@ __all__ = [
     "read_preference_set",
     "read_set",
     "remove_set",
+    "remove_unused_pictures",
     "save_image",
     "list_sets",
     "write_preference_set",

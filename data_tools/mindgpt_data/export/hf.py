@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -41,8 +42,9 @@ def write_hf_rows(rows: Sequence[Row], folder: Path, name: str) -> None:
     quiet = are_progress_bars_disabled()
     disable_progress_bars()  # the step tells how far it is
     try:
-        # Its own cache: generator caches are keyed by code, and must not outlive this call.
-        with tempfile.TemporaryDirectory(dir=folder, prefix=f".{name}.") as cache:
+        # Its own cache: generator caches are keyed by code, and must not outlive this call. Its name ends as those of
+        # what killed writers leave aside, so that the next run removes it.
+        with tempfile.TemporaryDirectory(dir=folder, prefix=f".{name}.", suffix=f".{os.getpid()}") as cache:
             made = Dataset.from_generator(records, features=features, cache_dir=cache)
             with replace_folder(folder / f"{name}.hf") as aside:
                 made.save_to_disk(aside)

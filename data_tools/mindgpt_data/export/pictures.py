@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 _KEPT = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp"}
 """Formats whose bytes are copied: LLaMA-Factory and verl open them with Pillow, so does everyone else."""
+STORED_PICTURE = re.compile(rb"\b[0-9a-f]{16}\.(?:png|jpg|webp)\b")
+"""Names of stored pictures."""
 _ORIENTATION = 0x0112
 _MODES = ("RGB", "L")
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from mindgpt_data.export import sharegpt, verl
 from mindgpt_data.export.layout import update_dataset_info
+from mindgpt_data.export.pictures import STORED_PICTURE
 from mindgpt_data.schema.rows import Pair, Row, RowError
 from mindgpt_plugins.answers import GoldError, parse_gold
 from mindgpt_plugins.core.dataset_files import INFO, read_dataset_info
@@ -96,12 +97,32 @@ def list_sets(folder: Path) -> list[str]:
 
 
 def remove_set(folder: Path, name: str) -> None:
-    """Take a set's files and its entry away; its pictures stay."""
+    """Take a set's files and its entry away; its pictures stay until :func:`remove_unused_pictures`."""
     if name in read_dataset_info(folder):
         update_dataset_info(folder, name, None)
     for suffix in ("json", "jsonl", "parquet"):
         (folder / f"{name}.{suffix}").unlink(missing_ok=True)
     shutil.rmtree(folder / f"{name}.hf", ignore_errors=True)
+
+
+def remove_unused_pictures(folder: Path) -> int:
+    """Remove pictures that no set of a datasets folder names: a killed export, or one of other rows, left them.
+
+    Whoever calls this knows that nobody else is exporting into the folder. A file counts as named when its name stands
+    anywhere in a ``.json`` or ``.jsonl`` file beside ``images/``, so that sets of other makers keep theirs.
+
+    Returns:
+        How many.
+    """
+    unused = {path.name for path in (folder / "images").glob("*") if STORED_PICTURE.fullmatch(path.name.encode())}
+    for path in (*folder.glob("*.json"), *folder.glob("*.jsonl")):
+        if unused:
+            with path.open("rb") as file:
+                for line in file:
+                    unused -= {name.decode() for name in STORED_PICTURE.findall(line)}
+    for name in unused:
+        (folder / "images" / name).unlink(missing_ok=True)
+    return len(unused)
 
 
 def _write_hf(rows: Sequence[Row], folder: Path, name: str) -> None:

@@ -29,6 +29,8 @@ from mindgpt_data.schema.record import ImageRecord
 from mindgpt_data.schema.rows import SUB_SCORES, Row
 from mindgpt_plugins.core import files
 from mindgpt_plugins.core.files import read_json
+from mindgpt_plugins.core.process import Lock
+from mindgpt_plugins.core.state import recover_state
 
 DENSITY_COLUMNS = {"image": "string", **dict.fromkeys(SUB_SCORES, "double"), "ids": "double"}
 BUDGET_COLUMNS = {"image": "string", "items": "int64", **dict.fromkeys(SUB_SCORES, "int64")}
@@ -110,6 +112,15 @@ class Work:
         """``datasets/``, or the shared one."""
         return self.shared or self.folder / "datasets"
 
+    def lock(self) -> Lock:
+        """Take the folder, for whoever removes what others left in it; a ``with`` block.
+
+        Raises:
+            RuntimeError: another process has it.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return Lock(self.folder)
+
     def drops(self, step: str) -> Path:
         """``drops/<step>.jsonl``."""
         return self.folder / "drops" / f"{step}.jsonl"
@@ -176,6 +187,13 @@ class Work:
         files.write_json(self.summary(step), {"step": step, **summary})
 
     def read_summary(self, step: str) -> dict[str, Any] | None:
-        """The step's summary, or None when it has not finished."""
-        path = self.summary(step)
-        return read_json(path) if path.is_file() else None
+        """The step's summary, or None when it has not finished; one that is damaged is named and counts as none."""
+
+        def read() -> dict[str, Any]:
+            path = self.summary(step)
+            found = read_json(path)
+            if not isinstance(found, dict):
+                raise files.FileError(f"{path} is no summary of a step")
+            return found
+
+        return recover_state(read, f"step {step} counts as not done")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,6 +46,10 @@ class Thumbs:
             paths = find_picture_paths(image, self.records, self.folder)
         except (ValueError, OSError):
             self.unread[image] = "picture not found"
+            return
+        # The corpus is the list of what may be shown; beside it a row may name what a step made, in the work folder.
+        if image not in self.records and not Path(os.path.abspath(paths[0])).is_relative_to(self.folder.absolute()):
+            self.unread[image] = "picture lies outside the work folder"
             return
         try:
             shown = open_image(paths[0])

@@ -11,7 +11,7 @@ from mindgpt_data.schema.boxes import BoxConvention
 from mindgpt_data.schema.focus import Focused
 from mindgpt_plugins.core.choice import Choice, format_flow_yaml, refuse_options_beside
 from mindgpt_plugins.core.image_size import SENT_PIXELS
-from mindgpt_plugins.core.schema import DatasetRef, PathRef, Strict
+from mindgpt_plugins.core.schema import HOW, DatasetRef, PicturesRef, Reference, Strict, VariableName
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Total = Annotated[int, Field(gt=0)]
@@ -25,18 +25,24 @@ class EndpointSettings(Strict):
         pattern=r"^https?://", description="Address of the server up to its version, e.g. http://127.0.0.1:8000/v1."
     )
     model: str = Field(description="Name of the model in requests.")
-    api_key_env: str | None = Field(None, description="Name of the environment variable that holds the key.")
-    max_in_flight: int = Field(64, ge=1, description="Requests that are under way at once.")
-    requests_per_minute: float | None = Field(
+    api_key_env: Annotated[VariableName | None, HOW] = Field(
+        None, description="Name of the environment variable that holds the key."
+    )
+    max_in_flight: Annotated[int, HOW] = Field(64, ge=1, description="Requests that are under way at once.")
+    requests_per_minute: Annotated[float | None, HOW] = Field(
         None, gt=0, description="Requests that are started per minute at most; null: no limit."
     )
-    tokens_per_minute: float | None = Field(
+    tokens_per_minute: Annotated[float | None, HOW] = Field(
         None, gt=0, description="Prompt and completion tokens per minute at most; null: no limit."
     )
-    timeout: float = Field(120.0, gt=0, description="Seconds that one request may take.")
-    max_attempts: int = Field(6, ge=1, description="Tries per request over all endpoints, invalid answers included.")
-    price_in: float = Field(0.0, ge=0, description="Price of a million prompt tokens, in any currency.")
-    price_out: float = Field(0.0, ge=0, description="Price of a million completion tokens, in the same currency.")
+    timeout: Annotated[float, HOW] = Field(120.0, gt=0, description="Seconds that one request may take.")
+    max_attempts: Annotated[int, HOW] = Field(
+        6, ge=1, description="Tries per request over all endpoints, invalid answers included."
+    )
+    price_in: Annotated[float, HOW] = Field(0.0, ge=0, description="Price of a million prompt tokens, in any currency.")
+    price_out: Annotated[float, HOW] = Field(
+        0.0, ge=0, description="Price of a million completion tokens, in the same currency."
+    )
     logprobs: bool = Field(
         False, description="Whether the server returns top log-probabilities, which judges and gates then use."
     )
@@ -52,7 +58,9 @@ class EndpointSettings(Strict):
 class Images(Strict):
     """Which pictures."""
 
-    path: PathRef = Field(description="Folder of pictures, or a manifest: .jsonl, or COCO .json beside its pictures.")
+    path: PicturesRef = Field(
+        description="Folder of pictures, or a manifest: .jsonl, or COCO .json beside its pictures."
+    )
     source: str = Field("domain", description="Source of every record whose manifest names none.")
     max_megapixels: float = Field(100.0, gt=0, description="Larger files are dropped unread (decompression bombs).")
     boxes: BoxConvention | None = Field(
@@ -85,13 +93,16 @@ class ExpandSettings(Strict):
     temperature: float = Field(0.7, ge=0, description="Sampling temperature of the teacher that proposes topics.")
 
 
+TreeRef = Annotated[str, Reference("path", but="builtin")]
+
+
 class TreeSettings(Strict):
     """Which label trees: ``builtin`` or a file that ``mindgpt data tree`` wrote or can import."""
 
-    knowledge: str = Field(
+    knowledge: TreeRef = Field(
         "builtin", description="Knowledge tree: `builtin`, or a file that `mindgpt data tree` wrote."
     )
-    capability: str = Field(
+    capability: TreeRef = Field(
         "builtin", description="Capability tree: `builtin`, or a file that `mindgpt data tree` wrote."
     )
     expand: ExpandSettings = Field(default_factory=ExpandSettings)
@@ -167,6 +178,8 @@ class BudgetBounds(Strict):
         for bound in ("n_min", "n_max", "gamma"):
             if bound in self.allocator.options:
                 raise ValueError(f"{bound} is a key of `budget`, whatever allocates; write budget: {{{bound}: …}}")
+        if self.n_min > self.n_max:
+            raise ValueError(f"n_min {self.n_min} is above n_max {self.n_max}; no picture can have that many questions")
         return self
 
 

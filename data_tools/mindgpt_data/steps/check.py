@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from mindgpt_data.density.score import compute_information_density
 from mindgpt_data.schema.config import DataSettings
+from mindgpt_data.schema.rows import SUB_SCORES
+from mindgpt_data.tree.files import load_tree
+from mindgpt_data.tree.model import DIMENSIONS, TreeError
 from mindgpt_plugins.core import registry
 from mindgpt_plugins.core.choice import find_choices
 from mindgpt_plugins.core.registry import PluginError, RegistryError
 
+MANIFESTS = (".jsonl", ".ndjson", ".json")
+"""Endings of files that list a corpus; a folder of pictures has no list."""
 NEEDS_A_MODEL = {"estimator": {"judge": "judge"}, "teacher": {"endpoint": "teacher"}}
 GATES_NEED_A_MODEL = {"judge": "judge", "agreement": "solver", "necessity": "solver"}
 
@@ -30,7 +36,7 @@ def require_valid_settings(settings: DataSettings) -> None:
 
 def find_settings_problems(settings: DataSettings) -> list[str]:
     """Unknown names and options, missing endpoints, missing files; empty when fine."""
-    return [*_names(settings), *_models(settings), *_files(settings), *_focus(settings)]
+    return [*_names(settings), *_models(settings), *_files(settings), *_labels(settings), *_focus(settings)]
 
 
 def _names(settings: DataSettings) -> Iterator[str]:
@@ -68,10 +74,43 @@ def _focus(settings: DataSettings) -> Iterator[str]:
         yield f"focus: allocator {name!r} takes no `weights`, so it cannot follow a focus; choose density or uniform"
 
 
+def _labels(settings: DataSettings) -> Iterator[str]:
+    """Weights of what density is not made of, capabilities that are in no tree, and trees that are none."""
+    try:
+        compute_information_density(dict.fromkeys(SUB_SCORES, 0.0), settings.density.weights)
+    except ValueError as error:
+        yield f"density.weights: {error}"
+    wanted = settings.generate.capabilities
+    own = {
+        one: Path(path) for one, path in settings.tree.model_dump(include={*DIMENSIONS}).items() if path != "builtin"
+    }
+    if not wanted and not own:
+        return
+    from mindgpt_data.teachers.plan import select_capabilities
+    from mindgpt_data.teachers.slots import SlotError
+
+    for dimension in DIMENSIONS:
+        path = own.get(dimension)
+        if path is None and not (wanted and dimension == "capability") or (path is not None and not path.exists()):
+            continue  # nothing to hold it against, or told where files are looked for
+        try:
+            tree = load_tree(dimension, path)
+            if dimension == "capability":
+                select_capabilities(tree, wanted)
+        except (TreeError, SlotError) as error:
+            yield str(error)
+
+
 def _files(settings: DataSettings) -> Iterator[str]:
+    path = Path(settings.images.path).expanduser()
+    if path.is_file() and path.suffix.lower() not in MANIFESTS:
+        yield (
+            f"images.path: {settings.images.path} is no corpus: give a folder of pictures, a manifest (.jsonl) or COCO "
+            "(.json)"
+        )
     for dimension in ("knowledge", "capability"):
         tree = getattr(settings.tree, dimension)
-        if tree != "builtin" and not Path(tree).is_file():
+        if tree != "builtin" and not Path(tree).exists():
             yield f"tree.{dimension}: {tree} does not exist; write one with `mindgpt data tree build`, or use builtin"
     for source in settings.filter.against:
         path = Path(source).expanduser()

@@ -22,6 +22,7 @@ from mindgpt_data.schema.config import DataSettings
 from mindgpt_data.schema.record import ImageRecord
 from mindgpt_data.schema.rows import Pair, Row
 from mindgpt_plugins.core.files import read_jsonl
+from mindgpt_plugins.core.own_folders import mark_own_folder
 
 STEP = "export"
 INLINE = 64
@@ -48,6 +49,7 @@ def run(work: Work, settings: DataSettings, *, seed: int = 0, progress: Progress
     """
     started = time.monotonic()
     chosen = settings.export
+    mark_own_folder(work.datasets)  # it may lie among the pictures: those in it are no new ones
     records = {record.image: record for record in work.read_images()}
     rows = list(work.read_rows(work.kept, "filter"))
     drops: list[Drop] = []

@@ -12,12 +12,17 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mindgpt_data import engines
+from mindgpt_data.corpus import find_corpus_files
+from mindgpt_data.export import remove_unused_pictures
 from mindgpt_data.focus import weights
 from mindgpt_data.io.progress import Progress, ignore_update
 from mindgpt_data.io.work import Work
 from mindgpt_data.schema.config import DataSettings
 from mindgpt_plugins.core.builtins import list_shipped_modules
-from mindgpt_plugins.core.sources import digest_source, find_code, stamp_folder
+from mindgpt_plugins.core.files import remove_leftovers
+from mindgpt_plugins.core.schema import dump_hashed
+from mindgpt_plugins.core.sources import digest_source, find_code
+from mindgpt_plugins.core.stamps import StampMemory
 
 
 @dataclass(frozen=True)
@@ -94,6 +99,7 @@ def run(
     Raises:
         ValueError: ``start`` or ``until`` is no step.
         FocusError: the focus cannot be used, or nothing is weak; before any step has run.
+        RuntimeError: another process is at work in the folder.
     """
     weights.load_run_focus(settings)
     names = [step.name for step in STEPS]
@@ -102,6 +108,22 @@ def run(
             raise ValueError(f"{option} {value}: there is no such step; the steps are: {', '.join(names)}")
     first = names.index(start) if start else len(names)
     last = names.index(until) if until else len(names) - 1
+    with work.lock():
+        for folder in (work.folder, work.datasets):
+            remove_leftovers(folder)
+        return _run_steps(work, settings, seed, progress, listen, plugins, first, last)
+
+
+def _run_steps(
+    work: Work,
+    settings: DataSettings,
+    seed: int,
+    progress: Progress,
+    listen: Listener,
+    plugins: Sequence[str],
+    first: int,
+    last: int,
+) -> dict[str, dict[str, Any]]:
     done: dict[str, dict[str, Any]] = {}
     for number, step in enumerate(STEPS[: last + 1]):
         wanted = fingerprint_step(step, work, settings, seed, plugins)
@@ -120,6 +142,8 @@ def run(
             summary = importlib.import_module(f"mindgpt_data.steps.{step.name}").run(
                 work, settings, seed=seed, progress=progress
             )
+        if step.name == "export" and before is None:  # the first one, or one after an export that was killed
+            remove_unused_pictures(work.datasets)
         seconds = round(time.monotonic() - began, 3)
         done[step.name] = {"seconds": seconds, **summary, "fingerprint": wanted}
         work.write_summary(step.name, done[step.name])
@@ -131,17 +155,18 @@ def fingerprint_step(step: Step, work: Work, settings: DataSettings, seed: int, 
     """Hash over the step's settings, inputs and code; 16 hex digits."""
     content: dict[str, Any] = {
         "seed": seed,
-        "settings": settings.model_dump(mode="json", include=set(step.settings)),
+        "settings": dump_hashed(settings, set(step.settings)),
         "inputs": {name: _digest(work.folder / name) for name in step.inputs},
         "code": find_code({f"mindgpt_data.steps.{step.name}", *list_shipped_modules(step.uses)}),
         "plugins": [digest_source(plugin) for plugin in plugins],
     }
     if step.name == "images":
-        corpus = Path(settings.images.path)
-        content["folder"] = stamp_folder(corpus if corpus.is_dir() else corpus.parent)
+        memory = StampMemory(work.folder / ".stamps")
+        content["corpus"] = memory.stamp(find_corpus_files(Path(settings.images.path).expanduser())).digest
+        memory.save()
     if step.name == "filter":
         against = [Path(source).expanduser() for source in settings.filter.against]
-        content["against"] = [stamp_folder(p if p.suffix else p.with_name(f"{p.name}.jsonl")) for p in against]
+        content["against"] = [_digest(p if p.suffix else p.with_name(f"{p.name}.jsonl")) for p in against]
     if "focus" in step.settings and settings.focus is not None:
         # The file by its content, wherever it lies; what it weighs depends on the trees, and pictures on their topics.
         content["settings"]["focus"]["file"] = _digest(Path(settings.focus.file).expanduser())
@@ -152,7 +177,7 @@ def fingerprint_step(step: Step, work: Work, settings: DataSettings, seed: int, 
             )
     if "tree" in content["settings"]:
         trees = (settings.tree.knowledge, settings.tree.capability)
-        content["trees"] = [stamp_folder(Path(tree)) for tree in trees if tree != "builtin" and Path(tree).exists()]
+        content["trees"] = [_digest(Path(tree)) for tree in trees if tree != "builtin"]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 

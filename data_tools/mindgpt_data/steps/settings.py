@@ -9,9 +9,12 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
+from yaml import YAMLError
 
 from mindgpt_data.schema.config import DataSettings
-from mindgpt_plugins.core.overrides import apply_overrides, describe_errors
+from mindgpt_plugins.core.errors import InputError
+from mindgpt_plugins.core.overrides import apply_overrides, describe_errors, resolve_settings, shorten_error
+from mindgpt_plugins.core.yaml_limits import read_yaml_mapping
 
 
 class SettingsError(ValueError):
@@ -35,14 +38,14 @@ def load_data_settings(config: Path | None, overrides: Sequence[str], given: Map
         merged = OmegaConf.merge(base, OmegaConf.create(dict(given)))
         assert isinstance(merged, DictConfig)
         merged = apply_overrides(merged, overrides)
-    except (OmegaConfBaseException, OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{where} cannot be read: {error}") from None
+    except (OmegaConfBaseException, YAMLError, InputError, OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{where} cannot be read: {shorten_error(error)}") from None
     except ValueError as error:
         raise SettingsError(str(error)) from None
     try:
-        plain = OmegaConf.to_container(merged, resolve=True)
-    except OmegaConfBaseException as error:
-        raise SettingsError(f"{where}: {error}") from None
+        plain = resolve_settings(merged)
+    except ValueError as error:
+        raise SettingsError("\n".join(f"{where}: {line}" for line in str(error).splitlines())) from None
     try:
         return DataSettings.model_validate(plain)
     except ValidationError as error:
@@ -50,9 +53,8 @@ def load_data_settings(config: Path | None, overrides: Sequence[str], given: Map
 
 
 def _section(path: Path) -> dict[str, Any]:
-    data = OmegaConf.to_container(OmegaConf.load(path))
-    if not isinstance(data, dict):
-        raise SettingsError(f"{path} must hold keys, got {type(data).__name__}")
+    data = OmegaConf.to_container(read_yaml_mapping(path))
+    assert isinstance(data, dict)
     if "stages" in data:
         stages = [s for s in data["stages"].values() if isinstance(s, dict) and s.get("kind") == "data"]
         if len(stages) != 1:

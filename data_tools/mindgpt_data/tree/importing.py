@@ -15,6 +15,9 @@ from mindgpt_data.tree.checks import make_node
 from mindgpt_data.tree.ids import make_child_id
 from mindgpt_data.tree.model import LEVELS, Node, TreeError
 from mindgpt_data.tree.nested import Placed, parse_nested_nodes
+from mindgpt_plugins.core.errors import InputError
+from mindgpt_plugins.core.json_text import parse_json_text
+from mindgpt_plugins.core.yaml_limits import TREE_LIMITS, check_yaml_text
 
 PATH_COLUMNS = ("l1", "l2", "l3")
 EXTRA_COLUMNS = ("definition", "exclusions", "exemplars", "density")
@@ -30,8 +33,10 @@ def read_yaml_nodes(path: Path) -> list[Placed]:
         TreeError: not YAML in UTF-8, a key twice, or malformed nodes.
     """
     try:
-        data = yaml.load(_text(path), _OnceLoader)
-    except yaml.YAMLError as error:
+        text = _text(path)
+        check_yaml_text(text, TREE_LIMITS)
+        data = yaml.load(text, _OnceLoader)
+    except (yaml.YAMLError, InputError) as error:
         raise TreeError(f"label tree {path} is no YAML: {error}") from None
     return _nodes(data, path)
 
@@ -52,9 +57,11 @@ def read_json_nodes(path: Path) -> list[Placed]:
         return found
 
     try:
-        data = json.loads(_text(path), object_pairs_hook=once)
+        data = parse_json_text(_text(path), object_pairs_hook=once)
     except json.JSONDecodeError as error:
         raise TreeError(f"label tree {path} line {error.lineno}: no JSON: {error.msg}") from None
+    except InputError as error:
+        raise TreeError(f"label tree {path}: {error}") from None
     return _nodes(data, path)
 
 

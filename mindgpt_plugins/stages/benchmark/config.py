@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from mindgpt_plugins.core.schema import ModelRef, PathRef, Strict
+from mindgpt_plugins.core.schema import HOW, ModelRef, PathRef, Strict, VariableName
 from mindgpt_plugins.generation.config import GeneratingStage
 from mindgpt_plugins.stages.benchmark.catalogue import BENCHMARKS, find_benchmark
 from mindgpt_plugins.stages.evaluate.config import EvaluationRef
@@ -50,7 +50,9 @@ class BenchmarkConfig(GeneratingStage):
     model: ModelRef | None = Field(None, description="Model to start a server for; or give `server`.")
     server: str | None = Field(None, description="URL of a running OpenAI-compatible server, e.g. http://host:8000.")
     served_name: str | None = Field(None, description="Model name at `server`; by default the first it lists.")
-    key_env: str | None = Field(None, description="Environment variable with the API key of `server`.")
+    key_env: Annotated[VariableName | None, HOW] = Field(
+        None, description="Environment variable with the API key of `server`."
+    )
     benchmarks: list[str] = Field(list(BENCHMARKS), min_length=1, description=f"Of {', '.join(BENCHMARKS)}.")
     data: dict[str, PathRef] = Field(
         default_factory=dict, description="Benchmark → local copy of its data set; others come from the hub."
@@ -60,12 +62,12 @@ class BenchmarkConfig(GeneratingStage):
         True,
         description="Every question is asked once more with a grey picture, to tell what is answered without looking.",
     )
-    engine_python: str | None = Field(
+    engine_python: Annotated[str | None, HOW] = Field(
         None, description="Interpreter that runs the model (vLLM, or transformers); default: that of `mindgpt`."
     )
-    batch_size: int = Field(32, ge=1, description="Requests that are under way at once.")
+    batch_size: Annotated[int, HOW] = Field(32, ge=1, description="Requests that are under way at once.")
     max_new_tokens: int = Field(2048, ge=1, description="Benchmarks ask for reasoning before the answer.")
-    timeout: float = Field(3600.0, gt=0, description="Seconds that one reply may take.")
+    timeout: Annotated[float, HOW] = Field(3600.0, gt=0, description="Seconds that one reply may take.")
     harness: dict[str, Any] = Field(
         default_factory=dict,
         description="EvalScope's own task keys, e.g. {judge: {…}, dataset_args: {mmbench: {subset_list: [en]}}}.",

@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from mindgpt_plugins.core import process
 from mindgpt_plugins.core.schema import write_model
+from mindgpt_plugins.core.secrets import format_authorization
 from mindgpt_plugins.generation.config import EngineServerSettings, ModelSettings
 from mindgpt_plugins.generation.vllm_server import ServeError, Server, VllmServerSettings
 from mindgpt_plugins.stages.benchmark.job import BenchmarkJob
@@ -157,7 +158,7 @@ def build_auth_headers(job: BenchmarkJob) -> dict[str, str]:
         return {}
     if variable not in os.environ:
         raise ServeError(f"key_env: the environment variable {variable} is not set")
-    return {"Authorization": f"Bearer {os.environ[variable]}"}
+    return {"Authorization": format_authorization(os.environ[variable].strip())}
 
 
 def list_served_models(url: str, more: Mapping[str, str]) -> list[str]:

@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from mindgpt_plugins.core.files import cut_torn_line, dump_json_line, load_jsonl
+from mindgpt_plugins.core.secrets import redact_key
 from mindgpt_plugins.generation.chat_requests import (
     BadRequest,
     blank_request_pictures,
@@ -152,11 +153,11 @@ class Proxy:
         for pause in (*RETRIES, None):
             try:
                 with urllib.request.urlopen(request, timeout=self.timeout) as response:
-                    found: dict[str, Any] = json.loads(response.read())
+                    found: dict[str, Any] = json.loads(self._redact(response.read()))
                     return found
             except urllib.error.HTTPError as error:
                 if pause is None or error.code not in _BUSY:
-                    said = error.read().decode(errors="replace")[:600]
+                    said = self._redact(error.read()).decode(errors="replace")[:600]
                     raise BadRequest(f"{self._url} refused a request with status {error.code}: {said}") from error
                 time.sleep(pause)
             except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
@@ -164,6 +165,10 @@ class Proxy:
                     raise BadRequest(f"{self._url} does not answer any more ({error})") from error
                 time.sleep(pause)
         raise AssertionError("unreachable")
+
+    def _redact(self, content: bytes) -> bytes:
+        """What the server sent, without the key that it was sent: replies are kept, and errors go into the log."""
+        return redact_key(content, self.headers.get("Authorization"))
 
 
 class _Server(ThreadingHTTPServer):

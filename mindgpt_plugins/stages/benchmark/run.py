@@ -104,12 +104,12 @@ def _harness(folder: Path, proxy: Proxy, server: ModelServer) -> None:
     try:
         while child.poll() is None and proxy.fault is None:
             if proxy.waiting.is_set() and server.url is None:
-                # Here and not in the proxy's thread: a server dies with the thread that started it.
+                # Here and not in the proxy's thread: a server that does not start ends the stage.
                 proxy.provide(server.start())
             time.sleep(0.2)
     finally:
         if child.poll() is None:
-            process.stop_process_group(child)
+            process.stop_command(child)
         shutil.rmtree(cache, ignore_errors=True)
     kept = f"{len(proxy.replies)} replies are kept in {proxy.replies.path}; the same command goes on from there"
     if proxy.fault is not None:

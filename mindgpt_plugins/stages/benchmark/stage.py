@@ -19,6 +19,7 @@ class BenchmarkStage(Stage[BenchmarkConfig]):
 
     Config: ClassVar[type[StageConfig]] = BenchmarkConfig
     side: ClassVar[str] = "benchmark"
+    paid: ClassVar[tuple[str, ...]] = ("replies.jsonl",)
     hosts: ClassVar[tuple[str, ...]] = ("evalscope",)
 
     def render(self, config: BenchmarkConfig, context: Context) -> list[Command]:

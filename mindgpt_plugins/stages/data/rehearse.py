@@ -42,7 +42,7 @@ class DataRehearsal(RehearsalRules[DataConfig]):
 
     def list_pictures(self, config: DataConfig) -> list[str]:
         """The corpus."""
-        return [value for to, value in config.references() if to == "path"]
+        return [value for to, value in config.references() if to == "pictures"]
 
     def find_column_problems(self, config: DataConfig, context: Context, sets: list[NamedSet]) -> list[str]:
         """Sets that rows must not repeat are read."""

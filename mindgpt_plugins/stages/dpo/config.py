@@ -14,7 +14,7 @@ class DPOConfig(TrainingConfig):
     """Direct preference optimisation; the defaults are MPO's weights (2411.10442): 0.8 DPO + 0.2 BCO + 1.0 SFT."""
 
     kind: Literal["dpo"]
-    lr: float = Field(1e-6, gt=0, description="Peak learning rate.")
+    lr: float = Field(1e-6, gt=0, le=1, description="Peak learning rate.")
     pref_loss: Literal["sigmoid", "hinge", "ipo", "kto_pair", "orpo", "simpo"] = Field(
         "sigmoid", description="Loss over a chosen and a rejected reply: LLaMA-Factory's pref_loss."
     )

@@ -178,6 +178,20 @@ def copy_model_extras(source: Path, folder: Path) -> None:
             shutil.copyfile(path, folder / path.name)
 
 
+def refuse_bad_numbers(values: Tensor, name: str, folder: Path) -> None:
+    """Refuse inf and NaN in a model that is to be combined: a sum with them is of no use, whatever the other's share.
+
+    Raises:
+        MergeError: the tensor, and how many of its numbers are not finite.
+    """
+    bad = sum(int((~values.reshape(-1)[piece].isfinite()).sum()) for piece in slice_elements(values.numel()))
+    if bad:
+        raise MergeError(
+            f"{name} of {folder} holds inf or NaN ({bad} of {values.numel()} numbers): its training diverged; combine "
+            "an earlier checkpoint"
+        )
+
+
 def slice_elements(count: int, size: int = 1 << 24) -> Iterator[slice]:
     """Slices over ``count`` elements, so that float32 copies stay small."""
     for start in range(0, count, size):

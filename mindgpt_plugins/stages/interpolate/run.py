@@ -17,6 +17,7 @@ from mindgpt_plugins.stages.interpolate.checkpoint import (
     MergeError,
     TensorEntry,
     copy_model_extras,
+    refuse_bad_numbers,
     slice_elements,
     write_shards,
 )
@@ -67,6 +68,8 @@ def _between_models(start: Checkpoint, end: Checkpoint, alpha: float, folder: Pa
                 )
             yield b
             return
+        refuse_bad_numbers(a, name, start.folder)
+        refuse_bad_numbers(b, name, end.folder)
         for piece in slice_elements(b.numel()):
             # torch.lerp works from the nearer end, so that both ends come out exactly.
             yield torch.lerp(a[piece].float(), b[piece].float(), alpha).to(b.dtype)
@@ -93,7 +96,10 @@ def _along_adapters(start: Path, end: Adapter, alpha: float, folder: Path) -> No
 
     def parts(name: str) -> Iterator[Tensor]:
         weight = base.tensor(name)
+        refuse_bad_numbers(weight, name, base.folder)
         deltas = [c * adapter.delta(name) for adapter, c in terms if name in adapter.targets]
+        for delta, adapter in zip(deltas, (a for a, _ in terms if name in a.targets), strict=True):
+            refuse_bad_numbers(delta, name, adapter.folder)
         yield (weight.float() + sum(deltas)).to(weight.dtype) if deltas else weight
 
     copy_model_extras(base.folder, folder)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from mindgpt_plugins.core.schema import StageConfig
-from mindgpt_plugins.stages.base import CostRules, RehearsalRules
+from mindgpt_plugins.inspection.readers import Reader
+from mindgpt_plugins.stages.base import Context, CostRules, RehearsalRules
 from mindgpt_plugins.stages.preference_pairs.config import PreferencePairsConfig
 from mindgpt_plugins.stages.preference_pairs.job import PreferencePairsJob
 from mindgpt_plugins.stages.self_training.job import SelfTrainingJob
@@ -18,6 +20,10 @@ class PreferencePairs(SelfTraining[PreferencePairsConfig]):
     Config: ClassVar[type[StageConfig]] = PreferencePairsConfig
     Job: ClassVar[type[SelfTrainingJob]] = PreferencePairsJob
     process: ClassVar[str] = "mindgpt_plugins.stages.preference_pairs"
+
+    def made_sets(self, config: PreferencePairsConfig, context: Context) -> Mapping[str, frozenset[Reader]]:
+        """The one set, of pairs for LLaMA-Factory."""
+        return {config.set: frozenset({"llamafactory"})}
 
     def rehearsal_rules(self) -> RehearsalRules[PreferencePairsConfig]:
         """See :mod:`.rehearse`."""

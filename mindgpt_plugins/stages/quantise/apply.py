@@ -16,6 +16,7 @@ from mindgpt_plugins.families import (
     load_generator,
     load_processor,
 )
+from mindgpt_plugins.guards.weights import find_bad_weights
 from mindgpt_plugins.stages.quantise.calibration import Encoded, select_calibration_rows
 from mindgpt_plugins.stages.quantise.job import QuantiseJob
 from mindgpt_plugins.stages.quantise.schemes import FP8_CACHE, SCHEMES, list_kept_modules
@@ -39,6 +40,9 @@ def quantise_model(job: QuantiseJob, folder: Path) -> Path:
     scheme = SCHEMES[job.scheme]
     if job.device == "cpu" and not scheme.cpu:
         raise QuantiseError(f"scheme {job.scheme} has kernels for CUDA only; choose another one on CPU")
+    bad = find_bad_weights(Path(job.model))
+    if bad is not None:
+        raise QuantiseError(f"{bad}: the model's training diverged; quantise an earlier checkpoint")
     rows = []
     if job.calibration:
         path = Path(job.model) / "config.json"

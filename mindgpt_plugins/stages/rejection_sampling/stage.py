@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar, get_args
 
 from mindgpt_plugins.core.schema import StageConfig
+from mindgpt_plugins.inspection.readers import Reader
 from mindgpt_plugins.stages.base import Context, CostRules, RehearsalRules
 from mindgpt_plugins.stages.evaluate.stage import locate_set
 from mindgpt_plugins.stages.rejection_sampling.config import RejectionSamplingConfig
@@ -26,6 +28,10 @@ class RejectionSampling(SelfTraining[RejectionSamplingConfig]):
             "after": context.model(config.after) if config.after else None,
             "replay": [{"data": locate_set(context, r.data), "share": r.share} for r in config.replay],
         }
+
+    def made_sets(self, config: RejectionSamplingConfig, context: Context) -> Mapping[str, frozenset[Reader]]:
+        """The one set, in every format."""
+        return {config.set: frozenset(get_args(Reader))}
 
     def rehearsal_rules(self) -> RehearsalRules[RejectionSamplingConfig]:
         """See :mod:`.rehearse`."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from mindgpt_plugins.core.patch_modes import Patches
-from mindgpt_plugins.core.schema import DatasetRef, ModelRef, StageConfig, Strict
+from mindgpt_plugins.core.schema import HOW, DatasetRef, ModelRef, StageConfig, Strict
 from mindgpt_plugins.verl_ext.settings import HybridSettings, Mode
 
 
@@ -23,7 +23,7 @@ class VLLMConfig(Strict):
     """vLLM rollouts."""
 
     tensor_parallel: int = Field(1, ge=1, description="GPUs per vLLM server; the number divides workers.")
-    gpu_memory_utilization: float | None = Field(
+    gpu_memory_utilization: Annotated[float | None, HOW] = Field(
         None, gt=0, lt=1, description="Share of the device's memory while it generates; null: 0.6, on CPU 0.1."
     )
     options: dict[str, Any] = Field(default_factory=dict, description="vLLM's own engine arguments, passed through.")
@@ -45,14 +45,16 @@ class RLConfig(HybridSettings, StageConfig):
     group_size: int = Field(8, ge=1, description="Replies per prompt (n), which are compared with each other.")
     prompts_per_step: int = Field(16, ge=1, description="Prompts per optimizer step.")
     steps: int = Field(ge=1, description="Optimizer steps of the whole run.")
-    lr: float = Field(1e-6, gt=0, description="Learning rate.")
+    lr: float = Field(1e-6, gt=0, le=1, description="Learning rate.")
     temperature: float = Field(1.0, gt=0, description="Sampling temperature of the rollouts.")
     max_prompt_tokens: int = Field(
         1024, ge=1, description="Tokens of a prompt at most, vision tokens included; a longer prompt stops the run."
     )
     max_response_tokens: int = Field(512, ge=1, description="Tokens of a reply at most.")
     micro_batch: int = Field(16, ge=1, description="Replies per forward/backward pass and device.")
-    save_every: int = Field(20, ge=1, description="Steps between checkpoints; a killed run goes on from the last one.")
+    save_every: Annotated[int, HOW] = Field(
+        20, ge=1, description="Steps between checkpoints; a killed run goes on from the last one."
+    )
     workers: int = Field(1, ge=1, description="Data-parallel training ranks (GPUs, or processes on CPU).")
     rollout: Literal["auto", "hf_cpu", "vllm"] = Field(
         "auto", description="What generates: auto is hf_cpu on CPU and vllm on GPUs."

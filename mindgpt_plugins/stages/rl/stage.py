@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from mindgpt_patches import catalog
 
 from mindgpt_plugins.core.choice import find_choices
+from mindgpt_plugins.core.files import replace_file
 from mindgpt_plugins.core.registry import (
     PluginError,
     RegistryError,
@@ -197,6 +198,8 @@ class RL(Stage[RLConfig]):
             else:
                 own.append(key)
         seed = context.seed if config.seed is None else config.seed
+        without = self.overrides(config.model_copy(update={"verl": {}}), context, context.folder, seed)
+        problems += rl_verl.find_verl_rivals(config, without)
         problems += rl_verl.find_verl_config_problems(
             config, context, self.overrides(config, context, context.folder, seed), own
         )
@@ -352,6 +355,6 @@ def _ray_folder(folder: Path) -> Path:
 
 def _token(path: Path) -> None:
     if not path.is_file() or not path.read_text().strip():
-        path.touch(mode=0o600)
-        path.chmod(0o600)
-        path.write_text(secrets.token_hex(32))
+        with replace_file(path) as aside:
+            aside.touch(mode=0o600)
+            aside.write_text(secrets.token_hex(32))

@@ -10,7 +10,7 @@ from typing import Any
 
 from mindgpt_plugins.stages.context import Context
 from mindgpt_plugins.stages.rl.config import RLConfig
-from mindgpt_plugins.stages.rl.hydra_overrides import flatten_keys
+from mindgpt_plugins.stages.rl.hydra_overrides import flatten_keys, render_value
 from mindgpt_plugins.verl_ext import host_keys
 
 ACTOR = "actor_rollout_ref.actor"
@@ -19,6 +19,25 @@ ROLLOUT = "actor_rollout_ref.rollout"
 MODEL = "actor_rollout_ref.model"
 CLIP = {"dense": (0.2, 0.28), "moe": (3e-4, 4e-4)}
 """Clip ranges: clip-higher of 2503.14476; sequence-level ratios of 2507.18071."""
+RECIPE_KEYS = {
+    "data.max_prompt_length": "max_prompt_tokens",
+    "data.max_response_length": "max_response_tokens",
+    "data.seed": "seed",
+    f"{ACTOR}.optim.lr": "lr",
+    f"{ACTOR}.ppo_micro_batch_size_per_gpu": "micro_batch",
+    f"{ACTOR}.clip_ratio_low": "clip",
+    f"{ACTOR}.clip_ratio_high": "clip",
+    f"{MODEL}.lora_rank": "lora.rank",
+    f"{MODEL}.lora_alpha": "lora.alpha",
+    f"{MODEL}.target_modules": "lora.targets",
+    f"{ROLLOUT}.name": "rollout",
+    f"{ROLLOUT}.seed": "seed",
+    f"{ROLLOUT}.temperature": "temperature",
+    f"{ROLLOUT}.tensor_model_parallel_size": "vllm.tensor_parallel",
+    f"{ROLLOUT}.gpu_memory_utilization": "vllm.gpu_memory_utilization",
+    "trainer.save_freq": "save_every",
+}
+"""verl's key → the recipe's own that decides it: the checks, the plan and the costs read that one."""
 #: vLLM's CPU backend asks Qwen3-VL's text config for an architecture that it does not name.
 _QWEN3_VL_ON_CPU = {"text_config": {"architectures": ["Qwen3ForCausalLM"]}}
 
@@ -150,6 +169,26 @@ def find_verl_problems(config: RLConfig, cpu: bool) -> list[str]:
     return found
 
 
+def find_verl_rivals(config: RLConfig, rendered: Sequence[str]) -> list[str]:
+    """Keys under ``verl:`` that say something else than the recipe's own keys.
+
+    Args:
+        config: the stage's.
+        rendered: the whole command line without the pass-through.
+    """
+    now = dict(one.lstrip("+").split("=", 1) for one in rendered)
+    found = []
+    for key, value in flatten_keys(config.verl).items():
+        plain = key.lstrip("+")
+        ours = RECIPE_KEYS.get(plain)
+        if ours is not None and plain in now and now[plain] != render_value(value):
+            found.append(
+                f"verl.{plain}: {value!r} is not what the recipe says: its own key `{ours}` decides ({now[plain]} "
+                "now); set that one and remove this"
+            )
+    return found
+
+
 def find_verl_config_problems(
     config: RLConfig, context: Context, overrides: Sequence[str], own: Iterable[str]
 ) -> list[str]:
@@ -182,6 +221,9 @@ def _say_once(line: str) -> None:
 
 def _sharding(config: RLConfig) -> list[str]:
     found = []
+    for key, value in config.parallel.items():
+        if key.endswith("_parallel_size") and value is not None and (type(value) is not int or value < 1):
+            found.append(f"parallel.{key}: must be a whole number of at least 1, got {value!r}")
     for key, size in (
         (f"parallel ({_names(config)})", _shared(config)),
         ("parallel.expert_model_parallel_size", _size(config.parallel, "expert_model_parallel_size")),
@@ -221,7 +263,8 @@ def _splits(config: RLConfig) -> tuple[str, ...]:
 
 
 def _size(parallel: Mapping[str, Any], name: str) -> int:
-    return int(parallel.get(name) or 1)
+    size = parallel.get(name)
+    return size if type(size) is int and size > 0 else 1  # anything else is refused in _sharding
 
 
 def _under(prefix: str, key: str) -> str:

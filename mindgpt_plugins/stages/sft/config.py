@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, GetJsonSchemaHandler, model_validator
 from pydantic_core import CoreSchema
 
 from mindgpt_plugins.core.patch_modes import Patches
-from mindgpt_plugins.core.schema import DatasetRef, ModelRef, StageConfig, Strict
+from mindgpt_plugins.core.schema import HOW, DatasetRef, ModelRef, StageConfig, Strict
 from mindgpt_plugins.curriculum.config import GroupedMixtureChoice, SamplerChoice
+from mindgpt_plugins.guards.config import LossGuard
 from mindgpt_plugins.losses.config import KLConfig, LossChoice
 
 
@@ -40,9 +41,9 @@ class TrainingConfig(StageConfig):
     data: list[TrainingSet] = Field(
         min_length=1, description="Sets that are trained on: names, or {set, weight} for a mixture."
     )
-    epochs: float | None = Field(None, gt=0, description="Passes over the data; give this or max_steps.")
+    epochs: float | None = Field(None, gt=0, le=100_000, description="Passes over the data; give this or max_steps.")
     max_steps: int | None = Field(None, ge=1, description="Optimizer steps of the run; give this or epochs.")
-    lr: float = Field(1e-5, gt=0, description="Peak learning rate.")
+    lr: float = Field(1e-5, gt=0, le=1, description="Peak learning rate.")
     lr_scheduler: str = Field("cosine", description="Course of the learning rate: LLaMA-Factory's lr_scheduler_type.")
     warmup: float = Field(0.03, ge=0, lt=1, description="Share of the steps in which the learning rate rises.")
     batch_size: int = Field(32, ge=1, description="Samples (pairs in dpo) per optimizer step, over all ranks.")
@@ -61,8 +62,10 @@ class TrainingConfig(StageConfig):
     )
     cutoff_len: int = Field(2048, ge=1, description="Longest sample in tokens, vision tokens included.")
     template: str = Field("qwen3_vl_nothink", description="Chat template: LLaMA-Factory's name of it.")
-    save_steps: int = Field(100, ge=1, description="Steps between checkpoints; a killed run goes on from the last one.")
-    keep_checkpoints: int = Field(2, ge=1, description="Checkpoints that are kept, the latest ones.")
+    save_steps: Annotated[int, HOW] = Field(
+        100, ge=1, description="Steps between checkpoints; a killed run goes on from the last one."
+    )
+    keep_checkpoints: Annotated[int, HOW] = Field(2, ge=1, description="Checkpoints that are kept, the latest ones.")
     logging_steps: int = Field(1, ge=1, description="Optimizer steps between two lines of metrics.")
     dataloader_workers: int = Field(0, ge=0, description="Processes that load images; 0: the training process does.")
     curriculum: SamplerChoice | None = Field(
@@ -81,6 +84,9 @@ class TrainingConfig(StageConfig):
     )
     trace: bool = Field(
         False, description="Whether to record which samples every step consumed, in trace.rank<k>.jsonl."
+    )
+    guard: Annotated[LossGuard, HOW] = Field(
+        LossGuard(), description="What happens when the loss jumps; docs/divergence.md. It decides no number."
     )
     patches: Patches = Field(
         default_factory=dict, description="Patch → auto, on or off; see `mindgpt list patches`. Default: all auto."

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import atexit
 import functools
+import os
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from mindgpt_plugins.core import compat, device
+from mindgpt_plugins.core.files import FileError, read_json
 from mindgpt_plugins.core.json_process import HelperError, JsonProcess
+from mindgpt_plugins.core.names import shorten_text
 from mindgpt_plugins.core.process import build_child_environment
 from mindgpt_plugins.stages.sft.config import TrainingConfig
 
@@ -77,6 +81,25 @@ def find_owned_keys(config: TrainingConfig, rendered: Mapping[str, Any]) -> dict
             f"llamafactory.{key}: {value!r} is not what the recipe says: its own key `{ours}` decides{now}; set that "
             "one and remove this"
         )
+    return found
+
+
+def find_host_file_problems(config: TrainingConfig) -> list[str]:
+    """Files of settings that a key names and the host would fail on when it starts to train."""
+    found = []
+    for key in ("deepspeed", "fsdp_config"):
+        path = config.llamafactory.get(key)
+        if not isinstance(path, str):
+            continue
+        try:
+            sound = os.path.isabs(path) and os.path.isfile(path) and isinstance(read_json(Path(path)), dict)
+        except (OSError, FileError):
+            sound = False
+        if not sound:
+            found.append(
+                f"llamafactory.{key}: {shorten_text(path)!r} is no JSON file of settings by its absolute path; write "
+                "the settings themselves under the key"
+            )
     return found
 
 

@@ -10,7 +10,7 @@ import yaml
 
 from mindgpt_plugins.core.dataset_files import DatasetError, read_set_info
 from mindgpt_plugins.core.errors import StageError
-from mindgpt_plugins.core.files import write_json
+from mindgpt_plugins.core.files import write_json, write_text
 from mindgpt_plugins.core.registry import PluginError, RegistryError
 from mindgpt_plugins.llamafactory_ext.settings import (
     LlamaFactorySettingsError,
@@ -184,6 +184,7 @@ def find_training_problems(
     except (RegistryError, PluginError, LlamaFactorySettingsError) as error:
         return [*found, str(error)]
     found += find_source_problems(config, context, checked)
+    found += host_check.find_host_file_problems(config)
     return found + host_check.find_host_key_problems(config, train, context.python)
 
 
@@ -219,6 +220,8 @@ def _section(
         ours["mixture"] = {"name": "fixed", "by": "dataset", "options": {"weights": weights}}
     if media:
         ours["media_dirs"] = media
+    if config.guard.model_fields_set:
+        ours["guard"] = config.guard.model_dump(mode="json")
     if config.patches:
         ours["patches"] = config.patches
     if config.trace:
@@ -240,7 +243,7 @@ def _entry(context: Context, reference: str) -> dict[str, Any]:
 
 def _write(path: Path, content: dict[str, Any]) -> str:
     text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
-    path.write_text(f"# Rendered by mindgpt; by hand: see command.sh.\n{text}", encoding="utf-8")
+    write_text(path, f"# Rendered by mindgpt; by hand: see command.sh.\n{text}")
     return str(path)
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, get_args
 
 from mindgpt_data.schema.config import DataSettings
 from mindgpt_data.world.config import WorldSettings, build_data_settings
 
 from mindgpt_plugins.core.errors import StageError
+from mindgpt_plugins.core.files import write_json
 from mindgpt_plugins.core.schema import StageConfig
+from mindgpt_plugins.inspection.readers import Reader
 from mindgpt_plugins.stages.base import Command, Context, CostRules, RehearsalRules, ReportRules, Stage
 from mindgpt_plugins.stages.world.config import WorldConfig
 
@@ -21,6 +23,7 @@ class WorldStage(Stage[WorldConfig]):
     Config: ClassVar[type[StageConfig]] = WorldConfig
     side: ClassVar[str] = "data"
     uses: ClassVar[tuple[str, ...]] = ("estimator", "teacher", "allocator", "gate")
+    paid: ClassVar[tuple[str, ...]] = ("work/*/store.sqlite*",)
 
     def render(self, config: WorldConfig, context: Context) -> list[Command]:
         """Write ``world.json`` for ``mindgpt_data.world``, and ``config.json`` for the steps of ``mindgpt_data``."""
@@ -84,6 +87,10 @@ class WorldStage(Stage[WorldConfig]):
             problems = list(dict.fromkeys(problem for each in told for problem in each))
         return problems
 
+    def made_sets(self, config: WorldConfig, context: Context) -> Mapping[str, frozenset[Reader]]:
+        """Every set, in every format."""
+        return dict.fromkeys(config.sets, frozenset(get_args(Reader)))
+
     def rehearsal_rules(self) -> RehearsalRules[WorldConfig]:
         """See :mod:`.rehearse`."""
         from mindgpt_plugins.stages.world.rehearse import WorldRehearsal
@@ -113,5 +120,5 @@ def _alone(settings: DataSettings) -> DataSettings:
 
 
 def _write(path: Path, content: dict[str, object]) -> str:
-    path.write_text(json.dumps(content, indent=1) + "\n")
+    write_json(path, content)
     return str(path)

@@ -11,6 +11,7 @@ from typing import Any
 from mindgpt_plugins.advantage.config import AdvantageConfig
 from mindgpt_plugins.core.files import read_json
 from mindgpt_plugins.core.registry import load_plugins
+from mindgpt_plugins.core.state import read_stage_record
 from mindgpt_plugins.recipe.loading import RecipeError, find_stage, load_recipe
 from mindgpt_plugins.rewards.suite import RewardConfig, Suite
 from mindgpt_plugins.stages.rl.config import RLConfig
@@ -78,7 +79,7 @@ def _of_run(path: Path, overrides: Sequence[str]) -> Setup:
         raise RecipeError(str(path), ["no such file; a run writes stage.json into the folder of each stage"])
     if overrides:
         raise RecipeError(str(path), ["overrides go with a recipe, not with what a run left"])
-    settings = read_json(path).get("settings") or {}
+    settings = read_stage_record(path)["settings"]
     beside = path.with_name("settings.json")
     if beside.is_file():  # the stage's record does not list the recipe's plugins
         load_plugins(read_json(beside).get("plugins") or ())

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import annotated_types as at
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from mindgpt_plugins.core import registry, signatures
@@ -23,10 +23,11 @@ _REFERENCES = {
     "model": "model: a stage, a folder or a hub id",
     "dataset": "data set: <stage>/<set> or <folder>/<set>",
     "path": "path, from the recipe's folder",
+    "pictures": "path, from the recipe's folder",
     "scores": "evaluate or benchmark stage",
     "branches": "evaluate stage, or a branches.json",
 }
-_PLAIN = {str: "text", int: "whole number", float: "number", bool: "true or false", Any: "anything"}
+_PLAIN = {str: "text", SecretStr: "text", int: "whole number", float: "number", bool: "true or false", Any: "anything"}
 
 
 @dataclass(frozen=True)

@@ -40,8 +40,8 @@ def build_recipe_schema() -> Node:
     definitions: Node = {
         "interpolation": {
             "type": "string",
-            "pattern": r"\$\{.+\}",
-            "description": "A value from elsewhere: ${seed}, ${oc.env:NAME}.",
+            "pattern": r"\$\{[^:]+\}",
+            "description": "The value of another key: ${seed}.",
         }
     }
     kinds = list(BUILTINS["stage"])

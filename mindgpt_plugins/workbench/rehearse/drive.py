@@ -28,7 +28,7 @@ from mindgpt_plugins.workbench.rehearse.saved import fingerprint_files
 
 _LOOK = 0.02
 _PATIENCE, _LOCKED = 5.0, 60.0
-"""Seconds that a killed runner's processes and its stage's lock may take to be gone. Ray's agents stay for minutes."""
+"""Seconds that a killed runner's processes and its stage's lock may take to be gone."""
 
 
 @dataclass

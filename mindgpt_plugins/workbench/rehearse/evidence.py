@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -166,10 +167,10 @@ def find_changed_models(stages: Mapping[str, PlannedStage], digests: Mapping[str
 
 def digest_model_files(stage: PlannedStage) -> str:
     """Digest over names, sizes and times of a stage's model files; empty without a model."""
-    from mindgpt_plugins.core.sources import stamp_folder
-
     model = stage.stage.artefacts(stage.config, stage.context).get("model")
-    return stamp_folder(Path(model)) if model else ""
+    found = [(p, p.stat()) for p in sorted(Path(model).rglob("*")) if p.is_file()] if model else []
+    told = "".join(f"{path} {stat.st_size} {stat.st_mtime_ns}\n" for path, stat in found)
+    return hashlib.sha256(told.encode()).hexdigest()[:16] if model else ""
 
 
 _CAUSES = ("mindgpt: error:", "RewardError", "Error:", "Error executing", "error:", "Killed", "No space left")

@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from mindgpt_plugins.core.files import read_jsonl, write_jsonl
+from mindgpt_plugins.core.own_folders import walk_user_folder
 
 PICTURES = 24
 
@@ -19,8 +20,8 @@ def link_few_pictures(source: Path, target: Path) -> Path:
     if source.is_dir():
         from mindgpt_data.corpus.folder import SUFFIXES
 
-        paths = [path for path in sorted(source.rglob("*")) if path.suffix.lower() in SUFFIXES][:PICTURES]
-        for path in paths:
+        files = (Path(at, name) for at, names in walk_user_folder(source) for name in names or ())
+        for path in islice((path for path in files if path.suffix.lower() in SUFFIXES), PICTURES):
             _link(path, target / path.relative_to(source))
         return target
     if source.suffix != ".jsonl":

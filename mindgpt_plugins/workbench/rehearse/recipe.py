@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from mindgpt_plugins.core import device
 from mindgpt_plugins.core.registry import get_registered
-from mindgpt_plugins.core.schema import StageConfig, rename_references
+from mindgpt_plugins.core.schema import OUTSIDE, StageConfig, rename_references
 from mindgpt_plugins.recipe.schema import Recipe
 from mindgpt_plugins.stages.rehearsal import Draft, RecipeDifference, Room
 from mindgpt_plugins.workbench.rehearse import left_out
@@ -72,11 +74,20 @@ def make_rehearsal_recipe(
     return {**head.settings, "stages": stages}, changes
 
 
+def write_rehearsal_recipe(tree: Mapping[str, Any], path: Path) -> None:
+    """Write a rehearsal's recipe; only its owner may read it, for it holds values of ``launch.*.env``."""
+    path.unlink(missing_ok=True)
+    path.touch(0o600)
+    path.write_text(yaml.safe_dump(dict(tree), sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
 def _head(recipe: Recipe) -> dict[str, Any]:
     plain = recipe.model_dump(mode="json", exclude={"path", "stages"})
-    for side in plain["launch"].values():
+    for name, side in plain["launch"].items():
         side["python"] = None  # a stage's own names the interpreter, see _interpreter
+        side["env"] = recipe.launch[name].reveal_env()  # a rehearsal's recipe is run, so it must hold them
     plain["plugins"] = list(recipe.plugins)
+    plain["report"]["pictures"] = [str((recipe.folder / one).resolve()) for one in recipe.report.pictures]
     return plain
 
 
@@ -91,7 +102,7 @@ def _pointed(
     names = {reference: str(folder) for reference, folder in models.items()}
     heads = {reference.rpartition("/")[0]: target.rpartition("/")[0] for reference, target in sets.items()}
     for to, value in config.references():
-        if to == "path" or (to == "branches" and value not in recipe.stages):
+        if to in OUTSIDE or (to == "branches" and value not in recipe.stages):
             names[value] = str(pictures.get(value, (recipe.folder / Path(value).expanduser()).resolve()))
     return rename_references(config, {**names, **heads}).model_dump(mode="json")  # type: ignore[no-any-return]
 

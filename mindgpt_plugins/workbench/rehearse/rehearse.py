@@ -9,8 +9,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from mindgpt_plugins.core import folders
 from mindgpt_plugins.pipeline import plan as planner
 from mindgpt_plugins.pipeline.plan import Plan, PlannedStage
@@ -21,7 +19,7 @@ from mindgpt_plugins.workbench.rehearse import checks, evidence, models, subset
 from mindgpt_plugins.workbench.rehearse.drive import Driven, drive_stages
 from mindgpt_plugins.workbench.rehearse.loading import check_model_loads
 from mindgpt_plugins.workbench.rehearse.pictures import link_few_pictures
-from mindgpt_plugins.workbench.rehearse.recipe import ROWS, make_rehearsal_recipe
+from mindgpt_plugins.workbench.rehearse.recipe import ROWS, make_rehearsal_recipe, write_rehearsal_recipe
 from mindgpt_plugins.workbench.rehearse.server import choose_server_address, run_stub_server
 
 Say = Callable[[str], None]
@@ -114,7 +112,7 @@ def prepare_rehearsal(
     as_it_is = [change for change in result.changes if change.kind == "as it is"]
     result.findings += [Finding(change.stage, "settings", "noted", change.means) for change in as_it_is]
     path = result.folder / "recipe.yaml"
-    path.write_text(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    write_rehearsal_recipe(tree, path)
     return planner.make_run_plan(load_recipe(str(path)), result.folder / "runs")
 
 

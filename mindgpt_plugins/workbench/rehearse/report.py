@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from mindgpt_plugins.core.files import write_text
 from mindgpt_plugins.pipeline.display import format_wall_time
 from mindgpt_plugins.stages.rehearsal import RecipeDifference
 from mindgpt_plugins.workbench.cost.estimate import StageCost
@@ -77,7 +78,7 @@ def show_cost(console: Console, cost: Sequence[StageCost]) -> None:
         "stage", "steps", "samples", "tokens", "images", "FLOPs", "GPU hours", title="The real run, estimated"
     )
     for one in cost:
-        found.add_row(one.stage, *_cost_cells(one))
+        found.add_row(escape(one.stage), *_cost_cells(one))
     total = sum(one.gpu_hours for one in cost)
     found.add_section()
     found.add_row("total", "", "", "", "", "", f"{total:.3g}")
@@ -90,9 +91,9 @@ def write_rehearsal_report(result: Rehearsal, cost: Sequence[StageCost]) -> Path
     """Write ``rehearsal.json`` and ``rehearsal.html`` into the rehearsal's folder; the page's path."""
     content = dump_rehearsal(result, cost)
     text = json.dumps(content, indent=1, ensure_ascii=False, default=str)
-    (result.folder / "rehearsal.json").write_text(text + "\n", encoding="utf-8")
+    write_text(result.folder / "rehearsal.json", text + "\n")
     page = result.folder / "rehearsal.html"
-    page.write_text(render_rehearsal_page(result, cost), encoding="utf-8")
+    write_text(page, render_rehearsal_page(result, cost))
     return page
 
 

@@ -16,10 +16,11 @@ def collect_evaluations(run: ReportedRun, notes: list[str]) -> list[Evaluation]:
     for stage, scores in run.entries("evaluations"):
         if scores is None:
             if stage.finished:
-                notes.append(f"evaluation {stage.name} is {stage.status}, but its scores.json is gone")
+                notes.append(f"evaluation {stage.name} is {stage.status}, but its scores.json is gone or damaged")
             continue
-        if scores["version"] != 1:
-            notes.append(f"evaluation {stage.name}: scores.json version {scores['version']} is unknown here; not shown")
+        if scores.get("version") != 1:
+            version = scores.get("version")
+            notes.append(f"evaluation {stage.name}: scores.json version {version} is unknown here; not shown")
             continue
         if scores["model"] in found:
             notes.append(f"model {scores['model']} was evaluated twice; the figures are those of {stage.name}")

@@ -11,23 +11,44 @@ import gzip
 import json
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mindgpt_plugins.rewards.stance import classify_refusal, read_gold_reason
 from mindgpt_plugins.web.page import render_page
 from mindgpt_plugins.workbench.report import dump, thumbnails
-from mindgpt_plugins.workbench.report.run import ReportedRun
+from mindgpt_plugins.workbench.report.run import ReportedRun, StageView
 
 CHUNK = 32
 """Groups that are compressed together."""
 MOST = 200_000
 """Replies in a page; of a longer run every second, third, … step is kept, and the page says so."""
+LARGEST = 46_000_000
+"""Bytes of a page; what many mail servers and viewers still take is 50 MB."""
+LARGEST_TEXT = 30_000_000
+"""Bytes of packed replies in a page; of longer ones steps are left out in the same way. Pictures get the rest."""
 SHOWN = 90
 """Characters of a prompt in the list."""
 MIXED, VIOLATION, PUSHED_DOWN, ALL_CORRECT, ALL_WRONG, REFUSAL, DROPPED = (1 << bit for bit in range(7))
 """Bits of a group's flags; the same order as in ``rollouts.js``."""
 _REPLY = ("reply", "score", "modulated", "advantage", "tokens", "alpha", "dropped", "components", "log")
+
+
+@dataclass
+class _Packed:
+    """Groups in the form in which the page holds them."""
+
+    index: list[list[Any]] = field(default_factory=list)
+    chunks: list[str] = field(default_factory=list)
+    shown: list[list[str]] = field(default_factory=list)
+    """Per group the pictures of its prompt."""
+    notes: list[str] = field(default_factory=list)
+    size: int = 0
+    """Bytes of ``chunks``."""
+    replies: int = 0
+    whole: bool = True
+    """Was there room for all that was to be packed?"""
 
 
 def render_browser_page(run: ReportedRun) -> str | None:
@@ -37,44 +58,73 @@ def render_browser_page(run: ReportedRun) -> str | None:
     if not stages:
         return None
     folders = dump.list_picture_folders(run)
-    index: list[list[Any]] = []
-    chunks: list[str] = []
-    waiting: list[dict[str, Any]] = []
-    shown: list[list[str]] = []
-    notes: list[str] = []
-    budget = MOST // len(stages)
-    for place, (stage, paths) in enumerate(stages):
-        every = _every(paths, budget)
-        if every > 1:
-            notes.append(f"{stage.name}: one step in {every} is here; all of them are in {stage.folder / 'rollouts'}")
-        for lines in _kept(paths, every):
-            index.append(_entry(place, lines))
-            shown.append(dump.locate_line_pictures(lines[0], folders))
-            waiting.append(_whole(lines))
-            if len(waiting) == CHUNK:
-                chunks.append(_packed(waiting))
-                waiting = []
-    if not index:
+    packed = _pack_what_fits(stages, folders)
+    if not packed.index:
         return None
-    if waiting:
-        chunks.append(_packed(waiting))
-    pictures = thumbnails.embed_thumbnails(name for names in shown for name in names)
-    for entry, names in zip(index, shown, strict=True):
+    notes = packed.notes
+    pictures = thumbnails.embed_thumbnails(
+        (name for names in packed.shown for name in names), folders, min(thumbnails.LARGEST, LARGEST - packed.size)
+    )
+    for entry, names in zip(packed.index, packed.shown, strict=True):
         entry.append([pictures.place.get(name, name.rpartition("/")[2]) for name in names])
     if pictures.missing:
         notes.append(f"{pictures.missing} pictures are not there any more")
-    if pictures.beyond:
+    if pictures.outside:
         notes.append(
-            f"{pictures.beyond} pictures are named only: the page embeds {thumbnails.LARGEST / 1e6:.0f} MB of them"
+            f"{pictures.outside} pictures lie outside the sets' folders; the recipe's report.pictures can list theirs"
         )
-    head = {"stages": [stage.name for stage, _ in stages], "chunk": CHUNK, "notes": notes, "groups": index}
+    if pictures.beyond:
+        notes.append(f"{pictures.beyond} pictures are named only: the page stays below {LARGEST / 1e6:.0f} MB")
+    head = {"stages": [stage.name for stage, _ in stages], "chunk": CHUNK, "notes": notes, "groups": packed.index}
     return render_page(
         "rollouts.html",
         recipe=str(run.manifest["recipe"]),
         index=_packed(head),
-        chunks=chunks,
+        chunks=packed.chunks,
         pictures=pictures.data,
     )
+
+
+def _pack_what_fits(stages: list[tuple[StageView, list[Path]]], folders: list[Path]) -> _Packed:
+    """Every group, or those of every second, third, … step when there are too many replies, or too long ones."""
+    thin = 1
+    last: list[Any] | None = None
+    while not (packed := _pack(stages, folders, thin)).whole and packed.index[-1] != last:
+        last, thin = packed.index[-1], 2 * thin
+    if not packed.whole:  # a single step fills the page
+        packed.notes.append(f"only the first {packed.replies} replies of it are here: they are very long")
+    return packed
+
+
+def _pack(stages: list[tuple[StageView, list[Path]]], folders: list[Path], thin: int) -> _Packed:
+    """Pack one step in ``thin`` of those that ``MOST`` allows, but no more than ``LARGEST_TEXT`` bytes."""
+    packed = _Packed()
+    waiting: list[dict[str, Any]] = []
+
+    def close() -> None:
+        if waiting:
+            packed.chunks.append(_packed(waiting))
+            packed.size += len(packed.chunks[-1])
+            waiting.clear()
+
+    for place, (stage, paths) in enumerate(stages):
+        every = thin * _every(paths, MOST // len(stages))
+        if every > 1:
+            packed.notes.append(
+                f"{stage.name}: one step in {every} is here; all of them are in {stage.folder / 'rollouts'}"
+            )
+        for lines in _kept(paths, every):
+            if packed.size > LARGEST_TEXT:
+                packed.whole = False
+                return packed
+            packed.index.append(_entry(place, lines))
+            packed.shown.append(dump.locate_line_pictures(lines[0], folders))
+            packed.replies += len(lines)
+            waiting.append(_whole(lines))
+            if len(waiting) == CHUNK:
+                close()
+    close()
+    return packed
 
 
 def _every(paths: list[Path], most: int) -> int:

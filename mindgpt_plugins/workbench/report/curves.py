@@ -6,9 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from mindgpt_plugins.core.metrics import read_metrics
 from mindgpt_plugins.stages.reporting import Charts
-from mindgpt_plugins.workbench.report.run import StageView
+from mindgpt_plugins.workbench.report.run import METRICS, StageView
 
 POINTS = 120
 """Longer curves are averaged in equal bins of steps."""
@@ -27,7 +26,7 @@ def collect_training_curves(stage: StageView, charts: Charts) -> dict[str, Any]:
         {title, main, lines: {label: [[step, value], …]}} and for RL ``reward`` = {key, first, last} (means over the
         first and last tenth of the steps) or None.
     """
-    lines = read_metrics(stage.folder / "metrics.jsonl")
+    lines = stage.lines(METRICS)
     keys = dict.fromkeys(key for line in lines for key, value in line.items() if key not in _SKIP and _number(value))
     shown: dict[str, dict[str, list[list[float]]]] = {title: {} for title in charts.shown}
     folded: dict[str, dict[str, list[list[float]]]] = {}

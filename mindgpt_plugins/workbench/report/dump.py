@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mindgpt_plugins.core.folders import list_artefacts
+from mindgpt_plugins.core.json_text import parse_json_text
 from mindgpt_plugins.workbench.report.run import ReportedRun, StageView, read_whole_lines
 
 Line = dict[str, Any]
@@ -26,9 +28,13 @@ def read_dump_groups(path: Path) -> Iterator[list[Line]]:
 
 
 def list_picture_folders(run: ReportedRun) -> list[Path]:
-    """Where the dumps' image names may be relative to: the data sets that stages of the run made."""
-    made = ((stage.folder, stage.json("artefacts.json") or {}) for stage in run.stages)
-    return [folder / str(artefacts["datasets"]) for folder, artefacts in made if "datasets" in artefacts]
+    """Folders whose pictures a page may embed, and that names in dumps may be relative to.
+
+    They are those of the data sets that stages of the run made or read, and those under the recipe's `report.pictures`.
+    """
+    made = [list_artefacts(stage.folder) for stage in run.stages]
+    own = [paths["datasets"] for paths in made if "datasets" in paths]
+    return list(dict.fromkeys(Path(os.path.abspath(one)) for one in (*own, *run.manifest.get("pictures", ()))))
 
 
 def locate_line_pictures(line: Line, folders: list[Path]) -> list[str]:
@@ -65,7 +71,7 @@ def _named(line: Line) -> Line:
 
 def _mapping(value: Any) -> dict[str, Any]:
     if isinstance(value, str):
-        value = json.loads(value)
+        value = parse_json_text(value)
     return dict(value) if isinstance(value, dict) else {}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from mindgpt_plugins.workbench.report import abilities, benchmarks, branches, curves, examples
+from mindgpt_plugins.workbench.report import abilities, benchmarks, branches, curves, divergence, examples
 from mindgpt_plugins.workbench.report.run import ReportedRun
 
 VERSION = 1
@@ -14,13 +14,14 @@ VERSION = 1
 
 def compute_report_figures(run: ReportedRun) -> dict[str, Any]:
     """Compute all figures. What a missing or unfinished stage would give is null or absent and listed in ``notes``."""
-    notes: list[str] = []
+    notes = [line for stage in run.stages for line in stage.describe_damage()]
     evaluations = abilities.collect_evaluations(run, notes)
     held_out = abilities.find_held_out_set(evaluations)
     matrix = abilities.build_accuracy_matrix(evaluations, held_out)
     retention = abilities.compute_retention(evaluations, held_out)
     training = [curves.collect_training_curves(stage, stage.rules.charts) for stage in run.stages if stage.rules.charts]
     public = benchmarks.collect_benchmark_figures(run, notes)
+    notes += divergence.note_divergence(run.stages)
     unfinished = [f"{stage.name} ({stage.status})" for stage in run.stages if not stage.finished]
     if unfinished:
         notes.append(f"not finished, so missing or incomplete below: {', '.join(unfinished)}")
@@ -42,6 +43,7 @@ def compute_report_figures(run: ReportedRun) -> dict[str, Any]:
                 "peak_rss_bytes": s.peak_rss_bytes,
                 "hash": s.digest,
                 "inputs": list(s.inputs),
+                **divergence.collect_divergence_figures(s),
             }
             for s in run.stages
         ],

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+from mindgpt_plugins.core.secrets import mask_secrets
 from mindgpt_plugins.web.page import render_page
 from mindgpt_plugins.workbench.report import thumbnails
 from mindgpt_plugins.workbench.report.branches_page import draw_branches
+from mindgpt_plugins.workbench.report.dump import list_picture_folders
 from mindgpt_plugins.workbench.report.run import ReportedRun
 
 LARGEST = 5_000_000
@@ -27,14 +30,16 @@ def render_report_page(data: dict[str, Any], run: ReportedRun) -> str:
         data=data,
         drawn_branches=draw_branches(data["branches"]),
         drawn_benchmarks=draw_branches(data["benchmarks"]),
-        embed=cache(embed_picture),
+        embed=cache(partial(embed_picture, folders=tuple(list_picture_folders(run)))),
         best_first=sort_replies,
         configs=read_configs(run),
     )
 
 
-def embed_picture(path: str) -> tuple[str, str]:
-    """The picture's data address, scaled down when large, or why there is none."""
+def embed_picture(path: str, *, folders: Sequence[Path]) -> tuple[str, str]:
+    """The picture's data address, scaled down when large, or why there is none; it must lie in one of the folders."""
+    if os.path.isfile(path) and not thumbnails.is_shown(path, folders):
+        return "", f"{Path(path).name} lies outside the set's folder; the recipe's report.pictures can list its own"
     try:
         address = thumbnails.encode_thumbnail(Path(path), 256)
     except ImportError:
@@ -65,5 +70,5 @@ def read_configs(run: ReportedRun) -> list[tuple[str, str, list[dict[str, Any]]]
 
 
 def _read_config(path: Path) -> dict[str, Any]:
-    text = path.read_text(encoding="utf-8", errors="replace")
+    text = mask_secrets(path.read_text(encoding="utf-8", errors="replace"))
     return {"name": path.name, "text": text[:LARGEST_FILE], "more": max(0, len(text) - LARGEST_FILE)}

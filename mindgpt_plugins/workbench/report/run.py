@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mindgpt_plugins.core import files
+from mindgpt_plugins.core import artefacts, files, state
 from mindgpt_plugins.core.registry import PluginError, RegistryError, get_registered, load_plugins
-from mindgpt_plugins.stages.reporting import ReportRules, read_json_if_complete
+from mindgpt_plugins.stages.reporting import ReportRules
+
+METRICS = "metrics.jsonl"
 
 
 @dataclass(frozen=True)
@@ -34,13 +36,22 @@ class StageView:
         """Did the stage end well, in this run or an earlier one?"""
         return self.status in ("done", "reused")
 
-    def json(self, name: str) -> Any:
-        """A JSON file of the stage's folder, None when it is absent or half written."""
-        return read_json_if_complete(self.folder / name)
-
     def lines(self, name: str) -> list[dict[str, Any]]:
         """Complete lines of a JSONL file of the stage's folder."""
         return read_whole_lines(self.folder / name)
+
+    def describe_damage(self) -> list[str]:
+        """What is damaged of a finished stage: artefacts, and figures that cannot be read to their end."""
+        if not self.finished:
+            return []
+        damage = artefacts.find_damage(self.folder)
+        found = [] if damage is None else [str(damage)]
+        try:
+            files.load_jsonl(self.folder / METRICS)
+        except files.FileError as error:
+            if (self.folder / METRICS).is_file():
+                found.append(str(error))
+        return [f"{self.name}: {line}" for line in found]
 
 
 @dataclass(frozen=True)
@@ -48,7 +59,7 @@ class ReportedRun:
     """A run: its manifest and stages in recipe order."""
 
     folder: Path
-    manifest: dict[str, Any]
+    manifest: state.Manifest
     stages: tuple[StageView, ...]
     by_name: dict[str, StageView] = field(default_factory=dict)
 
@@ -65,18 +76,18 @@ def load_run(folder: Path) -> ReportedRun:
 
     Raises:
         FileNotFoundError: no manifest in the folder.
+        FileError: the manifest is damaged.
     """
-    path = folder / "manifest.json"
-    if not path.is_file():
+    if not (folder / state.MANIFEST).is_file():
         raise FileNotFoundError(f"{folder} is not a run folder: it has no manifest.json; `mindgpt run` writes one")
-    manifest = files.read_json(path)
+    manifest = state.read_manifest(folder)
     stages = tuple(_stage(entry, folder) for entry in manifest["stages"])
     return ReportedRun(folder, manifest, stages, {stage.name: stage for stage in stages})
 
 
-def _stage(entry: dict[str, Any], run: Path) -> StageView:
+def _stage(entry: state.ManifestStage, run: Path) -> StageView:
     folder = (run / entry["folder"]).resolve()
-    record = read_json_if_complete(folder / "stage.json") or {}
+    record: Mapping[str, Any] = state.recover_stage_record(folder) or {}
     return StageView(
         name=entry["name"],
         kind=entry["kind"],
@@ -101,5 +112,11 @@ def _rules(kind: str, plugins: Sequence[str]) -> ReportRules:
 
 
 def read_whole_lines(path: Path) -> list[dict[str, Any]]:
-    """Whole lines; none when there is no file. A running stage may be writing the last one."""
-    return files.load_jsonl(path, torn="drop") if path.is_file() else []
+    """Whole lines, up to one that is damaged; none when there is no file. A running stage may be writing the last."""
+    lines: list[dict[str, Any]] = []
+    try:
+        lines.extend(line for _, line in files.read_jsonl(path, torn="drop"))
+    except files.FileError as error:
+        if path.is_file():
+            state.warn_once(f"{error}; it and what follows it is left out")
+    return lines

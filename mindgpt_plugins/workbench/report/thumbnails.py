@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LARGEST = 32_000_000
-"""Bytes of all embedded pictures of a page; those beyond are named instead."""
+"""Bytes of all embedded pictures of a page at most; those beyond are named instead."""
 SIDES = ((1500, 256), (6000, 160))
 """(at most so many pictures, longest side in pixels); above, ``SMALLEST``."""
 SMALLEST = 112
@@ -35,18 +35,30 @@ class Thumbnails:
     """Files that are gone or no pictures."""
     beyond: int
     """Pictures left out because of the budget."""
+    outside: int
+    """Pictures left out because they lie in no folder that may be shown."""
 
 
-def embed_thumbnails(paths: Iterable[str]) -> Thumbnails:
-    """Read, scale and encode every distinct path."""
-    distinct = list(dict.fromkeys(paths))
+def is_shown(path: str, folders: Sequence[Path]) -> bool:
+    """May a page embed this file? A row can name any file, and pages are shared; links in a folder are followed."""
+    plain = Path(os.path.normpath(path))
+    return any(plain.is_relative_to(folder) for folder in folders)
+
+
+def embed_thumbnails(paths: Iterable[str], folders: Sequence[Path], largest: int | None = None) -> Thumbnails:
+    """Read, scale and encode every distinct path that lies in one of the folders, up to so many bytes (``LARGEST``)."""
+    largest = LARGEST if largest is None else largest
+    named = list(dict.fromkeys(paths))
+    distinct = [path for path in named if is_shown(path, folders)]
+    outside = sum(os.path.isfile(path) and not is_shown(path, folders) for path in named)
     side = next((side for most, side in SIDES if len(distinct) <= most), SMALLEST)
     place: dict[str, int] = {}
     data: list[str] = []
-    size = missing = beyond = 0
+    size = beyond = 0
+    missing = len(named) - len(distinct) - outside  # names that no folder has
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         for some in _batches(distinct, BATCH):
-            if size > LARGEST:
+            if size > largest:
                 beyond += len(some)
                 continue
             for path, made in zip(some, pool.map(lambda p: encode_thumbnail(Path(p), side), some), strict=True):
@@ -56,7 +68,7 @@ def embed_thumbnails(paths: Iterable[str]) -> Thumbnails:
                 place[path] = len(data)
                 data.append(made)
                 size += len(made)
-    return Thumbnails(place, data, side, missing, beyond)
+    return Thumbnails(place, data, side, missing, beyond, outside)
 
 
 def _batches(items: Sequence[str], size: int) -> Iterable[Sequence[str]]:

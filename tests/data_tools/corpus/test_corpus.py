@@ -3,11 +3,13 @@ import os
 import shutil
 
 import pytest
-from mindgpt_data.corpus import CorpusError, read_corpus
+from mindgpt_data.corpus import CorpusError, find_corpus_files, read_corpus
 from mindgpt_data.io.work import Work
 from mindgpt_data.schema.config import DataSettings
 from mindgpt_data.steps import images
 from PIL import Image
+
+from mindgpt_plugins.core.own_folders import mark_own_folder
 
 
 def picture(path, colour=(200, 30, 30), size=(40, 30)):
@@ -37,6 +39,33 @@ def test_folder_is_read_recursively_in_order_with_odd_names(tmp_path) -> None:
     first = (tmp_path / "work" / "images.jsonl").read_bytes()
     run(tmp_path / "in", tmp_path / "work")
     assert (tmp_path / "work" / "images.jsonl").read_bytes() == first
+
+
+def test_our_own_output_below_the_pictures_is_left_out_and_said(tmp_path) -> None:
+    picture(tmp_path / "in" / "a.png")
+    picture(tmp_path / "in" / "runs" / "b.png")  # a name proves nothing
+    picture(tmp_path / "in" / "out" / "images" / "c.png")
+    mark_own_folder(tmp_path / "in" / "out")
+    summary = run(tmp_path / "in", tmp_path / "work")
+    assert [r.image for r in Work(tmp_path / "work").read_images()] == ["a.png", "runs/b.png"]
+    assert summary["dropped"] == {"folder of our own output": 1}
+    assert run(tmp_path / "in" / "out", tmp_path / "work")["images"] == 1  # named itself
+
+
+def test_the_files_of_a_corpus_are_what_it_names(tmp_path) -> None:
+    for name in ("a.png", "images/b.png", "c.png"):
+        picture(tmp_path / name)
+    whole = str(tmp_path / "c.png")
+    lines(tmp_path / "m.jsonl", {"image": ["a.png", "gone.png"], "video": ["v.mp4"]}, {"image": whole})
+    coco = {"images": [{"id": 1, "file_name": "b.png"}], "annotations": [], "categories": []}
+    (tmp_path / "coco.json").write_text(json.dumps(coco))
+    found = {name: find_corpus_files(tmp_path / name) for name in ("m.jsonl", "coco.json", "images")}
+    assert {name: list(read.media()) for name, read in found.items()} == {
+        "m.jsonl": ["a.png", "gone.png", whole],
+        "coco.json": ["images/b.png"],
+        "images": ["b.png"],
+    }
+    assert [list(read.lists) for read in found.values()] == [["m.jsonl"], ["coco.json"], []]
 
 
 def test_one_bad_picture_costs_only_itself(tmp_path) -> None:

@@ -3,7 +3,15 @@ import json
 from pathlib import Path
 
 import pytest
-from mindgpt_data.export import list_sets, read_preference_set, read_set, save_image, write_preference_set, write_set
+from mindgpt_data.export import (
+    list_sets,
+    read_preference_set,
+    read_set,
+    remove_unused_pictures,
+    save_image,
+    write_preference_set,
+    write_set,
+)
 from mindgpt_data.schema.rows import Pair, Row, RowError
 from PIL import Image
 
@@ -117,3 +125,15 @@ def test_a_gold_answer_that_no_reply_can_match_is_not_written(tmp_path: Path, ch
     with pytest.raises(RowError, match=message):
         write_set(rows, tmp_path, "train")
     write_set([dataclasses.replace(rows[0], answer_type="text", type="open"), *rows[1:]], tmp_path, "train")
+
+
+def test_pictures_that_no_set_names_go_and_all_others_stay(tmp_path: Path) -> None:
+    rows = make(tmp_path)
+    write_set(rows[:1], tmp_path, "train")
+    (tmp_path / "by_hand.json").write_text(json.dumps([{"images": rows[1].image}]))  # another maker's
+    (tmp_path / "images" / "photo.png").write_bytes(b"not ours")
+    before = sorted(path.name for path in (tmp_path / "images").iterdir())
+    assert remove_unused_pictures(tmp_path) == 1
+    gone = set(before) - {path.name for path in (tmp_path / "images").iterdir()}
+    assert gone == {Path(rows[2].image[0]).name}
+    assert remove_unused_pictures(tmp_path) == remove_unused_pictures(tmp_path / "nowhere") == 0

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mindgpt_data.corpus import read_corpus
 from mindgpt_data.export import read_set
 from mindgpt_data.io.work import Work
 from mindgpt_data.schema.config import DataSettings
@@ -60,6 +61,69 @@ def test_a_second_run_reuses_everything_and_a_change_runs_what_depends_on_it(cor
     assert [step for step, state in changed.items() if state == "reused"] == ["images", "density", "match"]
     work.kept.unlink()
     assert states(work, settings(corpus, budget={"n_max": 2}))["filter"] == "done"
+
+
+def test_pictures_that_were_exported_below_a_corpus_are_no_new_ones(tmp_path: Path) -> None:
+    manifest = write_source_corpus(tmp_path, 12, size=128)
+    before = [record.image for record in read_corpus(tmp_path).records]
+    work = Work(tmp_path / "any_name")
+    chosen = settings(manifest)
+    states(work, chosen)
+    assert list(work.datasets.glob("images/*.png")) and list(work.folder.glob("adversarial/*.png"))
+    assert [record.image for record in read_corpus(tmp_path).records] == before
+    assert set(states(work, chosen).values()) == {"reused"}
+    (tmp_path / "notes.txt").write_text("beside the manifest")
+    assert set(states(work, chosen).values()) == {"reused"}
+
+
+def test_requests_at_once_change_no_step_and_another_model_does(corpus: Path, tmp_path: Path) -> None:
+    def printed(**endpoint: Any) -> list[str]:
+        server = {"base_url": "http://127.0.0.1:1/v1", "model": "m", **endpoint}
+        chosen = settings(corpus, endpoints={"teacher": [server]})
+        return [pipeline.fingerprint_step(step, Work(tmp_path), chosen, 0) for step in pipeline.STEPS]
+
+    assert printed() == printed(max_in_flight=3, timeout=9.0, api_key_env="KEY", price_in=2.0, max_attempts=2)
+    assert printed() != printed(model="other")
+
+
+def test_what_a_killed_export_left_goes_and_what_it_wrote_stays(corpus: Path, tmp_path: Path) -> None:
+    work = Work(tmp_path / "work")
+    states(work, settings(corpus))
+    straight = written(work)
+    work.summary("export").unlink()
+    left = (work.datasets / ".data_train.jsonl.999999", work.datasets / "images/0123456789abcdef.png")
+    for path in (*left, work.folder / "drops/.export.jsonl.999999"):
+        path.write_text("half")
+    writing = work.datasets / f".data_test.json.{os.getppid()}"
+    writing.write_text("a living process is at it")
+    assert states(work, settings(corpus))["export"] == "done"
+    writing.unlink()
+    assert written(work) == straight
+    assert not (work.folder / "drops/.export.jsonl.999999").exists()
+    left[1].write_text("of a set that is gone, or of the user")
+    states(work, settings(corpus), start="export")
+    assert left[1].exists()  # the export before was not killed
+
+
+def test_a_folder_that_another_process_works_in_is_left_alone(corpus: Path, tmp_path: Path) -> None:
+    work = Work(tmp_path / "work")
+    half = work.folder / ".images.jsonl.999999"
+    with work.lock():
+        half.write_text("half")
+        with pytest.raises(RuntimeError, match="in use by another run"):
+            states(work, settings(corpus))
+    assert half.exists()
+
+
+@pytest.mark.parametrize("content", ["", '{"step": "im', "[]"])
+def test_a_summary_that_cannot_be_read_is_named_and_its_step_runs_again(
+    corpus: Path, tmp_path: Path, content: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    work = Work(tmp_path / "work")
+    states(work, settings(corpus), until="images")
+    work.summary("images").write_text(content)
+    assert states(work, settings(corpus), until="images") == {"images": "done"}
+    assert f"warning: {work.summary('images')} is " in capsys.readouterr().err
 
 
 def test_same_seed_same_bytes_and_another_seed_other_questions(corpus: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from mindgpt_data.steps import density, images
 from mindgpt_data.testing.stub import StubServer
 from PIL import Image, ImageDraw, ImageFont
 
-from mindgpt_plugins.cli import main
+from mindgpt_plugins.cli import run_verb
 from mindgpt_plugins.core import registry
 
 CALLS: list[tuple[int, int]] = []
@@ -227,7 +227,7 @@ def main_with(arguments: list[str]) -> None:
     import sys
 
     sys.argv = ["mindgpt", *arguments]
-    raise SystemExit(main())
+    raise SystemExit(run_verb())
 
 
 def test_verb_works_on_a_folder_alone(tmp_path, capsys, monkeypatch) -> None:

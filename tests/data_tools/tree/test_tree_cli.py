@@ -8,7 +8,7 @@ import pytest
 from mindgpt_data.testing.stub import StubServer, find_prompt
 from mindgpt_data.tree.files import load_tree
 
-from mindgpt_plugins.cli import main
+from mindgpt_plugins.cli import run_verb
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def mindgpt(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
     def run(*args: object) -> tuple[int, str]:
         monkeypatch.setattr(sys, "argv", ["mindgpt", "data", "tree", *map(str, args)])
         try:
-            main()
+            run_verb()
             status = 0
         except SystemExit as stop:
             status = int(stop.code or 0)

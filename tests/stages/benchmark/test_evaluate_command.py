@@ -12,6 +12,7 @@ from mindgpt_data.schema.rows import Row
 from typer.testing import CliRunner, Result
 
 from mindgpt_plugins.cli import build_cli_app
+from mindgpt_plugins.core.artefacts import record_artefacts
 from mindgpt_plugins.recipe.loading import load_recipe
 from mindgpt_plugins.recipe.schema import Recipe
 
@@ -73,10 +74,11 @@ def test_a_running_server_can_be_evaluated_alone(place: Path, monkeypatch: pytes
 def test_the_model_and_the_image_size_of_a_run_are_found(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = place / "runs/stages/tune-1"
     (folder / "model").mkdir(parents=True)
-    (folder / "artefacts.json").write_text(json.dumps({"model": "model"}))
-    (folder / "stage.json").write_text(json.dumps({"image": {"min_pixels": 1024, "max_pixels": 9216}}))
+    record_artefacts(folder, {"model": str(folder / "model")})
+    (folder / "stage.json").write_text(json.dumps({"settings": {}, "image": {"min_pixels": 1024, "max_pixels": 9216}}))
     (place / "runs/mine").mkdir()
-    manifest = {"stages": [{"name": "tune", "folder": str(folder)}]}
+    stage = {"name": "tune", "kind": "sft", "folder": str(folder), "status": "done"}
+    manifest = {"recipe": "mine", "stages": [stage]}
     (place / "runs/mine/manifest.json").write_text(json.dumps(manifest))
     recipe = planned(monkeypatch, "mine", "--benchmarks", "pope")
     assert recipe.image.max_pixels == 9216

@@ -132,3 +132,22 @@ def test_a_refused_request_is_a_fault_with_the_servers_words(tmp_path: Path) -> 
             post(proxy.url(SEEN), body("what?"))
         assert proxy.fault and "status 400" in proxy.fault and "maximum context length" in proxy.fault
         assert len(proxy.replies) == 0
+
+
+def test_a_server_that_repeats_its_key_brings_it_into_no_file(tmp_path: Path) -> None:
+    key = "sk-very-secret-0123456789"
+    headers = {"Authorization": f"Bearer {key}"}
+    store = tmp_path / "r.jsonl"
+    with (
+        StubServer(lambda body: f"your key is {key}") as server,
+        Proxy(ReplyStore(store), headers=headers) as proxy,
+    ):
+        proxy.provide(server.url)
+        reply = post(proxy.url(SEEN), body("what?"))
+    assert reply["choices"][0]["message"]["content"] == "your key is ***"
+    with StubServer(refuse=f"I do not know {key}") as server, Proxy(ReplyStore(store), headers=headers) as proxy:
+        proxy.provide(server.url)
+        with pytest.raises(urllib.error.HTTPError, match="503"):
+            post(proxy.url(SEEN), body("and this?"))
+        assert proxy.fault and "I do not know ***" in proxy.fault and key not in proxy.fault
+    assert key not in store.read_text()

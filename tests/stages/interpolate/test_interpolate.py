@@ -136,6 +136,17 @@ def test_tensors_that_do_not_fit_are_named(tmp_path: Path, change: Any, message:
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("side", ["a", "b"])
+@pytest.mark.parametrize("alpha", [0.0, 0.5, 1.0])
+def test_a_model_of_nan_is_refused_on_either_side(tmp_path: Path, side: str, alpha: float):
+    weights = {"a": random_weights(0), "b": random_weights(1)}
+    weights[side]["model.a.bias"][2:] = float("nan")
+    start, end = (save(tmp_path / name, weights[name]) for name in ("a", "b"))
+    with pytest.raises(MergeError, match=rf"model\.a\.bias of .*/{side} holds inf or NaN \(2 of 4 numbers\)"):
+        interpolate_checkpoints(start, end, alpha, tmp_path / "out")
+    assert not list((tmp_path / "out").glob("*.safetensors"))
+
+
 def test_integers_must_be_equal(tmp_path: Path):
     a, b = random_weights(0), random_weights(1)
     a["model.ids"] = b["model.ids"] = torch.arange(3)

@@ -322,7 +322,7 @@ def test_the_command_reads_a_stage_folder_and_writes_page_and_figures(tmp_path: 
     for step in range(1, STEPS + 1):
         written(stage / "rollouts" / f"{step}.jsonl", [row for row in rows if row["step"] == step])
     settings = {"kind": "rl", "model": "m", "train": "w/s", "steps": STEPS, "rewards": QUICKSTART}
-    (stage / "stage.json").write_text(json.dumps({"name": "rl", "kind": "rl", "settings": settings}))
+    (stage / "stage.json").write_text(json.dumps({"settings": settings, "image": {}}))
     out, figures = tmp_path / "e.html", tmp_path / "e.json"
     recipe = tmp_path / "other.yaml"
     (tmp_path / "d").mkdir()

@@ -109,8 +109,8 @@ def test_a_hub_name_is_not_downloaded() -> None:
 
 def test_no_torch_is_imported() -> None:
     code = (
-        "import sys; from mindgpt_plugins.cli import main; sys.argv = ['mindgpt', 'plan', 'parallel', "
-        f"{DENSE!r}, '--gpus', '8', '--render']\ntry: main()\nexcept SystemExit: pass\n"
+        "import sys; from mindgpt_plugins.cli import run_verb; sys.argv = ['mindgpt', 'plan', 'parallel', "
+        f"{DENSE!r}, '--gpus', '8', '--render']\ntry: run_verb()\nexcept SystemExit: pass\n"
         "assert not {'torch', 'transformers', 'verl', 'llamafactory'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

@@ -10,7 +10,12 @@ import yaml
 from mindgpt_plugins.pipeline import plan
 from mindgpt_plugins.recipe.loading import list_shipped_recipes, load_recipe
 from mindgpt_plugins.workbench.rehearse.models import ModelNotHere, find_model_folders, list_outside_models
-from mindgpt_plugins.workbench.rehearse.recipe import ROWS, NothingToRehearse, make_rehearsal_recipe
+from mindgpt_plugins.workbench.rehearse.recipe import (
+    ROWS,
+    NothingToRehearse,
+    make_rehearsal_recipe,
+    write_rehearsal_recipe,
+)
 
 RECIPES = list(list_shipped_recipes())
 
@@ -58,6 +63,18 @@ def test_what_the_user_chose_stays(tmp_path: Path) -> None:
     assert (domain["workers"], domain["gradient_accumulation"], domain["batch_size"]) == (2, 2, 8)
     assert set(rl["rewards"]) == {"accuracy", "format", "conciseness", "diversity", "rehearsed_spread"}
     assert "verl.actor_rollout_ref.rollout.gpu_memory_utilization" in {change.key for change in changes}
+
+
+def test_a_rehearsal_has_the_environment_of_the_recipe_and_keeps_it_to_its_owner(tmp_path: Path) -> None:
+    recipe = load_recipe("quickstart", ["launch.sft.env.PLAIN=value", "launch.rl.env_from=[HF_TOKEN]"])
+    tree, _ = make_rehearsal_recipe(recipe, models={}, sets={}, rows={})
+    path = tmp_path / "recipe.yaml"
+    path.write_text("of an earlier rehearsal")
+    write_rehearsal_recipe(tree, path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    made = load_recipe(str(path))
+    assert made.launch_of("sft").reveal_env() == {"PLAIN": "value"}
+    assert made.launch_of("rl").env_from == ("HF_TOKEN",)
 
 
 def test_files_that_a_recipe_names_are_found_from_the_rehearsals_folder(tmp_path: Path) -> None:

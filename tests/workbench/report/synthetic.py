@@ -12,6 +12,7 @@ from typing import Any
 from mindgpt_data.export import write_set
 from mindgpt_data.schema.rows import Row
 
+from mindgpt_plugins.core.artefacts import record_artefacts
 from mindgpt_plugins.stages.evaluate import forgetting, scoring
 
 MODELS = ("base", "domain", "restore", "align", "rl")
@@ -27,6 +28,7 @@ SKILL = {
     "rl": (0.85, 0.78),
 }
 COLOURS = ("red", "green", "blue", "yellow")
+EVALUATED = {"scores": "scores.json", "predictions": "predictions.jsonl"}
 STAGES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("world", "world", ()),
     ("tiny", "model", ()),
@@ -81,7 +83,7 @@ def make(root: Path, *, per_task: int = 120, until: str | None = None, seed: int
             continue
         folder.mkdir(parents=True)
         settings = {"kind": kind, "model": inputs[0]} if kind in ("sft", "dpo", "rl", "evaluate") else {"kind": kind}
-        _json(folder / "stage.json", {"name": name, "kind": kind, "settings": settings})
+        _json(folder / "stage.json", {"name": name, "kind": kind, "settings": settings, "image": {}})
         (folder / "command.sh").write_text(f"#!/usr/bin/env bash\ncd {folder}\npython -m some.host {name}.yaml\n")
         (folder / f"{name}.yaml").write_text(f"learning_rate: 1.0e-5\nmodel: {inputs[0] if inputs else 'none'}\n")
         _lines(folder / "metrics.jsonl", _metrics(kind, rng, 40 if status == "running" else 300))
@@ -99,7 +101,11 @@ def make(root: Path, *, per_task: int = 120, until: str | None = None, seed: int
             _json(folder / "summary.json", _restore_summary())
         elif kind == "preference_pairs":
             _json(folder / "summary.json", _pairs_summary())
-        _json(folder / "artefacts.json", {"datasets": "datasets"} if kind == "world" else {"model": "model"})
+        if kind == "evaluate":
+            promised = {name: str(folder / file) for name, file in EVALUATED.items()}
+        else:
+            promised = {"datasets": str(folder / "datasets")} if kind == "world" else {}
+        record_artefacts(folder, promised)
     _json(
         run / "manifest.json",
         {

@@ -3,8 +3,10 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import random
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -133,15 +135,88 @@ def test_pictures_are_scaled_and_bounded(tmp_path: Path, monkeypatch: pytest.Mon
         Image.effect_noise((900, 300 + i), 80).save(tmp_path / f"{i}.jpg")
         paths.append(str(tmp_path / f"{i}.jpg"))
     (tmp_path / "no.png").write_text("not a picture")
-    made = thumbnails.embed_thumbnails([*paths, *paths, str(tmp_path / "no.png"), str(tmp_path / "gone.png")])
-    assert (len(made.data), made.missing, made.beyond) == (4, 2, 0)
+    named = [*paths, *paths, str(tmp_path / "no.png"), str(tmp_path / "gone.png"), "nowhere.png"]
+    made = thumbnails.embed_thumbnails(named, [tmp_path])
+    assert (len(made.data), made.missing, made.beyond, made.outside) == (4, 3, 0, 0)
     kind, _, raw = made.data[0].partition(",")
     (tmp_path / "thumb").write_bytes(base64.b64decode(raw))
     with Image.open(tmp_path / "thumb") as shown:
         assert kind == "data:image/webp;base64" and max(shown.size) == 256
     monkeypatch.setattr(thumbnails, "LARGEST", 10)
     monkeypatch.setattr(thumbnails, "BATCH", 2)
-    assert thumbnails.embed_thumbnails(paths).beyond == 2
+    assert thumbnails.embed_thumbnails(paths, [tmp_path]).beyond == 2
+    assert thumbnails.embed_thumbnails(paths, [tmp_path], largest=0).beyond == 2
+
+
+def noisy(steps: int, groups: int, size: int) -> Iterator[dict[str, Any]]:
+    """Replies that hardly compress."""
+    rng = random.Random(0)
+    for step in range(1, steps + 1):
+        for group in range(groups):
+            for session in range(size):
+                text = base64.b64encode(rng.randbytes(60)).decode()
+                yield line(f"s{step}g{group}", session, session % 2, 0.5 - session % 2, step=step, output=text)
+
+
+def test_long_replies_leave_steps_out_until_the_page_has_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = load_run(written(tmp_path, [*noisy(16, 40, 2)]))
+    whole = browser.render_browser_page(run) or ""
+    monkeypatch.setattr(browser, "LARGEST_TEXT", 60_000)
+    text = browser.render_browser_page(run) or ""
+    packed = [len(chunk) for chunk in re.findall(r'class="chunk">([^<]*)<', text)]
+    assert sum(packed) < 60_000 + max(packed) and len(text) < len(whole)
+    index, groups = unpacked(text)
+    steps = sorted({entry[1] for entry in index["groups"]})
+    assert steps == list(range(1, 17, steps[1] - 1)) and len(steps) > 1 and len(groups) == 40 * len(steps)
+    assert any("one step in" in note for note in index["notes"])
+
+
+def test_a_step_that_has_no_room_is_cut_and_the_page_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(browser, "LARGEST_TEXT", 10_000)
+    index, groups = unpacked(browser.render_browser_page(load_run(written(tmp_path, [*noisy(1, 200, 2)]))) or "")
+    assert len(groups) == len(index["groups"]) < 200
+    assert f"only the first {2 * len(groups)} replies" in " ".join(index["notes"])
+
+
+def test_the_whole_page_stays_below_its_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = synthetic.make(tmp_path, per_task=20)
+    text = browser.render_browser_page(load_run(run)) or ""
+    monkeypatch.setattr(browser, "LARGEST", sum(map(len, re.findall(r'class="chunk">([^<]*)<', text))) + 1000)
+    monkeypatch.setattr(thumbnails, "BATCH", 1)
+    text = browser.render_browser_page(load_run(run)) or ""
+    assert "pictures are named only" in " ".join(unpacked(text)[0]["notes"])
+
+
+def test_pictures_outside_the_sets_folders_are_named_and_can_be_listed(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "private.png")
+    outside = str(tmp_path / "private.png")
+    names = [outside, "../../../../private.png"]
+    lines = [one for name in names for one in pair(f"of {len(name)}", (1.0, 0.5), (0.0, -0.5), image=[name])]
+    run = written(tmp_path / "runs", lines)
+    build_report(run)
+    index, _ = unpacked((run / "rollouts.html").read_text())
+    assert {entry[13][0] for entry in index["groups"]} == {"private.png"} and "outside" in " ".join(index["notes"])
+    assert "private.png lies outside the set" in (run / "report.html").read_text()
+    manifest = json.loads((run / "manifest.json").read_text())
+    (run / "manifest.json").write_text(json.dumps({**manifest, "pictures": [str(tmp_path)]}))
+    build_report(run)
+    index, _ = unpacked((run / "rollouts.html").read_text())
+    assert {entry[13][0] for entry in index["groups"]} == {0, 1} and index["notes"] == []
+    assert "private.png" not in (run / "report.html").read_text()
+
+
+@chromium.needed
+def test_twenty_thousand_rollouts_make_no_more_nodes_than_a_few(tmp_path: Path) -> None:
+    made = {}
+    for groups in (100, 2500):
+        run = written(tmp_path / str(groups), [*noisy(1, groups, 8)])
+        page = tmp_path / f"{groups}.html"
+        page.write_text(browser.render_browser_page(load_run(run)) or "")
+        text = chromium.open_page(page, tmp_path / f"profile{groups}")
+        assert f"{groups} of {groups} groups, {8 * groups} replies" in text
+        made[groups] = len(re.findall(r"<[a-z]", text.partition("<main>")[2].partition("</main>")[0]))
+    assert made[2500] == made[100] < 1500
+    assert page.stat().st_size < 50_000_000
 
 
 def test_every_rl_stage_is_there(tmp_path: Path) -> None:

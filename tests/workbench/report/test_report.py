@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 import synthetic
 
+from mindgpt_plugins.core.files import FileError
+from mindgpt_plugins.core.metrics import append_record
+from mindgpt_plugins.guards.divergence import Divergence, write_divergence
 from mindgpt_plugins.workbench.report import build_report
 from mindgpt_plugins.workbench.report.curves import thin_curve
 
@@ -185,7 +188,7 @@ def test_ambiguous_verdicts_are_noted_where_there_are_any(tmp_path: Path) -> Non
     first.write_text(json.dumps(scores | {"replies": 80, "ambiguous": 2}))
     text = build_report(run).read_text()
     data = json.loads(page.with_name("report.json").read_text())
-    (note,) = [note for note in data["notes"] if "ambiguous" in note]
+    (note,) = [note for note in data["notes"] if "verdicts are ambiguous" in note]
     assert "2 of 80 verdicts are ambiguous (2.5 %)" in note and "2 of 80 verdicts are ambiguous" in text
     assert sorted(e["ambiguous"] for e in data["evaluations"])[-2:] == [0, 2]
 
@@ -306,3 +309,55 @@ def test_the_verb_prints_branches(tmp_path: Path) -> None:
         build_cli_app(), ["report", str(synthetic.make(tmp_path / "b", until="tiny")), "--branches"]
     )
     assert "no evaluation of this run has finished" in str(nothing.exception)
+
+
+def test_a_stage_that_diverged_and_the_warnings_of_a_guard_are_noted(tmp_path: Path) -> None:
+    run = synthetic.make(tmp_path, until="base", per_task=20)
+    manifest = json.loads((run / "manifest.json").read_text())
+    folders = {stage["name"]: Path(run, stage["folder"]) for stage in manifest["stages"]}
+    for step in range(1, 6):
+        line = {"step": step, "total": 9, "guard": "loss_spike", "text": f"loss {step} is a <spike>"}
+        append_record(folders["base"] / "warnings.jsonl", line)
+    stop = Divergence(found="loss is nan", step=7, total=9, finite=6, checkpoint="m/checkpoint-5", advice=("less",))
+    write_divergence(folders["domain"], stop)
+    page = build_report(run)
+    data = json.loads(page.with_name("report.json").read_text())
+    stages = {stage["name"]: stage for stage in data["stages"]}
+    found = {"found": "loss is nan at step 7 of 9", "checkpoint": "m/checkpoint-5", "advice": ["less"]}
+    assert stages["domain"]["stopped"] == found and stages["base"]["stopped"] is None
+    assert [warning["step"] for warning in stages["base"]["warnings"]] == [1, 2, 3, 4, 5]
+    said = "domain was stopped: loss is nan at step 7 of 9; last good checkpoint: m/checkpoint-5; try less"
+    assert said in data["notes"] and said in page.read_text()
+    assert "base: 2 more warnings are in its warnings.jsonl" in data["notes"]
+    assert "&lt;spike&gt; (guard.loss_spike)" in page.read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("predictions.jsonl", "evaluate_rl: its artefact 'predictions' is damaged: {path} has {size} bytes instead of"),
+        ("scores.json", "evaluate_rl: its artefact 'scores' is damaged: {path} has {size} bytes instead of"),
+        ("metrics.jsonl", "rl: {path} line"),
+        ("stage.json", ""),
+    ],
+)
+def test_files_that_are_cut_are_named_and_the_rest_is_shown(
+    tmp_path: Path, name: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = synthetic.make(tmp_path, per_task=20)
+    stage = "rl" if name == "metrics.jsonl" else "evaluate_rl"
+    (path,) = tmp_path.glob(f"stages/{stage}-*/{name}")
+    size = path.stat().st_size // 2
+    path.write_bytes(path.read_bytes()[:size] + "é".encode()[:1])
+    build_report(run)
+    data = json.loads((run / "report.json").read_text())
+    told = "\n".join(data["notes"]) + capsys.readouterr().err
+    assert str(path) in told and said.format(path=path, size=f"{size + 1:,}") in told
+    assert "align" in {e["model"] for e in data["evaluations"]}
+
+
+def test_a_manifest_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    run = synthetic.make(tmp_path, per_task=5)
+    (run / "manifest.json").write_text("[]")
+    with pytest.raises(FileError, match=r"quickstart/manifest\.json is no manifest .*mindgpt run"):
+        build_report(run)
