@@ -1,12 +1,14 @@
 """What verl, Hydra and Ray write in a real run, searched for every value of the environment. Minutes; ``-m slow``."""
 
 import importlib.util
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.planted import PLANTED, list_leaks
 
-from mindgpt_plugins.core import files
+from mindgpt_plugins.core import files, process
 from mindgpt_plugins.pipeline import plan, runner
 from mindgpt_plugins.recipe.loading import validate_recipe
 from mindgpt_plugins.stages.rl.stage import _ray_folder
@@ -46,13 +48,24 @@ def test_verl_hydra_and_ray_write_no_value_of_the_environment(
     head = {"name": "planted", "device": "cpu", "offline": True, "plugins": [str(tmp_path / "check.py")]}
     recipe = validate_recipe({**head, "launch": launch, "stages": {"rl": rl}}, tmp_path / "planted.yaml")
     planned = plan.make_run_plan(recipe, tmp_path / "runs")
+    stage, kept = planned.stages[0].folder, tmp_path / "ray"
+    run_command = process.run_command
+
+    def run_and_keep(*arguments: Any, **options: Any) -> tuple[int, int]:
+        """The stage's second command removes what Ray wrote."""
+        ended = run_command(*arguments, **options)
+        for path in [path for path in _ray_folder(stage).rglob("*") if path.is_file() and not path.is_symlink()]:
+            target = kept / path.relative_to(_ray_folder(stage))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+        return ended
+
+    monkeypatch.setattr(process, "run_command", run_and_keep)
     folder = runner.run_plan(planned, Console(quiet=True))
     build_report(folder)
-    stage = planned.stages[0].folder
     # Workers had them: the reward is not zero everywhere.
-    assert any(line["score"] > 0 for path in (stage / "rollouts").glob("*.jsonl") for line in files.read_jsonl(path))
-    logs = _ray_folder(stage)
-    assert [*logs.rglob("raylet.out")] or [*logs.rglob("*.log")], "Ray left nothing to look at"
+    assert any(line["score"] > 0 for path in (stage / "rollouts").glob("*.jsonl") for line in files.load_jsonl(path))
+    assert [*kept.rglob("raylet.out")] and [*kept.rglob("worker-*.out")]
     # Hydra keeps a log of its own; its copy of the configuration is off, and verl prints it into the log instead.
     assert (stage / "main_ppo.log").is_file() and "rollout_correction" in (stage / "log.txt").read_text()
-    assert list_leaks(tmp_path / "runs", logs) == []
+    assert list_leaks(tmp_path / "runs", kept) == []
