@@ -13,9 +13,9 @@ from safetensors.torch import save_file
 
 from mindgpt_plugins.core.errors import StageError
 from mindgpt_plugins.core.metrics import append_record
+from mindgpt_plugins.core.schema import dump_hashed
 from mindgpt_plugins.guards.divergence import Divergence, write_divergence
 from mindgpt_plugins.pipeline import plan, runner, soundness
-from mindgpt_plugins.core.schema import dump_hashed
 from mindgpt_plugins.recipe.loading import load_recipe
 from mindgpt_plugins.stages.sft.config import SFTConfig
 
