@@ -39,11 +39,8 @@ class DataStage(Stage[DataConfig]):
         return [Command(("-m", "mindgpt_data", str(path)))]
 
     def artefacts(self, config: DataConfig, context: Context) -> dict[str, str]:
-        """``datasets``: the folder the trainers load; ``report``: the page."""
-        return {
-            "datasets": str(context.folder / "work" / "datasets"),
-            "report": str(context.folder / "work" / "report.html"),
-        }
+        """``datasets``: the folder the trainers load. Not the page: ``mindgpt data report`` may write that again."""
+        return {"datasets": str(context.folder / "work" / "datasets")}
 
     def check(self, config: DataConfig, context: Context) -> list[str]:
         """Registered names and their options, a model for every step that needs one, and who writes the focus."""
