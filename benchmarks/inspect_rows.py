@@ -17,6 +17,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from mindgpt_plugins.families.pictures import PixelLimits
 from mindgpt_plugins.inspection.sets import Measure, inspect_set
 
 TAGS = {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant"}
@@ -42,7 +43,7 @@ def measure_inspection(count: int, model: str) -> tuple[float, float]:
         folder = Path(name)
         write_rows(folder, count)
         wall, processor = time.monotonic(), time.process_time()
-        found = inspect_set(folder, "set", measure=Measure(model, 9216, True))
+        found = inspect_set(folder, "set", measure=Measure(model, PixelLimits(1024, 9216), True))
         spent = time.process_time() - processor, time.monotonic() - wall
     if found.rows != count or found.tally.counts:
         raise SystemExit(f"expected {count} sound rows, got {found.rows} and {found.tally.counts}")
