@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema
 
 from mindgpt_plugins.core.files import FileError, write_text
 from mindgpt_plugins.core.number_schema import guard_numbers
 
-VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+_VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
+
+
+def _check_variable_name(name: str) -> str:
+    if not re.fullmatch(_VARIABLE, name):
+        raise ValueError(f"{name!r} cannot be the name of an environment variable: letters, digits and _ only")
+    return name
+
+
+VariableName = Annotated[str, AfterValidator(_check_variable_name), Field(json_schema_extra={"pattern": _VARIABLE})]
 """Name of an environment variable, never its value."""
 
 

@@ -97,7 +97,7 @@ def recover_state(read: Callable[[], T], without: str) -> T | None:
     """
     try:
         return read()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except FileError as error:
         warn_once(f"{error}; {without}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -316,7 +317,9 @@ def _check_parent(base: Path, path: Path) -> None:
     odd = None if tree is None else [str(key) for key in tree if key not in known]
     if odd == []:
         return
-    hints = [f" (key {key!r}{hint})" for key in odd or () if (hint := hint_nearest(key, known))]
+    # Nearer than elsewhere: a word of the file's own must not be taken for one of them.
+    near = [(key, close[0]) for key in odd or () if (close := difflib.get_close_matches(key, known, n=1, cutoff=0.75))]
+    hints = [f" (key {key!r}; did you mean {close!r}?)" for key, close in near]
     raise RecipeError(str(path), [f"extends: {base} is no recipe, or not YAML within its limits{''.join(hints[:1])}"])
 
 

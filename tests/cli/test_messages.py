@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 def mindgpt(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[int, str]:
     monkeypatch.setattr(sys, "argv", ["mindgpt", *arguments])
     with pytest.raises(SystemExit) as ended:
-        cli.main()
+        cli.run_verb()
     return int(ended.value.code or 0), capsys.readouterr().err
 
 

@@ -114,8 +114,8 @@ def test_a_recipe_that_a_run_wrote_down_says_that_its_values_are_hidden(
     ("override", "message"),
     [
         ("launch.spying.env_from=[GIVEN]", "GIVEN is under env and env_from"),
-        ("launch.spying.env_from=[A=b]", "should match pattern"),
-        ("launch.spying.env={A-B: c}", "should match pattern"),
+        ("launch.spying.env_from=[A=b]", "cannot be the name of an environment variable"),
+        ("launch.spying.env={A-B: c}", "cannot be the name of an environment variable"),
     ],
 )
 def test_names_that_cannot_be(override: str, message: str, planned: Callable[..., plan.Plan]) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from mindgpt_plugins.pipeline import plan, preflight_all
 from mindgpt_plugins.pipeline.plan import Plan
-from mindgpt_plugins.recipe.loading import load_recipe
+from mindgpt_plugins.recipe.loading import RecipeError, load_recipe
 
 Write = Callable[..., Path]
 DATA = "data: {kind: data, images: {path: .}, density: {estimator: pixels}, export: {dev: 0.1}}\n"
@@ -29,7 +29,7 @@ def problems(path: Path, *overrides: str) -> list[str]:
     [
         (
             "b: {kind: evaluate, model: data, sets: [data/data_dev]}",
-            "stages.b: model: 'data' is a data stage, which makes no model but datasets, report",
+            "stages.b: model: 'data' is a data stage, which makes no model but datasets",
         ),
         (
             "b: {kind: preference_pairs, model: data, prompts: [data/data_dev]}",
@@ -127,11 +127,15 @@ def test_a_link_to_an_earlier_run_is_no_obstacle(write_recipe: Write) -> None:
         ("generate.capabilities=[zzz]", "generate.capabilities: there is no capability 'zzz'"),
         ("images.path=toy.yaml", "toy.yaml is no corpus: give a folder of pictures, a manifest (.jsonl) or COCO"),
         ("tree.knowledge=toy.yaml", "label tree"),
-        ("tree.capability=gone.yaml", "gone.yaml does not exist"),
     ],
 )
 def test_nonsense_in_a_data_stage(write_recipe: Write, override: str, said: str) -> None:
     assert any(said in line for line in problems(write_recipe(DATA), f"stages.data.{override}"))
+
+
+def test_a_label_tree_that_is_not_there(write_recipe: Write) -> None:
+    with pytest.raises(RecipeError, match=r"stages\.data\.tree\.capability: 'gone\.yaml' does not exist"):
+        planned(write_recipe(DATA), "stages.data.tree.capability=gone.yaml")
 
 
 def test_a_label_tree_is_looked_for_beside_the_recipe(write_recipe: Write, monkeypatch: pytest.MonkeyPatch) -> None:

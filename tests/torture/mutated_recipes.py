@@ -226,21 +226,25 @@ def try_recipes(
             crash = crash or failed
         path.unlink()
         shown = said[1] if codes[0] == 0 and codes[1] != 0 else said[0]
-        outcomes.append(Outcome(number, name, changes, *codes, round(spent, 2), shown[-600:], crash))
+        outcomes.append(Outcome(number, name, changes, *codes, round(spent, 2), _shorten(shown), crash))
         note(outcomes[-1])
     return outcomes
 
 
+def _shorten(text: str) -> str:
+    return text if len(text) < 1200 else f"{text[:600]} … {text[-600:]}"
+
+
 def _call(arguments: list[str]) -> tuple[int, str, str]:
     """Exit status, output and traceback of the command, in this process."""
-    from mindgpt_plugins.cli import main
+    from mindgpt_plugins.cli import run_verb
 
     said = io.StringIO()
     with mock.patch.object(sys, "argv", ["mindgpt", *arguments]), contextlib.ExitStack() as stack:
         stack.enter_context(contextlib.redirect_stdout(said))
         stack.enter_context(contextlib.redirect_stderr(said))
         try:
-            main()
+            run_verb()
         except SystemExit as end:
             code = end.code
             return (code if isinstance(code, int) else 0 if code is None else 1), said.getvalue(), ""

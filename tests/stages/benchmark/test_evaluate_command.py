@@ -74,6 +74,7 @@ def test_a_running_server_can_be_evaluated_alone(place: Path, monkeypatch: pytes
 def test_the_model_and_the_image_size_of_a_run_are_found(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = place / "runs/stages/tune-1"
     (folder / "model").mkdir(parents=True)
+    (folder / "model" / "config.json").write_text("{}")
     record_artefacts(folder, {"model": str(folder / "model")})
     (folder / "stage.json").write_text(json.dumps({"settings": {}, "image": {"min_pixels": 1024, "max_pixels": 9216}}))
     (place / "runs/mine").mkdir()
