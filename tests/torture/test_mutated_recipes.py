@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from mutated_recipes import load_shipped_texts, mutate_recipe, try_recipes
 
-FEW = 60
+FEW = 20
 MANY = 2000
 
 
