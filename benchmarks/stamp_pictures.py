@@ -162,8 +162,7 @@ def main() -> None:
         "",
         f"Command: `python benchmarks/stamp_pictures.py --pictures {given.pictures} --kilobytes {given.kilobytes}`",
         "",
-        f"{given.pictures} files of {given.kilobytes} kB. Elapsed time "
-        "depends on the disk and on the load above.",
+        f"{given.pictures} files of {given.kilobytes} kB. Elapsed time depends on the disk and on the load above.",
         "",
         "| what | processor time, s | elapsed, s |",
         "|---|---|---|",
