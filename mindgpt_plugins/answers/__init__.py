@@ -2,7 +2,7 @@
 
 One module per answer type (``text``, ``choice``, ``yesno``, ``number``, ``unit``, ``math``, ``json_value``, ``box``),
 and ``references`` for golds that are several; ``extract`` finds the final answer of a reply, ``judging`` gives the
-verdict. The standard library suffices to import it, and it imports nothing else of this project.
+verdict. Beside the standard library it imports `core.json_text`, which limits nesting, and nothing else.
 """
 
 from mindgpt_plugins.answers.box import BOX_CONVENTIONS as BOX_CONVENTIONS
