@@ -95,7 +95,7 @@ async def measure(page: Path, profile: Path, times: int) -> tuple[list[float], l
                     busy.append(sum_processor_time(browser) - before)
                 nodes = int(await _evaluate(socket, "document.getElementsByTagName('*').length"))
                 note = str(await _evaluate(socket, "document.getElementById('notes')?.textContent ?? ''"))
-        return seconds, busy, nodes, note.replace("|", "/")
+        return seconds, busy, nodes, note.partition(";")[0].replace("|", "/")  # behind it: a temporary folder
     finally:
         browser.terminate()
         browser.wait(10)

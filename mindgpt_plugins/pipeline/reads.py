@@ -11,10 +11,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from mindgpt_plugins.core.files import FileError, read_json, write_bytes
 from mindgpt_plugins.core.own_folders import walk_user_folder
 from mindgpt_plugins.core.schema import StageConfig
 from mindgpt_plugins.core.stamps import ReadFiles, Stamp
+from mindgpt_plugins.core.state import recover_state
 from mindgpt_plugins.inspection.readers import READERS, find_read_files
 from mindgpt_plugins.stages.base import Context, SetRead, Stage
 
@@ -22,6 +25,7 @@ NAMED = 6
 """Files that are named one by one."""
 RECORD = "reads.json"
 """In a stage's folder: reference → digests of the files that are read under it, to say later which have changed."""
+_RECORD = TypeAdapter(dict[str, dict[str, dict[str, str]]])
 
 
 def find_outside_reads(stage: Stage[Any], config: StageConfig, context: Context) -> Iterator[tuple[str, ReadFiles]]:
@@ -65,13 +69,10 @@ def describe_changed_files(folder: Path, changed: Iterable[str], stamps: Mapping
         changed: references whose digest is another.
         stamps: what they are now.
     """
-    try:
-        record = read_json(folder / RECORD)
-    except (OSError, FileError):  # an earlier release wrote none
-        record = {}
+    record = recover_state(lambda: _read_record(folder / RECORD), "which files changed since then is not known") or {}
     found: list[str] = []
     for value in changed:
-        before, now = record.get(value) if isinstance(record, dict) else None, stamps.get(value)
+        before, now = record.get(value), stamps.get(value)
         if before is None or now is None:
             found.append(f"what {value} names")
             continue
@@ -79,6 +80,17 @@ def describe_changed_files(folder: Path, changed: Iterable[str], stamps: Mapping
         found += [*lists[:NAMED], *([f"{len(lists) - NAMED} files more"] if len(lists) > NAMED else [])]
         found += _describe_media(before["media"], now.media)
     return ", ".join(dict.fromkeys(found))
+
+
+def _read_record(path: Path) -> dict[str, dict[str, dict[str, str]]]:
+    """What :func:`write_read_record` wrote: reference → ``lists`` and ``media`` → file → digest."""
+    try:
+        record: dict[str, dict[str, dict[str, str]]] = _RECORD.validate_python(read_json(path))
+        if all(one.keys() >= {"lists", "media"} for one in record.values()):
+            return record
+    except ValidationError:
+        pass
+    raise FileError(f"{path} is no record of what a stage read")
 
 
 def _describe_media(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:

@@ -165,6 +165,19 @@ def test_what_is_read_counts_and_the_reason_names_it(
     assert (after.status, after.reason) == ("run", f"changed on disk: {named.format(here=here)}")
 
 
+@pytest.mark.parametrize("content", ["", "[]", '{"s": 3}', '{"s": {"lists": {}}}'])
+def test_a_record_that_is_damaged_is_named_and_costs_only_the_names(
+    here: Path, content: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    read, change, _ = CHANGES["weights"]
+    run(here, READS[read])
+    (record,) = here.glob("runs/stages/*/reads.json")
+    record.write_text(content)
+    change(here)
+    assert make(here, READS[read]).reason.startswith("changed on disk: what ")
+    assert f"{record} is " in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("remembered", [True, False])
 @pytest.mark.parametrize("stage", READS.values(), ids=READS)
 def test_touched_but_equal_is_the_same(here: Path, stage: dict[str, Any], remembered: bool) -> None:
