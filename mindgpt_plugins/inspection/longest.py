@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mindgpt_plugins.core.files import read_json
+from mindgpt_plugins.core.upright import read_upright_size
 from mindgpt_plugins.families import PictureCounter, PixelLimits, load_family, load_tokenizer
 from mindgpt_plugins.families.family import MEDIA_IDS
 from mindgpt_plugins.inspection.faults import Fault
@@ -150,6 +151,6 @@ def _any_of(tokens: set[str]) -> re.Pattern[str] | None:
 
 
 def read_size(picture: Picture) -> tuple[int, int]:
-    """Width and height of a picture, in pixels."""
+    """Width and height of a picture as models see it, in pixels."""
     with open_picture(picture) as image:
-        return image.width, image.height
+        return read_upright_size(image)

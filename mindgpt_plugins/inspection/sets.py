@@ -101,9 +101,8 @@ def inspect_set(
     meter = None
     if measure is not None and has_tokenizer(measure.model):
         meter = RowMeter(measure.model, measure.limits, with_response=measure.with_response)
-    crops = reader != "verl"
     try:
-        with PictureFiles(crops=crops) as pictures:
+        with PictureFiles() as pictures:
             for row, faults, sample in _read(folder, name, reader, media_dir, columns, found):
                 found.rows += 1
                 faults += find_difficulty_faults(
@@ -114,7 +113,7 @@ def inspect_set(
                 if sample is not None:
                     if meter is not None:
                         faults += meter.find_model_faults(sample)
-                    faults += _look(sample, pictures, crops) if pictures_too else []
+                    faults += _look(sample, pictures) if pictures_too else []
                     if meter is not None and not any(_unreadable(fault) for fault in faults):
                         faults += _count(meter, sample, pictures_too)
                 found.tally.add(faults)
@@ -173,14 +172,14 @@ def _unreadable(fault: Fault) -> bool:
     return fault.kind in ("no_image", "bad_image", "special_token", "no_vision", "no_chat_template")
 
 
-def _look(sample: Sample, pictures: PictureFiles, crops: bool) -> list[Fault]:
+def _look(sample: Sample, pictures: PictureFiles) -> list[Fault]:
     """Pictures in the row are looked at now, files once all rows are known: rows share them."""
     found: list[Fault] = []
     for position, picture in enumerate(sample.images):
         if isinstance(picture, Path):
             pictures.add(picture, sample.place)
         else:
-            for fault in find_image_faults(picture, sample.place, full=True, crops=crops):
+            for fault in find_image_faults(picture, sample.place, full=True):
                 found.append(Fault(fault.kind, fault.place, f"picture {position}: {fault.detail}"))
     return found
 
