@@ -1,9 +1,9 @@
 """The one way in which a picture file becomes what a model sees: upright, on white, eight bits, RGB.
 
-Libraries differ where a file leaves it open. LLaMA-Factory 0.9.5 ignores EXIF rotation, paints transparent parts black
-and clips 16-bit pictures to white; qwen-vl-utils 0.0.14 lays RGBA on white, LA and palettes on black; vLLM turns by EXIF
-and lays all of them on white. A model that is trained on one and asked with another sees two pictures, so the data
-tools, both trainers and every engine of ours open pictures here.
+Libraries differ where a file leaves it open. LLaMA-Factory 0.9.5 ignores EXIF rotation, paints transparent parts
+black and clips 16-bit pictures to white; qwen-vl-utils 0.0.14 lays RGBA on white, LA and palettes on black; vLLM turns
+by EXIF and lays all of them on white. A model that is trained on one and asked with another sees two pictures, so the
+data tools, both trainers and every engine of ours open pictures here.
 """
 
 from __future__ import annotations

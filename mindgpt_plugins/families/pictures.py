@@ -1,12 +1,12 @@
 """The one picture that a model is shown by every stage.
 
-SFT decides what a model learns to see. There a file becomes an upright RGB picture (:mod:`mindgpt_plugins.core.upright`),
-LLaMA-Factory 0.9.5 brings it within the recipe's ``image`` limits (``MMPluginMixin._preprocess_image`` and
-``Qwen2VLPlugin._preprocess_image`` of its ``data/mm_plugin.py``), then the model's processor rounds and tiles what it
-gets by its own settings. The limits handed to the processor as its ``size`` would be another picture: 400 × 300 pixels
-at 9,216 are 9 tokens of Qwen3-VL after the two steps and 6 after one, and 4000 × 3000 at 589,824 are 588 and 540. Here are
-the first two steps; the last is the processor itself, called without ``size``. Only so do rollouts and tests show a model
-the pictures that it was trained on, whichever its family.
+SFT decides what a model learns to see. There a file becomes an upright RGB picture
+(:mod:`mindgpt_plugins.core.upright`), LLaMA-Factory 0.9.5 brings it within the recipe's ``image`` limits
+(``MMPluginMixin._preprocess_image`` and ``Qwen2VLPlugin._preprocess_image`` of its ``data/mm_plugin.py``), then the
+model's processor rounds and tiles what it gets by its own settings. The limits handed to the processor as its ``size``
+would be another picture: 400 × 300 pixels at 9,216 are 9 tokens of Qwen3-VL after the two steps and 6 after one, and
+4000 × 3000 at 589,824 are 588 and 540. Here are the first two steps; the last is the processor itself, called without
+``size``. Only so do rollouts and tests show a model the pictures that it was trained on, whichever its family.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """verl's dataset with the pictures of supervised training.
 
-verl 0.9.1 brings a row's pictures to the limits of qwen-vl-utils (16,384 tokens), whatever the model, and has no setting
-of its own for them: a 1600 × 1200 picture is 1,915 tokens of Qwen3-VL there and 555 in SFT and evaluation at the recipe's
-ordinary limit. verl asks its dataset class for the pictures of a prompt, in every agent loop and in its length filter, so
-that the class is the one place to say it.
+verl 0.9.1 brings a row's pictures to the limits of qwen-vl-utils (16,384 tokens), whatever the model, and has no
+setting of its own for them: a 1600 × 1200 picture is 1,915 tokens of Qwen3-VL there and 555 in SFT and evaluation at
+the recipe's ordinary limit. verl asks its dataset class for the pictures of a prompt, in every agent loop and in its
+length filter, so that the class is the one place to say it.
 """
 
 from __future__ import annotations

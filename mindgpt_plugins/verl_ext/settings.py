@@ -109,8 +109,8 @@ class VerlSettings(HybridSettings):
     seed: int = Field(0, description="Seed of every random choice of ours.")
     image: PixelLimits | None = Field(
         None,
-        description="Limits of a picture in pixels, {min_pixels: …, max_pixels: …}: prompts show it as SFT does. null: as "
-        "verl does.",
+        description="Limits of a picture in pixels, {min_pixels: …, max_pixels: …}: prompts show it as SFT does. "
+        "null: as verl does.",
     )
     metrics_path: str | None = Field(None, description="JSONL with one line per step; appended to on resume.")
     loaded_path: str | None = Field(None, description="JSON written when our trainer and rewards are known to run.")

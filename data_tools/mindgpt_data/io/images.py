@@ -6,8 +6,9 @@ import hashlib
 import warnings
 from pathlib import Path
 
-from mindgpt_plugins.core.upright import make_upright_rgb
 from PIL import Image, UnidentifiedImageError
+
+from mindgpt_plugins.core.upright import make_upright_rgb
 
 # Pillow warns at 89 megapixels; the limit here is the caller's, and beyond it the file is refused unread.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
