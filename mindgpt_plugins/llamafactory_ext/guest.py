@@ -29,6 +29,7 @@ from mindgpt_plugins.llamafactory_ext.columns import (
     count_row_tokens,
 )
 from mindgpt_plugins.llamafactory_ext.feedback import Feedback
+from mindgpt_plugins.llamafactory_ext.frozen_parts import freeze_model_parts
 from mindgpt_plugins.llamafactory_ext.settings import LlamaFactorySettingsError, Section
 from mindgpt_plugins.llamafactory_ext.stopping import SaveOnSignalCallback
 from mindgpt_plugins.llamafactory_ext.trained_rows import record_trained_rows
@@ -86,6 +87,7 @@ class HostTrainerMixin(_Host):  # type: ignore[misc]
                 )
             if columns is not None and self.is_world_process_zero():
                 print(record_trained_rows(dataset, self.stage_folder()), flush=True)
+            self._freeze()
             self.sources = self._declared_sources(None if columns is None else sorted(dataset.unique(SOURCE)))
             if section.trace is not None:
                 self._uids = sorted(dataset.unique(UID))
@@ -108,6 +110,19 @@ class HostTrainerMixin(_Host):  # type: ignore[misc]
         self.monitor = self._build_monitor()
         self.add_callback(HostTrainerCallback(self, path))
         self.add_callback(SaveOnSignalCallback())
+
+    def _freeze(self) -> None:
+        """Before the host makes an optimizer."""
+        asked = self.run.arguments["finetuning_args"]
+        network = self.accelerator.unwrap_model(self.model)
+        mended = freeze_model_parts(
+            network,
+            tower=asked.freeze_vision_tower,
+            projector=asked.freeze_multi_modal_projector,
+            language=asked.freeze_language_model,
+        )
+        if mended is not None and self.is_world_process_zero():
+            print(f"mindgpt: {mended}", flush=True)
 
     def decide_linear_head(self, obstacle: str | None, sequences: int = 1) -> bool:
         """Decide once whether logits are made, say so and note it in ``patches.json``.
