@@ -30,8 +30,8 @@ class ModelParts:
 def find_model_parts(model: Any) -> ModelParts:
     """Cut a model by the configurations of its submodules, whatever they are called.
 
-    A tower is a submodule with the model's ``vision_config`` (or ``audio_config``), the language model one with its text
-    configuration; what belongs to neither nor to the output head is the projector.
+    A tower is a submodule with the model's ``vision_config`` (or ``audio_config``), the language model one with its
+    text configuration; what belongs to neither nor to the output head is the projector.
 
     Args:
         model: of transformers, or an adapter around one. A text model is all language.

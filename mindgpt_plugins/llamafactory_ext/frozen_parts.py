@@ -31,8 +31,8 @@ def freeze_model_parts(model: Any, *, tower: bool, projector: bool, language: bo
     parts = find_model_parts(model)
     if tower and not parts.tower and getattr(model.config, "vision_config", None) is not None:
         raise LlamaFactorySettingsError(
-            f"freeze_vision_tower: no vision tower was found in {type(model).__name__}, so that it cannot be frozen; set "
-            "freeze_vision_tower: false, or freeze its modules with llamafactory: {freeze_trainable_modules: …}"
+            f"freeze_vision_tower: no vision tower was found in {type(model).__name__}, so that it cannot be frozen; "
+            "set freeze_vision_tower: false, or freeze its modules with llamafactory: {freeze_trainable_modules: …}"
         )
     mended = []
     for wanted, name, part in (
