@@ -100,7 +100,7 @@ def inspect_set(
     found = SetInspection()
     meter = None
     if measure is not None and has_tokenizer(measure.model):
-        meter = RowMeter(measure.model, measure.limits, with_response=measure.with_response)
+        meter = RowMeter(measure.model, measure.limits, with_response=measure.with_response, thinking=measure.thinking)
     try:
         with PictureFiles() as pictures:
             for row, faults, sample in _read(folder, name, reader, media_dir, columns, found):

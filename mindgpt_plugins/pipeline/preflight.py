@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from mindgpt_plugins.core.dataset_files import INFO, DatasetError, read_set_info
 from mindgpt_plugins.core.errors import StageError
-from mindgpt_plugins.families import PixelLimits
+from mindgpt_plugins.families import PixelLimits, find_thinking_problem, load_family
 from mindgpt_plugins.inspection.faults import FaultCount
 from mindgpt_plugins.inspection.readers import Reader, locate_set_file
 from mindgpt_plugins.inspection.sets import Measure, SetInspection, inspect_set
@@ -69,7 +69,7 @@ def inspect_stage_sets(stage: PlannedStage) -> Iterator[InspectedSet]:
         measure = None
         if read.limit is not None:
             limits = PixelLimits(stage.context.min_pixels, stage.context.max_pixels)
-            measure = Measure(stage.context.model(read.model), limits, read.with_response)
+            measure = Measure(stage.context.model(read.model), limits, read.with_response, stage.context.thinking)
         media = None if read.media_dir is None else (stage.context.recipe_folder / read.media_dir).resolve()
         key = (read, _stamp(folder, name, read.reader))
         if key not in stage.inspected:
@@ -88,6 +88,22 @@ def check_data(stage: PlannedStage) -> list[str]:
             problems += one.describe_problems()
     except StageError as error:
         problems.append(str(error))
+    return problems
+
+
+def check_models(stage: PlannedStage) -> list[str]:
+    """What the models that a planned stage starts from cannot do of what the recipe asks; those that are here."""
+    if stage.context.thinking == "model":
+        return []
+    problems = []
+    for to, reference in stage.config.references():
+        folder = Path(stage.context.model(reference)) if to == "model" else None
+        if folder is None or not (folder / "tokenizer_config.json").is_file():
+            continue
+        family = load_family(folder)
+        if family.processor.chat_template is not None:
+            problem = find_thinking_problem(family, stage.context.thinking)
+            problems += [f"model {reference!r}: {problem}"] if problem else []
     return problems
 
 

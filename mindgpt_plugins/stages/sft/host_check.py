@@ -22,6 +22,7 @@ from mindgpt_plugins.stages.sft.config import TrainingConfig
 RECIPE_KEYS = {
     "model_name_or_path": "model",
     "template": "template",
+    "enable_thinking": "thinking",
     "image_min_pixels": "image.min_pixels",
     "image_max_pixels": "image.max_pixels",
     "use_cpu": "device",
@@ -59,7 +60,7 @@ RECIPE_KEYS = {
 """LLaMA-Factory's key → the recipe's own that decides it: the plan, the token limits and the costs read that one."""
 _PASSED = {"template": "template", "lr_scheduler_type": "lr_scheduler"}
 """Host keys whose values a recipe's own keys pass on unread."""
-_DECIDED = ("num_train_epochs", "max_steps", "warmup_ratio", "eval_dataset")
+_DECIDED = ("enable_thinking", "num_train_epochs", "max_steps", "warmup_ratio", "eval_dataset")
 """Keys that fight a recipe's own even where those render another one."""
 _SWITCHES = ("USE_MCA", "USE_V1", "USE_RAY", "ALLOW_EXTRA_ARGS", "WORLD_SIZE", "RANK", "LOCAL_RANK")
 
