@@ -31,6 +31,7 @@ def make_upright_rgb(image: Image) -> Image:
     from PIL import ImageOps
 
     upright = ImageOps.exif_transpose(image)
+    assert upright is not None  # only where it works in place
     if upright.mode.startswith(("I", "F")):
         return _scale_to_eight_bits(upright).convert("RGB")
     if has_transparency(upright):

@@ -12,7 +12,7 @@ from mindgpt_plugins.families.errors import FamilyError
 from mindgpt_plugins.families.loading import load_processor, load_tokenizer
 from mindgpt_plugins.families.pictures import PixelLimits, compute_fitted_size, fit_picture
 from mindgpt_plugins.families.settings import has_vision, read_area_rule
-from mindgpt_plugins.families.thinking import Thinking, list_template_switches
+from mindgpt_plugins.families.thinking import CLOSED, OPENED, SWITCH, Thinking, list_template_switches
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -84,6 +84,23 @@ class ModelFamily:
         bos = self.tokenizer.bos_token
         adds = bos and self.tokenizer("")["input_ids"][:1] == [self.tokenizer.bos_token_id]
         return text.removeprefix(bos) if adds else text
+
+    def find_thinking_problem(self) -> str | None:
+        """Why the chat template cannot be switched as asked; None where it can."""
+        if self.thinking == "model":
+            return None
+        question = [{"role": "user", "content": "?"}]
+        on, off = (self.render_chat(question, thinking=one) for one in ("on", "off"))
+        if on != off:
+            return None
+        opens = on.rstrip().endswith(OPENED)
+        if opens == (self.thinking == "on") or (self.thinking == "off" and on.rstrip().endswith(CLOSED)):
+            return None
+        return (
+            f"thinking: {self.thinking}, but the model's chat template has no switch ({SWITCH}) and "
+            f"{'always opens a thought' if opens else 'never opens one'}; set thinking: model, or take a model that "
+            "has the switch"
+        )
 
     def fit_picture(self, image: Image, limits: PixelLimits) -> Image:
         """A picture as the processor gets it in training; see :mod:`mindgpt_plugins.families.pictures`."""

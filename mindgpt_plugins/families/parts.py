@@ -46,7 +46,9 @@ def find_model_parts(model: Any) -> ModelParts:
     language = tuple(name for name, module in modules if type(module.config) is text)
     head = model.get_output_embeddings()
     heads = {id(one) for one in head.parameters()} if head is not None else set()
-    tower, projector, spoken = {}, {}, {}
+    tower: dict[str, Any] = {}
+    projector: dict[str, Any] = {}
+    spoken: dict[str, Any] = {}
     for name, parameter in model.named_parameters():
         if name.startswith(towers):
             inside = next(name.removeprefix(one) for one in towers if name.startswith(one))

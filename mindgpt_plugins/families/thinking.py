@@ -6,41 +6,14 @@ it differs (Qwen3.5 opens a thought, Gemma 4 opens none). A model is asked as it
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    from mindgpt_plugins.families.family import ModelFamily
+from typing import Literal
 
 Thinking = Literal["on", "off", "model"]
 """``model``: as the model's own chat template does when nobody says."""
 SWITCH = "enable_thinking"
-_OPEN, _CLOSE = "<think>", "</think>"
+OPENED, CLOSED = "<think>", "</think>"
 
 
 def list_template_switches(thinking: Thinking) -> dict[str, bool]:
     """Arguments of a chat template."""
     return {} if thinking == "model" else {SWITCH: thinking == "on"}
-
-
-def find_thinking_problem(family: ModelFamily, thinking: Thinking) -> str | None:
-    """Why a model cannot be switched as asked; None where it can.
-
-    Args:
-        family: of the model, with a chat template.
-        thinking: as the recipe asks.
-    """
-    if thinking == "model":
-        return None
-    question = [{"role": "user", "content": "?"}]
-    prompts = {on: family.render_chat(question, thinking="on" if on else "off") for on in (True, False)}
-    if prompts[True] != prompts[False]:
-        return None
-    tail = prompts[True].rstrip()
-    opens = tail.endswith(_OPEN)
-    if opens == (thinking == "on") or (thinking == "off" and tail.endswith(_CLOSE)):
-        return None
-    does = "always opens a thought" if opens else "never opens one"
-    return (
-        f"thinking: {thinking}, but the model's chat template has no switch ({SWITCH}) and {does}; set thinking: "
-        "model, or take a model that has the switch"
-    )

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from mindgpt_plugins.core.dataset_files import SetRow, read_set_info, read_set_rows
 from mindgpt_plugins.core.errors import StageError
 from mindgpt_plugins.core.files import FileError
-from mindgpt_plugins.families import FamilyError, PixelLimits
+from mindgpt_plugins.families import FamilyError, PixelLimits, Thinking
 from mindgpt_plugins.inspection.faults import FAULTS, STOPPING, Fault, FaultTally
 from mindgpt_plugins.inspection.images import find_image_faults
 from mindgpt_plugins.inspection.labels import find_answer_faults, find_difficulty_faults
@@ -34,11 +34,13 @@ class Measure:
         model: folder of the model whose tokenizer counts.
         limits: the recipe's limits of a picture.
         with_response: whether the supervised reply counts (training), or only the prompt (rollouts).
+        thinking: how the chat template is switched.
     """
 
     model: str
     limits: PixelLimits
     with_response: bool
+    thinking: Thinking = "model"
 
 
 @dataclass

@@ -137,31 +137,44 @@ def check_template(
         found = judge_template(host, own, compared, strict)
         if found.fault is None and "system" not in found.notes:
             return found
-        fitting = tuple(_find_fitting(own, compared, template, default_system, thinking))
-        if fitting and found.fault is None:
+        fitting = _list_fitting(own, compared, template, default_system, thinking)
+        if found.fault is None and any("thinking:" not in one for one in fitting):
             found = judge_template(host, own, compared, strict=True)
         return TemplateVerdict(found.rows, found.notes, found.fault, fitting)
 
 
-def _find_fitting(
+def _list_fitting(
     own: Own, rows: list[ConvertedRow], but: str, default_system: str | None, thinking: Thinking
-) -> Iterator[str]:
+) -> tuple[str, ...]:
+    """Templates that fit as they are; where there are none, those that do with thoughts switched otherwise."""
+    found = tuple(name for name, noted in _find_fitting(own, rows, default_system, thinking, but) if not noted)
+    if found:
+        return found
+    others: list[Thinking] = [one for one in ("off", "on", "model") if one != thinking]
+    return tuple(
+        f"{name} with thinking: {other}"
+        for other in others
+        for name, noted in _find_fitting(own.switch(other), rows, default_system, other)
+        if "system" not in noted
+    )
+
+
+def _find_fitting(
+    own: Own, rows: list[ConvertedRow], default_system: str | None, thinking: Thinking, but: str = ""
+) -> Iterator[tuple[str, Mapping[str, int]]]:
+    """Each template without a fault, with its notes."""
     from llamafactory.data.template import TEMPLATES
 
     text = own.decode(own.render(rows[0]))
     for name, template in TEMPLATES.items():
         # What stands around a user's words must be in the model's own text: it saves a copy of the tokenizer for each.
-        around = [
-            part.strip()
-            for slot in template.format_user.slots
-            if isinstance(slot, str)
-            for part in slot.split("{{content}}")
-        ]
+        slots = [slot for slot in template.format_user.slots if isinstance(slot, str)]
+        around = [part.strip() for slot in slots for part in slot.split("{{content}}")]
         if name == but or not all(part in text for part in around):
             continue
         verdict = judge_template(HostTemplate(name, own, default_system, thinking), own, rows)
-        if verdict.fault is None and not verdict.notes:
-            yield name
+        if verdict.fault is None:
+            yield name, verdict.notes
 
 
 @contextmanager

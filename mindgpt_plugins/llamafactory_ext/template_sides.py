@@ -110,6 +110,12 @@ class Own:
         """Ids of the whole conversation."""
         return self._ids(self._chat(row, row.messages, system), ask=False)
 
+    def switch(self, thinking: Thinking) -> Own:
+        """The same, its chat template switched otherwise."""
+        other = copy.copy(self)
+        other.switches = list_template_switches(thinking)
+        return other
+
     def render_prompt(self, row: ConvertedRow, system: str | None = None) -> tuple[list[int], int]:
         """Ids of what the last reply is generated from, and how many of them stand before the model's turn."""
         chat = self._chat(row, row.messages[:-1], system)

@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING
 
 from mindgpt_plugins.core.dataset_files import INFO, DatasetError, read_set_info
 from mindgpt_plugins.core.errors import StageError
-from mindgpt_plugins.families import PixelLimits, find_thinking_problem, load_family
+from mindgpt_plugins.families import PixelLimits, load_family
 from mindgpt_plugins.inspection.faults import FaultCount
 from mindgpt_plugins.inspection.readers import Reader, locate_set_file
 from mindgpt_plugins.inspection.sets import Measure, SetInspection, inspect_set
+from mindgpt_plugins.pipeline.references import find_root_models
 from mindgpt_plugins.stages.base import SetRead
 
 if TYPE_CHECKING:
-    from mindgpt_plugins.pipeline.plan import PlannedStage
+    from mindgpt_plugins.pipeline.plan import Plan, PlannedStage
 
 
 @dataclass(frozen=True)
@@ -91,19 +92,17 @@ def check_data(stage: PlannedStage) -> list[str]:
     return problems
 
 
-def check_models(stage: PlannedStage) -> list[str]:
-    """What the models that a planned stage starts from cannot do of what the recipe asks; those that are here."""
-    if stage.context.thinking == "model":
-        return []
+def check_models(plan: Plan, stage: PlannedStage) -> list[str]:
+    """What the models that a stage starts from cannot do of what the recipe asks; those whose files are here."""
     problems = []
-    for to, reference in stage.config.references():
-        folder = Path(stage.context.model(reference)) if to == "model" else None
-        if folder is None or not (folder / "tokenizer_config.json").is_file():
-            continue
-        family = load_family(folder)
-        if family.processor.chat_template is not None:
-            problem = find_thinking_problem(family, stage.context.thinking)
-            problems += [f"model {reference!r}: {problem}"] if problem else []
+    for key, folder in find_root_models(plan, stage).items():
+        if stage.context.thinking != "model" and (folder / "tokenizer_config.json").is_file():
+            family = load_family(folder, stage.context.thinking)
+            if family.processor.chat_template is not None:
+                problem = family.find_thinking_problem()
+                problems += [f"{key}: {problem}"] if problem else []
+        if key == "model":
+            problems += stage.stage.check_model(stage.config, stage.context, folder)
     return problems
 
 

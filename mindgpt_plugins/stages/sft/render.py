@@ -224,6 +224,10 @@ def _section(
         ours["media_dirs"] = media
     if config.guard.model_fields_set:
         ours["guard"] = config.guard.model_dump(mode="json")
+    if not config.check_template:
+        ours["check_template"] = False
+    if context.thinking != "model":
+        ours["thinking"] = context.thinking
     if config.patches:
         ours["patches"] = config.patches
     if config.trace:
