@@ -32,7 +32,8 @@ from mindgpt_plugins.llamafactory_ext.feedback import Feedback
 from mindgpt_plugins.llamafactory_ext.frozen_parts import freeze_model_parts
 from mindgpt_plugins.llamafactory_ext.settings import LlamaFactorySettingsError, Section
 from mindgpt_plugins.llamafactory_ext.stopping import SaveOnSignalCallback
-from mindgpt_plugins.llamafactory_ext.template_check import HARMLESS, check_template
+from mindgpt_plugins.llamafactory_ext.template_check import check_template
+from mindgpt_plugins.llamafactory_ext.template_compare import HARMLESS
 from mindgpt_plugins.llamafactory_ext.template_sides import TemplateError
 from mindgpt_plugins.llamafactory_ext.trained_rows import record_trained_rows
 
@@ -151,7 +152,7 @@ class HostTrainerMixin(_Host):  # type: ignore[misc]
             else:
                 if found.fault is not None:
                     raise LlamaFactorySettingsError(
-                        f"set {name!r}: {found.describe(data.template, model)}. `check_template: false` trains another "
+                        f"set {name!r}: {found.describe(model)}. `check_template: false` trains another "
                         "markup than the model's own"
                     )
                 said = f"{name}: template {data.template!r} is the model's own on {found.rows} rows"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -17,6 +18,7 @@ from mindgpt_plugins.core import device, guard
 from mindgpt_plugins.core.files import read_json
 from mindgpt_plugins.core.registry import PluginError, RegistryError
 from mindgpt_plugins.curriculum.base import CurriculumError
+from mindgpt_plugins.families import Thinking
 from mindgpt_plugins.guards.divergence import TrainingDiverged
 from mindgpt_plugins.llamafactory_ext import checkpoints, seams
 from mindgpt_plugins.llamafactory_ext.columns import DataError
@@ -41,10 +43,12 @@ _TORCHRUN = "MINDGPT_TORCHRUN"
 
 
 def main(argv: list[str]) -> None:
-    """Run ``train x.yaml [key=value …]``; anything without a ``mindgpt:`` section goes to the stock command."""
-    if len(argv) < 2 or argv[0] != "train" or not argv[1].endswith((".yaml", ".yml", ".json")):
+    """Run ``train x.yaml [key=value …]``; what has neither a ``mindgpt:`` section nor ``template: auto`` is stock."""
+    if len(argv) < 2 or argv[0] not in ("train", "export") or not argv[1].endswith((".yaml", ".yml", ".json")):
         _stock(argv)
     try:
+        if argv[0] == "export":
+            _stock([*argv, *_name_template(read_host_arguments(Path(argv[1]), argv[2:]))])
         host = read_host_arguments(Path(argv[1]), argv[2:])
         if "mindgpt" not in host:
             _stock(argv)
@@ -84,6 +88,7 @@ def read_host_arguments(path: Path, overrides: list[str]) -> dict[str, Any]:
 def run_training(section: Section, host: dict[str, Any]) -> None:
     """Train in this process with the seams rebound."""
     _die_with_parent()
+    host |= dict(one.split("=", 1) for one in _name_template(host))
     output_dir = host.get("output_dir")
     if output_dir and not host.get("overwrite_output_dir") and not isinstance(host.get("resume_from_checkpoint"), str):
         ranks = int(os.environ.get("WORLD_SIZE", "1"))
@@ -107,6 +112,26 @@ def run_training(section: Section, host: dict[str, Any]) -> None:
         from llamafactory.train.tuner import run_exp
 
         run_exp(args=host)
+
+
+def _name_template(host: Mapping[str, Any]) -> list[str]:
+    """``template=NAME`` where the host's arguments say ``auto``, which only we understand."""
+    from mindgpt_plugins.llamafactory_ext.template_choice import AUTO
+
+    if host.get("template") != AUTO:
+        return []
+    from mindgpt_plugins.llamafactory_ext.template_check import resolve_template
+    from mindgpt_plugins.llamafactory_ext.template_sides import TemplateError
+
+    switch = host.get("enable_thinking")
+    thinking: Thinking = "model" if switch is None else "on" if switch else "off"
+    try:
+        name = resolve_template(str(host.get("model_name_or_path")), host.get("default_system"), thinking)
+    except TemplateError as error:
+        raise LlamaFactorySettingsError(str(error)) from None
+    if os.environ.get("RANK", "0") == "0":
+        print(f"mindgpt: template: auto is {name!r}", flush=True)
+    return [f"template={name}"]
 
 
 def _stock(argv: list[str]) -> NoReturn:

@@ -37,7 +37,7 @@ def judge_template(
         found = check_template(model, template, Path(folder), name, default_system=default_system, thinking=thinking)
     except TemplateError as error:
         return {"problem": None, "unknown": str(error)}
-    return {"problem": None if found.fault is None else found.describe(template, model), "unknown": None}
+    return {"problem": None if found.fault is None else found.describe(model), "unknown": None}
 
 
 ABOUT: dict[str, Callable[..., dict[str, Any]]] = {"settings": judge_settings, "template": judge_template}

@@ -6,7 +6,7 @@ import copy
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mindgpt_plugins.core.dataset_files import (
     INFO,
@@ -17,7 +17,10 @@ from mindgpt_plugins.core.dataset_files import (
     read_set_rows,
 )
 from mindgpt_plugins.core.registry import hint_nearest
-from mindgpt_plugins.families import Thinking, list_template_switches
+from mindgpt_plugins.families import FamilyError, Thinking, find_family, list_template_switches, load_processor
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 MEDIA = {"<image>": "image", "<video>": "video"}
 PLAIN_ROLES = {"user", "assistant"}
@@ -42,6 +45,13 @@ class ConvertedRow:
     videos: list[Any]
 
 
+def make_blanks(row: ConvertedRow) -> list[Image]:
+    """A small picture for each of a row's: how many tokens a larger one has is its size's business."""
+    from PIL import Image as Pillow
+
+    return [Pillow.new("RGB", (64, 64)) for _ in row.images]
+
+
 class HostTemplate:
     """A named template of LLaMA-Factory; the host changes the tokenizer it is given."""
 
@@ -60,8 +70,7 @@ class HostTemplate:
             self.template = get_template_and_fix_tokenizer(self.tokenizer, arguments)
         finally:
             TEMPLATES[name] = shipped
-        # One token per picture: no picture has to be read.
-        self.plugin = dataclasses.replace(self.template.mm_plugin, expand_mm_tokens=False)
+        self.plugin = self.template.mm_plugin
         self.empty_thought = self.template.add_thought()
 
     def render(self, row: ConvertedRow, system: str | None = None) -> list[int]:
@@ -76,7 +85,11 @@ class HostTemplate:
             HostRefusal: e.g. a picture for a template without eyes.
         """
         try:
-            turns = self.plugin.process_messages(row.messages, row.images, row.videos, [], self.processor)
+            if row.videos:  # no frame has to be read: a placeholder each
+                plugin, images = dataclasses.replace(self.plugin, expand_mm_tokens=False), row.images
+            else:
+                plugin, images = self.plugin, make_blanks(row)
+            turns = plugin.process_messages(row.messages, images, row.videos, [], self.processor)
             pairs = self.template.encode_multiturn(self.tokenizer, turns, system or row.system or None, None)
         except Exception as error:  # noqa: BLE001 - a plugin meant for another family raises what its assumptions meet
             raise HostRefusal(f"cannot render it: {error}") from None
@@ -95,31 +108,31 @@ class Own:
     """The model's tokenizer and chat template."""
 
     def __init__(self, folder: str, thinking: Thinking = "model"):
-        from transformers import AutoProcessor, AutoTokenizer
+        from transformers import AutoConfig
 
-        names = ("preprocessor_config.json", "processor_config.json")
-        sees = any((Path(folder) / name).is_file() for name in names)
-        self.processor = AutoProcessor.from_pretrained(folder) if sees else None
-        self.tokenizer = self.processor.tokenizer if self.processor else AutoTokenizer.from_pretrained(folder)
-        self.renderer = self.processor or self.tokenizer
-        self.switches = list_template_switches(thinking)
-        if not self.renderer.chat_template:
-            raise TemplateError(f"{folder}: the model has no chat template to compare with")
+        self.renderer = load_processor(folder)
+        self.tokenizer = getattr(self.renderer, "tokenizer", self.renderer)
+        self.processor = self.renderer if self.renderer is not self.tokenizer else None
+        self.model_type = str(AutoConfig.from_pretrained(folder).model_type)
+        try:
+            self._family = find_family(self.renderer, thinking)
+        except FamilyError as error:
+            raise TemplateError(f"{folder}: {error}") from None
 
     def render(self, row: ConvertedRow, system: str | None = None) -> list[int]:
         """Ids of the whole conversation."""
-        return self._ids(self._chat(row, row.messages, system), ask=False)
+        return self._ids(row, self._chat(row, row.messages, system), ask=False)
 
     def switch(self, thinking: Thinking) -> Own:
         """The same, its chat template switched otherwise."""
         other = copy.copy(self)
-        other.switches = list_template_switches(thinking)
+        other._family = dataclasses.replace(self._family, thinking=thinking)
         return other
 
     def render_prompt(self, row: ConvertedRow, system: str | None = None) -> tuple[list[int], int]:
         """Ids of what the last reply is generated from, and how many of them stand before the model's turn."""
         chat = self._chat(row, row.messages[:-1], system)
-        return self._ids(chat, ask=True), len(self._ids(chat, ask=False))
+        return self._ids(row, chat, ask=True), len(self._ids(row, chat, ask=False))
 
     def _chat(self, row: ConvertedRow, messages: list[dict[str, str]], system: str | None) -> list[dict[str, Any]]:
         said = system or row.system
@@ -139,14 +152,17 @@ class Own:
             text = text[at + len(mark) :]
         return parts
 
-    def _ids(self, chat: list[dict[str, Any]], ask: bool) -> list[int]:
+    def _ids(self, row: ConvertedRow, chat: list[dict[str, Any]], ask: bool) -> list[int]:
         from jinja2 import TemplateError as JinjaError
 
         try:
-            text = self.renderer.apply_chat_template(chat, tokenize=False, add_generation_prompt=ask, **self.switches)
+            text = self._family.render_chat(chat, ask=ask)
         except JinjaError as error:
             raise TemplateError(f"the model's chat template cannot render {chat}: {error}") from None
-        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        blanks = make_blanks(row) if self.processor is not None and not row.videos else []
+        if blanks:
+            return [int(i) for i in self._family.encode([text], [blanks])["input_ids"][0]]
+        ids: list[int] = self.tokenizer(text, add_special_tokens=self._family.adds_special_tokens(text))["input_ids"]
         return ids
 
     def decode(self, ids: list[int]) -> str:

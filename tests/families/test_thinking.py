@@ -67,4 +67,4 @@ def test_what_is_asked_is_what_was_trained(
     assert (found.fault is None) is fits, found
     if not fits:
         assert "qwen3_5 with thinking: off" in found.fitting
-        assert "row 0, token" in found.describe(template, "m")
+        assert "row 0, token" in found.describe("m")

@@ -109,6 +109,8 @@ QWEN_NAMED = {
     "vision_end_token": "<|vision_end|>",
 }  # fmt: skip
 QWEN_PICTURE = "<|vision_start|><|image_pad|><|vision_end|>"
+QWEN2_SYSTEM = "{%- if messages[0].role != 'system' %}{{- '<|im_start|>system\\nYou are a helpful assistant.<|im_end|>\\n' }}{%- endif %}"
+"""Which Qwen2-VL's and Qwen2.5-VL's templates write where there is none."""
 IM = ("<|im_end|>", "<|endoftext|>")
 
 
@@ -131,7 +133,7 @@ def _rope(*sections: int, **more: Any) -> dict[str, Any]:
 def _qwen2_5_vl(folder: Path) -> None:
     import transformers as t
 
-    tokenizer = _tokenizer(QWEN, *IM, _chatml(QWEN_PICTURE), **QWEN_NAMED)
+    tokenizer = _tokenizer(QWEN, *IM, _chatml(QWEN_PICTURE, before=QWEN2_SYSTEM), **QWEN_NAMED)
     config = t.Qwen2_5_VLConfig(
         text_config=_text(tokenizer, *IM, rope_parameters=_rope(4, 2, 2)),
         vision_config=_qwen_sight(14, window_size=112, fullatt_block_indexes=[1]),
@@ -150,7 +152,7 @@ def _qwen2_5_vl(folder: Path) -> None:
 def _qwen2_vl(folder: Path) -> None:
     import transformers as t
 
-    tokenizer = _tokenizer(QWEN, *IM, _chatml(QWEN_PICTURE), **QWEN_NAMED)
+    tokenizer = _tokenizer(QWEN, *IM, _chatml(QWEN_PICTURE, before=QWEN2_SYSTEM), **QWEN_NAMED)
     config = t.Qwen2VLConfig(
         text_config=_text(tokenizer, *IM, rope_parameters=_rope(4, 2, 2)),
         vision_config={
@@ -322,9 +324,13 @@ def _gemma3(folder: Path) -> None:
         "<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>", "<start_of_image>", "<end_of_image>",
         "<image_soft_token>",
     )  # fmt: skip
+    # A system prompt is the beginning of the first user turn.
     template = (
-        "{{- bos_token }}{%- for message in messages %}"
+        "{{- bos_token }}{%- set first = '' %}{%- if messages[0].role == 'system' %}"
+        "{%- set said = messages[0].content %}{%- set first = (said if said is string else said[0].text) + '\\n\\n' %}"
+        "{%- set messages = messages[1:] %}{%- endif %}{%- for message in messages %}"
         "{{- '<start_of_turn>' + ('model' if message.role == 'assistant' else message.role) + '\\n' }}"
+        "{{- first if loop.first else '' }}"
         + _parts("<start_of_image>", "part.text | trim")
         + "{{- '<end_of_turn>\\n' }}{%- endfor %}{%- if add_generation_prompt %}{{- '<start_of_turn>model\\n' }}"
         "{%- endif %}"
@@ -527,9 +533,22 @@ def _lfm2_vl(folder: Path) -> None:
 def _mistral3(folder: Path) -> None:
     import transformers as t
 
-    special = ("<unk>", "<s>", "</s>", "<pad>", "[INST]", "[/INST]", "[IMG]", "[IMG_BREAK]", "[IMG_END]")
+    special = (
+        "<unk>",
+        "<s>",
+        "</s>",
+        "<pad>",
+        "[INST]",
+        "[/INST]",
+        "[IMG]",
+        "[IMG_BREAK]",
+        "[IMG_END]",
+        "[SYSTEM_PROMPT]",
+        "[/SYSTEM_PROMPT]",
+    )
     template = (
-        "{{- bos_token }}{%- for message in messages %}{%- if message.role == 'user' %}{{- '[INST]' }}"
+        "{{- bos_token }}{%- for message in messages %}{%- if message.role == 'system' %}{{- '[SYSTEM_PROMPT]' }}"
+        + _parts("") + "{{- '[/SYSTEM_PROMPT]' }}{%- elif message.role == 'user' %}{{- '[INST]' }}"
         + _parts("[IMG]") + "{{- '[/INST]' }}{%- else %}" + _parts("") + "{{- eos_token }}{%- endif %}{%- endfor %}"
     )  # fmt: skip
     ends = ("</s>", "<pad>")

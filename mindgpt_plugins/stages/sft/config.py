@@ -61,7 +61,10 @@ class TrainingConfig(StageConfig):
         "freeze_vision_tower.",
     )
     cutoff_len: int = Field(2048, ge=1, description="Longest sample in tokens, vision tokens included.")
-    template: str = Field("qwen3_vl_nothink", description="Chat template: LLaMA-Factory's name of it.")
+    template: str = Field(
+        "auto",
+        description="Chat template: LLaMA-Factory's name of it, or auto: the one that writes the model's own markup.",
+    )
     check_template: Annotated[bool, HOW] = Field(
         True,
         description="Whether a template that trains another markup than the model's own chat template asks is refused; "

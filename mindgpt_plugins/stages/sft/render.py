@@ -57,6 +57,7 @@ def render_training_commands(
             "adapter_name_or_path": train["output_dir"],
             "finetuning_type": "lora",
             "template": config.template,
+            **list_template_switches(context.thinking),
             "image_min_pixels": context.min_pixels,
             "image_max_pixels": context.max_pixels,
             "infer_dtype": "float32" if context.cpu else "bfloat16",
@@ -65,7 +66,7 @@ def render_training_commands(
         }
         path = _write(folder / "export.yaml", export)
         hidden = {"CUDA_VISIBLE_DEVICES": ""} if context.cpu else {}
-        steps.append(Command(("-m", "llamafactory.cli", "export", path), hidden))
+        steps.append(Command(("-m", "mindgpt_plugins.llamafactory_ext", "export", path), hidden))
     return steps
 
 
