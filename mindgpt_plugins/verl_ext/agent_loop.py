@@ -46,6 +46,25 @@ class Shared:
             raise
 
 
+class UnexpandedPrompts:
+    """A server client that asks with placeholders as the chat template writes them, one per picture.
+
+    vLLM puts a picture's tokens in place of its placeholder. Of a prompt that has them already it would replace the
+    first and leave the rest as text; verl takes them out for Qwen-VL only (``qwen2_5_vl_dedup_image_tokens``).
+
+    Args:
+        client: verl's.
+        short: ids of the prompt before its pictures are put in.
+    """
+
+    def __init__(self, client: Any, short: list[int]):
+        self._client, self._short = client, short
+
+    async def generate(self, *, prompt_ids: list[int], **request: Any) -> Any:
+        """Ask with the short ids."""
+        return await self._client.generate(prompt_ids=list(self._short), **request)
+
+
 class SeededSingleTurnAgentLoop(SingleTurnAgentLoop):  # type: ignore[misc]
     """One reply of one prompt."""
 
@@ -65,6 +84,20 @@ class SeededSingleTurnAgentLoop(SingleTurnAgentLoop):  # type: ignore[misc]
                 sampling_params[EXPECTED] = announced
         self.uid = kwargs["uid"]
         return await super().run(sampling_params, priority=priority, **kwargs)
+
+    @property
+    def _expands_itself(self) -> bool:
+        """Whether the engine puts pictures' tokens in, and verl does not take them out before."""
+        kind = type(getattr(self.processor, "image_processor", None)).__name__
+        return self.rollout_config.name == "vllm" and "Qwen2VLImageProcessor" not in kind
+
+    def _shorten(self, messages: list[dict[str, Any]]) -> list[int]:
+        assert self._family is not None
+        text = self._family.processor.apply_chat_template(
+            messages, add_generation_prompt=True, tokenize=False, **self.apply_chat_template_kwargs
+        )
+        begin = self._family.adds_special_tokens(text)
+        return list(self._family.tokenizer(text, add_special_tokens=begin)["input_ids"])
 
     @cached_property
     def _family(self) -> ModelFamily | None:
@@ -98,6 +131,9 @@ class SeededSingleTurnAgentLoop(SingleTurnAgentLoop):  # type: ignore[misc]
             tokens = await compute(messages, **{**kwargs, "mm_inputs_out": features})
             return tokens, features
 
+        if kwargs.get("images") and self._expands_itself:
+            short = await self.shared.get(("short", self.uid), lambda: asyncio.to_thread(self._shorten, messages))
+            self.server_manager = UnexpandedPrompts(self.server_manager, short)
         tokens, features = await self.shared.get(("tokens", self.uid), render)
         if kwargs.get("mm_inputs_out") is not None:
             kwargs["mm_inputs_out"].update(features)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +17,14 @@ pytest.importorskip("verl.trainer.ppo.v1.agent_loop_tq")
 from mindgpt_patches import verl_media_batch, verl_processor_call, verl_processors  # noqa: E402
 from mindgpt_patches.guard import restore_places  # noqa: E402
 
-from mindgpt_plugins.families import FamilyError, ModelFamily, PromptFeatures, find_family, load_processor  # noqa: E402
+from mindgpt_plugins.families import (  # noqa: E402
+    FamilyError,
+    ModelFamily,
+    PixelLimits,
+    PromptFeatures,
+    find_family,
+    load_processor,
+)
 from mindgpt_plugins.verl_ext.model_support import find_rl_refusal  # noqa: E402
 
 Build = Callable[[str], Path]
@@ -83,6 +91,64 @@ def test_verl_asks_with_the_ids_that_every_stage_asks_with(
     assert ids == list(own.encode([own.render_chat(messages)], [images])["input_ids"][0])
     if tokenizer.bos_token_id is not None:
         assert ids.count(tokenizer.bos_token_id) == 1
+
+
+class Recorder:
+    """Stands in for verl's client of the rollout servers."""
+
+    async def generate(self, **request: Any) -> Any:
+        self.asked = request
+
+
+def prepare(folder: Path, messages: list[dict[str, Any]], backend: str, data: dict[str, Any]) -> SimpleNamespace:
+    """What our agent loop makes of a row of verl's data set."""
+    from transformers import AutoConfig
+    from verl.utils.dataset.rl_dataset import RLHFDataset
+    from verl.utils.tokenizer.continuous_token_wiring import create_continuous_token_builder
+
+    from mindgpt_plugins.verl_ext.agent_loop import SeededSingleTurnAgentLoop, Shared
+
+    async def run() -> SimpleNamespace:
+        loop = object.__new__(SeededSingleTurnAgentLoop)
+        loop.processor, loop.tokenizer, _ = load(folder)
+        loop.rollout_config = SimpleNamespace(name=backend, prompt_length=4096)
+        loop.apply_chat_template_kwargs, loop.data_config, loop.dataset_cls = {}, data, RLHFDataset
+        loop.uid, loop.shared, loop.loop = "s1p0", Shared(), asyncio.get_running_loop()
+        loop.server_manager = client = Recorder()
+        kind = AutoConfig.from_pretrained(folder).model_type
+        loop.continuous_token_builder = create_continuous_token_builder(
+            loop.tokenizer, hf_model_type=kind, processor=loop.processor
+        )
+        media = await loop.process_multi_modal_info(messages)
+        ids = await loop.ct_build_initial_tokens(messages, images=media.get("images"))
+        await loop.server_manager.generate(prompt_ids=ids, image_data=media.get("images"))
+        return SimpleNamespace(ids=ids, images=media.get("images") or [], asked=client.asked)
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize("backend", ["hf_cpu", "vllm"])
+def test_our_agent_loop_shows_the_pictures_of_training_and_lets_vllm_put_them_in(
+    folder: Path, pictures: dict[str, Path], backend: str
+) -> None:
+    own = load(folder)[2]
+    names = ("large", "small") if own.sees else ()
+    parts = [*({"type": "image", "image": Image.open(pictures[n])} for n in names), {"type": "text", "text": QUESTION}]
+    turns = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": parts if names else QUESTION}]
+    if folder.name in ("llava_next", "mistral3"):  # their templates here know no system turn
+        turns = turns[1:]
+    limits = {"min_pixels": 1024, "max_pixels": 9216}
+    got = prepare(folder, turns, backend, {"mindgpt_image": limits})
+    fitted = [own.fit_picture(Image.open(pictures[name]), PixelLimits(**limits)) for name in names]
+    assert [image.tobytes() for image in got.images] == [image.tobytes() for image in fitted]
+    text = own.render_chat(turns)
+    ids = torch.as_tensor(own.encode([text], [fitted])["input_ids"][0]).tolist()
+    assert got.ids == ids
+    if backend == "vllm" and names and "Qwen2VL" not in type(own.processor.image_processor).__name__:
+        short = own.tokenizer(text, add_special_tokens=own.adds_special_tokens(text))["input_ids"]
+        assert got.asked["prompt_ids"] == short and len(short) < len(ids)
+    else:
+        assert got.asked["prompt_ids"] == ids  # verl's own way
 
 
 def test_a_text_turn_reaches_templates_that_read_parts_only(build: Build) -> None:
