@@ -68,6 +68,7 @@ class UnexpandedPrompts:
 class SeededSingleTurnAgentLoop(SingleTurnAgentLoop):  # type: ignore[misc]
     """One reply of one prompt."""
 
+    server_manager: Any
     shared = Shared()  # one instance of this class per reply, one cache per process
 
     async def run(self, sampling_params: dict[str, Any], priority: int = 0, **kwargs: Any) -> Any:

@@ -42,7 +42,9 @@ def compute_loss(folder: Path, mesh: Any) -> tuple[float, dict[str, float]]:
     inputs = family.encode([text], [[Image.linear_gradient("L").convert("RGB").resize((80, 96))]], return_tensors="pt")
     loss = model(**inputs, labels=inputs["input_ids"]).loss
     loss.backward()
-    return float(loss), {name: float(p.grad.norm()) for name, p in model.named_parameters() if p.grad is not None}
+    return float(loss.detach()), {
+        name: float(p.grad.norm()) for name, p in model.named_parameters() if p.grad is not None
+    }
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ def test_two_steps_train_eye_and_language_on_what_was_sampled(
     found = run(folder, stage(world, model=str(model), max_prompt_tokens=256, lr=1e-3), (spread,))
     assert [line["step"] for line in found] == [1, 2]
     assert all(line["actor/grad_norm"] > 0 for line in found)
-    # The engine saw the pictures and ids that the rollout saw, and step 2 the weights of step 1. Equal they are not: the
+    # The engine saw the pictures and ids that the rollout saw, and step 2 the weights of step 1. They are not equal: a
     # rollout cannot choose rows beyond the tokenizer, a tenth of these small vocabularies.
     assert min(line["training/rollout_actor_probs_pearson_corr"] for line in found) > 0.999
     assert {one.state for one in records.read_outcomes(folder)} <= {"applied", "not needed"}
