@@ -49,7 +49,7 @@ class HFServer:
         from verl.utils import hf_processor, hf_tokenizer
         from verl.utils.model import get_hf_auto_model_class
 
-        self.config = config
+        self.config, self.replica_rank = config, replica_rank
         self.global_steps: int | None = None
         self.tokenizer = hf_tokenizer(model_path)
         self.family = find_family(hf_processor(model_path) or self.tokenizer)
@@ -187,7 +187,8 @@ class HFServer:
         like = seen.digest()
         self.unseeded[like] += 1
         seed = int(getattr(self.config, "seed", 0) or 0)
-        return derive_sample_seed(seed, like.hex(), self.unseeded[like], self.global_steps or 0) & 0x7FFFFFFF
+        prompt = f"{self.replica_rank}/{like.hex()}"  # siblings may be spread over servers
+        return derive_sample_seed(seed, prompt, self.unseeded[like], self.global_steps or 0) & 0x7FFFFFFF
 
     def _pictures(self, batch: list[_Request]) -> dict[str, Any]:
         """Inputs of the pictures of a batch, joined as the training side joins them."""
