@@ -56,6 +56,7 @@ BUILTINS: dict[str, dict[str, str]] = {
         "verl_meta_init": "mindgpt_patches.verl_meta_init:apply",
         "verl_processors": "mindgpt_patches.verl_processors:apply",
         "verl_processor_call": "mindgpt_patches.verl_processor_call:apply",
+        "verl_shared_keys": "mindgpt_patches.verl_shared_keys:apply",
         "verl_tiled_mlp": "mindgpt_patches.verl_tiled_mlp:apply",
         "verl_vision_tables": "mindgpt_patches.verl_vision_tables:apply",
         "vision_dedup": "mindgpt_patches.vision_dedup:apply",

@@ -73,6 +73,9 @@ CATALOG: dict[str, Entry] = {
     "verl_processor_call": Entry(
         ("rl",), "always", "prompts with pictures begin once, and their pictures stay together", "verl.utils"
     ),
+    "verl_shared_keys": Entry(
+        ("rl",), "always", "layers that share keys and values can be sharded", "verl.utils.fsdp_utils"
+    ),
     "verl_tiled_mlp": Entry(
         ("rl",), "always", "verl's option model.tiled_mlp acts", "verl.workers.engine.fsdp.transformer_impl"
     ),

@@ -1,4 +1,7 @@
-"""Sharding of vision towers that read an embedding's weight themselves, by verl's own function on one gloo rank."""
+"""Sharding of vision towers that read an embedding's weight themselves, and of layers that share keys and values.
+
+By verl's own function, on one gloo rank.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,12 @@ from typing import Any
 
 import pytest
 import torch
-from mindgpt_patches import verl_vision_tables
+from mindgpt_patches import verl_shared_keys, verl_vision_tables
 from mindgpt_patches.guard import restore_places
 from PIL import Image
 from support.families import build_family
 from torch import distributed
+from torch.distributed.fsdp import MixedPrecisionPolicy
 
 from mindgpt_plugins.families import find_family, load_generator, load_processor
 
@@ -33,23 +37,32 @@ def patched() -> Iterator[None]:
     restore_places(verl_vision_tables.places())
 
 
-def compute_loss(folder: Path, mesh: Any) -> tuple[float, dict[str, float]]:
-    """Loss of a sharded model on one picture, and the sizes of its gradients."""
-    family, model = find_family(load_processor(str(folder))), load_generator(str(folder))
-    assert not model.config.tie_word_embeddings
-    fsdp.apply_fsdp2(model, {"mesh": mesh}, {})
+def compute_loss(folder: Path, mesh: Any = None) -> tuple[float, dict[str, float]]:
+    """Loss of a model on one picture, and the sizes of its gradients; sharded over a mesh as verl does it."""
+    family, model = find_family(load_processor(str(folder))), load_generator(str(folder)).train()
+    if mesh is not None:
+        policy = MixedPrecisionPolicy(param_dtype=torch.float32, reduce_dtype=torch.float32, cast_forward_inputs=True)
+        fsdp.apply_fsdp2(model, {"mesh": mesh, "mp_policy": policy}, {})
     text = family.render_chat([{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "what?"}]}])
     inputs = family.encode([text], [[Image.linear_gradient("L").convert("RGB").resize((80, 96))]], return_tensors="pt")
-    loss = model(**inputs, labels=inputs["input_ids"]).loss
+    loss = model(**inputs, labels=inputs["input_ids"], use_cache=False).loss
     loss.backward()
-    return float(loss.detach()), {
-        name: float(p.grad.norm()) for name, p in model.named_parameters() if p.grad is not None
-    }
+    sizes = {name: float(p.grad.norm()) for name, p in model.named_parameters() if p.grad is not None}
+    return float(loss.detach()), sizes
 
 
 @pytest.fixture(scope="module")
 def glm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_family("glm46v", tmp_path_factory.mktemp("glm"))
+
+
+def compare(folder: Path, mesh: Any) -> dict[str, float]:
+    """Sizes of a sharded model's gradients, which are those of the whole one."""
+    loss, sizes = compute_loss(folder, mesh)
+    want, whole = compute_loss(folder)
+    assert loss == pytest.approx(want, rel=1e-5) and sizes.keys() == whole.keys()
+    assert all(sizes[name] == pytest.approx(size, rel=1e-3, abs=1e-6) for name, size in whole.items())
+    return sizes
 
 
 def test_the_installed_host_has_the_fault(glm: Path, mesh: Any) -> None:
@@ -58,17 +71,19 @@ def test_the_installed_host_has_the_fault(glm: Path, mesh: Any) -> None:
 
 
 def test_the_tower_is_trained_and_the_numbers_are_those_of_the_whole_model(glm: Path, mesh: Any, patched: None) -> None:
-    loss, sizes = compute_loss(glm, mesh)
-    family, whole = find_family(load_processor(str(glm))), load_generator(str(glm))
-    text = family.render_chat([{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "what?"}]}])
-    inputs = family.encode([text], [[Image.linear_gradient("L").convert("RGB").resize((80, 96))]], return_tensors="pt")
-    want = whole(**inputs, labels=inputs["input_ids"]).loss
-    want.backward()
-    assert loss == pytest.approx(float(want), rel=1e-5)
-    named = {name: float(p.grad.norm()) for name, p in whole.named_parameters() if p.grad is not None}
-    table = next(name for name in named if "position_embedding" in name)
-    assert sizes[table] > 0 and sizes.keys() == named.keys()
-    assert all(sizes[name] == pytest.approx(size, rel=1e-3, abs=1e-6) for name, size in named.items())
+    sizes = compare(glm, mesh)
+    assert all(size > 0 for name, size in sizes.items() if "position_embedding" in name)
+
+
+def test_layers_that_share_keys_find_them(tmp_path: Path, mesh: Any) -> None:
+    folder = build_family("gemma4", tmp_path)
+    with pytest.raises(KeyError):  # the host's fault
+        compute_loss(folder, mesh)
+    verl_shared_keys.apply()
+    try:
+        assert compare(folder, mesh)
+    finally:
+        restore_places(verl_shared_keys.places())
 
 
 @pytest.mark.parametrize("family", ["glm46v", "lfm2_vl", "gemma3"])
