@@ -1,9 +1,9 @@
 """Lets verl 0.9.1 train models whose layers share keys and values (Gemma 4 E2B, E4B) under FSDP2.
 
 Why: such a model hands one dictionary from layer to layer: early layers write their keys and values, and later ones
-read them. FSDP2 rebuilds every dictionary among a wrapped layer's inputs, to cast or to watch the tensors in it, so that
-what an early layer writes is lost: ``KeyError`` in the first pass, on any device. Here layers get something that FSDP2
-does not take for a dictionary and that writes through to it.
+read them. FSDP2 rebuilds every dictionary among a wrapped layer's inputs, to cast or to watch its tensors, so that what
+an early layer writes is lost: ``KeyError`` in the first pass, on any device. Here layers get something that FSDP2 does
+not take for a dictionary and that writes through to it.
 
 Asked for with ``MINDGPT_PATCHES=verl_shared_keys``, which ``mindgpt run`` sets for RL stages.
 """
