@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -40,18 +41,18 @@ def find_rl_refusal(folder: Path, *, registers: bool = True) -> str | None:
         One sentence with the model's class, the host's reason and a way out.
     """
     config = _read(folder / "config.json")
-    if not config or not has_vision(folder):
-        return None
     kind, processor = str(config.get("model_type", "?")), read_processor_class(folder)
-    if any("AutoModel" in key for key in config.get("auto_map") or {}):
-        return (
-            f"the model ({kind}) is code of its own folder (auto_map), which verl is not told to trust; take the "
-            "checkpoint converted to transformers' classes (its name mostly ends in -hf)"
-        )
-    if kind in OWN_POSITIONS:
+    if kind in OWN_POSITIONS:  # before all else: Qwen-Omni's vision part is not where others have theirs
         return (
             f"{kind} computes positions in several dimensions, and verl 0.9.1 can do so for the processors of Qwen-VL "
             "and GLM-V only; train it by SFT and DPO, or take another model"
+        )
+    if not config or not has_vision(folder):
+        return None
+    if any("AutoModel" in key for key in config.get("auto_map") or {}) and not _is_in_transformers(kind):
+        return (
+            f"the model ({kind}) is code of its own folder (auto_map), which verl is not told to trust; take the "
+            "checkpoint converted to transformers' classes (its name mostly ends in -hf)"
         )
     if kind == "mllama":
         return (
@@ -74,6 +75,13 @@ def read_processor_class(folder: Path) -> str | None:
         if found := _read(folder / name).get("processor_class"):
             return str(found)
     return None
+
+
+def _is_in_transformers(kind: str) -> bool:
+    """Whether the installed transformers has the model type, so that a folder's own code is not asked for."""
+    spec = importlib.util.find_spec("transformers")  # where it lies; nothing is imported
+    places = spec.submodule_search_locations or [] if spec is not None else []
+    return any((Path(place) / "models" / kind.replace("-", "_")).is_dir() for place in places)
 
 
 def _has_template(folder: Path) -> bool:

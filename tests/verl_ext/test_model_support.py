@@ -21,6 +21,8 @@ def make(folder: Path, kind: str = "gemma3", processor: str = "Gemma3Processor",
 def test_a_family_without_exception_is_taken(tmp_path: Path) -> None:
     assert find_rl_refusal(make(tmp_path)) is None
     assert find_rl_refusal(make(tmp_path, "a_new_vl", "ANewVLProcessor")) is None
+    # A folder that keeps old code beside weights of transformers' own class.
+    assert find_rl_refusal(make(tmp_path, auto_map={"AutoModelForCausalLM": "modeling.X"})) is None
 
 
 def test_a_text_model_and_an_empty_folder_are_taken(tmp_path: Path) -> None:
@@ -34,11 +36,19 @@ def test_a_text_model_and_an_empty_folder_are_taken(tmp_path: Path) -> None:
     [
         ({"kind": "paddleocr_vl", "processor": "PaddleOCRVLProcessor"}, "paddleocr_vl computes positions in several"),
         ({"kind": "mllama", "processor": "MllamaProcessor"}, "mllama attends to its pictures by a cross_attention"),
-        ({"auto_map": {"AutoModelForCausalLM": "modeling.X"}}, r"code of its own folder \(auto_map\)"),
+        (
+            {"kind": "molmo", "auto_map": {"AutoModelForCausalLM": "modeling.X"}},
+            r"molmo.* code of its own folder \(auto_map\)",
+        ),
     ],
 )
 def test_what_it_cannot_take_is_named(tmp_path: Path, changes: dict[str, object], says: str) -> None:
     assert re.search(says, find_rl_refusal(make(tmp_path, **changes)) or "")  # type: ignore[arg-type]
+
+
+def test_a_model_whose_vision_part_is_deeper_down(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "qwen2_5_omni", "thinker_config": {}}))
+    assert "qwen2_5_omni computes positions" in (find_rl_refusal(tmp_path) or "")
 
 
 def test_without_a_chat_template(tmp_path: Path) -> None:
