@@ -76,7 +76,7 @@ def evaluate(
         raise ValueError(
             "own --sets need the model itself, and a server is given once; name a folder, a run or a hub id"
         )
-    found, image = ({}, {}) if is_server else _model(model, stage, runs)
+    found, as_trained = ({}, {}) if is_server else _model(model, stage, runs)
     server = model if is_server else server
     common: dict[str, Any] = {"engine": engine, **({"max_new_tokens": max_new_tokens} if max_new_tokens else {})}
     stages: dict[str, Any] = {}
@@ -90,7 +90,7 @@ def evaluate(
     if not stages:
         raise ValueError("nothing to evaluate on: give --benchmarks mmstar,pope,… (or all), or --sets FOLDER/SET,…")
     raw: dict[str, Any] = {"name": f"evaluate-{_slug(stage or model)}", "stages": stages}
-    raw |= {"image": image} if image else {}
+    raw |= as_trained
     raw |= {"launch": {"benchmark": {"python": harness}}} if harness else {}
 
     console = make_console()
@@ -110,8 +110,8 @@ def evaluate(
     console.print(f"report: {build_report(folder)}", soft_wrap=True, markup=False)
 
 
-def _model(name: str, stage: str | None, runs: Path) -> tuple[dict[str, str], dict[str, int]]:
-    """``{"model": reference}`` and, for a run's model, the image size of the run."""
+def _model(name: str, stage: str | None, runs: Path) -> tuple[dict[str, str], dict[str, Any]]:
+    """``{"model": reference}`` and, for a run's model, what the run's recipe says of pictures and thoughts."""
     from mindgpt_plugins.core import folders, state
     from mindgpt_plugins.core.errors import StageError
 
@@ -130,7 +130,9 @@ def _model(name: str, stage: str | None, runs: Path) -> tuple[dict[str, str], di
         what = f"no finished stage {stage or 'with a model'}; it has: {', '.join(models) or 'none'}"
         raise StageError(f"{found} has {what}")
     folder = models[stage or list(models)[-1]]
-    return {"model": folders.require_artefact(folder, "model")}, state.read_stage_record(folder)["image"]
+    record = state.read_stage_record(folder)
+    as_trained = {"image": record["image"], "thinking": record.get("thinking", "model")}
+    return {"model": folders.require_artefact(folder, "model")}, as_trained
 
 
 def _pairs(values: list[str] | None) -> dict[str, str]:

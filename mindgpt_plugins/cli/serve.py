@@ -118,8 +118,9 @@ def _what(run: str, stage: str | None, runs: Path) -> tuple[Path, dict[str, Any]
         what = f"no finished stage {stage or 'with a model'}; it has: {', '.join(models) or 'none'}"
         raise StageError(f"{found} has {what}")
     name = stage or list(models)[-1]
-    image = state.read_stage_record(models[name])["image"]
-    return Path(folders.require_artefact(models[name], "model")), cpu | image, _questions(done, runs)
+    record = state.read_stage_record(models[name])
+    as_trained = {**record["image"], "thinking": record.get("thinking", "model")}
+    return Path(folders.require_artefact(models[name], "model")), cpu | as_trained, _questions(done, runs)
 
 
 def _questions(done: dict[str, Path], runs: Path) -> list[ProbeQuestion]:

@@ -29,6 +29,7 @@ class StageRecord(TypedDict):
 
     settings: dict[str, Any]
     image: dict[str, Any]
+    thinking: NotRequired[str]
     code: NotRequired[dict[str, str]]
     plugins: NotRequired[dict[str, str]]
     started: NotRequired[str]

@@ -13,3 +13,5 @@ from mindgpt_plugins.families.pictures import PixelLimits as PixelLimits
 from mindgpt_plugins.families.settings import AreaRule as AreaRule
 from mindgpt_plugins.families.settings import has_vision as has_vision
 from mindgpt_plugins.families.settings import read_area_rule as read_area_rule
+from mindgpt_plugins.families.thinking import Thinking as Thinking
+from mindgpt_plugins.families.thinking import list_template_switches as list_template_switches

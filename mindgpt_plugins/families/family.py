@@ -12,6 +12,7 @@ from mindgpt_plugins.families.errors import FamilyError
 from mindgpt_plugins.families.loading import load_processor, load_tokenizer
 from mindgpt_plugins.families.pictures import PixelLimits, compute_fitted_size, fit_picture
 from mindgpt_plugins.families.settings import has_vision, read_area_rule
+from mindgpt_plugins.families.thinking import CLOSED, OPENED, SWITCH, Thinking, list_template_switches
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -28,6 +29,7 @@ class ModelFamily:
         processor: of the model; a tokenizer where the model has no vision part.
         tokenizer: the processor's.
         sees: whether there is an image processor.
+        thinking: how its chat template is switched.
         by_area: whether the image processor takes its limits as areas (Qwen-VL, GLM-V): such processors take the
             pictures of a batch as one flat list, all others as one list per prompt.
     """
@@ -36,19 +38,24 @@ class ModelFamily:
     tokenizer: Any
     sees: bool
     by_area: bool
+    thinking: Thinking = "model"
 
-    def render_chat(self, messages: Sequence[Mapping[str, Any]], *, ask: bool = True) -> str:
+    def render_chat(
+        self, messages: Sequence[Mapping[str, Any]], *, ask: bool = True, thinking: Thinking | None = None
+    ) -> str:
         """A conversation through the model's own chat template, one placeholder per picture.
 
         Args:
             messages: turns; ``content`` is a text, or parts ``{"type": "image"}`` and ``{"type": "text", "text": …}``.
             ask: whether the model's turn is opened at the end.
+            thinking: another switch than the family's.
 
         Raises:
             FamilyError: pictures for a model that has no vision part.
         """
         turns = [{"role": turn["role"], "content": self.lay_out_content(turn["content"])} for turn in messages]
-        text: str = self.processor.apply_chat_template(turns, add_generation_prompt=ask, tokenize=False)
+        switches = list_template_switches(thinking or self.thinking)
+        text: str = self.processor.apply_chat_template(turns, add_generation_prompt=ask, tokenize=False, **switches)
         return text
 
     def lay_out_content(self, content: Any) -> Any:
@@ -82,6 +89,23 @@ class ModelFamily:
         bos = self.tokenizer.bos_token
         adds = bos and self.tokenizer("")["input_ids"][:1] == [self.tokenizer.bos_token_id]
         return text.removeprefix(bos) if adds else text
+
+    def find_thinking_problem(self) -> str | None:
+        """Why the chat template cannot be switched as asked; None where it can."""
+        if self.thinking == "model":
+            return None
+        question = [{"role": "user", "content": "?"}]
+        on, off = (self.render_chat(question, thinking=one) for one in ("on", "off"))
+        if on != off:
+            return None
+        opens = on.rstrip().endswith(OPENED)
+        if opens == (self.thinking == "on") or (self.thinking == "off" and on.rstrip().endswith(CLOSED)):
+            return None
+        return (
+            f"thinking: {self.thinking}, but the model's chat template has no switch ({SWITCH}) and "
+            f"{'always opens a thought' if opens else 'never opens one'}; set thinking: model, or take a model that "
+            "has the switch"
+        )
 
     def fit_picture(self, image: Image, limits: PixelLimits) -> Image:
         """A picture as the processor gets it in training; see :mod:`mindgpt_plugins.families.pictures`."""
@@ -126,8 +150,12 @@ class ModelFamily:
         return sorted((rows | {int(value) for value in named}) - set(stop))
 
 
-def find_family(processor: Any) -> ModelFamily:
+def find_family(processor: Any, thinking: Thinking = "model") -> ModelFamily:
     """The family of a loaded processor or tokenizer.
+
+    Args:
+        processor: of a model; the tokenizer of one without a vision part.
+        thinking: how its chat template is to be switched.
 
     Raises:
         FamilyError: it has no chat template.
@@ -139,10 +167,10 @@ def find_family(processor: Any) -> ModelFamily:
     size = getattr(image, "size", None)
     edges = size if isinstance(size, Mapping) else vars(size) if size is not None else {}
     by_area = hasattr(image, "merge_size") and bool(edges.get("shortest_edge") and edges.get("longest_edge"))
-    return ModelFamily(processor, tokenizer, image is not None, by_area)
+    return ModelFamily(processor, tokenizer, image is not None, by_area, thinking)
 
 
-def load_family(folder: Path) -> ModelFamily:
+def load_family(folder: Path, thinking: Thinking = "model") -> ModelFamily:
     """The family of a local folder for its texts alone: with its tokenizer in the processor's place, loaded sooner.
 
     The chat template may be missing; the processor is loaded where only that has one.
@@ -151,4 +179,4 @@ def load_family(folder: Path) -> ModelFamily:
     renderer = tokenizer
     if tokenizer.chat_template is None and sees:
         renderer = load_processor(str(folder))
-    return ModelFamily(renderer, tokenizer, sees, read_area_rule(folder) is not None)
+    return ModelFamily(renderer, tokenizer, sees, read_area_rule(folder) is not None, thinking)

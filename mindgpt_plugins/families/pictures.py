@@ -1,12 +1,12 @@
-"""The picture that supervised training shows a model, made again for every other stage.
+"""The one picture that a model is shown by every stage.
 
-SFT decides what a model learns to see, and it resizes twice: LLaMA-Factory 0.9.5 brings a picture within the recipe's
-``image`` limits (``MMPluginMixin._preprocess_image`` and ``Qwen2VLPlugin._preprocess_image`` of its
-``data/mm_plugin.py``), then the model's processor rounds and tiles what it gets by its own settings. One step with the
-recipe's limits as the processor's ``size`` is another picture: 400 × 300 pixels at 9,216 are 9 tokens of Qwen3-VL after
-two steps and 6 after one, and 4000 × 3000 at 589,824 are 588 and 540. Here is the first step; the second is the
-processor itself, called without ``size``. Only so do a model's test pictures look like the ones it was trained on,
-whichever its family.
+SFT decides what a model learns to see. There a file becomes an upright RGB picture
+(:mod:`mindgpt_plugins.core.upright`), LLaMA-Factory 0.9.5 brings it within the recipe's ``image`` limits
+(``MMPluginMixin._preprocess_image`` and ``Qwen2VLPlugin._preprocess_image`` of its ``data/mm_plugin.py``), then the
+model's processor rounds and tiles what it gets by its own settings. The limits handed to the processor as its ``size``
+would be another picture: 400 × 300 pixels at 9,216 are 9 tokens of Qwen3-VL after the two steps and 6 after one, and
+4000 × 3000 at 589,824 are 588 and 540. Here are the first two steps; the last is the processor itself, called without
+``size``. Only so do rollouts and tests show a model the pictures that it was trained on, whichever its family.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mindgpt_plugins.core.upright import make_upright_rgb
 from mindgpt_plugins.families.errors import FamilyError
 
 if TYPE_CHECKING:
@@ -43,8 +44,8 @@ def compute_fitted_size(width: int, height: int, limits: PixelLimits, *, by_area
     """Width and height of the picture that the processor gets.
 
     Args:
-        width: of the picture, in pixels.
-        height: of the picture, in pixels.
+        width: of the upright picture, in pixels.
+        height: of the upright picture, in pixels.
         limits: of the recipe.
         by_area: whether the processor takes its limits as areas (Qwen-VL, GLM-V); LLaMA-Factory's plugin for such
             processors also widens narrow pictures.
@@ -60,11 +61,16 @@ def compute_fitted_size(width: int, height: int, limits: PixelLimits, *, by_area
 
 
 def fit_picture(image: Image, limits: PixelLimits, *, by_area: bool) -> Image:
-    """The picture in RGB that the processor gets; arguments and errors as :func:`compute_fitted_size`."""
+    """The upright RGB picture that the processor gets; arguments and errors as :func:`compute_fitted_size`.
+
+    Args:
+        image: in any mode, as Pillow opened it.
+        limits: of the recipe.
+        by_area: as :func:`compute_fitted_size` has it.
+    """
+    image = make_upright_rgb(image)
     for size in _list_limited_sizes(image.width, image.height, limits):
         image = image.resize(size)
-    # Between the two, as the host does: Pillow resizes palette pictures by nearest neighbour and others smoothly.
-    image = image if image.mode == "RGB" else image.convert("RGB")
     for size in _list_widened_sizes(image.width, image.height) if by_area else ():
         image = image.resize(size)
     return image

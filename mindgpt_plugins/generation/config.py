@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from mindgpt_plugins.core.schema import StageConfig, Strict
+from mindgpt_plugins.families import Thinking
 
 Engines = Literal["auto", "hf", "vllm"]
 
@@ -43,6 +44,7 @@ class ModelSettings(Strict):
     seed: int
     min_pixels: int
     max_pixels: int
+    thinking: Thinking = Field("model", description="How the chat template is switched.")
     device: str | None = Field(None, description="cpu, or null for what the machine has.")
     max_new_tokens: int
     batch_size: int

@@ -51,4 +51,4 @@ def make_lazy_engine(settings: EngineSettings) -> Callable[[], Answerer]:
 
 
 def _common(settings: ModelSettings) -> dict[str, Any]:
-    return settings.model_dump(include={"max_new_tokens", "min_pixels", "max_pixels", "seed", "device"})
+    return settings.model_dump(include={"max_new_tokens", "min_pixels", "max_pixels", "thinking", "seed", "device"})

@@ -13,7 +13,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from mindgpt_plugins.families import FamilyError, ModelFamily, PixelLimits, find_family, load_generator, load_processor
+from mindgpt_plugins.families import (
+    FamilyError,
+    ModelFamily,
+    PixelLimits,
+    Thinking,
+    find_family,
+    load_generator,
+    load_processor,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -69,6 +77,7 @@ class Engine:
         max_new_tokens: cap on a reply.
         min_pixels: smallest image area in pixels; smaller images are scaled up before the processor sees them.
         max_pixels: largest image area in pixels; larger images are scaled down before the processor sees them.
+        thinking: how the chat template is switched.
         seed: of all samples.
         device: ``cpu``, ``cuda``, …; by default CUDA when there is one. CPU runs in float32, others in bfloat16.
 
@@ -83,6 +92,7 @@ class Engine:
         max_new_tokens: int = 64,
         min_pixels: int,
         max_pixels: int,
+        thinking: Thinking = "model",
         seed: int = 0,
         device: str | None = None,
     ) -> None:
@@ -93,7 +103,7 @@ class Engine:
         self.limits = PixelLimits(min_pixels, max_pixels)
         self.max_new_tokens, self.seed = max_new_tokens, seed
         try:
-            self.family = find_family(load_processor(model))
+            self.family = find_family(load_processor(model), thinking)
             self.model: Any = load_generator(model, attn_implementation="sdpa", dtype=dtype)
             self.eos = self.family.list_stop_ids(self.model.generation_config)
         except FamilyError as error:

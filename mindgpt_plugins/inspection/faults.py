@@ -65,31 +65,21 @@ FAULTS: dict[str, FaultKind] = {
         "fails", "a picture's path is relative, and verl looks for it from its own folder", "write it absolute"
     ),
     "bad_image": FaultKind("fails", "a picture cannot be read", "replace the file, or take the row out"),
-    "aspect_ratio": FaultKind(
-        "fails", "a picture is more than 200 times as long as wide", "crop it: no Qwen-VL processor takes it"
-    ),
     "cropped": FaultKind(
         "differs",
-        "a picture is more than 200 times as long as wide, and SFT and evaluation of Qwen-VL squeeze it",
-        "crop it yourself: RL refuses it",
+        "a picture is more than 200 times as long as wide, and is squeezed for Qwen-VL and GLM-V",
+        "crop it yourself",
     ),
     "deep_grey": FaultKind(
-        "differs",
-        "a picture has more than 8 bits per channel, and trainers clip it to white",
-        "convert it to 8 bits (mindgpt data run does)",
+        "told",
+        "a picture has more than 8 bits per channel, and is scaled to 8 by its largest possible value",
+        "where the values of interest lie close together, stretch them yourself",
     ),
     "cmyk": FaultKind("differs", "a picture is in CMYK", "convert it to RGB (mindgpt data run does)"),
     "transparent": FaultKind(
-        "differs",
-        "a picture has transparent parts, which trainers paint black",
-        "lay it on white (as mindgpt data run)",
+        "told", "a picture has transparent parts, and is laid on white", "lay it on another ground where white hides it"
     ),
     "animated": FaultKind("differs", "a picture has several frames; one is read", "save the frame that counts"),
-    "rotated": FaultKind(
-        "differs",
-        "a picture is turned by its EXIF tag, which trainers ignore",
-        "turn its pixels (as mindgpt data run)",
-    ),
     "tag_as_text": FaultKind(
         "differs",
         "a tag in a row without media, which verl leaves in the text",

@@ -6,19 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mindgpt_plugins.core.image_size import MOST_RATIO
+from mindgpt_plugins.core.upright import has_transparency
 from mindgpt_plugins.inspection.faults import Fault
 from mindgpt_plugins.sizing.samples import Picture, open_picture
 
-_ORIENTATION = 0x0112
 
-
-def find_image_faults(picture: Picture, place: str, *, full: bool, crops: bool = False) -> Iterator[Fault]:
+def find_image_faults(picture: Picture, place: str, *, full: bool) -> Iterator[Fault]:
     """Faults of one picture.
 
     Args:
         picture: a file, or the bytes that a row holds.
         place: its row, for the message.
-        crops: whether what is too long for the processor is squeezed (LLaMA-Factory does, and our engines as it).
         full: whether to decode it, or to read its header and checksums only.
     """
     from PIL import Image, UnidentifiedImageError
@@ -29,10 +27,7 @@ def find_image_faults(picture: Picture, place: str, *, full: bool, crops: bool =
             width, height = image.size
             # Not n_frames: a GIF or TIFF of a million frames would be walked to its end to count them.
             mode, animated = image.mode, getattr(image, "is_animated", False)
-            transparent = mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info
-            # Of a PNG without the chunk, Pillow would decode all to look for it at the end.
-            tagged = image.format in ("JPEG", "WEBP", "TIFF") or "exif" in image.info
-            orientation = image.getexif().get(_ORIENTATION, 1) if tagged else 1
+            transparent = has_transparency(image)
             if full:
                 image.load()
                 transparent = transparent and image.convert("RGBA").getchannel("A").getextrema() != (255, 255)
@@ -45,7 +40,7 @@ def find_image_faults(picture: Picture, place: str, *, full: bool, crops: bool =
         yield Fault("bad_image", place, f"{name}: {_tell(error, name)}")
         return
     if max(width, height) > MOST_RATIO * min(width, height):
-        yield Fault("cropped" if crops else "aspect_ratio", place, f"{name} ({width} x {height})")
+        yield Fault("cropped", place, f"{name} ({width} x {height})")
     if mode.startswith("I") or mode == "F":
         yield Fault("deep_grey", place, f"{name} (mode {mode})")
     if mode == "CMYK":
@@ -54,8 +49,6 @@ def find_image_faults(picture: Picture, place: str, *, full: bool, crops: bool =
         yield Fault("transparent", place, name)
     if animated:
         yield Fault("animated", place, name)
-    if orientation not in (0, 1):
-        yield Fault("rotated", place, name)
 
 
 def _tell(error: Exception, name: str) -> str:

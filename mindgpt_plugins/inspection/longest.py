@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from mindgpt_plugins.core.files import read_json
-from mindgpt_plugins.families import PictureCounter, PixelLimits, load_family, load_tokenizer
+from mindgpt_plugins.core.upright import read_upright_size
+from mindgpt_plugins.families import PictureCounter, PixelLimits, Thinking, load_family, load_tokenizer
 from mindgpt_plugins.families.family import MEDIA_IDS
 from mindgpt_plugins.inspection.faults import Fault
 from mindgpt_plugins.inspection.turns import TAGS
@@ -33,18 +34,19 @@ class RowMeter:
         model: folder with a tokenizer and a processor.
         limits: the recipe's limits of a picture.
         with_response: whether the supervised reply counts.
+        thinking: how the chat template is switched.
 
     Attributes:
         tokens: of the longest row so far, pictures included.
         place: where it is.
     """
 
-    def __init__(self, model: str, limits: PixelLimits, *, with_response: bool) -> None:
+    def __init__(self, model: str, limits: PixelLimits, *, with_response: bool, thinking: Thinking = "model") -> None:
         self.tokens, self.place = 0, ""
         self._estimate = 0
         self._file_size = lru_cache(maxsize=100_000)(read_size)  # rows share files; embedded pictures are not kept
         self._with_response = with_response
-        self._family = load_family(Path(model))
+        self._family = load_family(Path(model), thinking)
         self._pictures = PictureCounter(Path(model), limits)
         self._media, self._special = find_reserved_tokens(model)
         self._waiting: list[tuple[str, str, list[tuple[int, int]], int]] = []
@@ -150,6 +152,6 @@ def _any_of(tokens: set[str]) -> re.Pattern[str] | None:
 
 
 def read_size(picture: Picture) -> tuple[int, int]:
-    """Width and height of a picture, in pixels."""
+    """Width and height of a picture as models see it, in pixels."""
     with open_picture(picture) as image:
-        return image.width, image.height
+        return read_upright_size(image)

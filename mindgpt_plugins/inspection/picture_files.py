@@ -23,13 +23,9 @@ class PictureFiles:
     """Collects the pictures of a set and finds their faults.
 
     Beyond :data:`FULL_DECODE` pictures, other processes look at them while the rows are still being read.
-
-    Args:
-        crops: whether the host crops what is too long for the processor.
     """
 
-    def __init__(self, *, crops: bool) -> None:
-        self._crops = crops
+    def __init__(self) -> None:
         self._places: dict[Path, list[str]] = {}
         self._pool: ProcessPoolExecutor | None = None
         self._sent = 0
@@ -58,7 +54,7 @@ class PictureFiles:
             self._send()
             faults = self._collect()
         else:
-            faults = (list(find_image_faults(path, "", full=True, crops=self._crops)) for path in self._places)
+            faults = (list(find_image_faults(path, "", full=True)) for path in self._places)
         for places, found in zip(self._places.values(), faults, strict=True):
             more = f" and {len(places) - 1} more rows" if len(places) > 1 else ""
             for fault in found:
@@ -72,7 +68,7 @@ class PictureFiles:
         fresh = list(islice(self._places, self._sent, None))
         self._sent += len(fresh)
         for start in range(0, len(fresh), _BATCH):
-            self._found.append(self._pool.submit(_find_all, fresh[start : start + _BATCH], self._crops))
+            self._found.append(self._pool.submit(_find_all, fresh[start : start + _BATCH]))
 
     def _collect(self) -> Iterator[list[Fault]]:
         try:
@@ -82,5 +78,5 @@ class PictureFiles:
             raise StageError("a process that looks at the pictures of a set was killed; is the memory full?") from None
 
 
-def _find_all(paths: list[Path], crops: bool) -> list[list[Fault]]:
-    return [list(find_image_faults(path, "", full=False, crops=crops)) for path in paths]
+def _find_all(paths: list[Path]) -> list[list[Fault]]:
+    return [list(find_image_faults(path, "", full=False)) for path in paths]

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from mindgpt_plugins.core.dataset_files import SetRow, read_set_info, read_set_rows
 from mindgpt_plugins.core.errors import StageError
 from mindgpt_plugins.core.files import FileError
-from mindgpt_plugins.families import FamilyError, PixelLimits
+from mindgpt_plugins.families import FamilyError, PixelLimits, Thinking
 from mindgpt_plugins.inspection.faults import FAULTS, STOPPING, Fault, FaultTally
 from mindgpt_plugins.inspection.images import find_image_faults
 from mindgpt_plugins.inspection.labels import find_answer_faults, find_difficulty_faults
@@ -34,11 +34,13 @@ class Measure:
         model: folder of the model whose tokenizer counts.
         limits: the recipe's limits of a picture.
         with_response: whether the supervised reply counts (training), or only the prompt (rollouts).
+        thinking: how the chat template is switched.
     """
 
     model: str
     limits: PixelLimits
     with_response: bool
+    thinking: Thinking = "model"
 
 
 @dataclass
@@ -100,10 +102,9 @@ def inspect_set(
     found = SetInspection()
     meter = None
     if measure is not None and has_tokenizer(measure.model):
-        meter = RowMeter(measure.model, measure.limits, with_response=measure.with_response)
-    crops = reader != "verl"
+        meter = RowMeter(measure.model, measure.limits, with_response=measure.with_response, thinking=measure.thinking)
     try:
-        with PictureFiles(crops=crops) as pictures:
+        with PictureFiles() as pictures:
             for row, faults, sample in _read(folder, name, reader, media_dir, columns, found):
                 found.rows += 1
                 faults += find_difficulty_faults(
@@ -114,7 +115,7 @@ def inspect_set(
                 if sample is not None:
                     if meter is not None:
                         faults += meter.find_model_faults(sample)
-                    faults += _look(sample, pictures, crops) if pictures_too else []
+                    faults += _look(sample, pictures) if pictures_too else []
                     if meter is not None and not any(_unreadable(fault) for fault in faults):
                         faults += _count(meter, sample, pictures_too)
                 found.tally.add(faults)
@@ -173,14 +174,14 @@ def _unreadable(fault: Fault) -> bool:
     return fault.kind in ("no_image", "bad_image", "special_token", "no_vision", "no_chat_template")
 
 
-def _look(sample: Sample, pictures: PictureFiles, crops: bool) -> list[Fault]:
+def _look(sample: Sample, pictures: PictureFiles) -> list[Fault]:
     """Pictures in the row are looked at now, files once all rows are known: rows share them."""
     found: list[Fault] = []
     for position, picture in enumerate(sample.images):
         if isinstance(picture, Path):
             pictures.add(picture, sample.place)
         else:
-            for fault in find_image_faults(picture, sample.place, full=True, crops=crops):
+            for fault in find_image_faults(picture, sample.place, full=True):
                 found.append(Fault(fault.kind, fault.place, f"picture {position}: {fault.detail}"))
     return found
 

@@ -29,8 +29,11 @@ from mindgpt_plugins.llamafactory_ext.columns import (
     count_row_tokens,
 )
 from mindgpt_plugins.llamafactory_ext.feedback import Feedback
+from mindgpt_plugins.llamafactory_ext.frozen_parts import freeze_model_parts
 from mindgpt_plugins.llamafactory_ext.settings import LlamaFactorySettingsError, Section
 from mindgpt_plugins.llamafactory_ext.stopping import SaveOnSignalCallback
+from mindgpt_plugins.llamafactory_ext.template_check import HARMLESS, check_template
+from mindgpt_plugins.llamafactory_ext.template_sides import TemplateError
 from mindgpt_plugins.llamafactory_ext.trained_rows import record_trained_rows
 
 if TYPE_CHECKING:
@@ -86,6 +89,8 @@ class HostTrainerMixin(_Host):  # type: ignore[misc]
                 )
             if columns is not None and self.is_world_process_zero():
                 print(record_trained_rows(dataset, self.stage_folder()), flush=True)
+            self._freeze()
+            self._check_template()
             self.sources = self._declared_sources(None if columns is None else sorted(dataset.unique(SOURCE)))
             if section.trace is not None:
                 self._uids = sorted(dataset.unique(UID))
@@ -108,6 +113,51 @@ class HostTrainerMixin(_Host):  # type: ignore[misc]
         self.monitor = self._build_monitor()
         self.add_callback(HostTrainerCallback(self, path))
         self.add_callback(SaveOnSignalCallback())
+
+    def _freeze(self) -> None:
+        """Before the host makes an optimizer."""
+        asked = self.run.arguments["finetuning_args"]
+        network = self.accelerator.unwrap_model(self.model)
+        mended = freeze_model_parts(
+            network,
+            tower=asked.freeze_vision_tower,
+            projector=asked.freeze_multi_modal_projector,
+            language=asked.freeze_language_model,
+        )
+        if mended is not None and self.is_world_process_zero():
+            print(f"mindgpt: {mended}", flush=True)
+
+    def _check_template(self) -> None:
+        """On every rank, from local files: all stop together.
+
+        Raises:
+            LlamaFactorySettingsError: the template trains another markup than the model's own chat template asks.
+        """
+        if not self.run.section.check_template:
+            return
+        data, model = self.run.arguments["data_args"], self.run.arguments["model_args"].model_name_or_path
+        for name in data.dataset or ():
+            try:
+                found = check_template(
+                    model,
+                    data.template,
+                    Path(str(data.dataset_dir)),
+                    name,
+                    default_system=data.default_system,
+                    thinking=self.run.section.thinking,
+                )
+            except TemplateError as error:
+                said = f"{name}: the chat template was not compared: {error}"
+            else:
+                if found.fault is not None:
+                    raise LlamaFactorySettingsError(
+                        f"set {name!r}: {found.describe(data.template, model)}. `check_template: false` trains another "
+                        "markup than the model's own"
+                    )
+                said = f"{name}: template {data.template!r} is the model's own on {found.rows} rows"
+                said += "".join(f"; {count} × {HARMLESS[note]}" for note, count in found.notes.items())
+            if self.is_world_process_zero():
+                print(f"mindgpt: {said}", flush=True)
 
     def decide_linear_head(self, obstacle: str | None, sequences: int = 1) -> bool:
         """Decide once whether logits are made, say so and note it in ``patches.json``.

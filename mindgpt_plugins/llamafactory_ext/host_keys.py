@@ -1,8 +1,5 @@
 """Asks LLaMA-Factory itself whether it takes the keys and values of a stage.
 
-``python -m mindgpt_plugins.llamafactory_ext.host_keys`` answers questions, a JSON line each, in a process of its own:
-the import of the host takes seconds and half a gigabyte, which a runner must not hold while it waits for a training.
-
 The host reads YAML into dataclasses without looking at types (``HfArgumentParser.parse_dict``), so that
 ``freeze_vision_tower: maybe`` is true to it. Here every value is first held against its field's annotation; then the
 host's own ``get_train_args`` runs, with what depends on the machine taken out.
@@ -10,10 +7,7 @@ host's own ``get_train_args`` runs, with what depends on the machine taken out.
 
 from __future__ import annotations
 
-import json
 import os
-import select
-import sys
 import types
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
@@ -23,8 +17,6 @@ from mindgpt_plugins.core.registry import hint_nearest
 
 MOST = 12
 """Allowed values that a message lists at most."""
-IDLE = 60.0
-"""Seconds without a question after which the process ends."""
 #: Whether these work is up to the machine that trains, not to the one that checks.
 _OF_THE_MACHINE = ("bf16", "fp16", "tf32", "pure_bf16", "deepspeed", "fsdp", "fsdp_config", "torch_compile")
 
@@ -159,22 +151,3 @@ def _name(kind: Any) -> str:
 
 def _shown(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else repr(value)
-
-
-def main() -> None:
-    """Answer questions until they end or none comes for a while."""
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # the host logs to stdout, where the answers go
-    for line in _lines():
-        question = json.loads(line)
-        found = find_setting_problems(question["text"], question["keys"])
-        print(json.dumps({"problems": found}), file=answers, flush=True)
-
-
-def _lines() -> Iterable[str]:
-    while select.select([sys.stdin], [], [], IDLE)[0] and (line := sys.stdin.readline()):
-        yield line
-
-
-if __name__ == "__main__":
-    main()

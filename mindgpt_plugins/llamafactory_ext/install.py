@@ -8,6 +8,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from mindgpt_plugins.core.upright import make_upright_rgb
 from mindgpt_plugins.llamafactory_ext.columns import Carrier, CarryingProcessor, Wanted
 from mindgpt_plugins.llamafactory_ext.guest import TrainingRun
 
@@ -23,6 +24,7 @@ def make_rebindings(run: TrainingRun) -> dict[tuple[str, str], Callable[[Any], A
         ("llamafactory.data.loader", "get_dataset_list"): _keep_names,
         ("llamafactory.data.converter", "get_dataset_converter"): lambda f: _carry_past_conversion(f, run),
         ("llamafactory.data.loader", "_get_dataset_processor"): lambda f: _carry_past_tokenisation(f, run),
+        ("llamafactory.data.mm_plugin", "MMPluginMixin._preprocess_image"): show_upright,
         ("llamafactory.train.sft.workflow", "CustomSeq2SeqTrainer"): lambda c: make_sft_trainer(c, run),
         ("llamafactory.train.dpo.trainer", "CustomDPOTrainer"): lambda c: make_dpo_trainer(c, run),
     }
@@ -75,3 +77,16 @@ def _carry_past_tokenisation(get_processor: Callable[..., Any], run: TrainingRun
         return CarryingProcessor(get_processor(data_args, stage, *args, **kwargs), packed, buckets)
 
     return carrying
+
+
+def show_upright(preprocess: Callable[..., Any]) -> Callable[..., Any]:
+    """The host's resizing, of the picture that every other stage shows.
+
+    The host itself paints transparent parts black, clips deep grey to white and ignores EXIF rotation.
+    """
+
+    @functools.wraps(preprocess)
+    def preprocess_upright(self: Any, image: Any, **limits: Any) -> Any:
+        return preprocess(self, make_upright_rgb(image), **limits)
+
+    return preprocess_upright

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import functools
 import importlib
 import importlib.metadata
 import importlib.util
@@ -104,6 +105,13 @@ SEAMS = (
         ("model_args", "finetuning_args"),
         "reference of the KL anchor",
     ),
+    Seam(
+        "llamafactory.data.mm_plugin",
+        "MMPluginMixin._preprocess_image",
+        "function",
+        ("image", "image_max_pixels", "image_min_pixels"),
+        "pictures upright and on white",
+    ),
     Seam("llamafactory.data.template", "TEMPLATES", "variable", (), "the check of a chat template"),
     Seam("llamafactory.hparams.parser", "_TRAIN_ARGS", "variable", (), "the keys that `llamafactory:` may set"),
     Seam("llamafactory.hparams.parser", "get_train_args", "function", ("args",), "the values that they may have"),
@@ -187,7 +195,7 @@ def require_seams() -> None:
 
 @contextlib.contextmanager
 def rebind_functions(changes: Mapping[tuple[str, str], Callable[[Any], Any]]) -> Iterator[None]:
-    """Replace ``module.name`` by ``make(original)`` for each entry while the context lasts.
+    """Replace ``module.name`` or ``module.Class.name`` by ``make(original)`` for each entry while the context lasts.
 
     Raises:
         SeamError: another package has already replaced the name, so that it is not the host's any more.
@@ -195,15 +203,16 @@ def rebind_functions(changes: Mapping[tuple[str, str], Callable[[Any], Any]]) ->
     originals: list[tuple[Any, str, Any]] = []
     try:
         for (module_name, name), make in changes.items():
-            module = importlib.import_module(module_name)
-            original = getattr(module, name)
+            *classes, last = name.split(".")
+            module = functools.reduce(getattr, classes, importlib.import_module(module_name))
+            original = getattr(module, last)
             owner = getattr(original, "__module__", "")
             if owner.split(".")[0] != module_name.split(".")[0]:
                 raise SeamError(
                     f"{module_name}.{name} has already been replaced by {owner}; only one of the two can act"
                 )
-            originals.append((module, name, original))
-            setattr(module, name, make(original))
+            originals.append((module, last, original))
+            setattr(module, last, make(original))
         yield
     finally:
         for module, name, original in reversed(originals):

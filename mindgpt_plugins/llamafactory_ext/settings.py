@@ -14,6 +14,7 @@ from mindgpt_plugins.core.patch_modes import Patches
 from mindgpt_plugins.core.registry import check_options, get_registered, load_plugins
 from mindgpt_plugins.core.schema import Strict
 from mindgpt_plugins.curriculum.config import GroupedMixtureChoice, SamplerChoice
+from mindgpt_plugins.families import Thinking
 from mindgpt_plugins.guards.config import LossGuard
 from mindgpt_plugins.losses.config import KLConfig, LossChoice
 
@@ -50,6 +51,12 @@ class Section(Strict):
     kl: KLConfig | None = Field(None, description="Anchor to a frozen reference on some sources; null: none.")
     media_dirs: dict[str, str] = Field(
         default_factory=dict, description="Dataset → folder of its images, where one `media_dir` is not enough."
+    )
+    check_template: bool = Field(
+        True, description="Whether a template that trains another markup than the model's own asks stops the run."
+    )
+    thinking: Thinking = Field(
+        "model", description="How the model's own chat template will be switched when it is asked; on, off or model."
     )
     packing_buckets: int = Field(
         4, ge=1, description="With packing and a curriculum: a pack's rows come from one of so many difficulty buckets."

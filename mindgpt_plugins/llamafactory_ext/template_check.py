@@ -7,14 +7,15 @@ model's folder. Where the two differ, a model is trained on one conversation and
 replies are worse. Both sides are rendered by their own code: the host's converter, ``mm_plugin`` and ``Template``; the
 processor's (or tokenizer's) ``apply_chat_template``.
 
-Some differences are harmless. They are recognised one by one, said as notes, and refused only with ``--strict``:
+The prompt that a reply is generated from must be, id by id, what training had before that reply, and may go on into it:
+a model that opens its thoughts itself was trained on the opening as well. Of the rest some differences are harmless.
+They are recognised one by one, said as notes, and refused only with ``--strict``:
 
 * ``newline``: white space after the last end-of-turn token; generation has stopped by then.
-* ``split``: the same text in other tokens where a reply begins; the host encodes prompt and reply apart, as generation
-  does.
+* ``split``: the same text in other tokens before the model's turn or in its reply; the host encodes turns apart.
 * ``system``: one side has a default system prompt that the row does not ask for; with one and the same system prompt
-  both sides agree. ``llamafactory: {default_system: …}`` makes them equal. A fault where another of :data:`LIKELY` fits
-  as it is: then the default is that of another model.
+  both sides agree. ``llamafactory: {default_system: …}`` makes them equal. A fault where another template fits as it
+  is: then the default is that of another model.
 * ``think``: an empty think block that the model's template writes before a finished reply and the host's does not. The
   prompt is the same. The other way round it is a fault: the model would learn to begin each reply with the block.
 * ``history``: the same blocks in earlier replies of a conversation, where the host trains on each turn as if the last.
@@ -25,31 +26,34 @@ How many tokens a picture has is not compared (its size decides, not the templat
 from __future__ import annotations
 
 import argparse
-import copy
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import get_args
 
+from mindgpt_plugins.families import Thinking
 from mindgpt_plugins.llamafactory_ext.template_sides import (
     ConvertedRow,
+    HostRefusal,
     HostTemplate,
     Own,
     TemplateError,
+    find_listed_set,
     read_template_rows,
 )
 
 SYSTEM = "You answer in one sentence."
 """Given to both sides to see whether only their defaults differ."""
-LIKELY = ("qwen3_vl_nothink", "qwen3_vl", "qwen2_vl", "qwen3_nothink", "qwen3", "qwen")
-"""Tried where the named template does not fit; all of them end a turn with the same token."""
+ROWS = 64
+"""Rows that are compared at most, evenly over a set."""
 BEFORE, AFTER = 8, 24
 """Tokens shown before and after the first difference."""
 HARMLESS = {
     "newline": "white space after the last end-of-turn token differs; generation stops before it",
-    "split": "the same text is cut into other tokens where a reply begins; generation cuts it as the trainer does",
+    "split": "the same text is cut into other tokens; the trainer encodes turns apart",
     "system": "the default system prompts differ, nothing else; llamafactory: {default_system: …} makes them equal",
     "think": "the model's own template writes an empty think block before a finished reply, the trainer's does not; "
     "the prompt is the same",
@@ -70,15 +74,124 @@ class Difference:
 
 @dataclass(frozen=True)
 class TemplateVerdict:
-    """What came out for one template: rows compared, how many of them with which note, and the first fault."""
+    """What came out for one template.
+
+    Attributes:
+        rows: that were compared.
+        notes: harmless difference → how many rows have it.
+        fault: the first that is not harmless.
+        fitting: templates of the host that fit as they are, looked for where this one does not.
+    """
 
     rows: int
     notes: Mapping[str, int]
     fault: Difference | None
+    fitting: tuple[str, ...] = ()
+
+    def describe(self, template: str, model: str) -> str:
+        """One line for a problem list.
+
+        Args:
+            template: that was asked for.
+            model: as the reader knows it.
+        """
+        assert self.fault is not None
+        one = self.fault
+        shown = f": trained {one.host!r}, asked {one.model!r}" if one.host or one.model else ""
+        which = ", ".join(self.fitting) or "none of LLaMA-Factory's"
+        return (
+            f"template {template!r} does not fit {model}: {one.place}, token {one.token}{shown}"
+            f"{f'; {one.why}' if one.why else ''}; what fits: {which}"
+        )
+
+
+def check_template(
+    model: str,
+    template: str,
+    folder: Path,
+    name: str,
+    *,
+    rows: int = ROWS,
+    default_system: str | None = None,
+    thinking: Thinking = "model",
+    strict: bool = False,
+) -> TemplateVerdict:
+    """Compare a template on the rows of a set.
+
+    Args:
+        model: folder with tokenizer, processor and chat template.
+        template: LLaMA-Factory's name of it.
+        folder: with the ``dataset_info.json`` that lists the set.
+        name: of the set.
+        rows: at most, evenly over the set.
+        default_system: LLaMA-Factory's ``default_system``.
+        thinking: how both templates are switched.
+        strict: whether harmless differences are faults too.
+
+    Raises:
+        TemplateError: nothing can be compared.
+    """
+    with _silence_host():
+        own, compared = Own(model, thinking), read_template_rows(folder, name, rows)
+        host = HostTemplate(template, own, default_system, thinking)
+        found = judge_template(host, own, compared, strict)
+        if found.fault is None and "system" not in found.notes:
+            return found
+        fitting = _list_fitting(own, compared, template, default_system, thinking)
+        if found.fault is None and any("thinking:" not in one for one in fitting):
+            found = judge_template(host, own, compared, strict=True)
+        return TemplateVerdict(found.rows, found.notes, found.fault, fitting)
+
+
+def _list_fitting(
+    own: Own, rows: list[ConvertedRow], but: str, default_system: str | None, thinking: Thinking
+) -> tuple[str, ...]:
+    """Templates that fit as they are; where there are none, those that do with thoughts switched otherwise."""
+    found = tuple(name for name, noted in _find_fitting(own, rows, default_system, thinking, but) if not noted)
+    if found:
+        return found
+    others: list[Thinking] = [one for one in ("off", "on", "model") if one != thinking]
+    return tuple(
+        f"{name} with thinking: {other}"
+        for other in others
+        for name, noted in _find_fitting(own.switch(other), rows, default_system, other)
+        if "system" not in noted
+    )
+
+
+def _find_fitting(
+    own: Own, rows: list[ConvertedRow], default_system: str | None, thinking: Thinking, but: str = ""
+) -> Iterator[tuple[str, Mapping[str, int]]]:
+    """Each template without a fault, with its notes."""
+    from llamafactory.data.template import TEMPLATES
+
+    text = own.decode(own.render(rows[0]))
+    for name, template in TEMPLATES.items():
+        # What stands around a user's words must be in the model's own text: it saves a copy of the tokenizer for each.
+        slots = [slot for slot in template.format_user.slots if isinstance(slot, str)]
+        around = [part.strip() for slot in slots for part in slot.split("{{content}}")]
+        if name == but or not all(part in text for part in around):
+            continue
+        verdict = judge_template(HostTemplate(name, own, default_system, thinking), own, rows)
+        if verdict.fault is None:
+            yield name, verdict.notes
+
+
+@contextmanager
+def _silence_host() -> Iterator[None]:
+    logging.disable(logging.WARNING)  # the host's advice on templates is what this check replaces
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def compare_template_row(host: HostTemplate, own: Own, row: ConvertedRow) -> tuple[list[str], Difference | None]:
-    """The notes on a row, or where its two sides differ for good."""
+    """The notes on a row, or where its two sides differ for good.
+
+    Raises:
+        HostRefusal: the host cannot lay it out.
+    """
     mine, theirs = own.render(row), host.render(row)
     for system in (None, *([] if row.system else [SYSTEM])):
         a, b = host.render(row, system), own.render(row, system)
@@ -94,15 +207,31 @@ def compare_template_row(host: HostTemplate, own: Own, row: ConvertedRow) -> tup
             notes.append("history" if _thought(host, a) == _thought(host, b) else "think")
         elif a != b:
             notes.append("newline" if left != right else "split")
-        asked = [own.decode(prompt) for prompt in own.prompts(row, system)]
-        if left != host.decode(a):
-            asked = [prompt.replace(host.empty_thought, "") for prompt in asked]
-        if not any(left.startswith(prompt) for prompt in asked):
-            prompt = next(own.prompts(row))
-            why = "the conversation is equal, but replies are generated from a prompt that was not trained on"
-            return [], _first(host, own, row, theirs, prompt, why)
+        unasked = _find_unasked(host, own, row, system)
+        if unasked is not None:
+            return [], unasked
         return notes, None
     return [], _first(host, own, row, theirs, mine)
+
+
+def _find_unasked(host: HostTemplate, own: Own, row: ConvertedRow, system: str | None) -> Difference | None:
+    """Where the prompt of a row's last reply is not what training had before that reply."""
+    unlearned, reply = host.render_sides(row, system)
+    trained = unlearned + reply
+    prompt, turn = own.render_prompt(row, system)
+    before, opening = prompt[:turn], prompt[turn:]
+
+    def flatten(text: str) -> str:  # blocks of earlier replies are judged with the conversation
+        return text.replace(host.empty_thought, "")
+
+    # The prompt must reach the first token that is learned, and may reach further.
+    for start in range(max(0, len(unlearned) - len(opening)), len(unlearned) + 1):
+        if trained[start : start + len(opening)] == opening and flatten(host.decode(trained[:start])) == flatten(
+            own.decode(before)
+        ):
+            return None
+    why = "the conversation is equal, but replies are generated from a prompt that was not trained on"
+    return _first(host, own, row, trained, prompt, why)
 
 
 def _thought(host: HostTemplate, ids: list[int]) -> bool:
@@ -124,8 +253,8 @@ def judge_template(host: HostTemplate, own: Own, rows: list[ConvertedRow], stric
     for number, row in enumerate(rows):
         try:
             notes, fault = compare_template_row(host, own, row)
-        except (ValueError, IndexError) as error:
-            fault = Difference(row.place, 0, f"cannot render it: {error}", own.decode(own.render(row)[:AFTER]))
+        except HostRefusal as error:
+            fault = Difference(row.place, 0, str(error), own.decode(own.render(row)[:AFTER]))
             return TemplateVerdict(number, counts, fault)
         if strict and notes:
             fault = _first(host, own, row, host.render(row), own.render(row), HARMLESS[notes[0]])
@@ -142,33 +271,25 @@ def main(argv: list[str]) -> int:
     parser.add_argument("model", help="folder with tokenizer, processor and chat template")
     parser.add_argument("template", help="LLaMA-Factory's name, e.g. qwen3_vl_nothink")
     parser.add_argument("dataset", type=Path, help="JSON file that a dataset_info.json beside it lists")
-    parser.add_argument("--rows", type=int, default=64, help="rows at most, evenly over the file")
+    parser.add_argument("--rows", type=int, default=ROWS, help="rows at most, evenly over the file")
     parser.add_argument("--default-system", help="as in LLaMA-Factory's default_system")
-    parser.add_argument("--no-thinking", action="store_true", help="as LLaMA-Factory's enable_thinking: false")
+    parser.add_argument("--thinking", choices=get_args(Thinking), default="model", help="as in the recipe")
     parser.add_argument("--strict", action="store_true", help="harmless differences fail too")
     given = parser.parse_args(argv)
-    logging.disable(logging.WARNING)  # the host's advice on templates is what this check replaces
     try:
-        own, rows = Own(given.model), read_template_rows(given.dataset, given.rows)
-
-        def tried(name: str, tokenizer: Any, strict: bool = given.strict) -> TemplateVerdict:
-            host = HostTemplate(name, tokenizer, own.processor, given.default_system, not given.no_thinking)
-            return judge_template(host, own, rows, strict)
-
-        copied = copy.deepcopy(own.tokenizer)
-        found = tried(given.template, copied)
-        exact: list[str] = []
-        if found.fault is not None or "system" in found.notes:
-            shared = copy.deepcopy(own.tokenizer)
-            verdicts = {name: tried(name, shared) for name in LIKELY if name != given.template}
-            exact = [name for name, one in verdicts.items() if one.fault is None and not one.notes]
-            if exact and found.fault is None:
-                found = tried(given.template, copied, strict=True)
+        found = check_template(
+            given.model,
+            given.template,
+            given.dataset.parent,
+            find_listed_set(given.dataset),
+            rows=given.rows,
+            default_system=given.default_system,
+            thinking=given.thinking,
+            strict=given.strict,
+        )
     except TemplateError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    finally:
-        logging.disable(logging.NOTSET)
     for note, count in found.notes.items():
         print(f"note ({note}, {count} of {found.rows} rows): {HARMLESS[note]}")
     fault = found.fault
@@ -181,8 +302,7 @@ def main(argv: list[str]) -> int:
     print(f"  LLaMA-Factory: {fault.host!r}\n  the model's:   {fault.model!r}")
     if fault.why:
         print(f"  {fault.why}")
-    tail = ", ".join(exact) or f"none of {', '.join(verdicts)}"
-    print(f"  LLaMA-Factory's templates that fit as they are: {tail}")
+    print(f"  LLaMA-Factory's templates that fit as they are: {', '.join(found.fitting) or 'none'}")
     return 1
 
 

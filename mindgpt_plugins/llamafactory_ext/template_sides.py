@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,13 +17,18 @@ from mindgpt_plugins.core.dataset_files import (
     read_set_rows,
 )
 from mindgpt_plugins.core.registry import hint_nearest
+from mindgpt_plugins.families import Thinking, list_template_switches
 
 MEDIA = {"<image>": "image", "<video>": "video"}
 PLAIN_ROLES = {"user", "assistant"}
 
 
 class TemplateError(ValueError):
-    """Nothing can be compared: no such template, file or rows; or a row that a side cannot render."""
+    """Nothing can be compared: no such template, file or rows, or a row that the model's own template refuses."""
+
+
+class HostRefusal(ValueError):
+    """The host cannot lay out a row by the named template."""
 
 
 @dataclass(frozen=True)
@@ -41,14 +45,15 @@ class ConvertedRow:
 class HostTemplate:
     """A named template of LLaMA-Factory; the host changes the tokenizer it is given."""
 
-    def __init__(self, name: str, tokenizer: Any, processor: Any, default_system: str | None, thinking: bool | None):
+    def __init__(self, name: str, own: Own, default_system: str | None, thinking: Thinking):
         from llamafactory.data.template import TEMPLATES, get_template_and_fix_tokenizer
         from llamafactory.hparams import DataArguments
 
         if name not in TEMPLATES:
             raise TemplateError(f"LLaMA-Factory has no template {name!r}{hint_nearest(name, TEMPLATES)}")
-        self.tokenizer, self.processor = tokenizer, processor
-        arguments = DataArguments(template=name, default_system=default_system, enable_thinking=thinking)
+        self.tokenizer, self.processor = copy.deepcopy(own.tokenizer), own.processor
+        switches = list_template_switches(thinking)
+        arguments = DataArguments(template=name, default_system=default_system, **switches)
         shipped = TEMPLATES[name]
         TEMPLATES[name] = copy.deepcopy(shipped)  # the host writes its arguments into it
         try:
@@ -60,14 +65,26 @@ class HostTemplate:
         self.empty_thought = self.template.add_thought()
 
     def render(self, row: ConvertedRow, system: str | None = None) -> list[int]:
-        """Prompt and reply ids as the host trains on them.
+        """Prompt and reply ids as the host trains on them; raises as :meth:`render_sides`."""
+        prompt, reply = self.render_sides(row, system)
+        return prompt + reply
+
+    def render_sides(self, row: ConvertedRow, system: str | None = None) -> tuple[list[int], list[int]]:
+        """Ids before the last reply, and the reply's, which are learned.
 
         Raises:
-            ValueError: the host refuses the row, e.g. a picture for a template without eyes.
+            HostRefusal: e.g. a picture for a template without eyes.
         """
-        turns = self.plugin.process_messages(row.messages, row.images, row.videos, [], self.processor)
-        pairs = self.template.encode_multiturn(self.tokenizer, turns, system or row.system or None, None)
-        return [token for pair in pairs for side in pair for token in side]
+        try:
+            turns = self.plugin.process_messages(row.messages, row.images, row.videos, [], self.processor)
+            pairs = self.template.encode_multiturn(self.tokenizer, turns, system or row.system or None, None)
+        except Exception as error:  # noqa: BLE001 - a plugin meant for another family raises what its assumptions meet
+            raise HostRefusal(f"cannot render it: {error}") from None
+        *before, (last, reply) = pairs
+        prompt, learned = [token for pair in before for side in pair for token in side] + list(last), list(reply)
+        if None in prompt or None in learned:
+            raise HostRefusal("cannot render it: the template writes tokens that the model's tokenizer does not have")
+        return prompt, learned
 
     def decode(self, ids: list[int]) -> str:
         """Text with special tokens."""
@@ -77,7 +94,7 @@ class HostTemplate:
 class Own:
     """The model's tokenizer and chat template."""
 
-    def __init__(self, folder: str):
+    def __init__(self, folder: str, thinking: Thinking = "model"):
         from transformers import AutoProcessor, AutoTokenizer
 
         names = ("preprocessor_config.json", "processor_config.json")
@@ -85,6 +102,7 @@ class Own:
         self.processor = AutoProcessor.from_pretrained(folder) if sees else None
         self.tokenizer = self.processor.tokenizer if self.processor else AutoTokenizer.from_pretrained(folder)
         self.renderer = self.processor or self.tokenizer
+        self.switches = list_template_switches(thinking)
         if not self.renderer.chat_template:
             raise TemplateError(f"{folder}: the model has no chat template to compare with")
 
@@ -92,11 +110,16 @@ class Own:
         """Ids of the whole conversation."""
         return self._ids(self._chat(row, row.messages, system), ask=False)
 
-    def prompts(self, row: ConvertedRow, system: str | None = None) -> Iterator[list[int]]:
-        """Ids of what a reply is generated from, with thinking as by default and without."""
+    def switch(self, thinking: Thinking) -> Own:
+        """The same, its chat template switched otherwise."""
+        other = copy.copy(self)
+        other.switches = list_template_switches(thinking)
+        return other
+
+    def render_prompt(self, row: ConvertedRow, system: str | None = None) -> tuple[list[int], int]:
+        """Ids of what the last reply is generated from, and how many of them stand before the model's turn."""
         chat = self._chat(row, row.messages[:-1], system)
-        for switch in ({}, {"enable_thinking": False}):
-            yield self._ids(chat, ask=True, **switch)
+        return self._ids(chat, ask=True), len(self._ids(chat, ask=False))
 
     def _chat(self, row: ConvertedRow, messages: list[dict[str, str]], system: str | None) -> list[dict[str, Any]]:
         said = system or row.system
@@ -116,11 +139,11 @@ class Own:
             text = text[at + len(mark) :]
         return parts
 
-    def _ids(self, chat: list[dict[str, Any]], ask: bool, **switches: bool) -> list[int]:
+    def _ids(self, chat: list[dict[str, Any]], ask: bool) -> list[int]:
         from jinja2 import TemplateError as JinjaError
 
         try:
-            text = self.renderer.apply_chat_template(chat, tokenize=False, add_generation_prompt=ask, **switches)
+            text = self.renderer.apply_chat_template(chat, tokenize=False, add_generation_prompt=ask, **self.switches)
         except JinjaError as error:
             raise TemplateError(f"the model's chat template cannot render {chat}: {error}") from None
         ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
@@ -131,35 +154,48 @@ class Own:
         return _decode(self.tokenizer, ids)
 
 
-def read_template_rows(file: Path, most: int) -> list[ConvertedRow]:
+def find_listed_set(file: Path) -> str:
+    """Name under which ``dataset_info.json`` beside a file, or a folder of parts, lists it.
+
+    Raises:
+        TemplateError: it does not, or there is no such file.
+    """
+    try:
+        listed = read_dataset_info(file.parent)
+    except DatasetError as error:
+        raise TemplateError(str(error)) from None
+    names = [
+        name for name, one in listed.items() if (file.parent / one.get("file_name", "")).resolve() == file.resolve()
+    ]
+    if not names or not file.exists():
+        what = "no such file" if names else f"no set of {file.parent / INFO} has this file_name"
+        raise TemplateError(f"{file}: {what}")
+    return names[0]
+
+
+def read_template_rows(folder: Path, name: str, most: int) -> list[ConvertedRow]:
     """Rows of a set, evenly over its file, converted by the host; rows with tool calls are left out.
 
     Args:
-        file: a file, or a folder of parts, that ``dataset_info.json`` beside it lists.
+        folder: with the ``dataset_info.json`` that lists the set.
+        name: of the set.
         most: rows at most.
 
     Raises:
-        TemplateError: the file is not listed, cannot be read, or no row can be compared.
+        TemplateError: the set is not listed, cannot be read, or no row can be compared.
     """
     from llamafactory.data.converter import get_dataset_converter
     from llamafactory.data.loader import get_dataset_list
     from llamafactory.hparams import DataArguments
 
-    folder = file.parent
     try:
-        listed = read_dataset_info(folder)
-        wanted = file.resolve()
-        names = [name for name, one in listed.items() if (folder / one.get("file_name", "")).resolve() == wanted]
-        if not names or not file.exists():
-            what = "no such file" if names else f"no set of {folder / INFO} has this file_name"
-            raise TemplateError(f"{file}: {what}")
-        info = read_set_info(folder, names[0])
-        total = sum(1 for _ in read_set_rows(folder, names[0]))
+        info = read_set_info(folder, name)
+        total = sum(1 for _ in read_set_rows(folder, name))
         chosen = pick_even_positions(total, most)
-        rows = [row for row in read_set_rows(folder, names[0]) if row.number in chosen]
+        rows = [row for row in read_set_rows(folder, name) if row.number in chosen]
     except DatasetError as error:
         raise TemplateError(str(error)) from None
-    attribute = get_dataset_list([names[0]], {names[0]: dict(info.entry)})[0]
+    attribute = get_dataset_list([name], {name: dict(info.entry)})[0]
     convert = get_dataset_converter(attribute.formatting, attribute, DataArguments(media_dir=str(folder)))
     # A column that only some rows of a JSON file have is null in the others, once the host has loaded it.
     blank = dict.fromkeys(info.columns.values())
@@ -171,7 +207,7 @@ def read_template_rows(file: Path, most: int) -> list[ConvertedRow]:
             media = row["_images"] or [], row["_videos"] or []
             kept.append(ConvertedRow(raw.place, messages, row["_system"] or "", *media))
     if not kept:
-        raise TemplateError(f"{file}: none of its {total} rows is a plain conversation (no tools) to compare")
+        raise TemplateError(f"set {name!r}: none of its {total} rows is a plain conversation (no tools) to compare")
     return kept
 
 

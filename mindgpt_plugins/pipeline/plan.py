@@ -201,6 +201,7 @@ def _context(
         plugins=recipe.plugins,
         min_pixels=recipe.image.min_pixels,
         max_pixels=recipe.image.max_pixels,
+        thinking=recipe.thinking,
         cpu=device.resolve_device(recipe.device) == "cpu",
         recipe_folder=recipe.folder,
         python=python,
@@ -249,7 +250,7 @@ def _differences(
     for part, said in names.items():
         if keys := list_changed_keys(record[part], identity[part]):
             yield f"{said}: {_few(keys)}"
-    for part in ("seed", "device"):
+    for part in ("seed", "device", "thinking"):
         if record[part] != identity[part]:
             yield f"{part} changed: {record[part]} → {identity[part]}"
     if keys := list_changed_keys(record["reads"], identity["reads"]):

@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING
 
 from mindgpt_plugins.core.dataset_files import INFO, DatasetError, read_set_info
 from mindgpt_plugins.core.errors import StageError
-from mindgpt_plugins.families import PixelLimits
+from mindgpt_plugins.families import PixelLimits, load_family
 from mindgpt_plugins.inspection.faults import FaultCount
 from mindgpt_plugins.inspection.readers import Reader, locate_set_file
 from mindgpt_plugins.inspection.sets import Measure, SetInspection, inspect_set
+from mindgpt_plugins.pipeline.references import find_root_models
 from mindgpt_plugins.stages.base import SetRead
 
 if TYPE_CHECKING:
-    from mindgpt_plugins.pipeline.plan import PlannedStage
+    from mindgpt_plugins.pipeline.plan import Plan, PlannedStage
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def inspect_stage_sets(stage: PlannedStage) -> Iterator[InspectedSet]:
         measure = None
         if read.limit is not None:
             limits = PixelLimits(stage.context.min_pixels, stage.context.max_pixels)
-            measure = Measure(stage.context.model(read.model), limits, read.with_response)
+            measure = Measure(stage.context.model(read.model), limits, read.with_response, stage.context.thinking)
         media = None if read.media_dir is None else (stage.context.recipe_folder / read.media_dir).resolve()
         key = (read, _stamp(folder, name, read.reader))
         if key not in stage.inspected:
@@ -88,6 +89,20 @@ def check_data(stage: PlannedStage) -> list[str]:
             problems += one.describe_problems()
     except StageError as error:
         problems.append(str(error))
+    return problems
+
+
+def check_models(plan: Plan, stage: PlannedStage) -> list[str]:
+    """What the models that a stage starts from cannot do of what the recipe asks; those whose files are here."""
+    problems = []
+    for key, folder in find_root_models(plan, stage).items():
+        if stage.context.thinking != "model" and (folder / "tokenizer_config.json").is_file():
+            family = load_family(folder, stage.context.thinking)
+            if family.processor.chat_template is not None:
+                problem = family.find_thinking_problem()
+                problems += [f"{key}: {problem}"] if problem else []
+        if key == "model":
+            problems += stage.stage.check_model(stage.config, stage.context, folder)
     return problems
 
 

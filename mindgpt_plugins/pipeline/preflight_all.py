@@ -46,6 +46,7 @@ def _find_stage_problems(plan: Plan, stage: PlannedStage) -> list[str]:
     found = find_misdirected_references(plan, stage)
     try:
         found = found or stage.stage.check(stage.config, stage.context) + preflight.check_data(stage)
+        found = found or preflight.check_models(plan, stage)
         if not found:
             with tempfile.TemporaryDirectory() as scratch:
                 render_stage_commands(stage, Path(scratch))

@@ -53,3 +53,25 @@ def _find_missing_set(stage: PlannedStage, made: PlannedStage, value: str, name:
         if read.dataset == value and read.reader not in sets[name]:
             formats = ", ".join(_READERS[one] for one in sorted(sets[name]))
             yield f"{value!r} is read as {_READERS[read.reader]}, but stage {made.name!r} writes it for {formats} only"
+
+
+def find_root_models(plan: Plan, stage: PlannedStage) -> dict[str, Path]:
+    """Key of each model reference → the local folder that its chain of stages begins with.
+
+    Training keeps a model's family, tokenizer and chat template, so that a stage can be judged by them long before its
+    own model is made. Chains that begin with a hub id, or with a stage that makes a model from nothing, are left out.
+    """
+    by_name = {one.name: one for one in plan.stages}
+    found = {}
+    for key, to, value in stage.config.located_references():
+        at = value if to == "model" else ""
+        while at in by_name:
+            before = by_name[at]
+            made = Path(before.stage.artefacts(before.config, before.context).get("model", ""))
+            if (made / "config.json").is_file():
+                at = str(made)
+                break
+            at = next((one for what, one in before.config.references() if what == "model"), "")
+        if at and (Path(stage.context.model(at)) / "config.json").is_file():
+            found[key] = Path(stage.context.model(at))
+    return found

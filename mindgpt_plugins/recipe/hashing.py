@@ -29,6 +29,7 @@ def collect_identity(
         "settings": dump_hashed(config),
         "seed": recipe.seed if config.seed is None else config.seed,
         "image": recipe.image.model_dump(),
+        "thinking": recipe.thinking,
         "device": recipe.device,
         "stages": dict(inputs),
         "reads": dict(reads),

@@ -11,6 +11,7 @@ from mindgpt_plugins.core.folders import STAGES
 from mindgpt_plugins.core.image_size import MAX_PIXELS, MIN_PIXELS
 from mindgpt_plugins.core.names import LONGEST_NAME, ROOM
 from mindgpt_plugins.core.schema import OUTSIDE, Seed, StageConfig, Strict, VariableName
+from mindgpt_plugins.families import Thinking
 
 HIDDEN = str(SecretStr("any"))
 """How a value of ``launch.*.env`` is written down."""
@@ -88,12 +89,22 @@ class RecipeHead(Strict):
         description="Sizes of pictures, the same for every stage, so that training, rollout and evaluation "
         "see the same visual tokens.",
     )
+    thinking: Thinking = Field(
+        "model",
+        description="Whether models write their thoughts before a reply, in every stage: training, rollouts, "
+        "evaluation, serving. model: as the model's own chat template does when nobody says.",
+    )
     launch: dict[str, Launch] = Field(
         default_factory=dict,
         description="Side of a stage kind (data, sft, rl, …) → how its processes are started. Each may live in its own "
         "environment: verl and LLaMA-Factory agree on one narrow transformers window.",
     )
     report: ReportSettings = Field(ReportSettings(), description="What the pages of a run may show.")
+
+    @field_validator("thinking", mode="before")
+    @classmethod
+    def _yaml_switch(cls, value: Any) -> Any:
+        return {True: "on", False: "off"}.get(value, value) if isinstance(value, bool) else value  # YAML 1.1's on, off
 
     @field_validator("name")
     @classmethod

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mindgpt_plugins.core.dataset_files import pick_even_positions, read_set_rows
+from mindgpt_plugins.core.upright import read_upright_size
 from mindgpt_plugins.families import AreaRule, PixelLimits, load_tokenizer, read_area_rule
 from mindgpt_plugins.sizing.gpus import CostError
 from mindgpt_plugins.sizing.model import Model
@@ -111,7 +112,7 @@ class TokenCounter:
         if isinstance(picture, Path) and picture in self.seen:
             return self.seen[picture]
         with open_picture(picture) as image:
-            width, height = image.size
+            width, height = read_upright_size(image)
         limits = PixelLimits(self.min_pixels, self.max_pixels)
         count = self._rule.count_tokens(width, height, limits) * vision.merge**2
         if isinstance(picture, Path):  # rows share files; embedded pictures are not kept

@@ -149,6 +149,17 @@ class Stage(ABC, Generic[ConfigT]):
         """
         return []
 
+    def check_model(self, config: ConfigT, context: Context, folder: Path) -> list[str]:
+        """What the stage cannot do with the model it starts from, seen before anything runs.
+
+        Args:
+            config: of the stage.
+            context: of the stage.
+            folder: of the model, or of the one that its chain of stages begins with, whose family, tokenizer and chat
+                template it keeps.
+        """
+        return []
+
     def extension(self, config: ConfigT) -> Extension | None:
         """The training that a failed gate of this stage would ask for; None when it asks for none."""
         return None

@@ -10,6 +10,7 @@ from pathlib import Path
 from mindgpt_plugins.core.errors import StageError
 from mindgpt_plugins.core.folders import is_stage_done
 from mindgpt_plugins.core.image_size import MAX_PIXELS, MIN_PIXELS
+from mindgpt_plugins.families import Thinking
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class Context:
     min_pixels: int = MIN_PIXELS
     max_pixels: int = MAX_PIXELS
     """One image size for every stage (pixels), so that training, rollout and evaluation see the same tokens."""
+    thinking: Thinking = "model"
+    """How chat templates are switched, in every stage."""
     cpu: bool = True
     """No accelerator is used: render CPU settings."""
     recipe_folder: Path = Path(".")

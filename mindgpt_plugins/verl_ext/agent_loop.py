@@ -16,7 +16,6 @@ from typing import Any
 from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop
 
 from mindgpt_plugins.families import ModelFamily, find_family
-from mindgpt_plugins.verl_ext.prompt_pictures import find_data_limits, list_prompt_pictures
 from mindgpt_plugins.verl_ext.step.reward_fields import ASKED
 from mindgpt_plugins.verl_ext.step.seeds import derive_sample_seed
 
@@ -105,20 +104,9 @@ class SeededSingleTurnAgentLoop(SingleTurnAgentLoop):  # type: ignore[misc]
         return find_family(self.processor) if self.processor is not None else None
 
     async def process_multi_modal_info(self, messages: list[dict[str, Any]]) -> dict[str, Any]:
-        """Images of the prompt, decoded once for all its replies, as the other stages show them."""
-        limits, family = find_data_limits(self.data_config), self._family
-        theirs = super().process_multi_modal_info
-
-        async def compute() -> dict[str, Any]:
-            # qwen-vl-utils rounds every picture to Qwen-VL's patches, and reads limits that are not the recipe's.
-            if family is None or not family.sees or (family.by_area and limits is None):
-                found: dict[str, Any] = await theirs(messages)
-                return found
-            own = await asyncio.to_thread(list_prompt_pictures, messages, family, limits)
-            found = await theirs(messages) if own is None else {"images": own} if own else {}
-            return found
-
-        found: dict[str, Any] = await self.shared.get(("media", self.uid), compute)
+        """Images of the prompt, decoded once for all its replies."""
+        compute = super().process_multi_modal_info
+        found: dict[str, Any] = await self.shared.get(("media", self.uid), lambda: compute(messages))
         return dict(found)
 
     async def ct_build_initial_tokens(self, messages: list[dict[str, Any]], **kwargs: Any) -> list[int]:

@@ -75,7 +75,7 @@ class VerlTrainerMixin(Prompts):
         load_plugins(self.settings.plugins)
         self.hybrid = Hybrid(Suite(self.settings.rewards), self.settings.advantage)
         check_verl_config(config, self.mode)
-        take_over_config(config, self.mode)
+        take_over_config(config, self.settings, self.mode)
         path = self.settings.metrics_path
         self._metrics_path = Path(path) if path else None
         saved = Path(str(OmegaConf.select(config, "trainer.default_local_dir", default="checkpoints")))

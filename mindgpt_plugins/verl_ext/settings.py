@@ -17,6 +17,7 @@ from mindgpt_plugins.core.choice import format_flow_yaml
 from mindgpt_plugins.core.files import read_json, write_json
 from mindgpt_plugins.core.schema import HOW, Strict
 from mindgpt_plugins.curriculum.config import MixtureChoice, SamplerChoice
+from mindgpt_plugins.families.pictures import PixelLimits
 from mindgpt_plugins.guards.config import RolloutGuard
 from mindgpt_plugins.rewards.suite import RewardConfig
 
@@ -106,6 +107,11 @@ class VerlSettings(HybridSettings):
     )
     plugins: tuple[str, ...] = Field((), description="Modules or .py files to import in every process.")
     seed: int = Field(0, description="Seed of every random choice of ours.")
+    image: PixelLimits | None = Field(
+        None,
+        description="Limits of a picture in pixels, {min_pixels: …, max_pixels: …}: prompts show it as SFT does. "
+        "null: as verl does.",
+    )
     metrics_path: str | None = Field(None, description="JSONL with one line per step; appended to on resume.")
     loaded_path: str | None = Field(None, description="JSON written when our trainer and rewards are known to run.")
     poll_interval: float = Field(0.02, gt=0, description="Seconds between looks at the replay buffer; verl's own is 2.")

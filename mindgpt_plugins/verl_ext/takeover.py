@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import OmegaConf, open_dict
 
-from mindgpt_plugins.verl_ext.settings import Mode, VerlSettingsError, find_trainer_name
+from mindgpt_plugins.verl_ext.settings import Mode, VerlSettings, VerlSettingsError, find_trainer_name
 
 REWARD_MODULE = "pkg://mindgpt_plugins.verl_ext.reward"
 REWARD_CLASS = "MindGPTRewardManager"
@@ -43,8 +43,8 @@ def check_verl_config(config: Any, mode: Mode) -> None:
         )
 
 
-def take_over_config(config: Any, mode: Mode) -> None:
-    """Point verl at our reward manager and seeded agent loop, and name the mode as the base class knows it."""
+def take_over_config(config: Any, settings: VerlSettings, mode: Mode) -> None:
+    """Point verl at our reward manager, agent loop and pictures, and name the mode as the base class knows it."""
     loops = str(resources.files("mindgpt_plugins.verl_ext.conf") / "agent_loops.yaml")
     with open_dict(config):
         # The base classes compare the mode with their own names.
@@ -56,4 +56,9 @@ def take_over_config(config: Any, mode: Mode) -> None:
         # Someone else's agent loop is left alone; then samples are reproducible only as far as it is.
         if agent.default_agent_loop == "single_turn_agent" and not agent.agent_loop_config_path:
             agent.default_agent_loop, agent.agent_loop_config_path = "mindgpt_single_turn", loops
-            agent.agent_loop_manager_class = agent.get("agent_loop_manager_class") or AGENT_MANAGER
+        # With any agent loop: verl's own worker cannot give most families' pictures to the training side.
+        agent.agent_loop_manager_class = agent.get("agent_loop_manager_class") or AGENT_MANAGER
+    if settings.image is not None:
+        from mindgpt_plugins.verl_ext.pictures import fit_dataset_pictures
+
+        fit_dataset_pictures(config, settings.image)

@@ -13,6 +13,8 @@ from PIL import Image
 
 from mindgpt_plugins.families import FamilyError, PixelLimits, read_area_rule
 from mindgpt_plugins.families.pictures import compute_fitted_size, fit_picture
+from mindgpt_plugins.llamafactory_ext.install import show_upright
+from mindgpt_plugins.llamafactory_ext.seams import rebind_functions
 
 SIDES = st.one_of(st.integers(1, 40), st.integers(41, 900))
 LIMITS = st.sampled_from([(1024, 9216), (1024, 589_824), (65_536, 65_536), (65_536, 1_048_576)])
@@ -22,11 +24,14 @@ def show_by_host(image: Image.Image, least: int, most: int, by_area: bool) -> Im
     from llamafactory.data.mm_plugin import BasePlugin, Qwen2VLPlugin
 
     plugin: Any = (Qwen2VLPlugin if by_area else BasePlugin)("<image>", "<video>", None)
-    return plugin._preprocess_image(image, image_max_pixels=most, image_min_pixels=least)  # type: ignore[no-any-return]
+    seam = ("llamafactory.data.mm_plugin", "MMPluginMixin._preprocess_image")
+    with rebind_functions({seam: show_upright}):
+        shown: Image.Image = plugin._preprocess_image(image, image_max_pixels=most, image_min_pixels=least)
+    return shown
 
 
 @settings(max_examples=120)
-@given(SIDES, SIDES, LIMITS, st.booleans(), st.sampled_from(["RGB", "RGBA", "L", "P", "1", "I;16", "CMYK", "LA"]))
+@given(SIDES, SIDES, LIMITS, st.booleans(), st.sampled_from(["RGB", "RGBA", "L", "P", "1", "I;16", "CMYK", "LA", "F"]))
 def test_a_picture_is_llama_factorys_to_the_pixel(
     width: int, height: int, limits: tuple[int, int], by_area: bool, mode: str
 ) -> None:

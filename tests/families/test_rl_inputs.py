@@ -100,19 +100,19 @@ class Recorder:
         self.asked = request
 
 
-def prepare(folder: Path, messages: list[dict[str, Any]], backend: str, data: dict[str, Any]) -> SimpleNamespace:
+def prepare(folder: Path, messages: list[dict[str, Any]], backend: str, asked: dict[str, Any]) -> SimpleNamespace:
     """What our agent loop makes of a row of verl's data set."""
     from transformers import AutoConfig
-    from verl.utils.dataset.rl_dataset import RLHFDataset
     from verl.utils.tokenizer.continuous_token_wiring import create_continuous_token_builder
 
     from mindgpt_plugins.verl_ext.agent_loop import SeededSingleTurnAgentLoop, Shared
+    from mindgpt_plugins.verl_ext.pictures import KEY, FittedDataset
 
     async def run() -> SimpleNamespace:
         loop = object.__new__(SeededSingleTurnAgentLoop)
         loop.processor, loop.tokenizer, _ = load(folder)
         loop.rollout_config = SimpleNamespace(name=backend, prompt_length=4096)
-        loop.apply_chat_template_kwargs, loop.data_config, loop.dataset_cls = {}, data, RLHFDataset
+        loop.apply_chat_template_kwargs, loop.data_config, loop.dataset_cls = {}, {KEY: asked}, FittedDataset
         loop.uid, loop.shared, loop.loop = "s1p0", Shared(), asyncio.get_running_loop()
         loop.server_manager = client = Recorder()
         kind = AutoConfig.from_pretrained(folder).model_type
@@ -138,7 +138,7 @@ def test_our_agent_loop_shows_the_pictures_of_training_and_lets_vllm_put_them_in
     if folder.name in ("llava_next", "mistral3"):  # their templates here know no system turn
         turns = turns[1:]
     limits = {"min_pixels": 1024, "max_pixels": 9216}
-    got = prepare(folder, turns, backend, {"mindgpt_image": limits})
+    got = prepare(folder, turns, backend, {**limits, "by_area": own.by_area})
     fitted = [own.fit_picture(Image.open(pictures[name]), PixelLimits(**limits)) for name in names]
     assert [image.tobytes() for image in got.images] == [image.tobytes() for image in fitted]
     text = own.render_chat(turns)

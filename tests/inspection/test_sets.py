@@ -47,18 +47,11 @@ def make_animation(path: Path) -> None:
     frames[0].save(path, "GIF", save_all=True, append_images=frames[1:])
 
 
-def make_rotated(path: Path) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    Image.new("RGB", (20, 30)).save(path, "JPEG", exif=exif)
-
-
 PICTURES: dict[str, Callable[[Path], None]] = {
     "deep_grey": make_deep,
     "cmyk": lambda path: Image.new("CMYK", (20, 20)).save(path, "JPEG"),
     "transparent": lambda path: Image.new("RGBA", (20, 20), (0, 0, 0, 90)).save(path, "PNG"),
     "animated": make_animation,
-    "rotated": make_rotated,
     "cropped": lambda path: Image.new("RGB", (900, 3)).save(path, "PNG"),
     "bad_image": lambda path: path.write_bytes(b"<html>"),
     "no_image": lambda path: None,
@@ -89,17 +82,6 @@ def test_many_pictures_are_looked_at_by_other_processes(tmp_path: Path, monkeypa
 def test_an_opaque_alpha_channel_is_no_fault(tmp_path: Path) -> None:
     Image.new("RGBA", (20, 20), (9, 9, 9, 255)).save(tmp_path / "b", "PNG")
     assert not inspect(tmp_path, [row(0, "b")]).tally.counts
-
-
-def test_verl_takes_no_long_picture_and_the_others_squeeze_it(tmp_path: Path) -> None:
-    from mindgpt_data.export import write_set
-    from mindgpt_data.schema.rows import Row
-
-    Image.new("RGB", (900, 3)).save(tmp_path / "long.png")
-    write_set([Row("u", ["long.png"], "What?", "red", "answer: red", "text", "s", "c")], tmp_path, "set")
-    assert list(inspect_set(tmp_path, "set", "verl").tally.counts) == ["aspect_ratio"]
-    assert list(inspect_set(tmp_path, "set", "rows").tally.counts) == ["cropped"]
-    assert list(inspect_set(tmp_path, "set").tally.counts) == ["cropped"]
 
 
 def test_labels(tmp_path: Path) -> None:

@@ -21,8 +21,10 @@ SPECIAL = [
     *("<|image_pad|>", "<|video_pad|>", "<think>", "</think>"),
 ]
 CHAT = (
-    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    "{%- for m in messages %}{{- '<|im_start|>' + m.role + '\\n' }}{%- if m.content is string %}{{- m.content }}"
+    "{%- else %}{%- for part in m.content %}{{- '<|vision_start|><|image_pad|><|vision_end|>' if part.type == 'image' "
+    "else part.text }}{%- endfor %}{%- endif %}{{- '<|im_end|>\\n' }}{%- endfor %}"
+    "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{%- endif %}"
 )
 
 

@@ -76,7 +76,7 @@ GOOD = {
     "optim": "adamw_torch_fused",
     "max_grad_norm": None,
     "adam_beta2": "95e-2",  # YAML 1.1 reads 1e-3 as text, and the host's reader as a number
-    "enable_thinking": False,
+    "train_on_prompt": False,
     "learning_rate": 1e-5,  # what the recipe says too
 }
 BAD = [

@@ -203,8 +203,13 @@ def _qwen3_vl(folder: Path) -> None:
 def _hybrid(folder: Path, version: str, **more: Any) -> None:
     import transformers as t
 
-    # The real template opens a thought by default.
-    template = _chatml(QWEN_PICTURE, opened="<|im_start|>assistant\\n<think>\\n")
+    # As the real one: a thought is opened by default, closed at once when switched off, and finished replies have one.
+    opened = (
+        "<|im_start|>assistant\\n' }}{{- '<think>\\n\\n</think>\\n\\n' if enable_thinking is false else '<think>\\n"
+    )
+    block = "{{- '<think>\\n\\n</think>\\n\\n' if loop.last and message.role == 'assistant' else '' }}"
+    said = "message.role + '\\n' }}"
+    template = _chatml(QWEN_PICTURE, opened=opened).replace(said, said + block)
     tokenizer = _tokenizer(QWEN, *IM, template, **QWEN_NAMED)
     config = getattr(t, f"{version}Config")(
         text_config=_text(

@@ -6,8 +6,9 @@ import hashlib
 import warnings
 from pathlib import Path
 
-import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
+
+from mindgpt_plugins.core.upright import make_upright_rgb
 
 # Pillow warns at 89 megapixels; the limit here is the caller's, and beyond it the file is refused unread.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -51,8 +52,7 @@ def open_image(path: Path, max_megapixels: float = 100) -> Image.Image:
             if megapixels > max_megapixels:
                 size = f"{image.width} x {image.height}; the limit is {max_megapixels:g} megapixels"
                 raise ImageError("too many pixels", path, size)
-            ImageOps.exif_transpose(image, in_place=True)
-            return _rgb(image)
+            return make_upright_rgb(image)
     except ImageError:
         raise
     except FileNotFoundError:
@@ -76,21 +76,3 @@ def hash_rgb_pixels(image: Image.Image) -> str:
     digest = hashlib.sha256(f"{image.width}x{image.height}:".encode())
     digest.update(image.tobytes())
     return digest.hexdigest()[:32]
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith(("I", "F")):
-        return _eight_bits(image).convert("RGB")
-    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        coloured = image.convert("RGBA")
-        white = Image.new("RGBA", coloured.size, (255, 255, 255, 255))
-        return Image.alpha_composite(white, coloured).convert("RGB")
-    return image.convert("RGB")
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Pillow clips deep greyscale at 255 instead of scaling it."""
-    values = np.nan_to_num(np.asarray(image, dtype=np.float64))
-    top = values.max(initial=0.0)
-    full = 1.0 if image.mode == "F" and top <= 1 else 255.0 if top <= 255 and image.mode in ("I", "F") else 65535.0
-    return Image.fromarray(np.clip(values / max(full, top) * 255, 0, 255).astype(np.uint8))

@@ -80,6 +80,7 @@ class ModelServer:
             images=IMAGES,
             min_pixels=self.job.min_pixels,
             max_pixels=self.job.max_pixels,
+            thinking=self.job.thinking,
             cpu=self.job.device == "cpu",
             more=render_vllm_flags(self.job.vllm),
         )

@@ -130,6 +130,7 @@ def build_model_settings(reference: str, seed: int | None, context: Context) -> 
         "seed": context.seed if seed is None else seed,
         "min_pixels": context.min_pixels,
         "max_pixels": context.max_pixels,
+        "thinking": context.thinking,
         "device": "cpu" if context.cpu else None,
     }
 

@@ -64,7 +64,9 @@ def quantise_model(job: QuantiseJob, folder: Path) -> Path:
     arguments: dict[str, Any] = {}
     if rows:
         try:
-            data = list(Encoded(rows, find_family(processor), PixelLimits(job.min_pixels, job.max_pixels)))
+            data = list(
+                Encoded(rows, find_family(processor, job.thinking), PixelLimits(job.min_pixels, job.max_pixels))
+            )
         except FamilyError as error:
             raise QuantiseError(f"{job.model}: {error}") from None
         loader: Any = torch.utils.data.DataLoader(data, batch_size=None)  # type: ignore[arg-type]

@@ -25,6 +25,7 @@ from mindgpt_plugins.core.registry import (
 from mindgpt_plugins.core.schedule import find_schedule_extremes
 from mindgpt_plugins.core.schema import StageConfig
 from mindgpt_plugins.curriculum.feeding import orders_by_difficulty
+from mindgpt_plugins.families import PixelLimits, list_template_switches
 from mindgpt_plugins.rewards.sdk import RewardError
 from mindgpt_plugins.rewards.suite import Suite
 from mindgpt_plugins.stages.base import Command, Context, CostRules, RehearsalRules, ReportRules, SetRead, Stage
@@ -81,6 +82,7 @@ class RL(Stage[RLConfig]):
                 **{key: getattr(config, key) for key in HybridSettings.model_fields},
                 plugins=context.plugins,
                 seed=seed,
+                image=PixelLimits(context.min_pixels, context.max_pixels),
                 metrics_path=str(folder / "metrics.jsonl"),
                 loaded_path=str(folder / "loaded.json"),
             ),
@@ -138,6 +140,10 @@ class RL(Stage[RLConfig]):
             "trainer.default_local_dir": str(folder / "checkpoints"),
             "trainer.rollout_data_dir": str(folder / "rollouts"),
             "+ray_kwargs.ray_init._temp_dir": str(_ray_folder(folder)),
+            **{
+                f"+data.apply_chat_template_kwargs.{key}": value
+                for key, value in list_template_switches(context.thinking).items()
+            },
             **rl_modes.render_mode_overrides(config, str(folder / "settings.json")),
             **rl_verl.render_preset_keys(config, context.cpu),
             **rl_verl.render_sharding_keys(config),

@@ -36,6 +36,7 @@ RECIPE_KEYS = {
     f"{ROLLOUT}.tensor_model_parallel_size": "vllm.tensor_parallel",
     f"{ROLLOUT}.gpu_memory_utilization": "vllm.gpu_memory_utilization",
     "trainer.save_freq": "save_every",
+    "data.apply_chat_template_kwargs.enable_thinking": "thinking",
 }
 """verl's key → the recipe's own that decides it: the checks, the plan and the costs read that one."""
 #: vLLM's CPU backend asks Qwen3-VL's text config for an architecture that it does not name.
@@ -181,10 +182,11 @@ def find_verl_rivals(config: RLConfig, rendered: Sequence[str]) -> list[str]:
     for key, value in flatten_keys(config.verl).items():
         plain = key.lstrip("+")
         ours = RECIPE_KEYS.get(plain)
-        if ours is not None and plain in now and now[plain] != render_value(value):
+        if ours is not None and (plain in now or ours == "thinking") and now.get(plain) != render_value(value):
+            decided = f" ({now[plain]} now)" if plain in now else ""
             found.append(
-                f"verl.{plain}: {value!r} is not what the recipe says: its own key `{ours}` decides ({now[plain]} "
-                "now); set that one and remove this"
+                f"verl.{plain}: {value!r} is not what the recipe says: its own key `{ours}` decides{decided}; set that "
+                "one and remove this"
             )
     return found
 

@@ -62,6 +62,11 @@ class TrainingConfig(StageConfig):
     )
     cutoff_len: int = Field(2048, ge=1, description="Longest sample in tokens, vision tokens included.")
     template: str = Field("qwen3_vl_nothink", description="Chat template: LLaMA-Factory's name of it.")
+    check_template: Annotated[bool, HOW] = Field(
+        True,
+        description="Whether a template that trains another markup than the model's own chat template asks is refused; "
+        "docs/chat_template.md.",
+    )
     save_steps: Annotated[int, HOW] = Field(
         100, ge=1, description="Steps between checkpoints; a killed run goes on from the last one."
     )

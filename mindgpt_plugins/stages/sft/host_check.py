@@ -13,15 +13,19 @@ from typing import Any
 import yaml
 
 from mindgpt_plugins.core import compat, device
+from mindgpt_plugins.core.dataset_files import INFO, read_set_info
 from mindgpt_plugins.core.files import FileError, read_json
 from mindgpt_plugins.core.json_process import HelperError, JsonProcess
 from mindgpt_plugins.core.names import shorten_text
 from mindgpt_plugins.core.process import build_child_environment
+from mindgpt_plugins.families import Thinking
+from mindgpt_plugins.stages.context import Context
 from mindgpt_plugins.stages.sft.config import TrainingConfig
 
 RECIPE_KEYS = {
     "model_name_or_path": "model",
     "template": "template",
+    "enable_thinking": "thinking",
     "image_min_pixels": "image.min_pixels",
     "image_max_pixels": "image.max_pixels",
     "use_cpu": "device",
@@ -59,7 +63,7 @@ RECIPE_KEYS = {
 """LLaMA-Factory's key → the recipe's own that decides it: the plan, the token limits and the costs read that one."""
 _PASSED = {"template": "template", "lr_scheduler_type": "lr_scheduler"}
 """Host keys whose values a recipe's own keys pass on unread."""
-_DECIDED = ("num_train_epochs", "max_steps", "warmup_ratio", "eval_dataset")
+_DECIDED = ("enable_thinking", "num_train_epochs", "max_steps", "warmup_ratio", "eval_dataset")
 """Keys that fight a recipe's own even where those render another one."""
 _SWITCHES = ("USE_MCA", "USE_V1", "USE_RAY", "ALLOW_EXTRA_ARGS", "WORLD_SIZE", "RANK", "LOCAL_RANK")
 
@@ -132,9 +136,70 @@ def find_host_key_problems(config: TrainingConfig, train: Mapping[str, Any], pyt
     return [f"{places[key] if key else 'llamafactory'}: {fault}" for key, fault in answer]
 
 
+def find_template_problems(config: TrainingConfig, context: Context, folder: Path) -> list[str]:
+    """Sets that are here and on which the stage's template would train another markup than the model's own.
+
+    Args:
+        config: the stage's.
+        context: the stage's.
+        folder: of the model, or of the one that its chain begins with.
+    """
+    if not config.check_template or not (folder / "tokenizer_config.json").is_file():
+        return []
+    if context.python == sys.executable and compat.find_installed_version("llamafactory") is None:
+        return []
+    system = config.llamafactory.get("default_system")
+    found = []
+    for one in config.sets():
+        where, name = context.dataset(one)
+        if not context.made(one) or not (where / INFO).is_file():
+            continue
+        files = tuple(
+            (str(path), path.stat().st_mtime_ns) for path in read_set_info(where, name).files if path.exists()
+        )
+        try:
+            answer = _ask_template(
+                context.python, str(folder), config.template, str(where), name, system, context.thinking, files
+            )
+        except HelperError as error:
+            _say_once(f"LLaMA-Factory could not be asked about the template, so it is not checked: {error}")
+            return []
+        if answer["unknown"]:
+            _say_once(f"set {one!r}: its chat template is not checked: {answer['unknown']}")
+        if answer["problem"]:
+            found.append(
+                f"set {one!r}: {answer['problem']}. `check_template: false` trains another markup than the model's own"
+            )
+    return found
+
+
+@functools.cache
+def _ask_template(
+    python: str,
+    model: str,
+    template: str,
+    folder: str,
+    name: str,
+    system: str | None,
+    thinking: Thinking,
+    files: tuple[tuple[str, int], ...],
+) -> dict[str, Any]:
+    return _host(python).ask(
+        {
+            "about": "template",
+            "model": model,
+            "template": template,
+            "folder": folder,
+            "name": name,
+            "default_system": system,
+            "thinking": thinking,
+        }
+    )
+
+
 @functools.cache
 def _ask(python: str, text: str, keys: tuple[str, ...]) -> list[tuple[str, str]]:
-    answer = _host(python).ask({"text": text, "keys": keys})
+    answer = _host(python).ask({"about": "settings", "text": text, "keys": keys})
     return [(key, fault) for key, fault in answer["problems"]]
 
 
@@ -143,7 +208,7 @@ def _host(python: str) -> JsonProcess:
     cpu = device.resolve_device("auto") == "cpu"
     env: dict[str, str | None] = dict.fromkeys(_SWITCHES)
     env |= build_child_environment(cpu=cpu, offline=True, extra={"CUDA_VISIBLE_DEVICES": ""})
-    process = JsonProcess([python, "-m", "mindgpt_plugins.llamafactory_ext.host_keys"], env)
+    process = JsonProcess([python, "-m", "mindgpt_plugins.llamafactory_ext.questions"], env)
     atexit.register(process.close)
     return process
 

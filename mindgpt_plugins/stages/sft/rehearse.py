@@ -113,8 +113,7 @@ class TrainingRehearsal(RehearsalRules[TrainingConfig]):
         arguments = [context.model(config.model), config.template, str(chosen.folder / file)]
         if system := config.llamafactory.get("default_system"):
             arguments += ["--default-system", str(system)]
-        if config.llamafactory.get("enable_thinking") is False:
-            arguments.append("--no-thinking")
+        arguments += ["--thinking", context.thinking]
         return SetCheck("chat template", "mindgpt_plugins.llamafactory_ext.template_check", tuple(arguments))
 
     def measure_progress(self, config: TrainingConfig, folder: Path) -> int:

@@ -12,6 +12,7 @@ from mindgpt_plugins.core.dataset_files import DatasetError, read_set_info
 from mindgpt_plugins.core.errors import StageError
 from mindgpt_plugins.core.files import write_json, write_text
 from mindgpt_plugins.core.registry import PluginError, RegistryError
+from mindgpt_plugins.families import list_template_switches
 from mindgpt_plugins.llamafactory_ext.settings import (
     LlamaFactorySettingsError,
     Section,
@@ -90,6 +91,7 @@ def render_host_config(
         "template": config.template,
         "image_min_pixels": context.min_pixels,
         "image_max_pixels": context.max_pixels,
+        **list_template_switches(context.thinking),  # LLaMA-Factory calls it as the templates do
         "do_train": True,
         "finetuning_type": config.finetuning,
         **lora,
@@ -222,6 +224,10 @@ def _section(
         ours["media_dirs"] = media
     if config.guard.model_fields_set:
         ours["guard"] = config.guard.model_dump(mode="json")
+    if not config.check_template:
+        ours["check_template"] = False
+    if context.thinking != "model":
+        ours["thinking"] = context.thinking
     if config.patches:
         ours["patches"] = config.patches
     if config.trace:

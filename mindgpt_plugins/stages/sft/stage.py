@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, ClassVar
 
 from mindgpt_patches.catalog import resolve_modes
@@ -11,6 +12,7 @@ from mindgpt_plugins.stages.base import Command, Context, CostRules, RehearsalRu
 from mindgpt_plugins.stages.sft import reference
 from mindgpt_plugins.stages.sft import render as llamafactory
 from mindgpt_plugins.stages.sft.config import SFTConfig
+from mindgpt_plugins.stages.sft.host_check import find_template_problems
 from mindgpt_plugins.stages.sft.reads import list_training_reads
 
 
@@ -43,6 +45,10 @@ class SFTStage(Stage[SFTConfig]):
     def trained_further(self, config: SFTConfig, start: str, steps: int, seed: int) -> SFTConfig:
         """See :meth:`SFTConfig.further`."""
         return config.further(start, steps, seed)
+
+    def check_model(self, config: SFTConfig, context: Context, folder: Path) -> list[str]:
+        """The chat template, on the rows of the sets that are here."""
+        return find_template_problems(config, context, folder)
 
     def set_reads(self, config: SFTConfig) -> list[SetRead]:
         """Prompt and reply of every row must fit ``cutoff_len``, or the host cuts them."""

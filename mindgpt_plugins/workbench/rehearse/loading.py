@@ -30,7 +30,8 @@ def check_model_loads(plan: Plan, folder: Path) -> list[Finding]:
     question, images = _question(plan)
     job = LoadingJob(
         model=model, model_name=stage.name, max_new_tokens=_TOKENS, min_pixels=stage.context.min_pixels,
-        max_pixels=stage.context.max_pixels, seed=0, device="cpu", batch_size=1, question=question, images=images,
+        max_pixels=stage.context.max_pixels, thinking=stage.context.thinking,
+        seed=0, device="cpu", batch_size=1, question=question, images=images,
     )  # fmt: skip
     path = folder / "load.json"
     write_model(path, job)
