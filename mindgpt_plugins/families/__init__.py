@@ -5,6 +5,7 @@ from mindgpt_plugins.families.errors import FamilyError as FamilyError
 from mindgpt_plugins.families.family import ModelFamily as ModelFamily
 from mindgpt_plugins.families.family import find_family as find_family
 from mindgpt_plugins.families.family import load_family as load_family
+from mindgpt_plugins.families.features import PromptFeatures as PromptFeatures
 from mindgpt_plugins.families.loading import load_generator as load_generator
 from mindgpt_plugins.families.loading import load_processor as load_processor
 from mindgpt_plugins.families.loading import load_tokenizer as load_tokenizer

@@ -53,12 +53,17 @@ class ModelFamily:
         Raises:
             FamilyError: pictures for a model that has no vision part.
         """
-        turns = [{"role": turn["role"], "content": self._lay_out(turn["content"])} for turn in messages]
+        turns = [{"role": turn["role"], "content": self.lay_out_content(turn["content"])} for turn in messages]
         switches = list_template_switches(thinking or self.thinking)
         text: str = self.processor.apply_chat_template(turns, add_generation_prompt=ask, tokenize=False, **switches)
         return text
 
-    def _lay_out(self, content: Any) -> Any:
+    def lay_out_content(self, content: Any) -> Any:
+        """A turn's text or parts as the chat template reads them: parts for a model that sees, else a text.
+
+        Raises:
+            FamilyError: pictures for a model that has no vision part.
+        """
         # Templates of vision-language models may drop text that is no part (LLaVA-OneVision's do), and those of text
         # models cannot join parts.
         parts = [{"type": "text", "text": content}] if isinstance(content, str) else list(content)

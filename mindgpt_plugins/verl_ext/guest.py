@@ -36,7 +36,13 @@ from mindgpt_plugins.verl_ext.step.mini_batches import mark_rows_without_loss, s
 from mindgpt_plugins.verl_ext.step.reward_fields import ERROR
 from mindgpt_plugins.verl_ext.step.rows import describe_odd_answers
 from mindgpt_plugins.verl_ext.step.scored_reply import ScoredReply
-from mindgpt_plugins.verl_ext.step.siblings import Sibling, compute_version_figures, refuse_incomplete_groups
+from mindgpt_plugins.verl_ext.step.siblings import (
+    Drawn,
+    Sibling,
+    compute_version_figures,
+    refuse_equal_siblings,
+    refuse_incomplete_groups,
+)
 from mindgpt_plugins.verl_ext.takeover import REWARD_CLASS, check_verl_config, take_over_config
 
 FINITE = ("actor/loss", "actor/grad_norm", "actor/entropy", "critic/vf_loss", "critic/grad_norm")
@@ -159,6 +165,10 @@ class VerlTrainerMixin(Prompts):
             ],
             self._prompts,
         )
+        rollout = self.config.actor_rollout_ref.rollout
+        if rollout.temperature > 0 and rollout.top_p >= 1 and rollout.top_k <= 0:  # else log-probs are of more tokens
+            drawn = zip(found.keys, found.tokens, found.log_probs(batch.partition_id), strict=True)
+            refuse_equal_siblings([Drawn(split_key(key)[0], tuple(ids), value) for key, ids, value in drawn])
         if self.mode != "sync":
             metrics.update(compute_version_figures([batch.tags[place] for place in final.values()], self.global_steps))
         self._note_processes(found.reward_pids)

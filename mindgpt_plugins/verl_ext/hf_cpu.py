@@ -2,10 +2,12 @@
 
 Chosen with ``actor_rollout_ref.rollout.name=hf_cpu`` and
 ``actor_rollout_ref.model.external_lib=mindgpt_plugins.verl_ext.hf_cpu`` (verl imports ``external_lib`` in the task
-runner, the training workers and the agent-loop workers). Text and images.
+runner, the training workers and the agent-loop workers). Text and images, of any family whose processor can be asked
+token by token; another one is refused when the server starts.
 
-Every reply has its own random stream, from the ``seed`` in its sampling parameters; the requests of a step are sorted
-and run as one batch, so that the samples do not depend on the order in which requests arrive. In the asynchronous modes
+Every reply has its own random stream, from the ``seed`` in its sampling parameters, or from how many like it were
+asked for since the last update where an agent loop gives none; the requests of a step are sorted and run as one batch,
+so that the samples do not depend on the order in which requests arrive. In the asynchronous modes
 verl aborts what is under way before an update: generation stops at the next token, and verl asks again with
 what there is so far.
 """
@@ -13,15 +15,19 @@ what there is so far.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import itertools
 import os
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 import ray
+from mindgpt_patches.verl_media_batch import join_rows
 from verl.workers.rollout.base import _ROLLOUT_REGISTRY, BaseRollout
 from verl.workers.rollout.replica import RolloutReplica, RolloutReplicaRegistry, TokenOutput
 
+from mindgpt_plugins.families import PromptFeatures, find_family
 from mindgpt_plugins.verl_ext.agent_loop import EXPECTED
 from mindgpt_plugins.verl_ext.step.packed import pack_state_dict
 from mindgpt_plugins.verl_ext.step.seeds import derive_sample_seed
@@ -42,24 +48,24 @@ class HFServer:
         from transformers import AutoConfig
         from verl.utils import hf_processor, hf_tokenizer
         from verl.utils.model import get_hf_auto_model_class
-        from verl.workers.rollout.utils import get_vision_placeholder_token_ids
 
-        self.config = config
+        self.config, self.replica_rank = config, replica_rank
         self.global_steps: int | None = None
         self.tokenizer = hf_tokenizer(model_path)
-        self.processor = hf_processor(model_path)
+        self.family = find_family(hf_processor(model_path) or self.tokenizer)
+        self.features = PromptFeatures(self.family)
         model_config = AutoConfig.from_pretrained(model_path)
         build = get_hf_auto_model_class(model_config).from_config
         self.model = build(model_config, attn_implementation="sdpa").to(torch.float32).eval()
-        vocabulary = model_config.get_text_config().vocab_size
-        # Rows beyond the tokenizer and vision placeholders can never be part of a reply.
-        unused = [*range(len(self.tokenizer), vocabulary), *(get_vision_placeholder_token_ids(self.processor) or [])]
-        self.banned = torch.tensor(sorted(set(unused)), dtype=torch.long)
+        self.ends = self.family.list_stop_ids(_load_generation_config(model_path, self.model))
+        self.banned = torch.tensor(self.family.list_banned_ids(model_config, self.ends), dtype=torch.long)
         self.queue: asyncio.Queue[_Request] | None = None
         self.worker: asyncio.Task[None] | None = None
         self.paused = self.running = False
         self.cut: set[tuple[int, int]] = set()
         """(seed, tokens so far) of replies that were cut off."""
+        self.unseeded: Counter[bytes] = Counter()
+        """Requests without a seed since the weights changed, by prompt."""
 
     async def generate(
         self,
@@ -76,7 +82,11 @@ class HFServer:
         if self.queue is None:
             self.queue = asyncio.Queue()
             self.worker = asyncio.create_task(self._serve())
-        request = _Request(list(prompt_ids), dict(sampling_params), image_data or [])
+        request = _Request(list(prompt_ids), dict(sampling_params), list(image_data or []))
+        if request.images and not self.family.sees:
+            raise ValueError("the prompt has a picture, and the model has no processor for it in verl")
+        if request.params.get("seed") is None:
+            request.params["seed"] = self._number(request)
         await self.queue.put(request)
         return await request.answer
 
@@ -92,7 +102,7 @@ class HFServer:
                     batch.append(await asyncio.wait_for(self.queue.get(), PATIENCE if announced else GRACE))
                 except TimeoutError:
                     break
-            batch.sort(key=lambda r: (r.sampling, len(r.prompt_ids), r.prompt_ids, r.params.get("seed", 0)))
+            batch.sort(key=lambda r: (r.sampling, len(r.prompt_ids), r.prompt_ids, r.seed))
             size = int(self.config.max_num_seqs)
             for _, alike in itertools.groupby(batch, key=lambda r: r.sampling):
                 requests = list(alike)
@@ -121,14 +131,13 @@ class HFServer:
         from mindgpt_plugins.verl_ext.seeded_choice import SeededChoice
 
         width = max(len(r.prompt_ids) for r in batch)
-        pad, end = self.tokenizer.pad_token_id, self.tokenizer.eos_token_id
+        pad = self.tokenizer.pad_token_id
         ids = torch.tensor([[pad] * (width - len(r.prompt_ids)) + r.prompt_ids for r in batch])
         mask = torch.tensor([[0] * (width - len(r.prompt_ids)) + [1] * len(r.prompt_ids) for r in batch])
         inputs: dict[str, Any] = {"input_ids": ids, "attention_mask": mask}
-        images = [image for r in batch for image in r.images]
-        if images:
-            inputs |= self._pixels(images)
-            inputs["mm_token_type_ids"] = (ids == self.processor.image_token_id).long() * mask
+        if pictures := self._pictures(batch):
+            inputs |= pictures
+            inputs |= {name: types * mask for name, types in self.features.mark_tokens(ids).items()}
         temperature, top_k, top_p = batch[0].sampling
         choice = SeededChoice(
             [self._seed(r) for r in batch], temperature=temperature, top_k=top_k, top_p=top_p, banned=self.banned
@@ -142,7 +151,7 @@ class HFServer:
                 **inputs,
                 max_new_tokens=max(limits),
                 do_sample=False,
-                eos_token_id=end,
+                eos_token_id=self.ends,
                 pad_token_id=pad,
                 logits_processor=LogitsProcessorList([choice]),
                 stopping_criteria=StoppingCriteriaList([lambda ids, _: torch.full((len(ids),), self.paused)]),
@@ -150,10 +159,11 @@ class HFServer:
         replies, log_probs = sequences[:, width:].tolist(), choice.log_probs()
         outputs = []
         for request, limit, reply, probabilities in zip(batch, limits, replies, log_probs, strict=True):
-            length = min(limit, reply.index(end) + 1 if end in reply else len(reply))
-            whole = length == limit or end in reply
+            ended = next((i + 1 for i, token in enumerate(reply) if token in self.ends), None)
+            length = min(limit, ended or len(reply))
+            whole = length == limit or ended is not None
             if not whole:
-                self.cut.add((int(request.params.get("seed", 0)), len(request.prompt_ids) + length))
+                self.cut.add((request.seed, len(request.prompt_ids) + length))
             outputs.append(
                 TokenOutput(
                     token_ids=reply[:length],
@@ -166,21 +176,31 @@ class HFServer:
 
     def _seed(self, request: _Request) -> int:
         """Its own; another one where it goes on with a reply, whose first random numbers are used up."""
-        seed, so_far = int(request.params.get("seed", 0)), len(request.prompt_ids)
+        seed, so_far = request.seed, len(request.prompt_ids)
         return derive_sample_seed(seed, "go on", 0, so_far) & 0x7FFFFFFF if (seed, so_far) in self.cut else seed
 
-    def _pixels(self, images: list[Any]) -> dict[str, Any]:
-        import torch
+    def _number(self, request: _Request) -> int:
+        """A seed for a request that has none, which siblings send alike: by how many came before it."""
+        seen = hashlib.blake2b(repr(request.prompt_ids).encode(), digest_size=16)
+        for image in request.images:
+            seen.update(image.tobytes())
+        like = seen.digest()
+        self.unseeded[like] += 1
+        seed = int(getattr(self.config, "seed", 0) or 0)
+        prompt = f"{self.replica_rank}/{like.hex()}"  # siblings may be spread over servers
+        return derive_sample_seed(seed, prompt, self.unseeded[like], self.global_steps or 0) & 0x7FFFFFFF
 
-        # Siblings share their image: process each distinct one once.
-        cache: dict[tuple[Any, bytes], Any] = {}
-        encoded = []
-        for image in images:
-            key = (image.size, image.tobytes())
-            if key not in cache:
-                cache[key] = self.processor.image_processor(images=[image], return_tensors="pt")
-            encoded.append(cache[key])
-        return {name: torch.cat([e[name] for e in encoded]) for name in ("pixel_values", "image_grid_thw")}
+    def _pictures(self, batch: list[_Request]) -> dict[str, Any]:
+        """Inputs of the pictures of a batch, joined as the training side joins them."""
+        cache: dict[bytes, dict[str, Any]] = {}
+        rows = []
+        for request in batch:
+            if request.images:
+                key = b"".join(repr(image.size).encode() + image.tobytes() for image in request.images)
+                if key not in cache:  # siblings share their pictures
+                    cache[key] = self.features.encode_pictures(request.images)
+                rows.append(cache[key])
+        return {name: join_rows([row[name] for row in rows]) for name in rows[0]} if rows else {}
 
     async def load_weights(self, weights: list[tuple[str, Any]], global_steps: int | None) -> None:
         """Take over the actor's weights.
@@ -194,6 +214,7 @@ class HFServer:
         if missing or unexpected:
             raise RuntimeError(f"hf_cpu: weights do not fit: missing {missing[:5]}, unexpected {unexpected[:5]}")
         self.global_steps = global_steps
+        self.unseeded.clear()
 
     async def idle(self, *args: Any, **kwargs: Any) -> None:
         """Nothing to wake, to put to sleep or to flush."""
@@ -222,6 +243,11 @@ class _Request:
             float(params.get("top_p", 1.0)),
         )
         self.answer: asyncio.Future[TokenOutput] = asyncio.get_running_loop().create_future()
+
+    @property
+    def seed(self) -> int:
+        """Of its random stream."""
+        return int(self.params["seed"])
 
 
 class HFReplica(RolloutReplica):  # type: ignore[misc]
@@ -265,6 +291,16 @@ class HFServerAdapter(BaseRollout):  # type: ignore[misc]
         named = [(name, tensor.detach().cpu()) async for name, tensor in ensure_async_iterator(weights)]
         if self.leader:
             await ray.get_actor(_server_name(self.replica_rank)).load_weights.remote(named, global_steps)
+
+
+def _load_generation_config(model_path: str, model: Any) -> Any:
+    """The folder's, whose end tokens a model made of its configuration alone does not have."""
+    from transformers import GenerationConfig
+
+    try:
+        return GenerationConfig.from_pretrained(model_path)
+    except OSError:
+        return model.generation_config
 
 
 def start_servers_early(config: Any) -> None:

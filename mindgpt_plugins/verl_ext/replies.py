@@ -46,6 +46,12 @@ class StepReplies:
             )
         refuse_errors([info[ERROR] for info in self.infos])
 
+    def log_probs(self, partition: str) -> list[float]:
+        """Log-probability of each reply: of the tokens that the model wrote, by the policy before the update."""
+        data = tq.kv_batch_get(keys=self.keys, partition_id=partition, select_fields=["old_log_probs", "response_mask"])
+        rows = zip(data["old_log_probs"].unbind(), data["response_mask"].unbind(), strict=True)
+        return [float((values * mask).sum()) for values, mask in rows]
+
     @property
     def reward_pids(self) -> set[int]:
         """Processes that computed the rewards."""

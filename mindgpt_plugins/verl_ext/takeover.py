@@ -56,7 +56,8 @@ def take_over_config(config: Any, settings: VerlSettings, mode: Mode) -> None:
         # Someone else's agent loop is left alone; then samples are reproducible only as far as it is.
         if agent.default_agent_loop == "single_turn_agent" and not agent.agent_loop_config_path:
             agent.default_agent_loop, agent.agent_loop_config_path = "mindgpt_single_turn", loops
-            agent.agent_loop_manager_class = agent.get("agent_loop_manager_class") or AGENT_MANAGER
+        # With any agent loop: verl's own worker cannot give most families' pictures to the training side.
+        agent.agent_loop_manager_class = agent.get("agent_loop_manager_class") or AGENT_MANAGER
     if settings.image is not None:
         from mindgpt_plugins.verl_ext.pictures import fit_dataset_pictures
 

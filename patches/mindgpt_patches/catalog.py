@@ -60,11 +60,27 @@ CATALOG: dict[str, Entry] = {
     "verl_linear_log_probs": Entry(
         ("rl",), "accelerator", "verl's fused kernels sum dW in float32", "verl.utils.experimental.torch_functional"
     ),
+    "verl_media_batch": Entry(
+        ("rl",),
+        "always",
+        "rows whose pictures have other shapes are joined",
+        "verl.workers.engine.fsdp.transformer_impl",
+    ),
     "verl_meta_init": Entry(
         ("rl",), "always", "ranks of a model with untied embeddings can be built", "verl.utils.fsdp_utils"
     ),
+    "verl_processors": Entry(("rl",), "always", "processors that verl does not know reach it", "verl.utils"),
+    "verl_processor_call": Entry(
+        ("rl",), "always", "prompts with pictures begin once, and their pictures stay together", "verl.utils"
+    ),
+    "verl_shared_keys": Entry(
+        ("rl",), "always", "layers that share keys and values can be sharded", "verl.utils.fsdp_utils"
+    ),
     "verl_tiled_mlp": Entry(
         ("rl",), "always", "verl's option model.tiled_mlp acts", "verl.workers.engine.fsdp.transformer_impl"
+    ),
+    "verl_vision_tables": Entry(
+        ("rl",), "always", "vision towers that read an embedding's weight can be sharded", "verl.utils.fsdp_utils"
     ),
 }
 

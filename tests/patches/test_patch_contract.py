@@ -11,7 +11,7 @@ from mindgpt_patches.guard import fingerprint_function, replace_function, restor
 MODULES = {
     name: importlib.import_module(f"mindgpt_patches.{name}") for name, entry in catalog.CATALOG.items() if entry.target
 }
-SLOW = {"verl_tiled_mlp"}  # verl's engine takes seconds to import
+SLOW = {"verl_media_batch", "verl_tiled_mlp"}  # verl's engine takes seconds to import
 
 
 @pytest.fixture(params=[pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in MODULES])

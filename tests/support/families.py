@@ -364,7 +364,7 @@ def _gemma4(folder: Path) -> None:
 
     special = (
         "<pad>", "<eos>", "<bos>", "<unk>", "<|turn>", "<turn|>", "<|image>", "<image|>", "<|image|>", "<|video|>",
-        "<|audio>", "<audio|>", "<|audio|>",
+        "<|audio>", "<audio|>", "<|audio|>", "<|tool_response>",
     )  # fmt: skip
     template = (
         "{{- bos_token }}{%- for message in messages %}"

@@ -11,7 +11,13 @@ from mindgpt_plugins.verl_ext.step.group_size import choose_group_size
 from mindgpt_plugins.verl_ext.step.hybrid import RolloutError
 from mindgpt_plugins.verl_ext.step.keys import find_final_rows, split_key
 from mindgpt_plugins.verl_ext.step.mini_batches import compute_row_multiple, mark_rows_without_loss, split_update_rows
-from mindgpt_plugins.verl_ext.step.siblings import Sibling, compute_version_figures, refuse_incomplete_groups
+from mindgpt_plugins.verl_ext.step.siblings import (
+    Drawn,
+    Sibling,
+    compute_version_figures,
+    refuse_equal_siblings,
+    refuse_incomplete_groups,
+)
 from mindgpt_plugins.verl_ext.takeover import check_verl_config
 
 
@@ -42,6 +48,23 @@ def test_whole_groups_of_different_sizes_pass():
 def test_groups_that_are_not_whole_stop_the_step(replies: list[Sibling], message: str):
     with pytest.raises(RolloutError, match=message):
         refuse_incomplete_groups(replies, 2)
+
+
+def drawn(*replies: tuple[int, ...], group: str = "a", log_prob: float = -5.0) -> list[Drawn]:
+    return [Drawn(group, tokens, log_prob) for tokens in replies]
+
+
+def test_replies_that_share_their_random_numbers_stop_the_step():
+    same = drawn(*[(1, 2)] * 4) + drawn(*[(3,)] * 4, group="b")
+    with pytest.raises(RolloutError, match=r"each of 2 groups are equal.*once in 1e13 steps.*mindgpt_single_turn"):
+        refuse_equal_siblings(same)
+
+
+def test_one_reply_that_differs_a_certain_policy_and_groups_of_one_pass():
+    refuse_equal_siblings(drawn(*[(1, 2)] * 4) + drawn((3,), (3,), (4,), (3,), group="b"))
+    refuse_equal_siblings(drawn(*[(1, 2)] * 8, log_prob=-1e-3))
+    refuse_equal_siblings(drawn((1, 2), log_prob=-50.0) + drawn((3,), group="b", log_prob=-50.0))
+    refuse_equal_siblings([])
 
 
 def test_ages_of_the_weights():

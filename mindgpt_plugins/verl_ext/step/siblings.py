@@ -1,7 +1,8 @@
-"""Is every group of a step whole? verl trains on without replies that failed; we do not. Imports no host."""
+"""Is every group of a step whole, and were its replies drawn apart? verl trains on if not. Imports no host."""
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -56,6 +57,52 @@ def refuse_incomplete_groups(replies: Sequence[Sibling], prompts: int) -> None:
                 "some are left over from an earlier attempt. No update was made. Start the same command again; it "
                 "goes on from the last checkpoint"
             )
+
+
+_CHANCE = math.log(1e-9)
+"""Log-probability below which equal replies are no chance: a thousand runs of a million steps may not meet it."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A reply and how likely it was.
+
+    Attributes:
+        group: prompt id.
+        tokens: of the reply.
+        log_prob: of all its tokens together, at the temperature it was sampled at.
+    """
+
+    group: str
+    tokens: tuple[int, ...]
+    log_prob: float
+
+
+def refuse_equal_siblings(replies: Sequence[Drawn]) -> None:
+    """Stop when in every group all replies are one, which by their own probabilities cannot be chance.
+
+    A policy that has become certain also repeats itself; its replies have a probability of almost 1, and pass.
+
+    Args:
+        replies: of one step, sampled at a temperature above 0 from the whole distribution.
+
+    Raises:
+        RolloutError: siblings were given the same random numbers, so that no group can ever have a contrast.
+    """
+    groups: defaultdict[str, list[Drawn]] = defaultdict(list)
+    for reply in replies:
+        groups[reply.group].append(reply)
+    several = [found for found in groups.values() if len(found) > 1]
+    if not several or any(reply.tokens != found[0].tokens for found in several for reply in found):
+        return
+    chance = sum((len(found) - 1) * min(0.0, max(reply.log_prob for reply in found)) for found in several)
+    if chance < _CHANCE:
+        raise RolloutError(
+            f"all replies of each of {len(several)} groups are equal, which by their own probabilities happens once in "
+            f"1e{-chance / math.log(10):.0f} steps: siblings get the same random numbers, and nothing can be learnt "
+            "from them. No update was made. Remove the fixed seed from the agent loop or the rollout engine, or use "
+            "the agent loop mindgpt_single_turn, which seeds every reply"
+        )
 
 
 def compute_version_figures(tags: Sequence[Mapping[str, Any]], step: int) -> dict[str, float]:
