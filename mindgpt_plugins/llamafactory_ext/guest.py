@@ -33,6 +33,7 @@ from mindgpt_plugins.llamafactory_ext.frozen_parts import freeze_model_parts
 from mindgpt_plugins.llamafactory_ext.settings import LlamaFactorySettingsError, Section
 from mindgpt_plugins.llamafactory_ext.stopping import SaveOnSignalCallback
 from mindgpt_plugins.llamafactory_ext.template_check import check_template
+from mindgpt_plugins.llamafactory_ext.template_choice import OWN
 from mindgpt_plugins.llamafactory_ext.template_compare import HARMLESS
 from mindgpt_plugins.llamafactory_ext.template_sides import TemplateError
 from mindgpt_plugins.llamafactory_ext.trained_rows import record_trained_rows
@@ -134,9 +135,9 @@ class HostTrainerMixin(_Host):  # type: ignore[misc]
         Raises:
             LlamaFactorySettingsError: the template trains another markup than the model's own chat template asks.
         """
-        if not self.run.section.check_template:
-            return
         data, model = self.run.arguments["data_args"], self.run.arguments["model_args"].model_name_or_path
+        if not self.run.section.check_template or data.template == OWN:
+            return
         for name in data.dataset or ():
             try:
                 found = check_template(

@@ -14,7 +14,7 @@ from enum import Enum
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from mindgpt_plugins.core.registry import hint_nearest
-from mindgpt_plugins.llamafactory_ext.template_choice import AUTO
+from mindgpt_plugins.llamafactory_ext.template_choice import AUTO, OWN
 
 MOST = 12
 """Allowed values that a message lists at most."""
@@ -84,7 +84,7 @@ def _find_fault(
 ) -> str | None:
     if key not in hints:
         return f"LLaMA-Factory has no such key{hint_nearest(key, hints)}"
-    if key == "template" and values[key] not in (None, AUTO):
+    if key == "template" and values[key] not in (None, AUTO, OWN):
         from llamafactory.data.template import TEMPLATES
 
         if values[key] not in TEMPLATES:

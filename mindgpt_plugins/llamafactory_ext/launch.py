@@ -48,7 +48,7 @@ def main(argv: list[str]) -> None:
         _stock(argv)
     try:
         if argv[0] == "export":
-            _stock([*argv, *_name_template(read_host_arguments(Path(argv[1]), argv[2:]))])
+            return _export(argv)
         host = read_host_arguments(Path(argv[1]), argv[2:])
         if "mindgpt" not in host:
             _stock(argv)
@@ -100,6 +100,7 @@ def run_training(section: Section, host: dict[str, Any]) -> None:
         print(f"mindgpt: {section.model_dump_json(exclude_defaults=True)}", flush=True)
     from mindgpt_plugins.llamafactory_ext.guest import TrainingRun
     from mindgpt_plugins.llamafactory_ext.install import make_rebindings
+    from mindgpt_plugins.llamafactory_ext.template_choice import OWN
 
     _let_cpu_ranks_resume()
     accelerator = not host.get("use_cpu") and device.resolve_device("auto") != "cpu"
@@ -111,11 +112,20 @@ def run_training(section: Section, host: dict[str, Any]) -> None:
     with seams.rebind_functions(make_rebindings(run)):
         from llamafactory.train.tuner import run_exp
 
+        if host.get("template") == OWN:
+            from mindgpt_plugins.llamafactory_ext.own_template import register_own_template
+
+            register_own_template(_find_thinking(host))
+
         run_exp(args=host)
 
 
 def _name_template(host: Mapping[str, Any]) -> list[str]:
-    """``template=NAME`` where the host's arguments say ``auto``, which only we understand."""
+    """``template=NAME`` where the host's arguments say ``auto``, which only we understand.
+
+    Raises:
+        LlamaFactorySettingsError: the model has no chat template.
+    """
     from mindgpt_plugins.llamafactory_ext.template_choice import AUTO
 
     if host.get("template") != AUTO:
@@ -123,15 +133,35 @@ def _name_template(host: Mapping[str, Any]) -> list[str]:
     from mindgpt_plugins.llamafactory_ext.template_check import resolve_template
     from mindgpt_plugins.llamafactory_ext.template_sides import TemplateError
 
-    switch = host.get("enable_thinking")
-    thinking: Thinking = "model" if switch is None else "on" if switch else "off"
     try:
-        name = resolve_template(str(host.get("model_name_or_path")), host.get("default_system"), thinking)
+        name = resolve_template(str(host.get("model_name_or_path")), host.get("default_system"), _find_thinking(host))
     except TemplateError as error:
-        raise LlamaFactorySettingsError(str(error)) from None
+        raise LlamaFactorySettingsError(f"template: auto: {error}") from None
     if os.environ.get("RANK", "0") == "0":
         print(f"mindgpt: template: auto is {name!r}", flush=True)
     return [f"template={name}"]
+
+
+def _find_thinking(host: Mapping[str, Any]) -> Thinking:
+    switch = host.get("enable_thinking")
+    return "model" if switch is None else "on" if switch else "off"
+
+
+def _export(argv: list[str]) -> None:
+    """Merge and save a model; in this process where the template is one that the host does not know."""
+    from mindgpt_plugins.llamafactory_ext.template_choice import OWN
+
+    host = read_host_arguments(Path(argv[1]), argv[2:])
+    named = _name_template(host)
+    host |= dict(one.split("=", 1) for one in named)
+    if host.get("template") != OWN:
+        _stock([*argv, *named])
+    from llamafactory.train.tuner import export_model
+
+    from mindgpt_plugins.llamafactory_ext.own_template import register_own_template
+
+    register_own_template(_find_thinking(host))
+    export_model(host)
 
 
 def _stock(argv: list[str]) -> NoReturn:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import get_args
 
 from mindgpt_plugins.families import Thinking
-from mindgpt_plugins.llamafactory_ext.template_choice import AUTO, choose_template, list_fitting
+from mindgpt_plugins.llamafactory_ext.template_choice import AUTO, OWN, choose_template, list_fitting
 from mindgpt_plugins.llamafactory_ext.template_compare import HARMLESS, TemplateVerdict, judge_template
 from mindgpt_plugins.llamafactory_ext.template_sides import (
     HostTemplate,
@@ -67,6 +67,8 @@ def check_template(
         own = Own(model, thinking)
         if template == AUTO:
             template = choose_template(own, default_system, thinking)
+        if template == OWN:
+            return TemplateVerdict(0, {}, None, template=OWN)
         compared = read_template_rows(folder, name, rows)
         host = HostTemplate(template, own, default_system, thinking)
         found = judge_template(host, own, compared, strict)
@@ -82,7 +84,7 @@ def resolve_template(model: str, default_system: str | None, thinking: Thinking)
     """The name that ``auto`` means for a model.
 
     Raises:
-        TemplateError: there is none, or the model has no chat template.
+        TemplateError: the model has no chat template.
     """
     with _silence_host():
         return choose_template(Own(model, thinking), default_system, thinking)
@@ -125,6 +127,9 @@ def main(argv: list[str]) -> int:
     for note, count in found.notes.items():
         print(f"note ({note}, {count} of {found.rows} rows): {HARMLESS[note]}")
     fault = found.fault
+    if found.template == OWN:
+        print(f"template 'own' is that of {given.model} itself: there is nothing to compare")
+        return 0
     if fault is None:
         print(f"template {found.template!r} fits {given.model}: {found.rows} rows of {given.dataset} compared")
         return 0

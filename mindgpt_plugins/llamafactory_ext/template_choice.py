@@ -12,17 +12,15 @@ from collections.abc import Iterator, Mapping
 from mindgpt_plugins.families import Thinking
 from mindgpt_plugins.families.thinking import OPENED
 from mindgpt_plugins.llamafactory_ext.template_compare import judge_template
-from mindgpt_plugins.llamafactory_ext.template_sides import ConvertedRow, HostTemplate, Own, TemplateError
+from mindgpt_plugins.llamafactory_ext.template_sides import ConvertedRow, HostTemplate, Own
 
 AUTO = "auto"
+OWN = "own"
+"""The model's own chat template and processor, by :mod:`.own_template`."""
 
 
 def choose_template(own: Own, default_system: str | None, thinking: Thinking) -> str:
-    """The template that is the model's own markup, on conversations of every plain shape.
-
-    Raises:
-        TemplateError: there is none; with those that come near.
-    """
+    """The template that writes the model's own markup, tried on every plain shape; :data:`OWN` if there is none."""
     rows = make_probe_rows(own)
     noted = []
     for name, notes in find_fitting(own, rows, default_system, thinking):
@@ -30,14 +28,7 @@ def choose_template(own: Own, default_system: str | None, thinking: Thinking) ->
             return name
         if "system" not in notes:
             noted.append(name)
-    if noted:
-        return noted[0]
-    others = list_fitting(own, rows, "", default_system, thinking)
-    raise TemplateError(
-        "template: auto, but no template of LLaMA-Factory writes the model's own markup"
-        f"{'; what fits: ' + ', '.join(others) if others else ''}; name one, with check_template: false, to train "
-        "another"
-    )
+    return noted[0] if noted else OWN
 
 
 def list_fitting(

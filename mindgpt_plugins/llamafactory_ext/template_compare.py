@@ -71,10 +71,10 @@ class TemplateVerdict:
         assert self.fault is not None
         one = self.fault
         shown = f": trained {one.host!r}, asked {one.model!r}" if one.host or one.model else ""
-        which = ", ".join(self.fitting) or "none of LLaMA-Factory's"
+        which = ", ".join(self.fitting) or "no name of LLaMA-Factory's"
         return (
             f"template {self.template!r} does not fit {model}: {one.place}, token {one.token}{shown}"
-            f"{f'; {one.why}' if one.why else ''}; what fits: {which}"
+            f"{f'; {one.why}' if one.why else ''}; what fits: {which}, or own (the model's by itself)"
         )
 
 

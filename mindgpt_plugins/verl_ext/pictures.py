@@ -12,7 +12,7 @@ import io
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import open_dict
 from verl.utils.dataset.rl_dataset import RLHFDataset
@@ -114,12 +114,13 @@ def open_row_picture(part: Mapping[str, Any]) -> Image:
     source = part["image"] if "image" in part else part["image_url"]
     source = source["url"] if isinstance(source, Mapping) else source
     if isinstance(source, Pillow.Image):
-        return cast("Image", source)
+        return source
     name = f"{source[:60]}…" if str(source).startswith("data:") else str(source)
     try:
         with Pillow.open(_open_source(str(source))) as image:
             image.load()
-            return image
+            opened: Image = image
+            return opened
     except (OSError, SyntaxError, ValueError) as error:  # as Pillow's decoders raise
         raise PictureError(f"the picture {name} of a prompt cannot be read: {error}") from error
 

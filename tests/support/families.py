@@ -109,7 +109,8 @@ QWEN_NAMED = {
     "vision_end_token": "<|vision_end|>",
 }  # fmt: skip
 QWEN_PICTURE = "<|vision_start|><|image_pad|><|vision_end|>"
-QWEN2_SYSTEM = "{%- if messages[0].role != 'system' %}{{- '<|im_start|>system\\nYou are a helpful assistant.<|im_end|>\\n' }}{%- endif %}"
+_QWEN2_DEFAULT = "<|im_start|>system\\nYou are a helpful assistant.<|im_end|>\\n"
+QWEN2_SYSTEM = "{%- if messages[0].role != 'system' %}{{- '" + _QWEN2_DEFAULT + "' }}{%- endif %}"
 """Which Qwen2-VL's and Qwen2.5-VL's templates write where there is none."""
 IM = ("<|im_end|>", "<|endoftext|>")
 

@@ -63,7 +63,8 @@ class TrainingConfig(StageConfig):
     cutoff_len: int = Field(2048, ge=1, description="Longest sample in tokens, vision tokens included.")
     template: str = Field(
         "auto",
-        description="Chat template: LLaMA-Factory's name of it, or auto: the one that writes the model's own markup.",
+        description="Chat template: LLaMA-Factory's name of it, or auto: the one that writes the model's own markup, "
+        "or own: the model's chat template and processor themselves, which auto takes where no name does.",
     )
     check_template: Annotated[bool, HOW] = Field(
         True,
