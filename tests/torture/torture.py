@@ -23,6 +23,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psutil
+
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
@@ -67,7 +69,7 @@ def torture(
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     unmount_below(folder)
-    file, lock = folder / "results.jsonl", threading.Lock()
+    file, lock, code = folder / "results.jsonl", threading.Lock(), digest_code()
     done = {(one.kind, one.disturbance) for one in load_results(file)}
     runnable = {name: KINDS[name].find_missing_host() for name in kinds}
     straight = Straight(folder / "straight", [name for name, missing in runnable.items() if missing is None])
@@ -95,6 +97,8 @@ def torture(
             if time.monotonic() - began > minutes * 60:
                 say(f"{name} {disturbance}: no time left")
                 continue
+            if digest_code() != code:
+                raise RuntimeError("the sources were edited meanwhile; start again with another --folder")
             at, here, trials, why = time.monotonic(), folder / f"{name}-{disturbance}", [], ""
             shutil.rmtree(here, ignore_errors=True)
             try:
@@ -108,8 +112,15 @@ def torture(
                 shutil.rmtree(here, ignore_errors=True)
 
     with ThreadPoolExecutor(lanes) as pool:
-        for future in [pool.submit(try_kind, name) for name in KINDS if name in kinds]:
-            future.result()
+        futures = [pool.submit(try_kind, name) for name in KINDS if name in kinds]
+        try:
+            for future in futures:
+                future.result()
+        except KeyboardInterrupt:
+            for child in psutil.Process().children():
+                child.kill()  # its guard ends what is below it
+            unmount_below(folder)
+            os._exit(130)  # the lanes would go on with the next trial
     return load_results(file)
 
 
@@ -132,8 +143,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=40, help="after which nothing further is begun")
     parser.add_argument("--lanes", type=int, default=2, help="kinds that are tried side by side")
     given = parser.parse_args()
-    # A shell starts background commands with these ignored, and they would hand that on.
+    # A shell starts background commands with INT and HUP ignored, and they would hand that on.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGHUP, lambda *_: None)
     code = given.folder / f"code-{digest_code()}"
     if others := [path for path in given.folder.glob("code-*") if path != code]:
