@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from itertools import cycle
 from pathlib import Path
 
+import psutil
+
 from injection.kinds import Kind
 from injection.place import Straight, end
 from injection.trial import Trial
@@ -35,7 +37,7 @@ def try_kills(kind: Kind, straight: Straight, folder: Path, moments: random.Rand
             place.clear_stage(kind.stage)
             continue
         hits, sent = hits + 1, next(signals)
-        early = not run.read()
+        early = not psutil.Process(run.process.pid).children()
         os.kill(run.process.pid, sent)
         status = run.wait(ENDING)
         failures = []
@@ -43,7 +45,7 @@ def try_kills(kind: Kind, straight: Straight, folder: Path, moments: random.Rand
             failures.append(f"stuck: still there {ENDING:.0f} s after {sent.name}")
             run.process.kill()
             status = run.process.wait()
-        # Before it has said a word the command is Python, whose modules load; and one that was at its end is done.
+        # Before it has a guard it is Python that loads modules; and one that was at its end may have been faster.
         elif status not in {STATUS[sent], *([-sent, 1] if early else []), 0}:
             failures.append(f"silent: exit status {status} after {sent.name}")
         judged = run.judge(status)

@@ -23,7 +23,7 @@ class Kind:
         reads: stages before it, which a place of its own gets from the straight run.
         hosts: modules without which it cannot run.
         kills: that it gets.
-        thorough: is it cheap enough to be run to its end after every damage, and on several sizes of a full disk?
+        thorough: is it cheap enough for three sizes of a full disk, and for what else is left out of the dear ones?
         varies: pattern of artefact files that no two straight runs make alike → why.
     """
 
