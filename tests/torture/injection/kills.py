@@ -10,7 +10,6 @@ from itertools import cycle
 from pathlib import Path
 
 import psutil
-
 from injection.kinds import Kind
 from injection.place import Straight, end
 from injection.trial import Trial
