@@ -22,13 +22,15 @@ ENDING = 45.0
 def try_kills(kind: Kind, straight: Straight, folder: Path, moments: random.Random) -> Iterator[Trial]:
     """Kill it somewhere in the time that the straight run took, start it again, and so on; then let it finish.
 
+    Half of the kills come when all is loaded: uniform moments would mostly hit the seconds in which torch is imported.
     When the attempt is done before a kill it is compared, removed, and begun anew.
     """
     place = straight.lay_out(kind, folder)
     signals, hits = cycle(STATUS), 0
     while hits < kind.kills:
         run = place.start()
-        moment = moments.uniform(0, straight.seconds[kind.stage])
+        took, loaded = straight.seconds[kind.stage], straight.loaded[kind.stage]
+        moment = moments.uniform(moments.choice((0.0, loaded)), took)
         status = run.wait(moment)
         if status is not None:
             failures = [*end(run).must_succeed(), *place.compare(kind, straight)]

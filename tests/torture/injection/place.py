@@ -142,16 +142,23 @@ def end(started: Started, limit: float = 900) -> Ended:
 
 
 class Straight(Place):
-    """The straight run: every stage once, undisturbed, and how long each took, start-up and report included."""
+    """The straight run: every stage once, undisturbed, and how long each took, start-up and report included.
+
+    Attributes:
+        seconds: stage → seconds that its ``mindgpt run`` took.
+        loaded: stage → seconds until its process had loaded everything and wrote its first line of metrics.
+    """
 
     def __init__(self, folder: Path, kinds: list[str]):
         wanted = {name for kind in kinds for name in (*KINDS[kind].reads, KINDS[kind].stage)}
         super().__init__(folder, tuple(name for name in list_stages() if name in wanted))
-        self._times = folder / "seconds.json"
-        self.seconds: dict[str, float] = json.loads(self._times.read_text()) if self._times.exists() else {}
+        self._times = folder / "times.json"
+        times = json.loads(self._times.read_text()) if self._times.exists() else {"seconds": {}, "loaded": {}}
+        self.seconds: dict[str, float] = times["seconds"]
+        self.loaded: dict[str, float] = times["loaded"]
 
     def make(self, stage: str) -> None:
-        """Run to a stage and note the time, if that was not done yet.
+        """Run to a stage and note the times, if that was not done yet.
 
         Raises:
             RuntimeError: it did not end well.
@@ -161,11 +168,16 @@ class Straight(Place):
         if self.runs.is_dir():
             self.clear_stage(stage)  # half of it says nothing about the time
         began = time.monotonic()
-        ended = self.finish("--until", stage)
-        if failures := ended.must_succeed():
-            raise RuntimeError(f"the straight run failed at {stage}: {failures}\n{ended.said[-3000:]}")
-        self.seconds[stage] = round(time.monotonic() - began, 1)
-        self._times.write_text(json.dumps(self.seconds))
+        run = self.start("--until", stage)
+        loaded = None
+        while run.wait(0.1) is None:
+            if loaded is None and any((self.runs / "stages").glob(f"{stage}-*/metrics.jsonl")):
+                loaded = time.monotonic() - began
+        took = time.monotonic() - began
+        if failures := end(run).must_succeed():
+            raise RuntimeError(f"the straight run failed at {stage}: {failures}\n{run.read()[-3000:]}")
+        self.seconds[stage], self.loaded[stage] = round(took, 1), round(took if loaded is None else loaded, 1)
+        self._times.write_text(json.dumps({"seconds": self.seconds, "loaded": self.loaded}))
 
     def lay_out(self, kind: Kind, folder: Path, *, finished: bool = False) -> Place:
         """A place in an empty folder with the finished stages that a kind reads, and with its own one if asked for."""
