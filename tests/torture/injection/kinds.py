@@ -40,10 +40,17 @@ class Kind:
 
 
 TRAINER, SAMPLER = ("llamafactory",), ("transformers", "torch")
+TIMES = {
+    "model/*training_args.bin": "paths and a time in a zip file, whose checksums follow them",
+    "model/*_results.json": "seconds",
+    "model/trainer_log.jsonl": "seconds",
+    "model/trainer_state.json": "seconds",
+}
+"""Of LLaMA-Factory's files; weights, optimizer, scheduler and random states are compared."""
 KINDS = {
     "rl": Kind("rl", ("world", "model", "sft"), ("verl", "ray"), kills=4, thorough=False),
-    "sft": Kind("sft", ("world", "model"), TRAINER, thorough=False),
-    "dpo": Kind("dpo", ("world", "model", "sft", "pairs"), TRAINER, thorough=False),
+    "sft": Kind("sft", ("world", "model"), TRAINER, thorough=False, varies=TIMES),
+    "dpo": Kind("dpo", ("world", "model", "sft", "pairs"), TRAINER, thorough=False, varies=TIMES),
     "rejection_sampling": Kind("sampled", ("world", "model", "sft"), SAMPLER),
     "preference_pairs": Kind("pairs", ("world", "model", "sft"), SAMPLER),
     "evaluate": Kind("evaluate", ("world", "model", "sft"), SAMPLER),
