@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 def test_two_cheap_kinds_hold(tmp_path: Path) -> None:
     from torture import DISTURBANCES, torture
 
-    results = torture(tmp_path / "torture", ["world", "data"], kills=2)
+    results = torture(tmp_path / "torture", ["world", "data"], list(DISTURBANCES), kills=2)
     failures = [(one.kind, trial.what, trial.failures) for one in results for trial in one.trials if trial.failures]
     assert failures == []
     assert {(one.kind, one.disturbance) for one in results} == {(k, d) for k in ("world", "data") for d in DISTURBANCES}
