@@ -52,7 +52,9 @@ def test_the_page_counts_what_failed_and_says_it_without_paths(tmp_path: Path) -
     append_result(file, Result("world", "disk", [], 0.0, "mounting is refused"))
     with file.open("a") as half:
         half.write('{"kind": "wor')
-    page = write_page(load_results(file), {"kills": "kills", "disk": "full disk"}, {"world": 3.2}, "head", tmp_path)
+    columns = {"kills": ("kills", "At random."), "disk": ("full disk", "A small one.")}
+    page = write_page(load_results(file), columns, {"world": 3.2}, "head", tmp_path)
+    assert "| kind | s | kills | full disk |" in page and "* **full disk**: A small one." in page
     assert "| `world` | 3 | 2, **1 stuck** | not run |" in page and "| `rl` | | not run | not run |" in page
     assert "**2 trials: 0 lost, 1 stuck, 0 silent, 0 left.**" in page
     assert "`world` under disk: mounting is refused" in page

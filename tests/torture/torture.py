@@ -133,6 +133,12 @@ def torture(
     return load_results(file)
 
 
+def describe_disturbances() -> dict[str, tuple[str, str]]:
+    """Name → heading and the first line of its module."""
+    docs = {name: sys.modules[attempt.__module__].__doc__ or "" for name, (_, attempt) in DISTURBANCES.items()}
+    return {name: (heading, docs[name].partition("\n\n")[0]) for name, (heading, _) in DISTURBANCES.items()}
+
+
 def digest_code() -> str:
     """Digest of the packages' sources: results of other code are not gone on with."""
     root, digest = HERE.parents[1], hashlib.sha256()
@@ -180,8 +186,7 @@ def main() -> None:
         f"sources {code.name.removeprefix('code-')}."
     )
     straight = Straight(given.folder.resolve() / "straight", given.kinds)
-    headings = {name: heading for name, (heading, _) in DISTURBANCES.items()}
-    page = write_page(results, headings, straight.seconds, head, given.folder.resolve())
+    page = write_page(results, describe_disturbances(), straight.seconds, head, given.folder.resolve())
     if given.page:
         given.page.write_text(page, encoding="utf-8")
     print(page)

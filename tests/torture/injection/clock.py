@@ -1,4 +1,4 @@
-"""The clock set back: to the next start, files of before it lie in the future. Nobody here can set the clock itself."""
+"""Every file is moved ten days ahead: so a clock set back looks to the next start. The clock itself is not touched."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Damage to a finished stage: it is named with its path, and made again or read past."""
+"""An artefact cut, deleted, one byte of it flipped (``--verify``); ``stage.json`` empty; garbage in other records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A full disk: the runs folder lies on one that ends somewhere in the stage, and then has room again."""
+"""The runs folder lies on a small disk that ends somewhere in the stage, again and again, and then has room."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Kills at random moments: TERM, KILL, HUP and INT in turn, always of the same attempt at a stage."""
+"""TERM, KILL, HUP and INT in turn at random moments, always of the same attempt at a stage."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ import yaml
 
 HERE = Path(__file__).parent
 PICTURES = HERE.parents[2] / "recipes" / "data" / "example"
+KILLS = 20
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Kind:
         reads: stages before it, which a place of its own gets from the straight run.
         hosts: modules without which it cannot run.
         kills: that it gets.
+        why_fewer: why that is not :data:`KILLS`.
         thorough: is it cheap enough for three sizes of a full disk, and for what else is left out of the dear ones?
         varies: pattern of artefact files that no two straight runs make alike → why.
     """
@@ -30,7 +32,8 @@ class Kind:
     stage: str
     reads: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
-    kills: int = 20
+    kills: int = KILLS
+    why_fewer: str = ""
     thorough: bool = True
     varies: Mapping[str, str] = field(default_factory=dict)
 
@@ -48,7 +51,14 @@ TIMES = {
 }
 """Of LLaMA-Factory's files; weights, optimizer, scheduler and random states are compared."""
 KINDS = {
-    "rl": Kind("rl", ("world", "model", "sft"), ("verl", "ray"), kills=4, thorough=False),
+    "rl": Kind(
+        "rl",
+        ("world", "model", "sft"),
+        ("verl", "ray"),
+        kills=4,
+        why_fewer="a start of Ray takes a minute",
+        thorough=False,
+    ),
     "sft": Kind("sft", ("world", "model"), TRAINER, thorough=False, varies=TIMES),
     "dpo": Kind("dpo", ("world", "model", "sft", "pairs"), TRAINER, thorough=False, varies=TIMES),
     "rejection_sampling": Kind("sampled", ("world", "model", "sft"), SAMPLER),

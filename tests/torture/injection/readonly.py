@@ -1,4 +1,4 @@
-"""Folders that take no writing: the stage's inputs (which must not matter), and all runs (which must be said)."""
+"""Mounted so that they take no writing: the stage's inputs (which must not matter), all runs (which must be said)."""
 
 from __future__ import annotations
 

@@ -51,13 +51,17 @@ def load_results(path: Path) -> list[Result]:
 
 
 def write_page(
-    results: Sequence[Result], disturbances: Mapping[str, str], seconds: Mapping[str, float], head: str, folder: Path
+    results: Sequence[Result],
+    disturbances: Mapping[str, tuple[str, str]],
+    seconds: Mapping[str, float],
+    head: str,
+    folder: Path,
 ) -> str:
     """The page in Markdown.
 
     Args:
         results: in any order.
-        disturbances: name → heading of its column.
+        disturbances: name → heading of its column, and how it is done.
         seconds: of the straight run, by stage.
         head: command, machine and time of the run.
         folder: whose path is taken out of what was said.
@@ -73,10 +77,12 @@ def write_page(
         "",
         *(f"* *{name}*: {what}." for name, what in FAILURES.items()),
         "",
+        *(f"* **{heading}**: {how}" for heading, how in disturbances.values()),
+        "",
         "A cell is the number of trials and of those that failed; none failed where there is a number only. Seconds "
         "are those of one undisturbed `mindgpt run`, in which the stages before are reused.",
         "",
-        f"| kind | s | {' | '.join(disturbances.values())} |",
+        f"| kind | s | {' | '.join(heading for heading, _ in disturbances.values())} |",
         f"|---|--:|{'--:|' * len(disturbances)}",
     ]
     for name, kind in sorted(KINDS.items()):
@@ -87,6 +93,7 @@ def write_page(
         lines.append(f"| `{name}` | {seconds.get(kind.stage, 0):.0f} | {' | '.join(cells)} |")
     lines += [f"| `{name}` | | " + " | ".join("not run" for _ in disturbances) + " |" for name in sorted(NOT_TRIED)]
     lines += ["", "Not run: " + "; ".join(_list_not_run(results)) + "."]
+    lines += ["", "Fewer kills: " + "; ".join(_list_fewer()) + "."]
     if varying := _list_varying():
         lines += ["", "Not compared byte by byte, as no two straight runs make them alike:", "", *varying]
     if failed := _list_failures(results):
@@ -99,6 +106,10 @@ def _list_not_run(results: Sequence[Result]) -> list[str]:
         *(f"`{name}` {why}" for name, why in sorted(NOT_TRIED.items())),
         *(f"`{one.kind}` under {one.disturbance}: {one.not_run}" for one in results if one.not_run),
     ]
+
+
+def _list_fewer() -> list[str]:
+    return [f"`{name}` {kind.kills}, as {kind.why_fewer}" for name, kind in sorted(KINDS.items()) if kind.why_fewer]
 
 
 def _list_varying() -> list[str]:

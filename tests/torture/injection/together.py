@@ -1,4 +1,4 @@
-"""Two runs at once: one does the work, the other waits for it or says in one line that the folder is in use."""
+"""Of two runs one does the work, the other finds it done or says in one line that the folder is in use."""
 
 from __future__ import annotations
 
