@@ -50,6 +50,7 @@ TIMES = {
     "model/trainer_state.json": "seconds",
 }
 """Of LLaMA-Factory's files; weights, optimizer, scheduler and random states are compared."""
+TAGS = {"model/*README.md": "a set of tags, in any order"}
 KINDS = {
     "rl": Kind(
         "rl",
@@ -60,7 +61,7 @@ KINDS = {
         thorough=False,
     ),
     "sft": Kind("sft", ("world", "model"), TRAINER, thorough=False, varies=TIMES),
-    "dpo": Kind("dpo", ("world", "model", "sft", "pairs"), TRAINER, thorough=False, varies=TIMES),
+    "dpo": Kind("dpo", ("world", "model", "sft", "pairs"), TRAINER, thorough=False, varies=TIMES | TAGS),
     "rejection_sampling": Kind("sampled", ("world", "model", "sft"), SAMPLER),
     "preference_pairs": Kind("pairs", ("world", "model", "sft"), SAMPLER),
     "evaluate": Kind("evaluate", ("world", "model", "sft"), SAMPLER),
