@@ -89,8 +89,7 @@ def remove_leftovers(folder: Path) -> list[Path]:
     removed = []
     for parent, folders, files in os.walk(folder):
         for name in [*folders, *files]:
-            match = _ASIDE.fullmatch(name)
-            if match is None or (match["writer"] != "part" and _lives(int(match["writer"]))):
+            if not _is_leftover(name):
                 continue
             path = Path(parent) / name
             if name in folders:
@@ -100,6 +99,11 @@ def remove_leftovers(folder: Path) -> list[Path]:
                 path.unlink(missing_ok=True)
             removed.append(path)
     return removed
+
+
+def _is_leftover(name: str) -> bool:
+    match = _ASIDE.fullmatch(name)
+    return match is not None and (match["writer"] == "part" or not _lives(int(match["writer"])))
 
 
 def _lives(pid: int) -> bool:
@@ -138,6 +142,15 @@ def write_text(path: Path, content: str | Iterable[str]) -> None:
 def dump_json_line(data: Any) -> str:
     """One compact JSON line; non-ASCII text stays readable."""
     return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+
+
+def replace_link(path: Path, target: str) -> None:
+    """Let a symbolic link point elsewhere in one move, also while others do so; what killed ones left aside goes."""
+    for entry in os.scandir(path.parent):
+        if entry.name.startswith(f".{path.name}.") and entry.is_symlink() and _is_leftover(entry.name):
+            Path(entry.path).unlink(missing_ok=True)
+    with replace_file(path, sync=False) as aside:
+        aside.symlink_to(target)
 
 
 def write_json(path: Path, data: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from mindgpt_plugins.core.files import read_json
 
 STATE = "mindgpt_state.json"
 _NAME = re.compile(r"^checkpoint-(\d+)$")
+_OTHER_STEP = "trainer_state.json is of step"
 _ZERO = re.compile(r"^(?:bf16_)?zero_pp_rank_(\d+)_mp_rank_\d+_optim_states\.pt$")
 
 
@@ -28,7 +30,7 @@ def find_checkpoint_problem(checkpoint: Path, ranks: int) -> str | None:
     except (ValueError, KeyError, TypeError):
         return "trainer_state.json is cut short"
     if checkpoint.name != f"checkpoint-{step}":
-        return f"trainer_state.json is of step {step}"
+        return f"{_OTHER_STEP} {step}"
     ranks = min(ranks, count_saved_ranks(checkpoint, ranks))
     random_states = sorted(checkpoint.glob("rng_state*.pth"))
     torn = [path.name for path in random_states if not zipfile.is_zipfile(path)]
@@ -69,28 +71,36 @@ def find_shard_mismatch(output_dir: Path, ranks: int) -> str | None:
     )
 
 
-def set_aside_checkpoints(output_dir: Path, ranks: int) -> list[str]:
-    """Rename checkpoints newer than the newest whole one to ``incomplete-…``: the host must not resume from them.
+def remove_half_checkpoints(output_dir: Path, ranks: int) -> list[str]:
+    """Take away checkpoints newer than the newest whole one: the host must not resume from them.
 
-    Safe when several ranks call it at once.
+    They are removed, since a disk that was full needs the room, and since they lie in the folder of the model that will
+    be offered. One that is whole but of another step than its name says was put there by somebody: it is renamed to
+    ``incomplete-…``. Safe when several ranks call it at once.
 
     Returns:
-        One line per renamed checkpoint, to be shown.
+        One line per checkpoint, to be shown.
     """
     if not output_dir.is_dir():
         return []
+    for left in output_dir.glob(".checkpoint-*.part"):  # a kill came below
+        shutil.rmtree(left, ignore_errors=True)
     found = [(int(match[1]), path) for path in output_dir.iterdir() if (match := _NAME.match(path.name))]
     lines = []
     for _, path in sorted(found, reverse=True):
         why = find_checkpoint_problem(path, ranks)
         if why is None:
             break
-        aside = path.with_name(f"incomplete-{path.name}")
+        half = not why.startswith(_OTHER_STEP)
+        aside = path.with_name(f".{path.name}.part" if half else f"incomplete-{path.name}")
         while aside.exists():
-            aside = aside.with_name(aside.name + "x")
+            aside = aside.with_name(f"{aside.name}x")
         try:
             os.rename(path, aside)
         except FileNotFoundError:  # another rank did it
             continue
-        lines.append(f"{path} is not whole ({why}); set aside as {aside.name}, going on from the one before")
+        if half:
+            shutil.rmtree(aside, ignore_errors=True)
+        done = "removed" if half else f"set aside as {aside.name}"
+        lines.append(f"{path} is not whole ({why}); {done}, going on from the one before")
     return lines

@@ -92,7 +92,7 @@ def run_training(section: Section, host: dict[str, Any]) -> None:
     output_dir = host.get("output_dir")
     if output_dir and not host.get("overwrite_output_dir") and not isinstance(host.get("resume_from_checkpoint"), str):
         ranks = int(os.environ.get("WORLD_SIZE", "1"))
-        for line in checkpoints.set_aside_checkpoints(Path(output_dir), ranks):
+        for line in checkpoints.remove_half_checkpoints(Path(output_dir), ranks):
             print(f"mindgpt: warning: {line}", flush=True)
         if mismatch := checkpoints.find_shard_mismatch(Path(output_dir), ranks):
             raise LlamaFactorySettingsError(mismatch)

@@ -20,7 +20,7 @@ from rich.console import Console
 from mindgpt_plugins import __version__
 from mindgpt_plugins.core import artefacts, folders, process, state
 from mindgpt_plugins.core.errors import StageError
-from mindgpt_plugins.core.files import remove_leftovers, replace_file, write_json, write_text
+from mindgpt_plugins.core.files import remove_leftovers, replace_file, replace_link, write_json, write_text
 from mindgpt_plugins.core.metrics import MetricsTail
 from mindgpt_plugins.core.own_folders import mark_own_folder
 from mindgpt_plugins.pipeline import display, extension, soundness
@@ -46,7 +46,7 @@ def run_plan(plan: Plan, console: Console, ran: frozenset[str] = frozenset()) ->
     plan.run.mkdir(parents=True, exist_ok=True)
     plan.memory.save()
     mark_own_folder(plan.run.parent / "stages")
-    _link_latest(plan)
+    replace_link(plan.run.parent / plan.recipe.name, plan.run.name)  # the latest run of the recipe
     write_manifest(plan)
     selected = [stage for stage in plan.stages if stage.status != "not selected"]
     for number, stage in enumerate(selected, start=1):
@@ -313,11 +313,3 @@ def _list_picture_folders(plan: Plan) -> set[str]:
         if to == "dataset"
     }
     return {str(folder) for folder in listed | read}
-
-
-def _link_latest(plan: Plan) -> None:
-    link = plan.run.parent / plan.recipe.name
-    temporary = link.with_name(f".{link.name}.link")
-    temporary.unlink(missing_ok=True)
-    temporary.symlink_to(plan.run.name)
-    os.replace(temporary, link)

@@ -20,6 +20,7 @@ from mindgpt_plugins.core.files import (
     read_jsonl,
     replace_file,
     replace_folder,
+    replace_link,
     write_bytes,
     write_json,
     write_jsonl,
@@ -157,3 +158,20 @@ def test_a_killed_writer_leaves_the_old_file(tmp_path):
     with replace_file(path, sync=False) as aside:
         aside.write_text("new")
     assert path.read_text() == "new"
+
+
+def test_a_link_is_replaced_by_many_at_once(tmp_path):
+    (tmp_path / ".latest.999999").symlink_to("what a killed one left")
+    (tmp_path / ".latest.1").symlink_to("another one is writing this")
+    link = tmp_path / "latest"
+    script = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from mindgpt_plugins.core.files import replace_link\n"
+        "for _ in range(300): replace_link(Path(sys.argv[1]), sys.argv[2])\n"
+    )
+    several = [subprocess.Popen([sys.executable, "-c", script, str(link), f"run-{n}"]) for n in range(3)]
+    assert [one.wait() for one in several] == [0, 0, 0]
+    replace_link(link, "run-last")
+    assert os.readlink(link) == "run-last"
+    assert sorted(os.listdir(tmp_path)) == [".latest.1", "latest"]

@@ -22,40 +22,45 @@ def checkpoint(folder, step, ranks=1):
 
 def test_whole_checkpoints_are_left_alone(tmp_path):
     checkpoint(tmp_path, 3), checkpoint(tmp_path, 6)
-    assert checkpoints.set_aside_checkpoints(tmp_path, 1) == []
-    assert checkpoints.set_aside_checkpoints(tmp_path / "missing", 1) == []
+    assert checkpoints.remove_half_checkpoints(tmp_path, 1) == []
+    assert checkpoints.remove_half_checkpoints(tmp_path / "missing", 1) == []
 
 
 @pytest.mark.parametrize(
-    ("tear", "why"),
+    ("tear", "why", "left"),
     [
-        (lambda p: (p / "trainer_state.json").unlink(), "missing"),
-        (lambda p: (p / "trainer_state.json").write_text('{"global_step": 1'), "cut short"),
-        (lambda p: (p / "trainer_state.json").write_text('{"global_step": 3}'), "of step 3"),
-        (lambda p: (p / "rng_state.pth").write_bytes(b"PK\3\4"), "rng_state.pth is cut short"),
+        (lambda p: (p / "trainer_state.json").unlink(), "missing", []),
+        (lambda p: (p / "trainer_state.json").write_text('{"global_step": 1'), "cut short", []),
+        (lambda p: (p / "rng_state.pth").write_bytes(b"PK\3\4"), "rng_state.pth is cut short", []),
+        # No kill leaves this one: somebody made it.
+        (
+            lambda p: (p / "trainer_state.json").write_text('{"global_step": 3}'),
+            "of step 3",
+            ["incomplete-checkpoint-12"],
+        ),
     ],
 )
-def test_a_torn_one_is_set_aside_and_said(tmp_path, tear, why):
+def test_a_torn_one_is_removed_and_said(tmp_path, tear, why, left):
     old, torn = checkpoint(tmp_path, 9), checkpoint(tmp_path, 12)
     tear(torn)
-    (line,) = checkpoints.set_aside_checkpoints(tmp_path, 1)
+    (tmp_path / ".checkpoint-12.part").mkdir()  # a kill came while it was being removed
+    (tmp_path / ".checkpoint-12.part" / "model.safetensors").touch()
+    (line,) = checkpoints.remove_half_checkpoints(tmp_path, 1)
     assert why in line
-    assert old.is_dir()
-    assert not torn.exists()
-    assert (tmp_path / "incomplete-checkpoint-12").is_dir()
-    assert checkpoints.set_aside_checkpoints(tmp_path, 1) == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([old.name, *left])
+    assert checkpoints.remove_half_checkpoints(tmp_path, 1) == []
 
 
 def test_the_only_one_torn_means_from_the_start(tmp_path):
     (checkpoint(tmp_path, 2) / "trainer_state.json").unlink()
-    assert len(checkpoints.set_aside_checkpoints(tmp_path, 1)) == 1
+    assert len(checkpoints.remove_half_checkpoints(tmp_path, 1)) == 1
     assert not list(tmp_path.glob("checkpoint-*"))
 
 
 def test_an_older_half_deleted_one_is_the_hosts_business(tmp_path):
     (checkpoint(tmp_path, 2) / "trainer_state.json").unlink()
     checkpoint(tmp_path, 4)
-    assert checkpoints.set_aside_checkpoints(tmp_path, 1) == []
+    assert checkpoints.remove_half_checkpoints(tmp_path, 1) == []
 
 
 def test_every_rank_must_have_saved_its_random_state(tmp_path):
