@@ -34,6 +34,7 @@ from mindgpt_plugins.stages.rl import verl_keys as rl_verl
 from mindgpt_plugins.stages.rl.config import RLConfig
 from mindgpt_plugins.stages.rl.hydra_overrides import flatten_keys, render_override
 from mindgpt_plugins.verl_ext import checkpoints
+from mindgpt_plugins.verl_ext.model_support import find_rl_refusal
 
 #: Overrides the stage itself writes; changing them would bypass our trainer or the runner's bookkeeping.
 RESERVED = (
@@ -217,6 +218,11 @@ class RL(Stage[RLConfig]):
         mismatch = checkpoints.find_rank_mismatch(context.folder / "checkpoints", ranks, key)
         problems += [mismatch] if mismatch and config.strategy == "fsdp2" else []
         return problems + _plugin_problems(config)
+
+    def check_model(self, config: RLConfig, context: Context, folder: Path) -> list[str]:
+        """A family that verl cannot take, said in a second instead of minutes after Ray has come up."""
+        refusal = find_rl_refusal(folder, registers=config.patches.get("verl_processors", "auto") != "off")
+        return [f"model {config.model!r}: {refusal}"] if refusal else []
 
     def rehearsal_rules(self) -> RehearsalRules[RLConfig]:
         """See :mod:`.rehearse`."""
