@@ -8,11 +8,18 @@ from pydantic import Field, model_validator
 
 from mindgpt_plugins.core.schema import DatasetRef, StageConfig
 
+Family = Literal[
+    "qwen3_vl", "qwen2_vl", "qwen2_5_vl", "qwen3_vl_moe", "qwen3_5", "qwen3_5_moe", "glm4v", "glm46v", "internvl",
+    "gemma3", "gemma4", "llava_onevision", "llava_next", "idefics3", "lfm2_vl", "mistral3", "paligemma", "llama", "qwen3",
+]  # fmt: skip
+"""llama and qwen3 have no vision part; paligemma has no chat template, as the real one."""
+
 
 class ModelConfig(StageConfig):
-    """A Qwen3-VL with fresh weights and a tokenizer trained on the named sets."""
+    """A model with fresh weights and a tokenizer trained on the named sets."""
 
     kind: Literal["model"]
+    family: Family = Field("qwen3_vl", description="Family of models whose classes it is made of.")
     tokenizer_from: list[DatasetRef] = Field(min_length=1, description="Sets whose texts train the tokenizer.")
     vocab_size: int = Field(
         640, ge=300, le=100_000, description="Tokens of the tokenizer at most, special ones included."

@@ -1,4 +1,4 @@
-"""A tiny Qwen3-VL from a config: fresh weights, a locally trained tokenizer, the real processor. No hub.
+"""A tiny model from a config: fresh weights, a locally trained tokenizer, the real processor. No hub.
 
 ``python -m mindgpt_plugins.stages.model.run config.json`` is the ``model`` stage as a process. All is written with
 ``save_pretrained``, so ``AutoModelForImageTextToText``, ``AutoProcessor`` and ``AutoTokenizer`` load the folder.
@@ -42,6 +42,9 @@ def build_model(
         ``parameters`` and ``vocabulary``.
     """
     import torch
+
+    if config.family != "qwen3_vl":
+        return _build_family(config, texts, folder, seed, min_pixels, max_pixels)
     from transformers import Qwen3VLForConditionalGeneration
 
     tokenizer = bpe.train_tokenizer(texts, config.vocab_size)
@@ -56,6 +59,25 @@ def build_model(
     with replace_folder(folder, alone=True) as aside:
         model.save_pretrained(aside)
         _processor(tokenizer, min_pixels, max_pixels).save_pretrained(aside)
+    return {"parameters": sum(p.numel() for p in model.parameters()), "vocabulary": len(tokenizer)}
+
+
+def _build_family(
+    config: ModelConfig, texts: list[str], folder: Path, seed: int, min_pixels: int, max_pixels: int
+) -> dict[str, int]:
+    import torch
+    from mindgpt_patches.cpu import wheels
+
+    wheels.install_finder()  # configurations of the Llama line import torchvision
+    from mindgpt_plugins.families import load_generator, load_processor
+    from mindgpt_plugins.stages.model.families import BUILDERS, Kit
+
+    torch.manual_seed(seed)
+    with replace_folder(folder, alone=True) as aside:
+        BUILDERS[config.family](Kit(config, texts, aside, min_pixels, max_pixels))
+    processor = load_processor(str(folder))
+    model = load_generator(str(folder))
+    tokenizer = getattr(processor, "tokenizer", processor)
     return {"parameters": sum(p.numel() for p in model.parameters()), "vocabulary": len(tokenizer)}
 
 
