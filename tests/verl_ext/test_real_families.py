@@ -49,8 +49,8 @@ def test_two_steps_train_eye_and_language_on_what_was_sampled(
 def test_a_text_model_trains_on_rows_without_pictures(tmp_path: Path, spread: str) -> None:
     rows = [
         Row(
-            uid=f"r{i}", question=f"how many? {i}", answer=str(i), response=f"answer: {i}", answer_type="text",
-            source="general", capability="perception.count", difficulty=i / 8,
+            uid=f"r{i}", image=[], question=f"how many? {i}", answer=str(i), response=f"answer: {i}",
+            answer_type="text", source="general", capability="perception.count", difficulty=i / 8,
         )
         for i in range(8)
     ]  # fmt: skip
