@@ -10,7 +10,8 @@ from mindgpt_plugins.core.schema import DatasetRef, StageConfig
 
 Family = Literal[
     "qwen3_vl", "qwen2_vl", "qwen2_5_vl", "qwen3_vl_moe", "qwen3_5", "qwen3_5_moe", "glm4v", "glm46v", "internvl",
-    "gemma3", "gemma4", "llava_onevision", "llava_next", "idefics3", "lfm2_vl", "mistral3", "paligemma", "llama", "qwen3",
+    "gemma3", "gemma4", "llava_onevision", "llava_next", "idefics3", "lfm2_vl", "mistral3", "paligemma", "llama",
+    "qwen3",
 ]  # fmt: skip
 """llama and qwen3 have no vision part; paligemma has no chat template, as the real one."""
 

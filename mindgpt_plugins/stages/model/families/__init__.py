@@ -1,7 +1,7 @@
 """Small models of many families, each of its own configuration, model and processor class, made without a hub.
 
-Weights are fresh; the tokenizer is trained on local texts and has the family's special tokens; the chat template has the
-family's form (where pictures stand, who writes the begin token, whether content must be a list), not its words.
+Weights are fresh; the tokenizer is trained on local texts and has the family's special tokens; the chat template has
+the family's form (where pictures stand, who writes the begin token, whether content must be a list), not its words.
 """
 
 from __future__ import annotations

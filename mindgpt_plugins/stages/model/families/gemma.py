@@ -6,6 +6,7 @@ from mindgpt_plugins.stages.model.families.kit import Kit, write_parts
 
 
 def build_gemma3(kit: Kit) -> None:
+    """Write a Gemma 3."""
     import transformers as t
 
     special = (
@@ -48,6 +49,7 @@ def build_gemma3(kit: Kit) -> None:
 
 
 def build_gemma4(kit: Kit) -> None:
+    """Write a Gemma 4."""
     import transformers as t
 
     special = (
@@ -67,14 +69,16 @@ def build_gemma4(kit: Kit) -> None:
     ids = tokenizer.convert_tokens_to_ids
     layers = kit.alternate_layers("sliding_attention", "full_attention", least=4)
     text = kit.size_text(
-        tokenizer, "<eos>", "<pad>", num_hidden_layers=len(layers), head_dim=kit.head_dim, global_head_dim=2 * kit.head_dim, sliding_window=64,
+        tokenizer, "<eos>", "<pad>", num_hidden_layers=len(layers), head_dim=kit.head_dim,
+        global_head_dim=2 * kit.head_dim, sliding_window=64,
         layer_types=layers, hidden_size_per_layer_input=16,
         num_kv_shared_layers=2, use_bidirectional_attention="vision",
     )  # fmt: skip
     config = t.Gemma4Config(
         text_config={**text, "vocab_size_per_layer_input": text["vocab_size"]},
         vision_config={
-            **kit.siglip, "num_key_value_heads": 4, "head_dim": kit.vision_head_dim, "patch_size": 16, "pooling_kernel_size": 3,
+            **kit.siglip, "num_key_value_heads": kit.config.vision_heads, "head_dim": kit.vision_head_dim,
+            "patch_size": 16, "pooling_kernel_size": 3,
             "position_embedding_size": 256,
         },
         audio_config=None, boi_token_id=ids("<|image>"), eoi_token_id=ids("<image|>"), image_token_id=ids("<|image|>"),

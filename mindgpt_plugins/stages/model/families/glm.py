@@ -41,8 +41,10 @@ def _build_glm(kit: Kit, version: str) -> None:
 
 
 def build_glm4v(kit: Kit) -> None:
+    """Write a GLM-4.1V."""
     _build_glm(kit, "Glm4v")
 
 
 def build_glm46v(kit: Kit) -> None:
+    """Write a GLM-4.6V."""
     _build_glm(kit, "Glm46V")

@@ -6,6 +6,7 @@ from mindgpt_plugins.stages.model.families.kit import Kit, write_parts
 
 
 def build_idefics3(kit: Kit) -> None:
+    """Write a Idefics3."""
     import transformers as t
 
     rows = tuple(f"<row_{i}_col_{j}>" for i in range(1, 5) for j in range(1, 5))

@@ -6,6 +6,7 @@ from mindgpt_plugins.stages.model.families.kit import IM, Kit, write_chatml
 
 
 def build_internvl(kit: Kit) -> None:
+    """Write a InternVL."""
     import transformers as t
 
     special = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<img>", "</img>", "<IMG_CONTEXT>", "<video>")

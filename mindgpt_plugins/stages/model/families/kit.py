@@ -1,4 +1,4 @@
-"""What the builders of all families share: a tokenizer of local texts, chat markup, sizes, and how a folder is written."""
+"""What the builders of all families share: a tokenizer of local texts, chat markup, sizes, how a folder is written."""
 
 from __future__ import annotations
 

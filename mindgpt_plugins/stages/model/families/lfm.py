@@ -6,6 +6,7 @@ from mindgpt_plugins.stages.model.families.kit import Kit, write_chatml
 
 
 def build_lfm2_vl(kit: Kit) -> None:
+    """Write a LFM2-VL."""
     import transformers as t
 
     rows = tuple(f"<|img_row_{i}_col_{j}|>" for i in range(1, 5) for j in range(1, 5))
@@ -20,7 +21,12 @@ def build_lfm2_vl(kit: Kit) -> None:
     )  # fmt: skip
     ids = tokenizer.convert_tokens_to_ids
     config = t.Lfm2VlConfig(
-        text_config={"model_type": "lfm2", **kit.size_text(tokenizer, *ends, block_multiple_of=16, full_attn_idxs=list(range(1, kit.config.layers, 2)))},
+        text_config={
+            "model_type": "lfm2",
+            **kit.size_text(
+                tokenizer, *ends, block_multiple_of=16, full_attn_idxs=list(range(1, kit.config.layers, 2))
+            ),
+        },
         vision_config={
             "model_type": "siglip2_vision_model", **kit.siglip, "patch_size": 16, "num_patches": 64,
             "vision_use_head": False,

@@ -6,6 +6,7 @@ from mindgpt_plugins.stages.model.families.kit import Kit
 
 
 def build_llama(kit: Kit) -> None:
+    """Write a Llama."""
     import transformers as t
 
     special = (

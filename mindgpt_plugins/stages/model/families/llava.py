@@ -6,6 +6,7 @@ from mindgpt_plugins.stages.model.families.kit import IM, Kit, write_parts
 
 
 def build_llava_onevision(kit: Kit) -> None:
+    """Write a LLaVA-OneVision."""
     import transformers as t
 
     special = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<image>", "<video>")
@@ -24,7 +25,8 @@ def build_llava_onevision(kit: Kit) -> None:
     config = t.LlavaOnevisionConfig(
         text_config={"model_type": "qwen2", **kit.size_text(tokenizer, *IM)},
         vision_config={
-            "model_type": "siglip_vision_model", **kit.siglip, "image_size": 28, "patch_size": 14, "vision_use_head": False,
+            "model_type": "siglip_vision_model", **kit.siglip, "image_size": 28, "patch_size": 14,
+            "vision_use_head": False,
         },
         image_token_index=ids("<image>"), video_token_index=ids("<video>"), image_grid_pinpoints=tiles,
         vision_feature_select_strategy="full", vision_feature_layer=-1,
@@ -38,6 +40,7 @@ def build_llava_onevision(kit: Kit) -> None:
 
 
 def build_llava_next(kit: Kit) -> None:
+    """Write a LLaVA-NeXT."""
     import transformers as t
 
     special = ("<unk>", "<s>", "</s>", "<pad>", "<image>")
@@ -51,7 +54,10 @@ def build_llava_next(kit: Kit) -> None:
     ids = tokenizer.convert_tokens_to_ids
     tiles = [[28, 56], [56, 28], [56, 56]]
     config = t.LlavaNextConfig(
-        text_config={"model_type": "mistral", **kit.size_text(tokenizer, *ends, head_dim=kit.head_dim, sliding_window=None)},
+        text_config={
+            "model_type": "mistral",
+            **kit.size_text(tokenizer, *ends, head_dim=kit.head_dim, sliding_window=None),
+        },
         vision_config={"model_type": "clip_vision_model", **kit.siglip, "image_size": 28, "patch_size": 14},
         image_token_index=ids("<image>"), image_grid_pinpoints=tiles, vision_feature_layer=-2,
     )  # fmt: skip

@@ -6,6 +6,7 @@ from mindgpt_plugins.stages.model.families.kit import Kit
 
 
 def build_paligemma(kit: Kit) -> None:
+    """Write a PaliGemma."""
     import transformers as t
 
     ends = ("<eos>", "<pad>")
@@ -20,7 +21,8 @@ def build_paligemma(kit: Kit) -> None:
     config = t.PaliGemmaConfig(
         text_config={"model_type": "gemma", **kit.size_text(processor.tokenizer, *ends, head_dim=kit.head_dim)},
         vision_config={
-            "model_type": "siglip_vision_model", **kit.siglip, "image_size": 28, "patch_size": 14, "vision_use_head": False,
+            "model_type": "siglip_vision_model", **kit.siglip, "image_size": 28, "patch_size": 14,
+            "vision_use_head": False,
             "projection_dim": kit.config.hidden_size,
         },
         image_token_index=ids("<image>"), projection_dim=kit.config.hidden_size, hidden_size=kit.config.hidden_size,

@@ -17,6 +17,7 @@ from mindgpt_plugins.stages.model.families.kit import (
 
 
 def build_qwen2_5_vl(kit: Kit) -> None:
+    """Write a Qwen2.5-VL."""
     import transformers as t
 
     tokenizer = kit.train_tokenizer(QWEN, *IM, write_chatml(QWEN_PICTURE, before=QWEN2_SYSTEM), **QWEN_NAMED)
@@ -35,6 +36,7 @@ def build_qwen2_5_vl(kit: Kit) -> None:
 
 
 def build_qwen2_vl(kit: Kit) -> None:
+    """Write a Qwen2-VL."""
     import transformers as t
 
     tokenizer = kit.train_tokenizer(QWEN, *IM, write_chatml(QWEN_PICTURE, before=QWEN2_SYSTEM), **QWEN_NAMED)
@@ -42,7 +44,8 @@ def build_qwen2_vl(kit: Kit) -> None:
         text_config=kit.size_text(tokenizer, *IM, rope_parameters=kit.size_rope(4, 2, 2)),
         vision_config={
             "depth": kit.config.vision_layers, "embed_dim": kit.config.vision_hidden_size,
-            "hidden_size": kit.config.hidden_size, "num_heads": kit.config.vision_heads, "mlp_ratio": 2, "patch_size": 14,
+            "hidden_size": kit.config.hidden_size, "num_heads": kit.config.vision_heads, "mlp_ratio": 2,
+            "patch_size": 14,
             "spatial_merge_size": 2, "temporal_patch_size": 2,
         },
         **find_media_ids(tokenizer),
@@ -62,6 +65,7 @@ EXPERTS = {
 
 
 def build_qwen3_vl_moe(kit: Kit) -> None:
+    """Write a Qwen3-VL with experts."""
     import transformers as t
 
     tokenizer = kit.train_tokenizer(QWEN, *IM, write_chatml(QWEN_PICTURE), **QWEN_NAMED)
@@ -87,7 +91,8 @@ def _build_hybrid(kit: Kit, version: str, **more: Any) -> None:
     tokenizer = kit.train_tokenizer(QWEN, *IM, template, **QWEN_NAMED)
     config = getattr(t, f"{version}Config")(
         text_config=kit.size_text(
-            tokenizer, *IM, num_hidden_layers=-(-kit.config.layers // 4) * 4, head_dim=2 * kit.head_dim, linear_key_head_dim=kit.head_dim, linear_value_head_dim=kit.head_dim,
+            tokenizer, *IM, num_hidden_layers=-(-kit.config.layers // 4) * 4, head_dim=2 * kit.head_dim,
+            linear_key_head_dim=kit.head_dim, linear_value_head_dim=kit.head_dim,
             linear_num_key_heads=2, linear_num_value_heads=4, linear_conv_kernel_dim=4,
             rope_parameters=kit.size_rope(2, 1, 1, mrope_interleaved=True, partial_rotary_factor=0.25), **more,
         ),
@@ -98,10 +103,12 @@ def _build_hybrid(kit: Kit, version: str, **more: Any) -> None:
 
 
 def build_qwen3_5(kit: Kit) -> None:
+    """Write a Qwen3.5, dense."""
     _build_hybrid(kit, "Qwen3_5")
 
 
 def build_qwen3_5_moe(kit: Kit) -> None:
+    """Write a Qwen3.5 with experts."""
     _build_hybrid(kit, "Qwen3_5Moe", **EXPERTS)
 
 
@@ -118,6 +125,7 @@ def _save_qwen3(kit: Kit, model: Any, tokenizer: Any) -> None:
 
 
 def build_qwen3(kit: Kit) -> None:
+    """Write a Qwen3, text only."""
     import transformers as t
 
     tokenizer = kit.train_tokenizer(QWEN, *IM, write_chatml(""))
