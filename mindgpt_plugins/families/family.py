@@ -54,7 +54,10 @@ class ModelFamily:
             FamilyError: pictures for a model that has no vision part.
         """
         turns = [{"role": turn["role"], "content": self.lay_out_content(turn["content"])} for turn in messages]
-        switches = list_template_switches(thinking or self.thinking)
+        # Of a template that has no switch, processors would say at each call that they do not know the word.
+        switches = (
+            list_template_switches(thinking or self.thinking) if SWITCH in str(self.processor.chat_template) else {}
+        )
         text: str = self.processor.apply_chat_template(turns, add_generation_prompt=ask, tokenize=False, **switches)
         return text
 

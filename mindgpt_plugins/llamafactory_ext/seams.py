@@ -138,6 +138,13 @@ SEAMS = (
     ),
     Seam(
         "llamafactory.data.mm_plugin",
+        "BasePlugin.process_token_ids",
+        "function",
+        ("input_ids", "labels", "images", "videos", "audios", "tokenizer", "processor"),
+        "pictures of template: own",
+    ),
+    Seam(
+        "llamafactory.data.mm_plugin",
         "BasePlugin.get_mm_inputs",
         "function",
         ("images", "videos", "audios", "imglens", "batch_ids", "processor"),

@@ -43,6 +43,7 @@ def needs_template(folder: Path) -> None:
 def encode(host: tuple[Any, Any, Any], rows: list[dict[str, str]], images: list[str], system: str = "") -> Any:
     tokenizer, processor, template = host
     laid = template.mm_plugin.process_messages(rows, images, [], [], processor)
+    assert template.mm_plugin.process_token_ids([], [], images, [], [], tokenizer, processor) == ([], [])
     return template.encode_multiturn(tokenizer, laid, system)
 
 

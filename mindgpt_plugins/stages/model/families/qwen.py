@@ -59,7 +59,7 @@ def build_qwen2_vl(kit: Kit) -> None:
     kit.save(t.Qwen2VLForConditionalGeneration(config), processor, ends, ends[1])
 
 
-EXPERTS = {
+EXPERTS: dict[str, Any] = {
     "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 64, "shared_expert_intermediate_size": 64,
 }  # fmt: skip
 
