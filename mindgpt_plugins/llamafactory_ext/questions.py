@@ -40,7 +40,22 @@ def judge_template(
     return {"problem": None if found.fault is None else found.describe(model), "unknown": None}
 
 
-ABOUT: dict[str, Callable[..., dict[str, Any]]] = {"settings": judge_settings, "template": judge_template}
+def choose_template(model: str, thinking: Thinking) -> dict[str, Any]:
+    """``template``: the name that ``auto`` means, or null; ``unknown``: why there is none."""
+    from mindgpt_plugins.llamafactory_ext.template_check import resolve_template
+    from mindgpt_plugins.llamafactory_ext.template_sides import TemplateError
+
+    try:
+        return {"template": resolve_template(model, None, thinking), "unknown": None}
+    except TemplateError as error:
+        return {"template": None, "unknown": str(error)}
+
+
+ABOUT: dict[str, Callable[..., dict[str, Any]]] = {
+    "settings": judge_settings,
+    "template": judge_template,
+    "choice": choose_template,
+}
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from mindgpt_plugins.core.dataset_files import INFO, DatasetError, read_set_info
 from mindgpt_plugins.core.errors import StageError
 from mindgpt_plugins.families import PixelLimits, load_family
+from mindgpt_plugins.families.soundness import find_model_faults
 from mindgpt_plugins.inspection.faults import FaultCount
 from mindgpt_plugins.inspection.readers import Reader, locate_set_file
 from mindgpt_plugins.inspection.sets import Measure, SetInspection, inspect_set
@@ -94,8 +95,11 @@ def check_data(stage: PlannedStage) -> list[str]:
 
 def check_models(plan: Plan, stage: PlannedStage) -> list[str]:
     """What the models that a stage starts from cannot do of what the recipe asks; those whose files are here."""
-    problems = []
+    problems: list[str] = []
     for key, folder in find_root_models(plan, stage).items():
+        problems += [f"{key}: {folder}: {fault}" for fault in find_model_faults(folder)]
+        if problems:
+            continue
         if stage.context.thinking != "model" and (folder / "tokenizer_config.json").is_file():
             family = load_family(folder, stage.context.thinking)
             if family.processor.chat_template is not None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import Any
 
 from mindgpt_plugins.core.files import read_json
 from mindgpt_plugins.families.settings import has_vision
+from mindgpt_plugins.families.soundness import is_in_transformers, read_processor_class
 
 VERL_PROCESSORS = frozenset(
     {
@@ -26,7 +26,6 @@ OWN_POSITIONS = frozenset({"ernie4_5_vl_moe", "glm_image", "glm_ocr", "paddleocr
 """Model types of transformers whose model computes positions in several dimensions (``get_rope_index``) and whose
 processor is not one of :data:`VERL_PROCESSORS`: with verl's one-dimensional ones they would train on a wrong order."""
 
-_PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json", "tokenizer_config.json")
 _TEMPLATE_FILES = ("chat_template.jinja", "chat_template.json", "additional_chat_templates")
 
 
@@ -49,7 +48,7 @@ def find_rl_refusal(folder: Path, *, registers: bool = True) -> str | None:
         )
     if not config or not has_vision(folder):
         return None
-    if any("AutoModel" in key for key in config.get("auto_map") or {}) and not _is_in_transformers(kind):
+    if any("AutoModel" in key for key in config.get("auto_map") or {}) and not is_in_transformers(kind):
         return (
             f"the model ({kind}) is code of its own folder (auto_map), which verl is not told to trust; take the "
             "checkpoint converted to transformers' classes (its name mostly ends in -hf)"
@@ -69,25 +68,10 @@ def find_rl_refusal(folder: Path, *, registers: bool = True) -> str | None:
     return None
 
 
-def read_processor_class(folder: Path) -> str | None:
-    """Class name of a folder's processor, as its files have it."""
-    for name in _PROCESSOR_FILES:
-        if found := _read(folder / name).get("processor_class"):
-            return str(found)
-    return None
-
-
-def _is_in_transformers(kind: str) -> bool:
-    """Whether the installed transformers has the model type, so that a folder's own code is not asked for."""
-    spec = importlib.util.find_spec("transformers")  # where it lies; nothing is imported
-    places = spec.submodule_search_locations or [] if spec is not None else []
-    return any((Path(place) / "models" / kind.replace("-", "_")).is_dir() for place in places)
-
-
 def _has_template(folder: Path) -> bool:
     if any((folder / name).exists() for name in _TEMPLATE_FILES):
         return True
-    return any(_read(folder / name).get("chat_template") for name in _PROCESSOR_FILES)
+    return any(_read(folder / name).get("chat_template") for name in ("processor_config.json", "tokenizer_config.json"))
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -173,6 +173,21 @@ def find_template_problems(config: TrainingConfig, context: Context, folder: Pat
     return found
 
 
+def ask_template_choice(python: str, folder: Path, thinking: Thinking) -> tuple[str | None, str]:
+    """The name that ``template: auto`` means for a model, or None and why.
+
+    Args:
+        python: interpreter that has the host.
+        folder: of the model.
+        thinking: how chat templates are switched.
+    """
+    try:
+        answer = _host(python).ask({"about": "choice", "model": str(folder), "thinking": thinking})
+    except HelperError as error:
+        return None, str(error)
+    return answer["template"], answer["unknown"] or ""
+
+
 @functools.cache
 def _ask_template(
     python: str,
