@@ -21,12 +21,12 @@ IDLE = 60.0
 """Seconds without a question after which the process ends."""
 
 
-def judge_settings(text: str, keys: list[str]) -> dict[str, Any]:
+def answer_settings(text: str, keys: list[str]) -> dict[str, Any]:
     """``problems``: see :func:`.host_keys.find_setting_problems`."""
     return {"problems": find_setting_problems(text, keys)}
 
 
-def judge_template(
+def answer_template(
     model: str, template: str, folder: str, name: str, default_system: str | None, thinking: Thinking
 ) -> dict[str, Any]:
     """``problem``: a line, or null; ``unknown``: why nothing could be compared. See :mod:`.template_check`."""
@@ -40,7 +40,7 @@ def judge_template(
     return {"problem": None if found.fault is None else found.describe(model), "unknown": None}
 
 
-def choose_template(model: str, thinking: Thinking) -> dict[str, Any]:
+def answer_choice(model: str, thinking: Thinking) -> dict[str, Any]:
     """``template``: the name that ``auto`` means, or null; ``unknown``: why there is none."""
     from mindgpt_plugins.llamafactory_ext.template_check import resolve_template
     from mindgpt_plugins.llamafactory_ext.template_sides import TemplateError
@@ -52,9 +52,9 @@ def choose_template(model: str, thinking: Thinking) -> dict[str, Any]:
 
 
 ABOUT: dict[str, Callable[..., dict[str, Any]]] = {
-    "settings": judge_settings,
-    "template": judge_template,
-    "choice": choose_template,
+    "settings": answer_settings,
+    "template": answer_template,
+    "choice": answer_choice,
 }
 
 

@@ -40,6 +40,7 @@ from mindgpt_plugins.verl_ext.step.siblings import (
     Drawn,
     Sibling,
     compute_version_figures,
+    has_contrast,
     refuse_equal_siblings,
     refuse_incomplete_groups,
 )
@@ -167,8 +168,10 @@ class VerlTrainerMixin(Prompts):
         )
         rollout = self.config.actor_rollout_ref.rollout
         if rollout.temperature > 0 and rollout.top_p >= 1 and rollout.top_k <= 0:  # else log-probs are of more tokens
-            drawn = zip(found.keys, found.tokens, found.log_probs(batch.partition_id), strict=True)
-            refuse_equal_siblings([Drawn(split_key(key)[0], tuple(ids), value) for key, ids, value in drawn])
+            groups, replied = [split_key(key)[0] for key in found.keys], [tuple(ids) for ids in found.tokens]
+            if not has_contrast(groups, replied):  # rare: only then are the log-probabilities fetched
+                drawn = zip(groups, replied, found.log_probs(batch.partition_id), strict=True)
+                refuse_equal_siblings([Drawn(*one) for one in drawn])
         if self.mode != "sync":
             metrics.update(compute_version_figures([batch.tags[place] for place in final.values()], self.global_steps))
         self._note_processes(found.reward_pids)

@@ -84,7 +84,7 @@ def test_one_folder_needs_only_the_hosts_media_dir(context):
 def test_lora_is_merged_by_the_hosts_export(context):
     config = sft(finetuning="lora", epochs=1, max_steps=None)
     train, export = SFTStage().render(config, context)
-    assert export.argv[:3] == ("-m", "llamafactory.cli", "export")
+    assert export.argv[:3] == ("-m", "mindgpt_plugins.llamafactory_ext", "export")
     merged = yaml.safe_load((context.folder / "export.yaml").read_text())
     adapter = yaml.safe_load((context.folder / "train.yaml").read_text())["output_dir"]
     assert merged["adapter_name_or_path"] == adapter

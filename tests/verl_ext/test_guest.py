@@ -100,6 +100,9 @@ def trainer(tmp_path, prompts: int = 2, cls=Trainer, **settings) -> Trainer:
             "actor": {"ppo_mini_batch_size": prompts, "ppo_micro_batch_size_per_gpu": 4, "use_dynamic_bsz": False},
             "ref": {"log_prob_micro_batch_size_per_gpu": None, "log_prob_use_dynamic_bsz": False},
             "rollout": {
+                "temperature": 1.0,
+                "top_p": 1.0,
+                "top_k": -1,
                 "n": 2, "name": "vllm", "log_prob_micro_batch_size_per_gpu": 6, "log_prob_use_dynamic_bsz": False,
                 "agent": {"default_agent_loop": "mine", "agent_loop_config_path": None},
             },
@@ -117,6 +120,7 @@ def add(queue: Queue, key: str, score: float, tokens: int = 3, asked: int = 2, *
     mask = torch.ones(tokens, dtype=torch.int64)
     queue.rows[key] = {
         "responses": torch.arange(1, tokens + 1), "response_mask": mask, "loss_mask": mask.clone(),
+        "old_log_probs": torch.zeros(tokens),  # a certain policy: equal replies are no fault
         "extra_fields": {"reward_extra_info": info}, "extra_info": {"uid": "row", "image": ["a.png"], "boxes": None},
         "reward_model": {"ground_truth": "1"}, "data_source": "s", ASKED: {"n": asked, "step": 4},
     } | fields  # fmt: skip

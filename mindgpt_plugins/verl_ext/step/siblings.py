@@ -78,6 +78,19 @@ class Drawn:
     log_prob: float
 
 
+def has_contrast(groups: Sequence[str], replies: Sequence[tuple[int, ...]]) -> bool:
+    """Whether some group has two different replies, or none has two at all.
+
+    Args:
+        groups: of each reply.
+        replies: their tokens.
+    """
+    distinct: defaultdict[str, set[tuple[int, ...]]] = defaultdict(set)
+    for group, reply in zip(groups, replies, strict=True):
+        distinct[group].add(reply)
+    return len(distinct) == len(groups) or any(len(found) > 1 for found in distinct.values())
+
+
 def refuse_equal_siblings(replies: Sequence[Drawn]) -> None:
     """Stop when in every group all replies are one, which by their own probabilities cannot be chance.
 
