@@ -18,6 +18,12 @@ cat > check.py <<'PY'
 import logging
 from importlib.metadata import version
 
+import torch
+
+if torch.version.cuda is None:  # torchvision's wheel may be a CUDA build; its operators are not used here
+    operators = torch.library.Library("torchvision", "FRAGMENT")
+    operators.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+
 import transformers as t
 from llamafactory.data.template import get_template_and_fix_tokenizer
 from llamafactory.hparams import DataArguments

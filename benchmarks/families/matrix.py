@@ -31,6 +31,21 @@ PAGE = ROOT / "docs" / "models.md"
 FAMILIES = ("qwen3_vl", *BUILDERS)
 TEXT_ONLY = ("llama", "qwen3")
 STAGES = ("model", "sft", "sft_eval", "sampled", "dpo", "lora", "lora_eval", "rl")
+INTRODUCTION = """# Models
+
+No family is built in. What differs between models (how a picture becomes tokens, who writes the begin token, what ends
+a reply, how thoughts are switched, which parameters are the vision tower's) is found from the model's own files;
+`mindgpt model MODEL` prints it, with what each stage will do and what is refused:
+
+    mindgpt model ./Qwen3-VL-8B-Instruct --max-pixels 1048576
+
+`mindgpt validate` refuses in seconds what would fail after hours: a processor of another family, a tokenizer without
+the picture's token, code of the folder's own, a chat template that is not the one trained, thoughts that cannot be
+switched, a family that verl cannot take. Pages: [chat templates and thoughts](chat_template.md),
+[pictures in RL](rl.md#pictures), [families that verl does not know](patches.md#families-that-verl-does-not-know).
+
+## Families × stages
+"""
 COLOURS = {
     "red": (220, 30, 30), "green": (30, 160, 60), "blue": (40, 60, 220), "yellow": (240, 220, 40),
     "white": (255, 255, 255), "black": (0, 0, 0), "orange": (250, 140, 20), "violet": (140, 40, 200),
@@ -137,13 +152,15 @@ def write_page(results: Mapping[str, Mapping[str, str]], page: Path) -> None:
         f"{name} {compat.find_installed_version(name)}" for name in ("llamafactory", "verl", "transformers", "torch")
     )
     lines = [
-        "# Families × stages", "",
-        "Made by `python benchmarks/families/matrix.py` with tiny models of each family's own classes "
-        f"(`kind: model, family: …`) on CPU, {hosts}.",
-        "`sft_eval` and `lora_eval` are the evaluator's greedy accuracy on sixteen rows that the model has just learnt",
-        "by heart: 1.00 where what is asked is what was trained. –: not tried.", "",
-        "| family | " + " | ".join(STAGES[1:]) + " |", "|---" * len(STAGES) + "|",
-    ]  # fmt: skip
+        INTRODUCTION,
+        f"Made by `python benchmarks/families/matrix.py` on CPU, {hosts}.",
+        "Each model is tiny and of its family's own classes (`kind: model, family: …`); chat templates are in the",
+        "family's form, not their files. `sft_eval` and `lora_eval` are the evaluator's greedy accuracy on 16 rows",
+        "that the model has just learnt by heart: 1.00 where what is asked is what was trained. –: not tried.",
+        "",
+        "| family | " + " | ".join(STAGES[1:]) + " |",
+        "|---" * len(STAGES) + "|",
+    ]
     notes: list[str] = []
     for family, found in results.items():
         cells = []
