@@ -22,7 +22,8 @@ import torch
 
 if torch.version.cuda is None:  # torchvision's wheel may be a CUDA build; its operators are not used here
     operators = torch.library.Library("torchvision", "FRAGMENT")
-    operators.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    for name in ("nms", "qnms"):
+        operators.define(f"{name}(Tensor boxes, Tensor scores, float limit) -> Tensor")
 
 import transformers as t
 from llamafactory.data.template import get_template_and_fix_tokenizer
