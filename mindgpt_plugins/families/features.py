@@ -44,9 +44,18 @@ class PromptFeatures:
         Args:
             pictures: of one prompt, in their order, fitted.
         """
-        if not pictures:
+        return self.encode_groups([pictures] if pictures else [])
+
+    def encode_groups(self, groups: Sequence[Sequence[Image]]) -> dict[str, Tensor]:
+        """The same of several prompts in one call, joined as the processor joins a batch.
+
+        Args:
+            groups: of each prompt that has pictures.
+        """
+        if not groups:
             return {}
-        found = self._encode("what?", pictures)
+        texts = [self._render(_TEXTS[0], len(group)) for group in groups]
+        found = self._family.encode(texts, groups, padding=True, return_tensors="pt")
         return {name: value for name, value in found.items() if name not in (*_PLAIN, *self.types)}
 
     def mark_tokens(self, ids: Tensor) -> dict[str, Tensor]:
@@ -60,17 +69,18 @@ class PromptFeatures:
                 marks[name][ids == token] = number
         return marks
 
-    def _encode(self, question: str, pictures: Sequence[Image]) -> dict[str, Tensor]:
-        parts = [*({"type": "image"} for _ in pictures), {"type": "text", "text": question}]
-        text = self._family.render_chat([{"role": "user", "content": parts}])
-        return self._family.encode([text], [list(pictures)], return_tensors="pt")
+    def _render(self, question: str, count: int) -> str:
+        parts = [*({"type": "image"} for _ in range(count)), {"type": "text", "text": question}]
+        return self._family.render_chat([{"role": "user", "content": parts}])
 
     def _find_types(self) -> None:
         import torch
         from PIL import Image
 
         picture = Image.linear_gradient("L").resize((80, 96)).convert("RGB")
-        first, second = (self._encode(text, [picture]) for text in _TEXTS)
+        first, second = (
+            self._family.encode([self._render(text, 1)], [[picture]], return_tensors="pt") for text in _TEXTS
+        )
         ids = first["input_ids"]
         for name in first.keys() - set(_PLAIN):
             value = first[name]

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mindgpt_plugins.core.files import read_json
-from mindgpt_plugins.families.family import MEDIA_IDS
-from mindgpt_plugins.families.loading import load_tokenizer
+from mindgpt_plugins.families.loading import load_processor, load_tokenizer
 from mindgpt_plugins.families.settings import has_vision
 
 _PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json", "tokenizer_config.json")
@@ -32,19 +31,27 @@ def find_model_faults(folder: Path) -> Iterator[str]:
         )
         return
     made, needed = read_processor_class(folder), _list_processors().get(kind)
-    if has_vision(folder) and made is not None and needed is not None and made != needed:
-        yield (
-            f"the folder has a {made}, but {kind} is read by a {needed}; copy the processor's and tokenizer's files "
-            "from the checkpoint it was made of"
-        )
+    token = config.get("image_token_id", config.get("image_token_index"))
     tokenizer = load_tokenizer(folder)
-    if tokenizer is not None:
-        for key, value in config.items():
-            if MEDIA_IDS.fullmatch(key) and isinstance(value, int) and "image" in key and value >= len(tokenizer):
-                yield (
-                    f"{key} is {value}, but the tokenizer has {len(tokenizer)} tokens, so that no text can hold a "
-                    "picture; copy the tokenizer's files from the checkpoint the model was made of"
-                )
+    if not has_vision(folder) or not isinstance(token, int) or tokenizer is None:
+        return
+    # Several families share a processor (Pixtral's is also a LLaVA's), and some processors add their token when they
+    # are loaded: only what looks odd is loaded, which takes seconds.
+    if made in (None, needed) and token < len(tokenizer):
+        return
+    processor = load_processor(str(folder))
+    written = getattr(processor, "image_token_id", None)
+    size = len(getattr(processor, "tokenizer", tokenizer))
+    if token >= size:
+        yield (
+            f"the picture's token of {kind} is {token}, but the tokenizer has {size} tokens, so that no text can hold "
+            "a picture; copy the tokenizer's files from the checkpoint the model was made of"
+        )
+    elif written is not None and written != token:
+        yield (
+            f"the folder's {made} writes token {written} for a picture, but {kind} looks for {token}; copy the "
+            "processor's and tokenizer's files from the checkpoint the model was made of"
+        )
 
 
 def read_processor_class(folder: Path) -> str | None:

@@ -21,10 +21,10 @@ from llamafactory.data.template import TEMPLATES, Template
 from mindgpt_plugins.families import ModelFamily, PixelLimits, PromptFeatures, Thinking, find_family
 from mindgpt_plugins.families.thinking import OPENED
 from mindgpt_plugins.llamafactory_ext.template_choice import OWN
+from mindgpt_plugins.llamafactory_ext.template_sides import split_media
 
 TAG = "<image>"
 """Where a picture stands in a row's text."""
-_PLAIN = ("input_ids", "attention_mask")
 
 
 class OwnTemplateError(ValueError):
@@ -103,20 +103,12 @@ class OwnPlugin(BasePlugin):  # type: ignore[misc]
 
         if processor is None:
             return {}
-        family = _find_processor_family(processor, self.thinking)
         features = _find_features(processor, self.thinking)
         rest, groups = self._fit(images, processor), []
         for count in imglens:
             groups.append(rest[:count])
             rest = rest[count:]
-        found: dict[str, Any] = {}
-        seeing = [group for group in groups if group]
-        if seeing:
-            texts = [
-                family.render_chat([{"role": "user", "content": [{"type": "image"}] * len(one)}]) for one in seeing
-            ]
-            made = family.encode(texts, seeing, padding=True, return_tensors="pt")
-            found = {name: value for name, value in made.items() if name not in (*_PLAIN, *features.types)}
+        found: dict[str, Any] = features.encode_groups([group for group in groups if group])
         for name in features.types:
             found[name] = [features.mark_tokens(torch.tensor(ids))[name].tolist() for ids in batch_ids]
         return found
@@ -209,13 +201,12 @@ class Layout:
         head = [{"role": "system", "content": self.system}] if self.system else []
         chat: list[dict[str, Any]] = [
             *head,
-            *({"role": one["role"], "content": place_parts(one["content"])} for one in self.messages),
+            *({"role": one["role"], "content": split_media(one["content"])} for one in self.messages),
         ]
         before = chat[: len(head) + turn]
         asked = self.family.render_chat(before)
-        written = self.family.render_chat(chat[: len(head) + turn + 1], ask=False)
         count = sum(one["content"].count(TAG) for one in self.messages[:turn])
-        return self._encode(asked, count), self._encode_reply(asked, written, self.messages[turn]["content"])
+        return self._encode(asked, count), self._encode_reply(asked, self.messages[turn]["content"])
 
     def _encode(self, text: str, count: int) -> list[int]:
         if count:
@@ -223,7 +214,7 @@ class Layout:
         begin = self.family.adds_special_tokens(text)
         return list(self.family.tokenizer(text, add_special_tokens=begin)["input_ids"])
 
-    def _encode_reply(self, asked: str, written: str, reply: str) -> list[int]:
+    def _encode_reply(self, asked: str, reply: str) -> list[int]:
         tokenizer = self.family.tokenizer
         if asked.rstrip().endswith(OPENED):
             if not reply.lstrip().startswith(OPENED):
@@ -231,22 +222,18 @@ class Layout:
                     "the model's prompt opens a thought, and a reply has none; set thinking: off, or write the thought"
                 )
             reply = reply.lstrip().removeprefix(OPENED).lstrip("\n")
-        # Templates strip what they print; what follows the words is what closes a turn.
-        place = written.rfind(reply.strip()) if reply.strip() else -1
-        close = written[place + len(reply.strip()) :].rstrip() if place >= 0 else ""
+        close = find_turn_end(self.family)
         ids = list(tokenizer(reply.strip() + close, add_special_tokens=False)["input_ids"])
         if close and ids and ids[-1] in tokenizer.all_special_ids:
             return ids
         return [*ids, tokenizer.eos_token_id]
 
 
-def place_parts(content: str) -> list[dict[str, str]]:
-    """A turn's text as parts, a picture where its tag stands."""
-    parts: list[dict[str, str]] = []
-    for number, piece in enumerate(content.split(TAG)):
-        parts += [{"type": "image"}] if number else []
-        parts += [{"type": "text", "text": piece}] if piece else []
-    return parts
+def find_turn_end(family: ModelFamily) -> str:
+    """What a chat template writes after a reply: found behind a word, since templates change what replies hold."""
+    word = "mindgpt"
+    said = family.render_chat([{"role": "user", "content": "?"}, {"role": "assistant", "content": word}], ask=False)
+    return said.rpartition(word)[2].rstrip()
 
 
 @lru_cache(maxsize=4)

@@ -45,6 +45,19 @@ class ConvertedRow:
     videos: list[Any]
 
 
+def split_media(text: str) -> list[dict[str, str]]:
+    """A turn's text as parts, a picture or video where its tag stands."""
+    parts: list[dict[str, str]] = []
+    while text:
+        at, mark = min(((text.find(m), m) for m in MEDIA if m in text), default=(len(text), ""))
+        if at:
+            parts.append({"type": "text", "text": text[:at]})
+        if mark:
+            parts.append({"type": MEDIA[mark]})
+        text = text[at + len(mark) :]
+    return parts
+
+
 def make_blanks(row: ConvertedRow) -> list[Image]:
     """A small picture for each of a row's: how many tokens a larger one has is its size's business."""
     from PIL import Image as Pillow
@@ -136,21 +149,11 @@ class Own:
 
     def _chat(self, row: ConvertedRow, messages: list[dict[str, str]], system: str | None) -> list[dict[str, Any]]:
         said = system or row.system
-        head = [{"role": "system", "content": self._content(said)}] if said else []
-        return [*head, *({"role": one["role"], "content": self._content(one["content"])} for one in messages)]
+        head = [{"role": "system", "content": self._cut(said)}] if said else []
+        return [*head, *({"role": one["role"], "content": self._cut(one["content"])} for one in messages)]
 
-    def _content(self, text: str) -> Any:
-        if self.processor is None:
-            return text
-        parts: list[dict[str, str]] = []
-        while text:
-            at, mark = min(((text.find(m), m) for m in MEDIA if m in text), default=(len(text), ""))
-            if at:
-                parts.append({"type": "text", "text": text[:at]})
-            if mark:
-                parts.append({"type": MEDIA[mark]})
-            text = text[at + len(mark) :]
-        return parts
+    def _cut(self, text: str) -> Any:
+        return text if self.processor is None else split_media(text)
 
     def _ids(self, row: ConvertedRow, chat: list[dict[str, Any]], ask: bool) -> list[int]:
         from jinja2 import TemplateError as JinjaError

@@ -49,10 +49,10 @@ def test_what_is_wrong_with_a_folder_is_one_line(build: Build, tmp_path: Path) -
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"image_token_id": 10**6}))
     (fault,) = find_model_faults(folder)
-    assert "image_token_id is 1000000, but the tokenizer has" in fault
-    (folder / "config.json").write_text(json.dumps(config | {"model_type": "internvl"}))
+    assert "the picture's token of qwen2_5_vl is 1000000, but the tokenizer has" in fault
+    shutil.copy(build("gemma3") / "config.json", folder / "config.json")
     (fault,) = find_model_faults(folder)
-    assert "has a Qwen2_5_VLProcessor, but internvl is read by a InternVLProcessor" in fault
+    assert "Qwen2_5_VLProcessor writes token" in fault and "but gemma3 looks for" in fault
     remote = config | {"model_type": "own_vl", "auto_map": {"AutoModelForCausalLM": "modeling.Own"}}
     (folder / "config.json").write_text(json.dumps(remote))
     (fault,) = find_model_faults(folder)
@@ -63,3 +63,15 @@ def test_what_is_wrong_with_a_folder_is_one_line(build: Build, tmp_path: Path) -
 def test_no_model(tmp_path: Path) -> None:
     done = CliRunner().invoke(build_cli_app(), ["model", str(tmp_path)])
     assert isinstance(done.exception, ValueError) and "holds no config.json" in str(done.exception)
+
+
+def test_a_sound_folder_has_no_fault(family: str, build: Build) -> None:
+    assert list(find_model_faults(build(family))) == []
+
+
+def test_a_processor_that_another_family_has_as_well_is_no_fault(build: Build, tmp_path: Path) -> None:
+    """Pixtral's first checkpoint is a LLaVA with Pixtral's processor."""
+    folder = shutil.copytree(build("mistral3"), tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"model_type": "llava"}))
+    assert list(find_model_faults(folder)) == []
