@@ -136,7 +136,7 @@ class HostTrainerMixin(_Host):  # type: ignore[misc]
             LlamaFactorySettingsError: the template trains another markup than the model's own chat template asks.
         """
         data, model = self.run.arguments["data_args"], self.run.arguments["model_args"].model_name_or_path
-        if not self.run.section.check_template or data.template == OWN:
+        if not self.run.section.check_template or data.template == OWN:  # its rows are laid out by now
             return
         for name in data.dataset or ():
             try:

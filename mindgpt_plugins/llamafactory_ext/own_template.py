@@ -20,6 +20,7 @@ from llamafactory.data.template import TEMPLATES, Template
 
 from mindgpt_plugins.families import ModelFamily, PixelLimits, PromptFeatures, Thinking, find_family
 from mindgpt_plugins.families.thinking import OPENED
+from mindgpt_plugins.llamafactory_ext.settings import LlamaFactorySettingsError
 from mindgpt_plugins.llamafactory_ext.template_choice import OWN
 from mindgpt_plugins.llamafactory_ext.template_sides import split_media
 
@@ -27,7 +28,7 @@ TAG = "<image>"
 """Where a picture stands in a row's text."""
 
 
-class OwnTemplateError(ValueError):
+class OwnTemplateError(LlamaFactorySettingsError):
     """A row cannot be laid out by the model's own chat template; the message says why."""
 
 
@@ -224,7 +225,8 @@ class Layout:
             reply = reply.lstrip().removeprefix(OPENED).lstrip("\n")
         close = find_turn_end(self.family)
         ids = list(tokenizer(reply.strip() + close, add_special_tokens=False)["input_ids"])
-        if close and ids and ids[-1] in tokenizer.all_special_ids:
+        # Not `all_special_ids`: of tokens beyond the named ones (Gemma's <end_of_turn>) it holds only some.
+        if close and ids[-1] in tokenizer.added_tokens_decoder:
             return ids
         return [*ids, tokenizer.eos_token_id]
 

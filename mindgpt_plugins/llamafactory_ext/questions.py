@@ -40,13 +40,13 @@ def answer_template(
     return {"problem": None if found.fault is None else found.describe(model), "unknown": None}
 
 
-def answer_choice(model: str, thinking: Thinking) -> dict[str, Any]:
+def answer_choice(model: str, default_system: str | None, thinking: Thinking) -> dict[str, Any]:
     """``template``: the name that ``auto`` means, or null; ``unknown``: why there is none."""
     from mindgpt_plugins.llamafactory_ext.template_check import resolve_template
     from mindgpt_plugins.llamafactory_ext.template_sides import TemplateError
 
     try:
-        return {"template": resolve_template(model, None, thinking), "unknown": None}
+        return {"template": resolve_template(model, default_system, thinking), "unknown": None}
     except TemplateError as error:
         return {"template": None, "unknown": str(error)}
 

@@ -22,14 +22,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
+from mindgpt_plugins.core.dataset_files import DatasetError, read_set_info, read_set_rows
 from mindgpt_plugins.families import Thinking
 from mindgpt_plugins.llamafactory_ext.template_choice import AUTO, OWN, choose_template, list_fitting
-from mindgpt_plugins.llamafactory_ext.template_compare import HARMLESS, TemplateVerdict, judge_template
+from mindgpt_plugins.llamafactory_ext.template_compare import HARMLESS, Difference, TemplateVerdict, judge_template
 from mindgpt_plugins.llamafactory_ext.template_sides import (
     HostTemplate,
     Own,
     TemplateError,
     find_listed_set,
+    make_blanks,
     read_template_rows,
 )
 
@@ -68,7 +70,10 @@ def check_template(
         if template == AUTO:
             template = choose_template(own, default_system, thinking)
         if template == OWN:
-            return TemplateVerdict(0, {}, None, template=OWN)
+            try:
+                return replace(_judge_own_rows(own, folder, name, rows, default_system), template=OWN)
+            except DatasetError as error:
+                raise TemplateError(str(error)) from None
         compared = read_template_rows(folder, name, rows)
         host = HostTemplate(template, own, default_system, thinking)
         found = judge_template(host, own, compared, strict)
@@ -78,6 +83,26 @@ def check_template(
         if found.fault is None and any("thinking:" not in one for one in fitting):
             found = judge_template(host, own, compared, strict=True)
         return replace(found, template=template, fitting=fitting)
+
+
+def _judge_own_rows(own: Own, folder: Path, name: str, most: int, default_system: str | None) -> TemplateVerdict:
+    """There is nothing to compare; but rows may be of a shape that the model's template is not asked to lay out."""
+    from mindgpt_plugins.llamafactory_ext.own_template import Layout, OwnTemplateError
+
+    columns = read_set_info(folder, name).columns
+    others = [columns[kind] for kind in ("tools", "videos", "audios") if kind in columns]
+    for raw in read_set_rows(folder, name):
+        if any(raw.data.get(column) for column in others):
+            why = "it lays out texts and pictures only; name a template for tools, videos and sounds"
+            return TemplateVerdict(0, {}, Difference(raw.place, 0, "", "", why))
+    rows = read_template_rows(folder, name, most)
+    for number, row in enumerate(rows):
+        layout = Layout(own.family, row.messages, row.system or default_system or "", make_blanks(row))
+        try:
+            layout.encode_turn(len(row.messages) - 1)
+        except OwnTemplateError as error:
+            return TemplateVerdict(number, {}, Difference(row.place, 0, "", "", str(error)))
+    return TemplateVerdict(len(rows), {}, None)
 
 
 def resolve_template(model: str, default_system: str | None, thinking: Thinking) -> str:
@@ -127,8 +152,8 @@ def main(argv: list[str]) -> int:
     for note, count in found.notes.items():
         print(f"note ({note}, {count} of {found.rows} rows): {HARMLESS[note]}")
     fault = found.fault
-    if found.template == OWN:
-        print(f"template 'own' is that of {given.model} itself: there is nothing to compare")
+    if found.template == OWN and fault is None:
+        print(f"template 'own' is that of {given.model} itself: {found.rows} rows of {given.dataset} laid out")
         return 0
     if fault is None:
         print(f"template {found.template!r} fits {given.model}: {found.rows} rows of {given.dataset} compared")

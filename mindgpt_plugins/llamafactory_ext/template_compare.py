@@ -70,6 +70,8 @@ class TemplateVerdict:
         """One line for a problem list; ``model`` as the reader knows it."""
         assert self.fault is not None
         one = self.fault
+        if self.template == "own":
+            return f"template 'own' cannot lay out {one.place}: {one.why}"
         shown = f": trained {one.host!r}, asked {one.model!r}" if one.host or one.model else ""
         which = ", ".join(self.fitting) or "no name of LLaMA-Factory's"
         return (

@@ -128,7 +128,7 @@ class Own:
         self.processor = self.renderer if self.renderer is not self.tokenizer else None
         self.model_type = str(AutoConfig.from_pretrained(folder).model_type)
         try:
-            self._family = find_family(self.renderer, thinking)
+            self.family = find_family(self.renderer, thinking)
         except FamilyError as error:
             raise TemplateError(f"{folder}: {error}") from None
 
@@ -139,7 +139,7 @@ class Own:
     def switch(self, thinking: Thinking) -> Own:
         """The same, its chat template switched otherwise."""
         other = copy.copy(self)
-        other._family = dataclasses.replace(self._family, thinking=thinking)
+        other.family = dataclasses.replace(self.family, thinking=thinking)
         return other
 
     def render_prompt(self, row: ConvertedRow, system: str | None = None) -> tuple[list[int], int]:
@@ -159,13 +159,13 @@ class Own:
         from jinja2 import TemplateError as JinjaError
 
         try:
-            text = self._family.render_chat(chat, ask=ask)
+            text = self.family.render_chat(chat, ask=ask)
         except JinjaError as error:
             raise TemplateError(f"the model's chat template cannot render {chat}: {error}") from None
         blanks = make_blanks(row) if self.processor is not None and not row.videos else []
         if blanks:
-            return [int(i) for i in self._family.encode([text], [blanks])["input_ids"][0]]
-        ids: list[int] = self.tokenizer(text, add_special_tokens=self._family.adds_special_tokens(text))["input_ids"]
+            return [int(i) for i in self.family.encode([text], [blanks])["input_ids"][0]]
+        ids: list[int] = self.tokenizer(text, add_special_tokens=self.family.adds_special_tokens(text))["input_ids"]
         return ids
 
     def decode(self, ids: list[int]) -> str:

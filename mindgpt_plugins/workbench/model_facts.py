@@ -92,7 +92,7 @@ def _list_stages(folder: Path, thinking: Thinking) -> Iterator[ModelFact]:
     if compat.find_installed_version("llamafactory") is None:
         yield ModelFact("sft, dpo", "LLaMA-Factory is not installed here, so that its templates are not known")
     else:
-        template, why = ask_template_choice(sys.executable, folder, thinking)
+        template, why = ask_template_choice(sys.executable, folder, None, thinking)
         said = f"template {template}" if template else why
         if template == "own":
             said += ": no name of LLaMA-Factory's writes the same, so the model's own chat template and processor do"

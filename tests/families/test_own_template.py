@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 
 pytest.importorskip("llamafactory")
 
-from mindgpt_plugins.families import PixelLimits, find_family, load_generator, load_processor  # noqa: E402
+from mindgpt_plugins.families import FamilyError, PixelLimits, find_family, load_generator, load_processor  # noqa: E402
 from mindgpt_plugins.generation.hf_engine import Engine, Prompt  # noqa: E402
 from mindgpt_plugins.llamafactory_ext.own_template import OwnTemplateError, register_own_template  # noqa: E402
 
@@ -35,9 +36,13 @@ def make_host(folder: Path, thinking: Any = "off") -> tuple[Any, Any, Any]:
     return tokenizer, seeing, template
 
 
-def needs_template(folder: Path) -> None:
-    if getattr(load_processor(str(folder)), "chat_template", None) is None:
-        pytest.skip("no chat template, as the real one")
+def lacks_template(folder: Path) -> bool:
+    """PaliGemma has none, as the real one; then there is nothing to train by, and that is said."""
+    if getattr(load_processor(str(folder)), "chat_template", None) is not None:
+        return False
+    with pytest.raises(FamilyError, match="no chat template"):
+        find_family(load_processor(str(folder)))
+    return True
 
 
 def encode(host: tuple[Any, Any, Any], rows: list[dict[str, str]], images: list[str], system: str = "") -> Any:
@@ -49,7 +54,8 @@ def encode(host: tuple[Any, Any, Any], rows: list[dict[str, str]], images: list[
 
 def test_the_prompt_is_what_the_engine_asks(family: str, build: Build, pictures: dict[str, Path]) -> None:
     folder = build(family)
-    needs_template(folder)
+    if lacks_template(folder):
+        return
     host = make_host(folder)
     sees = host[1] is not None
     turns = ROW if sees else [{**ROW[0], "content": "what colour is it?"}, ROW[1]]
@@ -70,7 +76,8 @@ def test_a_batch_of_the_host_is_one_that_the_model_takes(family: str, build: Bui
     from llamafactory.data import SFTDataCollatorWith4DAttentionMask
 
     folder = build(family)
-    needs_template(folder)
+    if lacks_template(folder):
+        return
     host = make_host(folder)
     tokenizer, processor, template = host
     model = load_generator(str(folder))
@@ -104,6 +111,39 @@ def test_a_history_is_learned_where_the_prompt_holds_it(build: Build, pictures: 
     text = host[0].decode([token for pair in pairs for side in pair for token in side])
     assert text.count("<|im_start|>system") == 1 and text.endswith("answer: 12<|im_end|>")
     assert family.sees
+
+
+def test_a_turn_ends_as_the_model_ends_it_whatever_the_reply(build: Build) -> None:
+    host = make_host(build("gemma3"))
+    for said in ("", "red", "<think>\n a  \n</think>\n\nred"):
+        turns = [{"role": "user", "content": "what?"}, {"role": "assistant", "content": said}]
+        ((_, reply),) = encode(host, turns, [])
+        assert host[0].convert_ids_to_tokens(reply[-1]) == "<end_of_turn>"
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({}, None),
+        ({"tools": '[{"name": "zoom"}]'}, "name a template for tools"),
+        ({"videos": ["a.mp4"]}, "name a template for tools, videos"),
+    ],
+)
+def test_rows_of_other_shapes_are_told_before_training(
+    more: dict[str, Any], why: str | None, build: Build, tmp_path: Path
+) -> None:
+    from mindgpt_plugins.llamafactory_ext.template_check import check_template
+
+    rows = [{"messages": ROW, "images": ["a.png"]}, {"messages": ROW, "images": ["a.png"], **more}]
+    columns = {name: name for name in ("messages", "images", *more)}
+    tags = {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant"}
+    entry = {"file_name": "set.json", "formatting": "sharegpt", "columns": columns, "tags": tags}
+    (tmp_path / "dataset_info.json").write_text(json.dumps({"set": entry}))
+    (tmp_path / "set.json").write_text(json.dumps(rows))
+    found = check_template(str(build("gemma3")), "own", tmp_path, "set")
+    assert (found.fault is None) is (why is None)
+    if why is not None:
+        assert "cannot lay out row 1" in found.describe("m") and why in found.describe("m")
 
 
 def test_what_it_cannot_lay_out_is_refused(build: Build) -> None:

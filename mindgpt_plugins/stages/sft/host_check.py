@@ -144,13 +144,21 @@ def find_template_problems(config: TrainingConfig, context: Context, folder: Pat
         context: the stage's.
         folder: of the model, or of the one that its chain begins with.
     """
-    if not config.check_template or not (folder / "tokenizer_config.json").is_file():
+    if not (folder / "tokenizer_config.json").is_file():
         return []
     if context.python == sys.executable and compat.find_installed_version("llamafactory") is None:
         return []
     system = config.llamafactory.get("default_system")
-    found = []
-    for one in config.sets():
+    if config.template in ("auto", "own"):
+        try:
+            chosen, why = ask_template_choice(context.python, folder, system, context.thinking)
+        except HelperError as error:
+            _say_once(f"LLaMA-Factory could not be asked about the template, so it is not checked: {error}")
+            return []
+        if chosen is None:
+            return [f"template: {config.template}: {why}; or name a template of LLaMA-Factory's"]
+    found: list[str] = []
+    for one in config.sets() if config.check_template else ():
         where, name = context.dataset(one)
         if not context.made(one) or not (where / INFO).is_file():
             continue
@@ -173,18 +181,23 @@ def find_template_problems(config: TrainingConfig, context: Context, folder: Pat
     return found
 
 
-def ask_template_choice(python: str, folder: Path, thinking: Thinking) -> tuple[str | None, str]:
+@functools.cache
+def ask_template_choice(
+    python: str, folder: Path, default_system: str | None, thinking: Thinking
+) -> tuple[str | None, str]:
     """The name that ``template: auto`` means for a model, or None and why.
 
     Args:
         python: interpreter that has the host.
         folder: of the model.
+        default_system: LLaMA-Factory's ``default_system``.
         thinking: how chat templates are switched.
+
+    Raises:
+        HelperError: the host could not be asked.
     """
-    try:
-        answer = _host(python).ask({"about": "choice", "model": str(folder), "thinking": thinking})
-    except HelperError as error:
-        return None, str(error)
+    question = {"about": "choice", "model": str(folder), "default_system": default_system, "thinking": thinking}
+    answer = _host(python).ask(question)
     return answer["template"], answer["unknown"] or ""
 
 
