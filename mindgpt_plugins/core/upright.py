@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _ORIENTATION = 0x0112
 _TRANSPARENT_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
-_MODES_OF_EXIF = ("JPEG", "WEBP", "TIFF", "MPO", "AVIF", "HEIF")
+_TAGGED_FORMATS = ("JPEG", "WEBP", "TIFF", "MPO", "AVIF", "HEIF")
 
 
 def make_upright_rgb(image: Image) -> Image:
@@ -49,7 +49,7 @@ def has_transparency(image: Image) -> bool:
 def read_orientation(image: Image) -> int:
     """EXIF orientation from a header, 1 to 8; 1 where there is none."""
     # Of a PNG without the chunk before its pixels, Pillow would decode all to look for it at the end.
-    tagged = image.format in _MODES_OF_EXIF or "exif" in image.info
+    tagged = image.format in _TAGGED_FORMATS or "exif" in image.info
     return int(image.getexif().get(_ORIENTATION, 1) or 1) if tagged else 1
 
 

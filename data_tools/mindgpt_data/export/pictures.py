@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mindgpt_plugins.core.files import write_bytes
+from mindgpt_plugins.core.upright import has_transparency, read_orientation
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -17,7 +18,6 @@ _KEPT = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp"}
 """Formats whose bytes are copied: LLaMA-Factory and verl open them with Pillow, so does everyone else."""
 STORED_PICTURE = re.compile(rb"\b[0-9a-f]{16}\.(?:png|jpg|webp)\b")
 """Names of stored pictures."""
-_ORIENTATION = 0x0112
 _MODES = ("RGB", "L")
 
 
@@ -36,8 +36,8 @@ def copy_picture(path: Path, folder: Path, max_megapixels: float = 100) -> str:
     """Bring a picture into ``folder`` and return its relative name; equal pixels are one file.
 
     The bytes are copied when every trainer shows them alike: PNG, JPEG or WebP, upright, one frame, RGB or grey.
-    Anything else (EXIF rotation, which no trainer applies; CMYK, transparency, animations, other formats) becomes an
-    upright RGB PNG.
+    Anything else (EXIF rotation, which trainers without our plugins ignore; CMYK, transparency, animations, other
+    formats) becomes an upright RGB PNG.
 
     Raises:
         ImageError: the file cannot be read.
@@ -52,8 +52,9 @@ def copy_picture(path: Path, folder: Path, max_megapixels: float = 100) -> str:
         if (folder / f"images/{stem}.{suffix}").is_file():
             return f"images/{stem}.{suffix}"
     with Pillow.open(path) as raw:
-        plain = raw.mode in _MODES and getattr(raw, "n_frames", 1) == 1 and "transparency" not in raw.info
-        kept = _KEPT.get(raw.format or "") if plain and raw.getexif().get(_ORIENTATION, 1) == 1 else None
+        raw.load()  # the tag of a PNG may stand behind its pixels
+        plain = raw.mode in _MODES and getattr(raw, "n_frames", 1) == 1 and not has_transparency(raw)
+        kept = _KEPT.get(raw.format or "") if plain and read_orientation(raw) == 1 else None
     if kept is None:
         return save_image(upright, folder)
     name = f"images/{stem}.{kept}"

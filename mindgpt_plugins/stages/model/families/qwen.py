@@ -18,45 +18,36 @@ from mindgpt_plugins.stages.model.families.kit import (
 
 def build_qwen2_5_vl(kit: Kit) -> None:
     """Write a Qwen2.5-VL."""
-    import transformers as t
-
-    tokenizer = kit.train_tokenizer(QWEN, *IM, write_chatml(QWEN_PICTURE, before=QWEN2_SYSTEM), **QWEN_NAMED)
-    config = t.Qwen2_5_VLConfig(
-        text_config=kit.size_text(tokenizer, *IM, rope_parameters=kit.size_rope(4, 2, 2)),
-        vision_config=kit.size_qwen_sight(14, window_size=112, fullatt_block_indexes=[1]),
-        **find_media_ids(tokenizer),
-    )
-    sizes = {"size": kit.areas, "patch_size": 14, "merge_size": 2, "temporal_patch_size": 2}
-    processor = t.Qwen2_5_VLProcessor(
-        image_processor=t.Qwen2VLImageProcessor(**sizes), tokenizer=tokenizer,
-        video_processor=t.Qwen2VLVideoProcessor(**sizes), chat_template=tokenizer.chat_template,
-    )  # fmt: skip
-    ends = tokenizer.convert_tokens_to_ids(IM)
-    kit.save(t.Qwen2_5_VLForConditionalGeneration(config), processor, ends, ends[1])
+    sight = kit.size_qwen_sight(14, window_size=112, fullatt_block_indexes=[kit.config.vision_layers - 1])
+    _build_qwen2(kit, "Qwen2_5_VL", sight)
 
 
 def build_qwen2_vl(kit: Kit) -> None:
-    """Write a Qwen2-VL."""
+    """Write a Qwen2-VL, whose configuration calls the tower's width embed_dim."""
+    sight = {
+        "depth": kit.config.vision_layers, "embed_dim": kit.config.vision_hidden_size,
+        "hidden_size": kit.config.hidden_size, "num_heads": kit.config.vision_heads, "mlp_ratio": 2,
+        "patch_size": 14, "spatial_merge_size": 2, "temporal_patch_size": 2,
+    }  # fmt: skip
+    _build_qwen2(kit, "Qwen2VL", sight)
+
+
+def _build_qwen2(kit: Kit, version: str, sight: dict[str, Any]) -> None:
     import transformers as t
 
     tokenizer = kit.train_tokenizer(QWEN, *IM, write_chatml(QWEN_PICTURE, before=QWEN2_SYSTEM), **QWEN_NAMED)
-    config = t.Qwen2VLConfig(
+    config = getattr(t, f"{version}Config")(
         text_config=kit.size_text(tokenizer, *IM, rope_parameters=kit.size_rope(4, 2, 2)),
-        vision_config={
-            "depth": kit.config.vision_layers, "embed_dim": kit.config.vision_hidden_size,
-            "hidden_size": kit.config.hidden_size, "num_heads": kit.config.vision_heads, "mlp_ratio": 2,
-            "patch_size": 14,
-            "spatial_merge_size": 2, "temporal_patch_size": 2,
-        },
+        vision_config=sight,
         **find_media_ids(tokenizer),
-    )  # fmt: skip
+    )
     sizes = {"size": kit.areas, "patch_size": 14, "merge_size": 2, "temporal_patch_size": 2}
-    processor = t.Qwen2VLProcessor(
+    processor = getattr(t, f"{version}Processor")(
         image_processor=t.Qwen2VLImageProcessor(**sizes), tokenizer=tokenizer,
         video_processor=t.Qwen2VLVideoProcessor(**sizes), chat_template=tokenizer.chat_template,
     )  # fmt: skip
     ends = tokenizer.convert_tokens_to_ids(IM)
-    kit.save(t.Qwen2VLForConditionalGeneration(config), processor, ends, ends[1])
+    kit.save(getattr(t, f"{version}ForConditionalGeneration")(config), processor, ends, ends[1])
 
 
 EXPERTS: dict[str, Any] = {
